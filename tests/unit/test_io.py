@@ -1,0 +1,164 @@
+"""What mrisr.io reads, refuses and writes."""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrisr import io
+from mrisr.errors import InputError
+
+AFFINE = np.array(
+    [[-0.9, 0.02, 0, 80.5], [0.02, 1.1, -0.1, -120.25], [0, 0.1, 1.25, -60], [0, 0, 0, 1]]
+)
+
+
+def noise(shape=(5, 6, 7), dtype=np.float32):
+    return (np.random.default_rng(0).random(shape) * 200).astype(dtype)
+
+
+def nifti(path, data, affine=AFFINE):
+    nib.save(nib.Nifti1Image(data, affine), path)
+    return path
+
+
+@given(
+    shape=st.tuples(*[st.integers(1, 5)] * 3),
+    dtype=st.sampled_from([np.uint8, np.int16, np.float32]),
+    suffix=st.sampled_from([".nii", ".nii.gz"]),
+)
+def test_round_trip_keeps_data_and_affine(tmp_path_factory, shape, dtype, suffix):
+    path = tmp_path_factory.mktemp("io") / f"scan{suffix}"
+    data = noise(shape, dtype)
+    io.save(io.Volume(data, AFFINE), path)
+    volume = io.load(path)
+    assert nib.load(path).get_data_dtype() == dtype
+    assert volume.data.dtype == np.float32
+    np.testing.assert_array_equal(volume.data, data)
+    np.testing.assert_allclose(volume.affine, AFFINE, rtol=1e-6)
+    np.testing.assert_allclose(volume.voxel_size, np.sqrt((AFFINE[:3, :3] ** 2).sum(0)), rtol=1e-6)
+
+
+def test_other_types_become_float32_and_bool_becomes_uint8(tmp_path):
+    for dtype, stored in [(np.float64, np.float32), (np.int64, np.float32), (bool, np.uint8)]:
+        io.save(io.Volume(noise(dtype=dtype), AFFINE), tmp_path / "scan.nii")
+        assert nib.load(tmp_path / "scan.nii").get_data_dtype() == stored
+
+
+def test_sform_and_qform_agree(tmp_path):
+    rigid = nib.affines.from_matvec(np.diag([2.0, 2, 3]), [1, 2, 3])
+    io.save(io.Volume(noise(), rigid), tmp_path / "scan.nii")
+    header = nib.load(tmp_path / "scan.nii").header
+    np.testing.assert_allclose(header.get_qform(), header.get_sform())
+    assert header.get_xyzt_units()[0] == "mm"
+
+
+def test_scaling_of_the_header_is_applied(tmp_path):
+    image = nib.Nifti1Image(np.full((2, 2, 2), 10, np.int16), np.eye(4))
+    image.header.set_slope_inter(0.5, 3)
+    nib.save(image, tmp_path / "scan.nii")
+    stored = nib.load(tmp_path / "scan.nii")
+    slope, inter = stored.dataobj.slope, stored.dataobj.inter
+    raw = np.asarray(stored.dataobj.get_unscaled())
+    np.testing.assert_allclose(io.load(tmp_path / "scan.nii").data, raw * slope + inter)
+
+
+def test_saving_twice_gives_the_same_bytes(tmp_path):
+    """Also from another process, at another time and under another name."""
+    code = (
+        "import sys, numpy as np; from mrisr import io;"
+        "data = np.arange(60, dtype=np.float32).reshape(3, 4, 5);"
+        "io.save(io.Volume(data, np.eye(4)), sys.argv[1])"
+    )
+    source = str(Path(io.__file__).parents[1])
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "b.nii.gz")], check=True, cwd=source)
+    data = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    io.save(io.Volume(data, np.eye(4)), tmp_path / "a.nii.gz")
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
+def test_trailing_axes_of_length_one_are_dropped(tmp_path):
+    data = noise((4, 5, 1, 1, 1))
+    assert io.load(nifti(tmp_path / "scan.nii.gz", data)).data.shape == (4, 5, 1)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.nii\.gz: no such file"):
+        io.load(tmp_path / "nowhere.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nii", "scan.txt"])
+@pytest.mark.parametrize("content", [b"not an image\n" * 50, b"", gzip.compress(b"text" * 200)])
+def test_not_nifti(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name}: .*(not a NIfTI file|cannot be read).*; "):
+        io.load(tmp_path / name)
+
+
+def test_a_folder_is_not_a_scan(tmp_path):
+    (tmp_path / "scan.nii.gz").mkdir()
+    with pytest.raises(InputError, match=r"scan\.nii\.gz"):
+        io.load(tmp_path / "scan.nii.gz")
+
+
+def test_another_format(tmp_path):
+    nib.save(nib.MGHImage(noise(), np.eye(4)), tmp_path / "scan.mgz")
+    with pytest.raises(InputError, match=r"scan\.mgz: MGHImage where NIfTI is expected"):
+        io.load(tmp_path / "scan.mgz")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.99])
+def test_truncated(tmp_path, suffix, part):
+    path = nifti(tmp_path / f"scan{suffix}", noise((20, 20, 20)))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(InputError, match=rf"scan{suffix}: .*(again|convert)") as caught:
+        io.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_inside(tmp_path):
+    path = nifti(tmp_path / "scan.nii.gz", noise((20, 20, 20)))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :: 7] = b"\xff" * len(content[len(content) // 2 :: 7])
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"scan\.nii\.gz: .*again"):
+        io.load(path)
+
+
+def test_series_is_refused(tmp_path):
+    path = nifti(tmp_path / "bold.nii.gz", noise((4, 4, 4, 3)))
+    with pytest.raises(InputError, match=r"bold.*4-D with shape \(4, 4, 4, 3\).*split"):
+        io.load(path)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.complex64, [("R", "u1"), ("G", "u1"), ("B", "u1")]], ids=["complex", "rgb"]
+)
+def test_not_scalar_is_refused(tmp_path, dtype):
+    path = nifti(tmp_path / "scan.nii.gz", np.zeros((3, 3, 3), dtype))
+    with pytest.raises(InputError, match=r"scan\.nii\.gz: voxels of type .*scalar"):
+        io.load(path)
+
+
+def test_nothing_is_left_when_saving_fails(tmp_path, monkeypatch):
+    io.save(io.Volume(noise(), AFFINE), tmp_path / "scan.nii.gz")
+    before = (tmp_path / "scan.nii.gz").read_bytes()
+
+    def fail(image, path):
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(nib, "save", fail)
+    for name in ["scan.nii.gz", "new.nii.gz"]:
+        with pytest.raises(OSError, match="disk full"):
+            io.save(io.Volume(2 * noise(), AFFINE), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]
+    assert (tmp_path / "scan.nii.gz").read_bytes() == before

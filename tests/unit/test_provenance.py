@@ -1,0 +1,67 @@
+from pathlib import Path
+
+from mrisr import provenance
+from mrisr.provenance import code_digest
+
+ROOT = Path(provenance.__file__).parent
+
+
+def script(folder, text):
+    file = folder / "script.py"
+    file.write_text(text)
+    # _parse caches by modification time, which a fast test may not change.
+    provenance._parse.cache_clear()
+    return code_digest(file)
+
+
+def test_comments_docstrings_and_layout_do_not_count(tmp_path):
+    plain = script(tmp_path, "def f(a):\n    return a + 1\n")
+    assert plain == script(tmp_path, '"""Text."""\ndef f(a):  # why\n\n    return (a + 1)\n')
+    documented = script(tmp_path, 'def f(a):\n    """Doc."""\n    return a + 1\n')
+    assert documented == script(tmp_path, 'def f(a):\n    """Other."""\n    return a + 1\n')
+    assert plain != script(tmp_path, "def f(a):\n    return a + 2\n")
+
+
+def test_the_digest_follows_imports_through_the_package(tmp_path, monkeypatch):
+    package = tmp_path / "mrisr"
+    package.mkdir()
+    for name, text in {
+        "__init__": "",
+        "train": "from mrisr import degrade\nfrom mrisr.io import load\n",
+        "degrade": "def f():\n    from mrisr.seeds import seed\n",
+        "io": "",
+        "seeds": "",
+        "tables": "",
+    }.items():
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+
+    def digest():
+        provenance._parse.cache_clear()
+        return code_digest("mrisr.train")
+
+    before = digest()
+    (package / "tables.py").write_text("a = 1\n")
+    assert digest() == before
+    (package / "seeds.py").write_text("a = 1\n")
+    assert digest() != before
+
+
+def test_an_edit_of_a_figure_never_retrains_a_model():
+    parsed = {}
+    waiting = ["mrisr.train"]
+    while waiting:
+        name = waiting.pop()
+        path = provenance._module_file(name)
+        if name not in parsed and path not in provenance.NEUTRAL:
+            parsed[name] = provenance._parse(path, 0)[1]
+            waiting += parsed[name]
+    assert "mrisr.degrade" in parsed
+    assert not {"mrisr.figures", "mrisr.tables", "mrisr.evaluate", "mrisr.reconstruct"} & set(
+        parsed
+    )
+
+
+def test_commit_and_versions():
+    assert provenance.versions()["numpy"].count(".") == 2
+    assert provenance.commit()

@@ -1,0 +1,11 @@
+"""What the processes that a workflow starts need to find this package."""
+
+import os
+from pathlib import Path
+
+
+def export_package() -> None:
+    """Let child processes import this checkout, whether it is installed or not."""
+    package = str(Path(__file__).parent.parent)
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([package, *filter(None, others)]))

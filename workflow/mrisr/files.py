@@ -1,0 +1,78 @@
+"""Files appear under their final name complete or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
+
+    The temporary name keeps all suffixes, so that writers which look at them still work.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` to `path` atomically, as UTF-8."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Write `content` to `path` atomically, as indented JSON with its keys in the given order."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Staging:
+    """Finished items of a long job, kept aside until all are there.
+
+    Snakemake deletes the outputs of a job that failed or was killed. A job over many subjects
+    therefore writes each of them here first and moves all to their final names at its end; a
+    rerun finds what was finished. Items are only taken up again for the same `fingerprint`
+    (inputs, parameters and code).
+    """
+
+    def __init__(self, folder: str | Path, fingerprint: object):
+        """Open the folder, emptied if it was made under another fingerprint."""
+        self.folder = Path(folder)
+        text = json.dumps(fingerprint, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        mark = self.folder / "fingerprint"
+        if not mark.exists() or mark.read_text(encoding="utf-8") != digest:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            write_text(mark, digest)
+
+    def path(self, final: str | Path) -> Path:
+        """Return where the item that will end at `final` is staged."""
+        name = hashlib.sha256(str(final).encode()).hexdigest()[:12]
+        return self.folder / f"{name}.{Path(final).name}"
+
+    def pending(self, finals: list) -> list:
+        """Return those of `finals` that are not staged yet, in order."""
+        return [final for final in finals if not self.path(final).exists()]
+
+    def commit(self, finals: list) -> None:
+        """Move all staged items to their final names and remove the folder."""
+        for final in finals:
+            Path(final).parent.mkdir(parents=True, exist_ok=True)
+            self.path(final).replace(final)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,89 @@
+"""The file contract: where each stage of a study puts its files, and nothing else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+SPLITS = ("train", "val", "test")
+STACKS = ("axial", "coronal", "sagittal")
+
+
+def scale_name(scale: float) -> str:
+    """Return a scale as it stands in paths and tables: 2, 2.5, 3."""
+    return f"{float(scale):g}"
+
+
+def trained_name(scales: Sequence[float]) -> str:
+    """Return the folder of a model trained on one scale (`x2`) or on a range (`x2-4`)."""
+    return "x" + "-".join(scale_name(scale) for scale in scales)
+
+
+class Layout:
+    """Paths of one study, as strings; any argument may be a Snakemake wildcard such as `{scale}`.
+
+    Attributes:
+        root: The study's folder, `results/<study>`.
+    """
+
+    def __init__(self, study: str, results: str | Path = "results"):
+        self.root = f"{results}/{study}"
+
+    def sources(self, dataset: str, split: str) -> str:
+        """TSV of the raw scans used: subject, path, url, bytes, sha256."""
+        return f"{self.root}/sources/{dataset}/{split}.tsv"
+
+    def hr(self, dataset: str, subject: str) -> str:
+        """Ground truth: canonical RAS, in [0,1], float32."""
+        return f"{self.root}/hr/{dataset}/{subject}.nii.gz"
+
+    def mask(self, dataset: str, subject: str) -> str:
+        """Brain mask on the grid of the ground truth, uint8."""
+        return f"{self.root}/masks/{dataset}/{subject}.nii.gz"
+
+    def lr(self, dataset: str, scale: object, subject: str) -> str:
+        """Simulated LR volume (for stacks: one of `<subject>_{axial,coronal,sagittal}`)."""
+        return f"{self.root}/lr/{dataset}/x{scale}/{subject}.nii.gz"
+
+    def model(self, method: str, trained: str, *subject: str) -> str:
+        """Folder of a model; for models made per subject give the dataset and the subject too."""
+        return "/".join([f"{self.root}/models/{method}/{trained}", *subject])
+
+    def model_file(self, name: str, method: str, trained: str, *subject: str) -> str:
+        """A file of a model: `model.safetensors`, `model.json` or `log.csv`."""
+        return f"{self.model(method, trained, *subject)}/{name}"
+
+    def sr(self, dataset: str, method: str, scale: object, subject: str) -> str:
+        """Reconstruction, on the exact grid and affine of the ground truth."""
+        return f"{self.root}/sr/{dataset}/{method}/x{scale}/{subject}.nii.gz"
+
+    def metrics(self, dataset: str, method: str, scale: object) -> str:
+        """Tidy CSV: subject, metric, region, value."""
+        return f"{self.root}/metrics/{dataset}/{method}/x{scale}.csv"
+
+    def table(self, name: str, suffix: str) -> str:
+        """A table as `csv`, `md`, `tex` or `html`."""
+        return f"{self.root}/tables/{name}.{suffix}"
+
+    def figure(self, name: str, suffix: str) -> str:
+        """A figure as `png` or `pdf`."""
+        return f"{self.root}/figures/{name}.{suffix}"
+
+    def report(self) -> str:
+        """The one page to read."""
+        return f"{self.root}/report.html"
+
+    def manifest(self) -> str:
+        """Versions, commit, config, host, seeds, checksums."""
+        return f"{self.root}/manifest.json"
+
+    def staging(self, *parts: object) -> str:
+        """Folder of finished items of a job that is still running."""
+        path = "/".join(map(str, parts)).removeprefix(self.root + "/")
+        return f"{self.root}/.staging/{path}"
+
+    def log(self, path: str) -> str:
+        """The log of what makes `path` (or a stem of it); mirrors it under `logs/`."""
+        return f"{self.root}/logs/{path.removeprefix(self.root + '/')}.log"
+
+    def benchmark(self, path: str) -> str:
+        """The benchmark of what makes `path`; mirrors it under `benchmarks/`."""
+        return f"{self.root}/benchmarks/{path.removeprefix(self.root + '/')}.tsv"

@@ -1,0 +1,109 @@
+"""YAML files checked against the schemas in `workflow/schemas`, with errors that help."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from mrisr.errors import ConfigError
+
+SCHEMAS = Path(__file__).parent.parent / "schemas"
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read a YAML mapping.
+
+    Raises:
+        ConfigError: The file is missing, not YAML, or not a mapping.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected `key: value` lines, found {type(content).__name__}")
+    return content
+
+
+def validate(content: dict, schema: str, where: str) -> None:
+    """Check `content` against `workflow/schemas/<schema>.schema.yaml`.
+
+    Args:
+        content: What a YAML file holds.
+        schema: `config`, `method` or `dataset`.
+        where: The file's name, for the message.
+
+    Raises:
+        ConfigError: Every problem in one message, a line each: the key, what is wrong, and the
+            nearest valid key or the values allowed.
+    """
+    rules = read_yaml(SCHEMAS / f"{schema}.schema.yaml")
+    found = sorted(
+        jsonschema.Draft202012Validator(rules).iter_errors(content),
+        key=lambda error: list(map(str, error.absolute_path)),
+    )
+    lines = [line for error in found for line in _explain(error)]
+    if lines:
+        raise ConfigError("\n  ".join([f"{where}: refused by the {schema} schema:", *lines]))
+
+
+def nearest(word: str, known: Any) -> str:
+    """Return a hint for a misspelt `word`: the nearest of `known`, or all of them."""
+    known = sorted(map(str, known))
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(known)
+
+
+def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
+    at = ".".join(map(str, error.absolute_path))
+    prefix = f"{at}." if at else ""
+    key = f"'{at}'" if at else "the file"
+    match error.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            known = error.schema.get("properties", {})
+            patterns = error.schema.get("patternProperties", {})
+            for name in error.instance:
+                if name in known or any(_matches(name, pattern) for pattern in patterns):
+                    continue
+                hint = (
+                    f"names look like {', '.join(patterns)}"
+                    if patterns and not known
+                    else nearest(str(name), known)
+                )
+                yield f"unknown key '{prefix}{name}': {hint}"
+        case "required":
+            for name in error.validator_value:
+                if name not in error.instance:
+                    about = error.schema.get("properties", {}).get(name, {}).get("description", "")
+                    similar = difflib.get_close_matches(
+                        name, [str(k) for k in error.instance], n=1, cutoff=0.6
+                    )
+                    hint = f" (is '{prefix}{similar[0]}' meant?)" if similar else ""
+                    yield f"missing key '{prefix}{name}'{hint}" + (f": {about}" if about else "")
+        case "enum":
+            yield f"{key}: {error.instance!r}: " + nearest(
+                str(error.instance), error.validator_value
+            )
+        case "oneOf" | "anyOf" if error.context:
+            best = jsonschema.exceptions.best_match([error])
+            if best is not None and best is not error:
+                yield from _explain(best)
+            else:
+                yield f"{key}: {error.message}"
+        case "type":
+            wanted = error.validator_value
+            wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
+            yield f"{key}: {error.instance!r} where {wanted} is expected"
+        case _:
+            about = error.schema.get("description", "")
+            yield f"{key}: {error.message}" + (f" ({about})" if about else "")
+
+
+def _matches(name: object, pattern: str) -> bool:
+    return jsonschema.Draft202012Validator({"type": "string", "pattern": pattern}).is_valid(name)
