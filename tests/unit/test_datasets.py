@@ -1,0 +1,294 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mrisr
+from mrisr import datasets
+from mrisr.errors import ConfigError, InputError
+
+
+def write_dataset(root: Path, rows: str | None = None, name: str = "own", **changes) -> Path:
+    """Write a dataset file, and its split if given, into the plugin folder `root`."""
+    content = {
+        "label": "Own scans",
+        "skull_stripped": True,
+        "source": {"kind": "bids", "folder": str(root / "bids")},
+        "split": "test" if rows is None else f"{name}.tsv",
+    } | changes
+    folder = root / "datasets"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    if rows is not None:
+        (folder / f"{name}.tsv").write_text(rows.replace(" ", "\t"), encoding="utf-8")
+    return folder / f"{name}.yaml"
+
+
+def add(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / "bids" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def load(root: Path, **overrides) -> datasets.Dataset:
+    return datasets.load("own", overrides, search=[root])
+
+
+HTTPS = {
+    "kind": "https",
+    "url": "https://example.org/{subject}.nii.gz",
+    "pattern": "{subject}/{subject}_T1w.nii.gz",
+}
+
+
+def test_the_module_is_light():
+    code = (
+        "import sys, mrisr.datasets as d; d.load('demo');"
+        "heavy = {'numpy', 'nibabel', 'torch', 'pooch', 'requests', 'pandas'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    package = Path(mrisr.__file__).parent.parent
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(package)})
+
+
+def test_all_dataset_files_load():
+    for name in datasets.names():
+        dataset = datasets.load(name)
+        every = [subject for split in dataset.subjects.values() for subject in split]
+        assert every and len(set(every)) == len(every)
+        for key in ("licence", "citation", "doi", "url"):
+            assert dataset.spec[key]
+
+
+def test_ds002748_split_is_the_seeded_one():
+    dataset = datasets.load("ds002748")
+    every = [f"sub-{number:02}" for number in range(1, 73)]
+    counts = {"train": 50, "val": 7, "test": 15}
+    made = datasets.make_split(reversed(every), counts, 2022, "split", "ds002748")
+    assert dataset.subjects == made
+    rows = [line.split("\t") for line in dataset.path.with_suffix(".tsv").read_text().split("\n")]
+    assert [row[0] for row in rows[1:-1]] == made["train"] + made["val"] + made["test"]
+    assert dataset.spec["crop"] == {"kind": "brain", "margin": 8}
+    assert dataset.local_files("test") == {}
+    assert dataset.code is None
+
+
+def test_demo_is_marked_as_simulated():
+    dataset = datasets.load("demo")
+    assert dataset.label.endswith(" (simulated)")
+    assert dataset.code == "mrisr.simulate"
+    assert [len(dataset.subjects[split]) for split in ("train", "val", "test")] == [4, 1, 2]
+    with pytest.raises(ConfigError, match=r"datasets\.demo\.folder: this dataset is made"):
+        datasets.load("demo", {"folder": "anywhere"})
+
+
+@given(st.sets(st.integers(0, 999), min_size=3), st.data())
+def test_make_split_is_a_partition(numbers, data):
+    subjects = [f"sub-{number}" for number in numbers]
+    train = data.draw(st.integers(0, len(subjects)))
+    counts = {"train": train, "test": len(subjects) - train}
+    made = datasets.make_split(subjects, counts, 1)
+    assert {split: len(its) for split, its in made.items()} == counts
+    assert sorted(made["train"] + made["test"]) == sorted(subjects)
+    assert datasets.make_split(sorted(subjects), counts, 1) == made
+
+
+def test_make_split_refuses_counts_that_do_not_add_up():
+    with pytest.raises(ConfigError, match="3 different subjects of 3 given, but 1 \\+ 1 asked"):
+        datasets.make_split(["a", "b", "c"], {"train": 1, "test": 1}, 1)
+
+
+def test_unknown_dataset_and_override():
+    with pytest.raises(ConfigError, match="no dataset 'ds02748': did you mean 'ds002748'"):
+        datasets.load("ds02748")
+    with pytest.raises(ConfigError, match=r"datasets\.demo: unknown key 'subject': .*'subjects'"):
+        datasets.load("demo", {"subject": {}})
+    with pytest.raises(ConfigError, match=r"(?s)datasets\.demo .*crop\.shape"):
+        datasets.load("demo", {"crop": {"kind": "shape"}})
+
+
+def test_subjects_override():
+    every = datasets.load("ds002748").subjects
+    some = [every["val"][4], every["val"][1]]
+    dataset = datasets.load("ds002748", {"subjects": {"train": 3, "val": some}, "folder": None})
+    assert dataset.subjects == {"train": every["train"][:3], "val": some, "test": every["test"]}
+    other = every["test"][0]
+    asked = {"train": 59, "val": [other, "sub-99", some[0], some[0]], "tset": 1}
+    with pytest.raises(ConfigError) as caught:
+        datasets.load("ds002748", {"subjects": asked})
+    for line in (
+        "subjects.train: 59 asked, the split has 50",
+        f"no val subject '{other}': it is in test",
+        "no val subject 'sub-99'",
+        f"{some[0]} is listed twice",
+        "subjects.tset: unknown split: did you mean 'test'?",
+    ):
+        assert line in str(caught.value)
+
+
+def test_crop_is_replaced_not_merged():
+    assert datasets.load("ds002748", {"crop": {"kind": "none"}}).spec["crop"] == {"kind": "none"}
+    assert datasets.load("ds002748").spec["crop"]["margin"] == 8
+
+
+def test_split_table_problems_are_all_named(tmp_path):
+    sha = "a" * 64
+    rows = (
+        "subject split sha256\n"
+        f"sub-01 train {sha}\n"
+        f"sub-01 test {sha}\n"
+        f"sub-02 tran {sha}\n"
+        f"-x test {sha}\n"
+        "sub-03 test beef\n"
+        "sub-04 test\n"
+    )
+    path = write_dataset(tmp_path, rows, source=HTTPS)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    message = str(caught.value)
+    assert str(path.with_suffix(".tsv")) in message
+    for line in (
+        "line 3: subject sub-01 is in line 2 already",
+        "line 4: subject sub-02: unknown split 'tran': did you mean 'train'?",
+        "line 5: '-x' cannot name a subject",
+        "line 6: subject sub-03: 'beef' is no sha256",
+        "line 7: as many cells as there are columns",
+    ):
+        assert line in message
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("subject,split\nsub-01,test\n", "no column 'subject'; tabs separate"),
+        ("subject\nsub-01\n", "no column 'split'"),
+        ("subject split sha265\nsub-01 test x\n", "unknown column 'sha265': .*'sha256'"),
+    ],
+)
+def test_split_table_columns(tmp_path, rows, message):
+    write_dataset(tmp_path, rows, source=HTTPS)
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path)
+
+
+def test_checksums_are_read(tmp_path):
+    rows = f"subject split md5 bytes\nsub-01 test {'A' * 32} 12\nsub-02 test n/a \n"
+    write_dataset(tmp_path, rows, source=HTTPS)
+    assert load(tmp_path).checksums == {"sub-01": {"md5": "a" * 32, "bytes": 12}, "sub-02": {}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": {"kind": "bids"}}, "missing key 'source.folder'"),
+        ({"source": {"kind": "bidz", "folder": "x"}}, "did you mean 'bids'"),
+        ({"source": {**HTTPS, "sufix": "T1w"}}, "unknown key 'source.sufix'"),
+        ({"source": {**HTTPS, "pattern": "../{subject}.nii"}}, "source.pattern"),
+        ({"source": {**HTTPS, "url": "https://example.org/one.nii"}}, "source.url"),
+        ({"source": HTTPS}, "split: test takes the subjects of a BIDS folder"),
+        ({"split": "lost.tsv"}, "no file .*lost.tsv"),
+        ({"lable": "x"}, "unknown key 'lable': "),
+    ],
+)
+def test_wrong_dataset_files(tmp_path, changes, message):
+    add(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz")
+    write_dataset(tmp_path, **changes)
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path)
+
+
+def test_plugin_names(tmp_path):
+    write_dataset(tmp_path)
+    assert "own" in datasets.names([tmp_path]) and "own" not in datasets.names()
+    write_dataset(tmp_path, name="demo")
+    with pytest.raises(ConfigError, match=r"dataset 'demo' is in .* rename one"):
+        datasets.names([tmp_path])
+    (tmp_path / "datasets" / "demo.yaml").rename(tmp_path / "datasets" / "My-Scans.yaml")
+    with pytest.raises(ConfigError, match="'My-Scans' cannot name a dataset"):
+        datasets.names([tmp_path])
+
+
+def test_bids_subjects_and_files(tmp_path):
+    add(
+        tmp_path,
+        "sub-02/anat/sub-02_T1w.nii",
+        "sub-01/ses-a/anat/sub-01_ses-a_acq-mprage_T1w.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_T2w.nii.gz",
+        "sub-01/ses-a/anat/sub-01_ses-a_T1w.json",
+        "participants.tsv",
+    )
+    write_dataset(tmp_path)
+    dataset = load(tmp_path)
+    assert dataset.subjects == {"train": [], "val": [], "test": ["sub-01", "sub-02"]}
+    assert list(dataset.local_files("test").items()) == [
+        ("sub-01", tmp_path / "bids/sub-01/ses-a/anat/sub-01_ses-a_acq-mprage_T1w.nii.gz"),
+        ("sub-02", tmp_path / "bids/sub-02/anat/sub-02_T1w.nii"),
+    ]
+    assert dataset.local_files("train") == {}
+
+
+def test_bids_problems_are_named_together(tmp_path):
+    add(
+        tmp_path,
+        "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz",
+        "sub-01/ses-b/anat/sub-01_ses-b_T1w.nii.gz",
+        "sub-02/anat/sub-02_T2w.nii.gz",
+        "sub-04/anat/sub-04_T1w.nii.gz",
+    )
+    link = tmp_path / "bids/sub-03/anat/sub-03_T1w.nii.gz"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("annex/objects/gone")
+    write_dataset(tmp_path)
+    with pytest.raises(InputError) as caught:
+        load(tmp_path).local_files("test")
+    message = str(caught.value)
+    assert "3 of 4 test subjects" in message
+    assert "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz and sub-01/ses-b" in message
+    assert "set session or pattern" in message
+    assert "sub-02: no file sub-02/anat/*_T1w.nii.gz" in message
+    assert "sub-03: " in message and "datalad get" in message
+    assert "sub-04" not in message
+    assert list(load(tmp_path, subjects={"test": ["sub-04"]}).local_files("test")) == ["sub-04"]
+
+
+@pytest.mark.parametrize("chosen", [{"session": "ses-b"}, {"session": "b"}, {"pattern": "*"}])
+def test_session_and_pattern_choose_among_files(tmp_path, chosen):
+    if "pattern" in chosen:
+        chosen = {"pattern": "{subject}/ses-b/*/*_T?w.nii.gz"}
+    add(
+        tmp_path,
+        "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz",
+        "sub-01/ses-b/anat/sub-01_ses-b_T1w.nii.gz",
+    )
+    source = {"kind": "bids", "folder": str(tmp_path / "bids"), **chosen}
+    write_dataset(tmp_path, source=source)
+    found = load(tmp_path).local_files("test")["sub-01"]
+    assert found.name == "sub-01_ses-b_T1w.nii.gz"
+
+
+def test_bids_folder_problems(tmp_path):
+    write_dataset(tmp_path)
+    with pytest.raises(InputError, match=r"dataset 'own': no folder .*bids"):
+        load(tmp_path)
+    (tmp_path / "bids").mkdir()
+    with pytest.raises(InputError, match="holds no folder sub-"):
+        load(tmp_path)
+    add(tmp_path, "sub-01 (copy)/anat/x")
+    with pytest.raises(InputError, match=r"'sub-01 \(copy\)' cannot name a subject"):
+        load(tmp_path)
+
+
+def test_folder_replaces_a_download(tmp_path):
+    add(tmp_path, "sub-01/sub-01_T1w.nii.gz")
+    write_dataset(tmp_path, "subject split\nsub-01 test\nsub-02 test\n", source=HTTPS)
+    dataset = load(tmp_path, folder=tmp_path / "bids", subjects={"test": 1})
+    assert dataset.local_files("test") == {
+        "sub-01": tmp_path / "bids" / "sub-01" / "sub-01_T1w.nii.gz"
+    }
+    with pytest.raises(InputError, match=r"sub-02: no file sub-02/sub-02_T1w.nii.gz"):
+        load(tmp_path, folder=str(tmp_path / "bids")).local_files("test")

@@ -1,0 +1,342 @@
+"""From a raw scan to the ground truth and its mask: orientation, crop, one gain to [0, 1]."""
+
+import csv
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from logging.handlers import BufferingHandler
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from mrisr.errors import ConfigError, InputError
+from mrisr.files import Staging
+from mrisr.io import Volume, load, save
+from mrisr.progress import log, progress
+from mrisr.seeds import generator
+
+# Of the octahedron that closes the mask, in voxels.
+CLOSING_RADIUS = 2
+
+
+def prepare_volume(
+    volume: Volume, crop: dict, mask: dict, name: str, min_size: int = 8
+) -> tuple[Volume, Volume]:
+    """Make the ground truth and the mask of one scan.
+
+    The scan is turned to RAS by flips and permutations of axes, cropped or padded, and divided
+    by its maximum; it is never resampled, and every voxel keeps its position in mm.
+
+    Args:
+        volume: A scan of shape (X, Y, Z) in any orientation and unit.
+        crop: `{kind: none}`; `{kind: brain, margin: m}`, the box of the mask and m voxels around
+            it, as far as the volume reaches; or `{kind: shape, shape: [a, b, c]}`, each axis
+            padded with 0 on both sides, or cropped to its middle. Where the middle would cut
+            the mask's box and another window would not (or less), the window's centre is the
+            box's, as far as the volume reaches.
+        mask: `{kind: signal}`, what is above 0, closed (radius 2 voxels), without holes, of
+            which the largest connected part.
+        name: Of the subject or file, for messages.
+        min_size: Least number of voxels along an axis, what the largest scale needs.
+
+    Returns:
+        The ground truth, float32 in [0, 1] with maximum 1, and the mask, uint8 of 0 and 1, on
+        the same grid.
+
+    Raises:
+        InputError: NaN or infinite voxels, a constant, mostly negative or too small volume, or
+            an affine that is singular or sheared.
+        ConfigError: An unknown kind of crop or mask.
+    """
+    _check(volume, name)
+    orientation = nib.orientations.io_orientation(volume.affine)
+    data = nib.orientations.apply_orientation(volume.data, orientation)
+    affine = volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.data.shape)
+
+    inside = signal_mask(data, mask)
+    box = ndimage.find_objects(inside.view(np.uint8))[0]
+    window = crop_window(inside.shape, [(side.start, side.stop) for side in box], crop)
+    size = [stop - start for start, stop in window]
+    if min(size) < min_size:
+        raise InputError(
+            f"{name}: {' x '.join(map(str, size))} voxels after cropping; the largest scale needs"
+            f" at least {min_size} along each axis: leave the subject out, crop less, or drop"
+            " that scale"
+        )
+    cut = int(inside.sum())
+    data, inside = _cut(data, window), _cut(inside, window)
+    cut -= int(inside.sum())
+    if cut:
+        log.warning("%s: the crop to %s cuts off %d voxels of the mask", name, size, cut)
+    affine = affine @ nib.affines.from_matvec(np.eye(3), [start for start, _ in window])
+
+    top = float(data.max())
+    if top <= 0:
+        raise InputError(f"{name}: nothing above 0 is left after cropping; crop less")
+    ringing = int((data < -0.01 * top).sum())
+    if ringing:
+        log.info("%s: %d voxels below -1 %% of the maximum set to 0", name, ringing)
+    data = np.ascontiguousarray(np.clip(data / np.float32(top), 0, 1), dtype=np.float32)
+    return Volume(data, affine), Volume(inside.astype(np.uint8), affine)
+
+
+def take_slices(
+    truth: Volume, inside: Volume, slices: dict, name: str, seed_parts: tuple
+) -> list[tuple[Volume, Volume]]:
+    """Draw 2-D slices out of a prepared volume (Coord study: five of the central 80 sagittal).
+
+    Args:
+        truth: Ground truth of shape (X, Y, Z), RAS.
+        inside: Its mask.
+        slices: `count`, how many; `axis`, sagittal (default), coronal or axial; `central`, among
+            how many central ones (default all).
+        name: Of the subject or file, for messages.
+        seed_parts: What the draw depends on.
+
+    Returns:
+        Ground truth and mask of each slice, in order, one voxel thick and where they were in mm.
+
+    Raises:
+        InputError: Fewer slices than `count`.
+    """
+    axis = ("sagittal", "coronal", "axial").index(slices.get("axis", "sagittal"))
+    n = truth.data.shape[axis]
+    central = min(slices.get("central", n), n)
+    if central < slices["count"]:
+        raise InputError(
+            f"{name}: {central} slices, but {slices['count']} are to be drawn; set a smaller"
+            " slices.count"
+        )
+    drawn = generator(*seed_parts).choice(central, slices["count"], replace=False)
+    found = []
+    for index in sorted((n - central) // 2 + drawn):
+        shift = np.eye(4)
+        shift[axis, 3] = index
+        part = tuple(slice(index, index + 1) if a == axis else slice(None) for a in range(3))
+        found.append(tuple(Volume(v.data[part].copy(), v.affine @ shift) for v in (truth, inside)))
+    return found
+
+
+def signal_mask(data: np.ndarray, mask: dict) -> np.ndarray:
+    """Return the mask of where a skull-stripped volume has signal.
+
+    Args:
+        data: Intensities, shape (X, Y, Z), some of them above 0.
+        mask: `{kind: signal}`, see `prepare_volume`.
+
+    Returns:
+        True inside, shape (X, Y, Z): one connected part without holes.
+
+    Raises:
+        ConfigError: Another kind of mask.
+    """
+    if mask.get("kind") != "signal":
+        raise ConfigError(f"mask: kind {mask.get('kind')!r} is unknown; known: signal")
+    signal = data > 0
+    box = ndimage.find_objects(signal.view(np.uint8))[0]
+    # The morphology runs on the box of the signal, with a rim so that nothing touches its edge.
+    rim = CLOSING_RADIUS + 1
+    part = np.pad(signal[box], rim)
+    part = ndimage.binary_closing(part, iterations=CLOSING_RADIUS)
+    outside, _ = ndimage.label(~part)
+    part = outside != outside[0, 0, 0]
+    labels, count = ndimage.label(part)
+    if count > 1:
+        sizes = np.bincount(labels.ravel())
+        part = labels == 1 + np.argmax(sizes[1:])
+    inside = np.zeros(data.shape, dtype=bool)
+    inside[box] = part[(slice(rim, -rim),) * 3]
+    return inside
+
+
+def crop_window(
+    shape: Sequence[int], box: Sequence[tuple[int, int]], crop: dict
+) -> list[tuple[int, int]]:
+    """Return the first voxel and the one after the last that a crop keeps, for each axis.
+
+    Args:
+        shape: Of the volume.
+        box: Of the mask: first voxel and the one after the last, for each axis.
+        crop: See `prepare_volume`.
+
+    Returns:
+        Windows in voxels of the volume; where one begins below 0 or ends beyond the volume, the
+        rest is padding.
+
+    Raises:
+        ConfigError: Another kind of crop.
+    """
+    match crop:
+        case {"kind": "none"}:
+            return [(0, n) for n in shape]
+        case {"kind": "brain"}:
+            margin = crop.get("margin", 8)
+            pairs = zip(shape, box, strict=True)
+            return [(max(lo - margin, 0), min(hi + margin, n)) for n, (lo, hi) in pairs]
+        case {"kind": "shape", "shape": [_, _, _] as wanted}:
+            starts = [_start(*axis) for axis in zip(shape, box, wanted, strict=True)]
+            return [(start, start + size) for start, size in zip(starts, wanted, strict=True)]
+    raise ConfigError(
+        f"crop: {crop} is not understood; give {{kind: none}}, {{kind: brain, margin: 8}} or"
+        " {kind: shape, shape: [264, 264, 264]}"
+    )
+
+
+def _start(n: int, box: tuple[int, int], size: int) -> int:
+    middle = (n - size) // 2
+    if size >= n or (middle <= box[0] and box[1] <= middle + size):
+        return middle
+    return min(max((box[0] + box[1] - size) // 2, 0), n - size)
+
+
+def _cut(data: np.ndarray, window: list[tuple[int, int]]) -> np.ndarray:
+    """Return the window of `data`, 0 where it reaches beyond."""
+    axes = list(zip(window, data.shape, strict=True))
+    kept = data[tuple(slice(max(start, 0), min(stop, n)) for (start, stop), n in axes)]
+    return np.pad(kept, [(max(-start, 0), max(stop - n, 0)) for (start, stop), n in axes])
+
+
+def _check(volume: Volume, name: str) -> None:
+    """Raise InputError for what cannot become a ground truth."""
+    data, affine = volume.data, volume.affine
+    if bad := data.size - int(np.isfinite(data).sum()):
+        raise InputError(
+            f"{name}: {bad} of {data.size} voxels are NaN or infinite; repair or leave out the scan"
+        )
+    if data.min() == data.max():
+        raise InputError(
+            f"{name}: constant, every voxel is {data.flat[0]:g}; the scan is empty: leave it out or"
+            " export it again"
+        )
+    negative, positive = int((data < 0).sum()), int((data > 0).sum())
+    if negative > positive:
+        raise InputError(
+            f"{name}: mostly negative ({negative} voxels below 0, {positive} above); intensities"
+            " must start at 0 in the background: undo the standardisation or the offset"
+        )
+    advice = "the header's orientation is damaged: convert the scan again with dcm2niix"
+    if not np.isfinite(affine).all():
+        raise InputError(f"{name}: the affine has NaN or infinite entries; {advice}")
+    voxel_size = volume.voxel_size
+    if voxel_size.min() <= 0:
+        raise InputError(f"{name}: voxel size {_mm(voxel_size)}; {advice}")
+    axes = affine[:3, :3] / voxel_size
+    if abs(np.linalg.det(axes)) < 1e-3:
+        raise InputError(f"{name}: the affine is singular, its axes lie in one plane; {advice}")
+    shear = np.abs(axes.T @ axes - np.eye(3)).max()
+    if shear > 0.01:
+        raise InputError(
+            f"{name}: the affine is sheared (cosine between two axes {shear:.3f}, at most 0.01);"
+            " resample the scan to a rectangular grid first"
+        )
+
+
+def _mm(voxel_size: np.ndarray) -> str:
+    return " x ".join(f"{edge:g}" for edge in voxel_size) + " mm"
+
+
+def prepare_subjects(
+    sources: str | Path,
+    subjects: Sequence[str],
+    hr: Sequence[str | Path],
+    masks: Sequence[str | Path],
+    crop: dict,
+    mask: dict,
+    min_size: int,
+    staging: str | Path,
+    fingerprint: object,
+    workers: int = 1,
+    slices: dict | None = None,
+    seed: int = 0,
+) -> None:
+    """Prepare all subjects of a dataset, several at a time.
+
+    All subjects are tried before problems are reported. What is finished is staged: a rerun
+    with the same fingerprint, settings and raw scans continues.
+
+    Args:
+        sources: TSV with the columns subject, path, sha256 (and others, not used here).
+        subjects: Names, all of them in `sources`.
+        hr: Where the ground truth of each subject goes (of each of its slices, in a 2-D study).
+        masks: Where the mask of each subject goes, likewise.
+        crop: See `prepare_volume`.
+        mask: See `prepare_volume`.
+        min_size: See `prepare_volume`.
+        staging: Folder for finished subjects while others are still worked on.
+        fingerprint: What the results depend on beside the other arguments: the code's digest.
+        workers: Processes; each uses one thread.
+        slices: In a 2-D study, see `take_slices`.
+        seed: The study's seed, for the draw of slices.
+
+    Raises:
+        InputError: Some subjects cannot be used, a line each; no final file has been written.
+        ConfigError: An unknown kind of crop or mask.
+    """
+    with Path(sources).open(encoding="utf-8", newline="") as file:
+        rows = {row["subject"]: row for row in csv.DictReader(file, delimiter="\t")}
+    problems = [
+        f"{subject}: not in {sources}; make that list again"
+        for subject in subjects
+        if subject not in rows
+    ]
+    checksums = [rows[subject]["sha256"] for subject in subjects if subject in rows]
+    staged = Staging(staging, [fingerprint, crop, mask, min_size, slices, seed, checksums])
+    count = slices["count"] if slices else 1
+    tasks = []
+    for i, subject in enumerate(subjects):
+        pairs = list(zip(hr, masks, strict=True))[i * count : (i + 1) * count]
+        if subject in rows and staged.pending([path for pair in pairs for path in pair]):
+            paths = [tuple(map(staged.path, pair)) for pair in pairs]
+            path = rows[subject]["path"]
+            tasks.append((subject, path, paths, crop, mask, min_size, slices, seed))
+    count = min(workers, len(tasks))
+    if count > 1:
+        with ProcessPoolExecutor(count) as pool:
+            done = pool.map(_prepare_subject, tasks)
+            problems += _report(progress(done, "prepare", len(tasks)))
+    else:
+        problems += _report(map(_prepare_subject, progress(tasks, "prepare")))
+    if problems:
+        raise InputError(
+            f"{len(problems)} of {len(subjects)} subjects cannot be used:\n  "
+            + "\n  ".join(problems)
+        )
+    staged.commit([*hr, *masks])
+
+
+def _report(done: Iterable[tuple[str | None, list[tuple[int, str]]]]) -> list[str]:
+    """Log what the subjects had to say; return the problems."""
+    problems = []
+    for problem, messages in done:
+        for level, message in messages:
+            log.log(level, "%s", message)
+        if problem:
+            problems.append(problem)
+    return problems
+
+
+def _prepare_subject(task: tuple) -> tuple[str | None, list[tuple[int, str]]]:
+    """Prepare one subject; return its problem, if any, and its log (this may be a new process)."""
+    subject, path, paths, crop, mask, min_size, slices, seed = task
+    notes = BufferingHandler(capacity=10_000)
+    propagate, level = log.propagate, log.level  # the same process when there is one worker
+    log.addHandler(notes)
+    log.propagate = False
+    log.setLevel(logging.INFO)
+    problem = None
+    try:
+        pairs = [prepare_volume(load(path), crop, mask, path, min_size)]
+        if slices:
+            pairs = take_slices(*pairs[0], slices, path, (seed, "slices", subject))
+        for (truth, inside), (truth_path, mask_path) in zip(pairs, paths, strict=True):
+            save(truth, truth_path)
+            save(inside, mask_path)
+    except InputError as error:
+        problem = f"{subject}: {error}"
+    finally:
+        log.removeHandler(notes)
+        log.propagate = propagate
+        log.setLevel(level)
+    return problem, [(record.levelno, record.getMessage()) for record in notes.buffer]
