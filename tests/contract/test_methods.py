@@ -1,0 +1,109 @@
+"""Every method found keeps the contract; a new folder is tested without an edit here."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from mrisr import methods
+from mrisr.degrade import degrade
+from mrisr.io import Volume
+from mrisr.reconstruct import reconstruct
+
+NAMES = methods.names()
+DEGRADATION = {"kernel": "spline", "grid": "corners", "antialias": None}
+SHAPE = {"volume": (24, 26, 28), "stacks": (24, 24, 24), "slice": (1, 26, 28)}
+
+
+def truth(kind):
+    data = ndimage.gaussian_filter(np.random.default_rng(0).random(SHAPE[kind]), 0.7)
+    return Volume((data / data.max()).astype(np.float32), np.diag([0.9, 1, 1.1, 1]))
+
+
+def made(name):
+    """Return the method in its demo size, its network (random weights), truth and LR input."""
+    method = methods.get(name, preset="demo")
+    kind = "volume" if method.input == "ground_truth" else method.input
+    volume = truth(kind)
+    low = degrade(volume, 2, {"kind": kind, **DEGRADATION})
+    lr = volume if method.input == "ground_truth" else low.get("", low)
+    torch.manual_seed(0)
+    network = method.build().eval() if method.learned else None
+    return method, network, volume, lr
+
+
+IN_PYTHON = [name for name in NAMES if methods.get(name).kind != "external"]
+
+
+@pytest.mark.parametrize("name", IN_PYTHON)
+def test_reconstructs_on_the_exact_grid_and_twice_the_same(name):
+    method, network, volume, lr = made(name)
+    sr = reconstruct(method, network, lr, volume.data.shape, 2, volume.affine)
+    assert sr.data.shape == volume.data.shape
+    assert sr.data.dtype == np.float32
+    np.testing.assert_array_equal(sr.affine, volume.affine)
+    assert np.isfinite(sr.data).all()
+    again = reconstruct(method, network, lr, volume.data.shape, 2, volume.affine)
+    np.testing.assert_array_equal(sr.data, again.data)
+
+
+@pytest.mark.parametrize("name", IN_PYTHON)
+def test_only_learned_methods_have_a_network_with_the_published_size(name):
+    method = methods.get(name)
+    if not method.learned:
+        assert method.function("build") is None
+        return
+    count = sum(p.numel() for p in method.build().parameters() if p.requires_grad)
+    assert count == method.spec["parameters"]
+    # build() has the published hyper-parameters as its defaults.
+    defaults = {
+        key: list(value.default) if isinstance(value.default, tuple) else value.default
+        for key, value in inspect.signature(method.module.build).parameters.items()
+    }
+    assert {key: defaults[key] for key in method.spec["model"]} == method.spec["model"]
+    small = methods.get(name, preset="demo").build()
+    assert sum(p.numel() for p in small.parameters()) < count
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in IN_PYTHON if methods.get(name).kind == "supervised"]
+)
+def test_an_input_voxel_reaches_no_further_than_the_halo(name):
+    method = methods.get(name, preset="demo")
+    torch.manual_seed(0)
+    network = method.build().double().eval()
+    function = network.encode if method.spec["network"] == "query" else network
+    size = 2 * network.halo + 7
+    volume = torch.rand(1, 1, size, 9, 9, dtype=torch.float64)
+    touched = volume.clone()
+    touched[0, 0, 0] += 1
+    with torch.no_grad():
+        difference = (function(touched) - function(volume)).abs().amax(dim=(0, 1, 3, 4))
+    assert difference[network.halo + 1 :].max() == 0
+    assert difference[0] > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_what_it_is_and_what_it_needs(name):
+    method = methods.get(name)
+    assert method.label
+    assert method.kind == "external" or "reconstruct" in method.spec["resources"]
+    for stage, resources in method.spec["resources"].items():
+        assert {"threads", "mem_mb", "runtime"} <= set(resources), stage
+    if method.kind == "supervised":
+        assert "train" in method.spec["resources"]
+        assert method.spec["paper"]["doi"]
+        assert method.spec["published_steps"] > 0
+        assert "training" in method.spec["demo"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_refuses_scales_outside_its_limits_with_a_reason(name):
+    method = methods.get(name)
+    limits = method.spec.get("limits", {})
+    assert method.refuses(2) is None or "2" in method.refuses(2)
+    if "max_scale" in limits:
+        assert method.refuses(limits["max_scale"]) is None
+        assert "not supported" in method.refuses(limits["max_scale"] + 1)

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import torch
+
+from mrisr.degrade import downsample, upsample
+from mrisr.errors import InputError
+from mrisr.io import Volume, save
+from mrisr.patches import GridBatches, Order, QueryBatches, draw_patches, query_coordinates
+
+DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antialias": None}
+CPU = torch.device("cpu")
+QUERY = {"batch": 5, "queries": 300, "lr_patch": 5, "anchor": "corner"}
+
+
+@pytest.fixture
+def patches():
+    return torch.from_numpy(np.random.default_rng(0).random((7, 20, 20, 20), dtype=np.float32))
+
+
+def files(folder, shapes):
+    random = np.random.default_rng(1)
+    names = []
+    for i, shape in enumerate(shapes):
+        names.append(folder / f"sub-{i:02d}.nii.gz")
+        save(Volume(random.random(shape, dtype=np.float32), np.eye(4)), names[-1])
+    return names
+
+
+def test_patches_are_drawn_per_subject_and_inside_the_border(tmp_path):
+    names = files(tmp_path, [(30, 31, 32), (30, 30, 30)])
+    both = draw_patches(names, 3, 10, 8, seed=4)
+    assert both.shape == (6, 10, 10, 10)
+    # Another subject beside it changes nothing.
+    assert torch.equal(draw_patches(names[1:], 3, 10, 8, seed=4), both[3:])
+    assert not torch.equal(draw_patches(names[1:], 3, 10, 8, seed=5), both[3:])
+    # With a border of 10 only the middle 10^3 of a 30^3 volume can be drawn.
+    middle = draw_patches(names[1:], 2, 10, 10, seed=4)
+    assert torch.equal(middle[0], middle[1])
+
+
+def test_a_volume_smaller_than_a_patch_is_refused(tmp_path):
+    (name,) = files(tmp_path, [(30, 9, 32)])
+    with pytest.raises(InputError, match=r"sub-00.*smaller than a training patch of 10"):
+        draw_patches([name], 1, 10, 0, seed=0)
+
+
+def test_order_sees_every_patch_once_a_pass():
+    order = Order(7, 3, "seed")
+    seen = np.concatenate([order(step) for step in range(7)])
+    for i in range(3):
+        assert sorted(seen[7 * i : 7 * i + 7]) == list(range(7))
+    assert np.array_equal(Order(7, 3, "seed")(5), order(5))
+
+
+@pytest.mark.parametrize("scale", [2, 2.5, 3])
+def test_grid_batches_are_cubic_down_and_up(patches, scale):
+    batches = GridBatches(patches, scale, {"batch": 2}, DEGRADATION, CPU, "seed")
+    (lr,), hr = batches(3)
+    assert lr.shape == hr.shape == (2, 1, 20, 20, 20)
+    expected = upsample(downsample(hr[1, 0].numpy(), scale), (20, 20, 20))
+    np.testing.assert_allclose(lr[1, 0].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("anchor", ["corner", "centre"])
+@pytest.mark.parametrize("coordinates", ["edges", "grid"])
+def test_query_batches_hold_lr_patch_and_hr_intensities(patches, anchor, coordinates):
+    training = {**QUERY, "anchor": anchor}
+    batches = QueryBatches(patches, [2, 4], training, coordinates, DEGRADATION, CPU, "seed")
+    (lr, places), target = batches(2)
+    assert lr.shape == (5, 1, 5, 5, 5)
+    assert places.shape == (5, 300, 3)
+    assert places.abs().max() <= 1
+    chosen = patches[batches.order(2)]
+    found = set()
+    for i in range(5):
+        # Which scale was drawn? The one whose LR patch this is.
+        for scale in batches.scales:
+            n = round(5 * scale)
+            start = (20 - n) // 2 if anchor == "centre" else 0
+            cube = chosen[i][(slice(start, start + n),) * 3].numpy()
+            low = downsample(cube, n / 5)
+            if low.shape == (5, 5, 5) and np.allclose(low, lr[i, 0], atol=1e-5):
+                break
+        else:
+            pytest.fail("no scale gives this LR patch")
+        found.add(scale)
+        axis = query_coordinates(n, 5, coordinates, "corners")
+        index = np.abs(axis[None, None] - places[i].numpy()[..., None]).argmin(-1)
+        np.testing.assert_allclose(axis[index], places[i].numpy(), atol=1e-6)
+        np.testing.assert_array_equal(cube[tuple(index.T)], target[i].numpy())
+        assert len({tuple(row) for row in index}) == 300  # distinct voxels
+    assert len(found) > 1
+
+
+def test_batches_depend_on_seed_and_step_alone(patches):
+    def make(*parts):
+        return QueryBatches(patches, [2, 4], QUERY, "edges", DEGRADATION, CPU, *parts)
+
+    first, again = make("a"), make("a")
+    again(0)  # other steps before it do not matter
+    for one, two in zip(first(4)[0], again(4)[0], strict=True):
+        assert torch.equal(one, two)
+    assert not torch.equal(first(4)[1], first(5)[1])
+    assert not torch.equal(first(4)[1], make("b")(4)[1])
+
+
+def test_queries_are_at_most_the_voxels_of_the_smallest_patch(patches):
+    training = {**QUERY, "queries": 10**6}
+    batches = QueryBatches(patches, [2, 4], training, "edges", DEGRADATION, CPU, "a")
+    assert batches(0)[1].shape == (5, 10**3)
+
+
+def test_coordinates_published_and_aligned():
+    np.testing.assert_allclose(
+        query_coordinates(4, 2, "edges", "corners"), [-0.75, -0.25, 0.25, 0.75]
+    )
+    # Corner voxels coincide: the first HR voxel is asked at the first LR voxel's centre.
+    np.testing.assert_allclose(query_coordinates(4, 2, "grid", "corners")[[0, -1]], [-0.5, 0.5])
+    np.testing.assert_allclose(
+        query_coordinates(9, 3, "grid", "centres"), query_coordinates(9, 3, "edges", "corners")
+    )

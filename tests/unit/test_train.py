@@ -1,0 +1,158 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mrisr import methods
+from mrisr.errors import TrainingError
+from mrisr.io import Volume, save
+from mrisr.models import load_model, save_model
+from mrisr.train import TrainingJob, train, train_and_save
+
+TRAINING = {
+    "srcnn3d": {"epochs": 3, "steps_per_epoch": 4, "batch": 2, "patch": 12, "border": 2},
+    "arssr_rdn": {"epochs": 3, "steps_per_epoch": 4, "batch": 2, "queries": 64, "lr_patch": 4},
+}
+MODEL = {
+    "srcnn3d": {"features": [4, 4], "kernels": [3, 1, 3]},
+    "arssr_rdn": {"features": 4, "growth": 4, "blocks": 2, "layers": 2, "channels": 8, "width": 16},
+}
+DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antialias": None}
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    random = np.random.default_rng(3)
+    names = []
+    for i in range(3):
+        names.append(str(tmp_path / f"sub-{i:02d}.nii.gz"))
+        save(Volume(random.random((24, 24, 24), dtype=np.float32), np.eye(4)), names[-1])
+    return names
+
+
+def make_job(name, volumes, folder, build=None, seed=1, **training):
+    settings = {**TRAINING[name], "patches_per_subject": 3, "learning_rate": 1e-3, **training}
+    overrides = {"model": MODEL[name], "training": {"checkpoint_minutes": 0, **settings}}
+    if name == "arssr_rdn":
+        overrides["model"] = {**MODEL[name], "head": "linear"}
+    method = methods.get(name, overrides)
+    return TrainingJob(
+        name=name,
+        build=build or method.build,
+        scales=[2] if name == "srcnn3d" else [2, 4],
+        spec=method.spec,
+        degradation=DEGRADATION,
+        seed=seed,
+        train=volumes[:2],
+        val=volumes[2:],
+        checkpoints=str(folder / "checkpoints"),
+    )
+
+
+def weights_equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("name", ["srcnn3d", "arssr_rdn"])
+def test_training_is_reproducible_and_lowers_the_loss(name, volumes, tmp_path):
+    first = train(make_job(name, volumes, tmp_path / "a", epochs=8))
+    again = train(make_job(name, volumes, tmp_path / "b", epochs=8))
+    assert weights_equal(first.state, again.state)
+    assert first.log == again.log
+    assert first.log[-1]["val_loss"] < first.log[0]["val_loss"]
+    assert first.info["val_loss"] == min(row["val_loss"] for row in first.log)
+    other = train(make_job(name, volumes, tmp_path / "c", epochs=8, seed=2))
+    assert not weights_equal(first.state, other.state)
+
+
+@pytest.mark.parametrize("name", ["srcnn3d", "arssr_rdn"])
+@pytest.mark.parametrize("stop_at", [3, 4, 9])
+def test_a_stopped_and_resumed_run_ends_with_the_same_weights(name, stop_at, volumes, tmp_path):
+    whole = train(make_job(name, volumes, tmp_path / "whole"))
+    job = make_job(name, volumes, tmp_path / "parts")
+    assert train(job, stop=lambda step: step == stop_at) is None
+    resumed = train(job)
+    assert weights_equal(whole.state, resumed.state)
+    assert whole.log == resumed.log
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(volumes, tmp_path, caplog):
+    whole = train(make_job("srcnn3d", volumes, tmp_path / "whole"))
+    job = make_job("srcnn3d", volumes, tmp_path / "parts")
+    train(job, stop=lambda step: step == 7)
+    last = tmp_path / "parts" / "checkpoints" / "checkpoint.pt"
+    last.write_bytes(last.read_bytes()[:1000])
+    with caplog.at_level("INFO"):
+        resumed = train(job)
+    assert "damaged" in caplog.text
+    assert "continuing after step 6" in caplog.text
+    assert weights_equal(whole.state, resumed.state)
+
+
+def test_a_checkpoint_of_other_settings_is_not_used(volumes, tmp_path, caplog):
+    train(make_job("srcnn3d", volumes, tmp_path), stop=lambda step: step == 7)
+    changed = make_job("srcnn3d", volumes, tmp_path, learning_rate=2e-3)
+    with caplog.at_level("INFO"):
+        train(changed, stop=lambda step: step == 1)
+    assert "not used" in caplog.text
+    assert "continuing" not in caplog.text
+
+
+class Dead(nn.Module):
+    """A head whose ReLU never fires, as the published one can be."""
+
+    def __init__(self, alive=False):
+        super().__init__()
+        self.layer = nn.Conv3d(1, 1, 1)
+        nn.init.constant_(self.layer.bias, 1.0 if alive else -10.0)
+
+    def forward(self, image):
+        return torch.relu(self.layer(image))
+
+
+def test_a_collapsed_model_is_restarted_and_reported(volumes, tmp_path, caplog):
+    job = make_job("srcnn3d", volumes, tmp_path / "a", build=Dead, restarts=2)
+    trained = train(job)
+    assert trained.info["collapsed"]
+    assert trained.info["restarts"] == 2
+    assert "output became constant" in caplog.text
+
+    starts = []
+
+    def revived():
+        starts.append(1)
+        return Dead(alive=len(starts) > 1)
+
+    trained = train(make_job("srcnn3d", volumes, tmp_path / "b", build=revived, restarts=2))
+    assert not trained.info["collapsed"]
+    assert trained.info["restarts"] == 1
+
+
+def test_a_loss_that_is_not_finite_is_an_error(volumes, tmp_path):
+    job = make_job("srcnn3d", volumes, tmp_path, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"srcnn3d: the loss is not finite at step \d+"):
+        train(job)
+
+
+def test_model_files_round_trip(volumes, tmp_path):
+    job = make_job("arssr_rdn", volumes, tmp_path)
+    train_and_save(job, tmp_path / "model", {"method": "arssr_rdn"})
+    about = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert about["steps"] == 12
+    assert len((tmp_path / "model" / "log.csv").read_text().splitlines()) == 4
+    assert not (tmp_path / "checkpoints").exists()
+    method = methods.get("arssr_rdn", {"model": {**MODEL["arssr_rdn"], "head": "linear"}})
+    network = load_model(method, tmp_path / "model" / "model.safetensors")
+    assert weights_equal(dict(network.state_dict()), train(job).state)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    small = methods.get("srcnn3d", {"model": MODEL["srcnn3d"]})
+    save_model(tmp_path, small.build().state_dict(), [], {})
+    with pytest.raises(Exception, match=r"does not fit method 'srcnn3d'"):
+        load_model(methods.get("srcnn3d"), tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").write_bytes(b"no")
+    with pytest.raises(Exception, match=r"cannot be read"):
+        load_model(small, tmp_path / "model.safetensors")

@@ -1,0 +1,12 @@
+"""Cubic B-spline interpolation, the papers' baseline (`scipy.ndimage.zoom(order=3)`)."""
+
+import numpy as np
+
+from mrisr.degrade import upsample
+from mrisr.io import Volume
+from mrisr.reconstruct import Query
+
+
+def reconstruct(lr: Volume, query: Query, model: None = None) -> np.ndarray:
+    """Interpolate the LR volume to the grid of the ground truth."""
+    return upsample(lr.data, query.shape, query.grid)

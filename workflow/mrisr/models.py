@@ -1,0 +1,73 @@
+"""Model files: weights as safetensors, beside them how they were made and the losses."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrisr.errors import InputError
+from mrisr.files import atomic, write_json, write_text
+
+if TYPE_CHECKING:
+    import torch
+
+    from mrisr.methods import Method
+
+
+def save_model(folder: str | Path, state: dict, rows: list[dict], description: dict) -> None:
+    """Write `model.safetensors`, `log.csv` and `model.json` into `folder`.
+
+    Args:
+        folder: `models/<method>/<trained>`.
+        state: Weights by name.
+        rows: Losses, a row an epoch.
+        description: What `model.json` says.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    with atomic(folder / "model.safetensors") as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["epoch"])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "log.csv", text.getvalue())
+    write_json(folder / "model.json", description)
+
+
+def read_description(folder: str | Path) -> dict:
+    """Return the content of a model folder's `model.json`."""
+    return json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+
+
+def load_model(
+    method: "Method", file: str | Path, device: "torch.device | str" = "cpu"
+) -> "torch.nn.Module":
+    """Build a method's network and load its weights.
+
+    Args:
+        method: The method, with the hyper-parameters that the model was made with.
+        file: A `model.safetensors`.
+        device: Where to put it.
+
+    Raises:
+        InputError: The file is damaged, or its weights do not fit the network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    network = method.build()
+    try:
+        network.load_state_dict(load_file(file))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file}: cannot be read ({error}); train the model again") from None
+    except RuntimeError as error:
+        raise InputError(
+            f"{file}: does not fit method '{method.name}': {str(error).splitlines()[1].strip()};"
+            " its hyper-parameters (methods.<name>.model) must be those it was trained with"
+        ) from None
+    import torch
+
+    return network.to(device, memory_format=torch.channels_last_3d).eval()

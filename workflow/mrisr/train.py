@@ -1,0 +1,323 @@
+"""The training engine of all supervised methods; see `mrisr.patches` for the batches."""
+
+import hashlib
+import logging
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.functional import l1_loss
+
+from mrisr import seeds
+from mrisr.checkpoint import Checkpoints
+from mrisr.errors import TrainingError
+from mrisr.models import save_model
+from mrisr.patches import GridBatches, QueryBatches, draw_patches
+
+log = logging.getLogger("mrisr")
+
+# Outputs that vary less than this (intensities are in [0,1]) mean that the network is constant.
+COLLAPSED_STD = 1e-5
+PRECISION = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One model to be trained.
+
+    Attributes:
+        name: The method's name.
+        build: Makes the network, with random weights.
+        scales: The scale trained on, or the lowest and the highest.
+        spec: The method's settings: `model`, `training`, `network`, `coordinates`.
+        degradation: The study's degradation.
+        seed: The study's seed.
+        train: HR volumes of the training subjects (or the subject's LR files, if a model is made
+            per subject).
+        val: HR volumes of the validation subjects.
+        checkpoints: Folder for checkpoints.
+        code: Digest of the code, so that other code starts anew.
+        device: Where to train.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    scales: Sequence[float]
+    spec: dict
+    degradation: dict
+    seed: int
+    train: Sequence[str]
+    val: Sequence[str]
+    checkpoints: str
+    code: str = ""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training ends with.
+
+    Attributes:
+        state: Weights of the best model on the validation set, on the CPU.
+        log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
+        info: steps, best_epoch, val_loss, died (the output became constant and training ended
+            there), collapsed (so is the kept model's), restarts, seconds, parameters.
+    """
+
+    state: dict[str, torch.Tensor]
+    log: list[dict]
+    info: dict
+
+
+def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) -> Trained | None:
+    """Train a network with L1 loss and Adam, and keep the best model on the validation set.
+
+    Published settings are ArSSR 4.1.3 (Adam(0.9, 0.999, 1e-8), 1e-4 halved every 200 epochs). The
+    training continues from a checkpoint if there is one, and then ends with the same weights as
+    an uninterrupted one. A network whose output is constant (the published ReLU head can die)
+    never recovers: it is started anew with another seed, at most `training.restarts` times.
+
+    Args:
+        job: What to train.
+        stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
+
+    Returns:
+        The trained model, or None if `stop` ended the training.
+
+    Raises:
+        TrainingError: The loss is not finite.
+        InputError: A volume is smaller than a patch.
+    """
+    training, spec = job.spec["training"], job.spec
+    size = (
+        round(training["lr_patch"] * max(job.scales))
+        if spec["network"] == "query"
+        else training["patch"]
+    )
+    cut = (training["patches_per_subject"], size, training["border"], job.seed)
+    patches, held_out = draw_patches(job.train, *cut), draw_patches(job.val, *cut)
+    log.info(
+        "%s: %d training and %d validation patches of %d^3 from %d and %d subjects, on %s",
+        *(job.name, len(patches), len(held_out), size, len(job.train), len(job.val), job.device),
+    )
+    batches = _batches(job, patches, "train")
+    validation = _validation_set(job, held_out)
+    per_epoch = training.get("steps_per_epoch") or max(1, len(patches) // training["batch"])
+
+    checkpoints = Checkpoints(job.checkpoints, _fingerprint(job, patches, held_out))
+    state = checkpoints.load()
+    if state is not None:
+        log.info("%s: continuing after step %d", job.name, state["step"])
+    else:
+        state = {"attempt": 0, "step": 0, "seconds": 0.0, "rows": [], "loss": 0.0, "best": None}
+    while True:
+        finished = _attempt(job, state, batches, validation, per_epoch, checkpoints, stop)
+        if finished is None:
+            return None
+        if not finished["died"] or state["attempt"] >= training["restarts"]:
+            break
+        log.warning(
+            "%s: the output became constant after step %d; starting anew with another seed",
+            *(job.name, state["step"]),
+        )
+        state = {
+            "attempt": state["attempt"] + 1,
+            "seconds": state["seconds"],
+            **{"step": 0, "rows": [], "loss": 0.0, "best": None},
+        }
+    return Trained(state["best"]["weights"], state["rows"], finished)
+
+
+def train_and_save(
+    job: TrainingJob,
+    folder: str | Path,
+    about: dict,
+    trainer: Callable[..., Trained | None] = train,
+) -> None:
+    """Train and write `model.safetensors`, `model.json` and `log.csv` into `folder`.
+
+    SIGTERM and SIGUSR1 (what Slurm sends before its time limit) write a checkpoint and end the
+    job; the next run continues from it.
+
+    Args:
+        job: What to train.
+        folder: `models/<method>/<trained>`.
+        about: What `model.json` says beside what the training itself tells.
+        trainer: The engine; a method may bring its own.
+
+    Raises:
+        TrainingError: Ended by a signal, or the loss is not finite.
+    """
+    received: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda number, frame: received.append(number))
+    trained = trainer(job, lambda step: bool(received))
+    if trained is None:
+        name = signal.Signals(received[0]).name if received else "a stop"
+        raise TrainingError(
+            f"{job.name}: ended by {name}; a checkpoint is kept, run again to continue"
+        )
+    save_model(folder, trained.state, trained.log, {**about, **trained.info})
+    shutil.rmtree(job.checkpoints, ignore_errors=True)
+
+
+def _attempt(
+    job: TrainingJob,
+    state: dict,
+    batches: Callable,
+    validation: list,
+    per_epoch: int,
+    checkpoints: Checkpoints,
+    stop: Callable[[int], bool],
+) -> dict | None:
+    """Train from `state` (changed in place) to the end; None if stopped."""
+    training, device = job.spec["training"], job.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seeds.seed(job.seed, job.name, *job.scales, "init", state["attempt"]))
+        network = job.build()
+    network = network.to(device, memory_format=torch.channels_last_3d)
+    optimizer = torch.optim.Adam(network.parameters(), training["learning_rate"])
+    if "network" in state:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    running = torch.tensor(state["loss"], dtype=torch.float64, device=device)
+    died = False
+    started = spoke = saved = time.monotonic()
+
+    def keep() -> None:
+        state["seconds"] += time.monotonic() - keep.since
+        keep.since = time.monotonic()
+        state["loss"] = float(running)
+        state["network"], state["optimizer"] = network.state_dict(), optimizer.state_dict()
+        checkpoints.save(state)
+
+    keep.since = started
+    total = training["epochs"] * per_epoch
+    while state["step"] < total:
+        epoch = state["step"] // per_epoch
+        rate = training["learning_rate"] * 0.5 ** (epoch // training["halve_every"])
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        network.train()
+        inputs, target = batches(state["step"])
+        loss = _loss(network, inputs, target, training)[0]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        running += loss.detach()
+        state["step"] += 1
+
+        if state["step"] % per_epoch == 0:
+            value, spread = _validate(network, validation, training)
+            row = {
+                "epoch": epoch + 1,
+                "step": state["step"],
+                "train_loss": float(running) / per_epoch,
+                "val_loss": value,
+                "learning_rate": rate,
+            }
+            _check_finite(job.name, row)
+            state["rows"].append(row)
+            running.zero_()
+            if state["best"] is None or value < state["best"]["val_loss"]:
+                weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+                best = {"val_loss": value, "spread": spread, "epoch": epoch + 1}
+                state["best"] = {**best, "weights": weights}
+            log.info(
+                "%s: epoch %d of %d, step %d, training loss %.5f, validation loss %.5f, %.0f s",
+                *(job.name, epoch + 1, training["epochs"], state["step"], row["train_loss"]),
+                *(value, state["seconds"] + time.monotonic() - keep.since),
+            )
+            spoke = time.monotonic()
+            if spread < COLLAPSED_STD:
+                died = True
+                break
+        if time.monotonic() - spoke > 30:
+            spoke = time.monotonic()
+            log.info("%s: step %d of %d", job.name, state["step"], total)
+        if stop(state["step"]):
+            keep()
+            return None
+        if time.monotonic() - saved > 60 * training["checkpoint_minutes"]:
+            keep()
+            saved = time.monotonic()
+    state["seconds"] += time.monotonic() - keep.since
+    return {
+        "steps": state["step"],
+        "best_epoch": state["best"]["epoch"],
+        "val_loss": state["best"]["val_loss"],
+        "died": died,
+        "collapsed": state["best"]["spread"] < COLLAPSED_STD,
+        "restarts": state["attempt"],
+        "seconds": round(state["seconds"], 1),
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
+
+
+def _batches(job: TrainingJob, patches: torch.Tensor, use: str) -> GridBatches | QueryBatches:
+    parts = (job.seed, job.name, *job.scales, use)
+    training = job.spec["training"]
+    if job.spec["network"] == "query":
+        coordinates = job.spec.get("coordinates", "edges")
+        return QueryBatches(
+            patches, job.scales, training, coordinates, job.degradation, job.device, *parts
+        )
+    return GridBatches(patches, job.scales[0], training, job.degradation, job.device, *parts)
+
+
+def _validation_set(job: TrainingJob, patches: torch.Tensor) -> list:
+    """Draw the validation batches once, so that losses compare between epochs."""
+    batches = _batches(job, patches, "val")
+    steps = -(-len(patches) // job.spec["training"]["batch"])
+    return [batches(step) for step in range(steps)]
+
+
+def _loss(
+    network: nn.Module, inputs: tuple, target: torch.Tensor, training: dict
+) -> tuple[torch.Tensor, torch.Tensor]:
+    dtype = PRECISION[training["precision"]]
+    with torch.autocast(target.device.type, dtype=dtype, enabled=dtype != torch.float32):
+        output = network(*inputs)
+    output = output.float()
+    return l1_loss(output, target), output
+
+
+@torch.no_grad()
+def _validate(network: nn.Module, batches: list, training: dict) -> tuple[float, float]:
+    """Return the mean loss over the validation set, and the standard deviation of all outputs."""
+    network.eval()
+    loss = total = squares = 0.0
+    count = 0
+    for inputs, target in batches:
+        value, output = _loss(network, inputs, target, training)
+        output = output.double()
+        loss += float(value)
+        total += float(output.sum())
+        squares += float((output**2).sum())
+        count += output.numel()
+    variance = max(0.0, squares / count - (total / count) ** 2)
+    return loss / len(batches), variance**0.5
+
+
+def _check_finite(name: str, row: dict) -> None:
+    if not all(torch.isfinite(torch.tensor([row["train_loss"], row["val_loss"]]))):
+        raise TrainingError(
+            f"{name}: the loss is not finite at step {row['step']} (training {row['train_loss']},"
+            f" validation {row['val_loss']}); set a smaller training.learning_rate or"
+            " training.precision: float32"
+        )
+
+
+def _fingerprint(job: TrainingJob, *patches: torch.Tensor) -> dict:
+    kept = {k: v for k, v in job.spec["training"].items() if k != "checkpoint_minutes"}
+    return {
+        "job": [job.name, list(job.scales), job.degradation, job.seed, job.code],
+        "spec": {**job.spec, "training": kept},
+        "data": [hashlib.sha256(p.numpy().tobytes()).hexdigest() for p in patches],
+        "subjects": [Path(file).name for file in (*job.train, *job.val)],
+    }
