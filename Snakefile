@@ -1,0 +1,33 @@
+# mrisr: MRI super-resolution from scan to table. `snakemake` runs the demo, `--configfile
+# config/<study>.yaml` any other study. See README.md.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# A study's config is complete in itself: the demo's is only read when no other was given.
+if not workflow.overwrite_configfiles and "study" not in config:
+
+    configfile: "config/demo.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/degrade.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/reconstruct.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.figures.input,
+        rules.report.input,
+
+
+rule models:
+    input:
+        model_files(),

@@ -1,0 +1,129 @@
+import copy
+
+import pytest
+
+from mrisr.errors import ConfigError
+from mrisr.study import Study
+from tiny_study import ROOT, TINY
+
+DEMO = {
+    "study": "demo",
+    "seed": 1,
+    "preset": "demo",
+    "datasets": {"demo": None},
+    "scales": [2, 3],
+    "degradation": {"kind": "volume"},
+    "methods": {"cubic": None, "srcnn3d": None, "arssr_rdn": None},
+    "metrics": ["psnr"],
+}
+
+
+def changed(path, value):
+    config = copy.deepcopy(DEMO)
+    place = config
+    *parents, last = path.split("/")
+    for key in parents:
+        if place.get(key) is None:
+            place[key] = {}
+        place = place[key]
+    if value is KeyError:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("scale", [2], r"unknown key 'scale': did you mean 'scales'\?"),
+        ("scales", KeyError, r"missing key 'scales'"),
+        ("scales", [2, 0.5], r"'scales\.1'"),
+        ("scales", 2, r"'scales': 2 where array is expected"),
+        ("preset", "published_", r"'preset'.*did you mean 'published'"),
+        ("degradation/grid", "corner", r"'degradation\.grid'.*did you mean 'corners'"),
+        ("degradation/antialiasing", 1, r"'degradation\.antialiasing': did you mean 'antialias'"),
+        ("datasets/demo/role", ["test"], r"'datasets\.demo\.role': did you mean 'roles'"),
+        ("datasets/demos", {}, r"demos.*did you mean 'demo'"),
+        ("datasets/demo/subjects", {"train": 5}, r"(?s)demo.*train.*5.*4"),
+        ("datasets/demo/roles", ["test"], r"srcnn3d: is learned, but no dataset has role train"),
+        ("methods/cubik", None, r"methods\.cubik: no method 'cubik': did you mean 'cubic'"),
+        ("methods/cubic", {"labl": "x"}, r"'labl': did you mean 'label'"),
+        (
+            "methods/srcnn3d",
+            {"training": {"epoch": 1}},
+            r"'training\.epoch': did you mean 'epochs'",
+        ),
+        ("training", {"batch": 0}, r"training\.batch"),
+        ("metrics", ["psnr", "sim"], r"metrics: no metric 'sim': did you mean 'ssim'"),
+        ("baseline", "cubics", r"baseline: 'cubics' is not among the methods.*'cubic'"),
+        ("slices", {"count": 5}, r"slice and the key slices go together"),
+        ("degradation/kind", "stacks", r"methods\.cubic: takes volume, but degradation\.kind is"),
+        ("study", "My study", r"'study'.*name of the study"),
+    ],
+)
+def test_a_wrong_config_names_the_key_and_the_remedy(path, value, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        Study(changed(path, value), "config/demo.yaml")
+    assert "config/demo.yaml" in str(caught.value) or "dataset" in str(caught.value)
+
+
+def test_all_problems_are_named_at_once():
+    config = changed("scale", [2])
+    del config["scales"], config["seed"]
+    with pytest.raises(ConfigError) as caught:
+        Study(config)
+    assert all(key in str(caught.value) for key in ("'scale'", "'scales'", "'seed'"))
+
+
+def test_plan_of_the_demo():
+    study = Study(DEMO)
+    assert study.config["degradation"]["grid"] == "corners"
+    assert [(c.scale, c.method.name) for c in study.cells()] == [
+        (k, m) for k in (2, 3) for m in ("cubic", "srcnn3d", "arssr_rdn")
+    ]
+    assert [(m.name, trained) for m, trained, _ in study.models()] == [
+        ("srcnn3d", "x2"),
+        ("arssr_rdn", "x2-4"),
+        ("srcnn3d", "x3"),
+    ]
+    assert study.splits("demo") == ["train", "val", "test"]
+    assert study.min_size("train") == 40  # a training patch of ArSSR
+    assert study.min_size("test") == 12
+
+
+def test_scales_outside_a_methods_limits_are_skipped_with_a_reason():
+    study = Study({**DEMO, "scales": [2, 6]})
+    skipped = {c.method.name: c.skipped for c in study.cells() if c.scale == 6}
+    assert skipped["cubic"] is None
+    assert skipped["arssr_rdn"] == "scale 6 not supported (1 to 4: trained for 2 to 4)"
+
+
+def test_variants_and_shared_training_settings():
+    config = changed("training", {"border": 3})
+    config["methods"]["wide"] = {"base": "srcnn3d", "model": {"features": [8, 8]}}
+    config["methods"]["srcnn3d"] = {"training": {"border": 5}}
+    study = Study(config)
+    assert study.methods["arssr_rdn"].spec["training"]["border"] == 3
+    assert study.methods["srcnn3d"].spec["training"]["border"] == 5
+    wide = study.methods["wide"]
+    assert wide.label == "SRCNN3D (wide)"
+    assert wide.folder.name == "srcnn3d"
+    assert wide.spec["model"] == {"features": [8, 8], "kernels": [5, 1, 3]}
+
+
+def test_a_new_label_does_not_change_what_training_depends_on():
+    plain = Study(DEMO).methods["srcnn3d"]
+    named = Study(changed("methods/srcnn3d", {"label": "Other"})).methods["srcnn3d"]
+    wide = Study(changed("methods/srcnn3d", TINY["srcnn3d"])).methods["srcnn3d"]
+    keys = ("network", "coordinates", "model", "training")
+    assert plain.pack(*keys) == named.pack(*keys)
+    assert plain.pack(*keys) != wide.pack(*keys)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
+def test_the_configs_here_are_valid(path):
+    study = Study.load(path)
+    assert study.name == path.stem
+    for entry in study.config["published"]:
+        assert (ROOT / "config" / "published" / entry["file"]).exists()

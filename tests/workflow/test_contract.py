@@ -1,0 +1,101 @@
+"""The contract holds for what the other papers need: no later method has to change the rules."""
+
+import pytest
+
+from tiny_study import TINY, jobs
+
+pytestmark = pytest.mark.workflow
+
+
+def test_models_per_subject_from_three_stacks(tiny_study):
+    study = tiny_study(
+        methods={"toy_irem": None},
+        scales=[2, 4],
+        degradation={"kind": "stacks", "kernel": "slice_profile"},
+        datasets={"tiny": {"roles": ["test"]}},
+    )
+    planned = jobs(study.run("-n", "all", "models")[1])
+    assert planned["degrade_tiny"] == 2
+    assert planned["train_toy_irem_tiny"] == 4  # two subjects, two scales
+    assert planned["reconstruct_toy_irem_tiny"] == 4
+    assert planned["evaluate_tiny"] == 2
+    assert "prepare_tiny_train" not in planned
+
+    target = "results/tiny/metrics/tiny/toy_irem/x2.csv"
+    study.run(target)
+    lr = study.results / "lr" / "tiny" / "x2"
+    assert sorted(p.name for p in lr.glob("sub-04*")) == [
+        f"sub-04_{stack}.nii.gz" for stack in ("axial", "coronal", "sagittal")
+    ]
+    assert (study.results / "models/toy_irem/x2/tiny/sub-04/model.safetensors").exists()
+    assert (study.folder / target).read_text().count("psnr") == 4
+
+
+def test_two_dimensional_slices(tiny_study):
+    study = tiny_study(
+        methods={"toy_slice": None},
+        degradation={"kind": "slice", "antialias": 1.0},
+        slices={"count": 2, "axis": "sagittal", "central": 10},
+        scales=[1.5, 2, 3],
+    )
+    planned = jobs(study.run("-n")[1])
+    assert planned["train_toy_slice"] == 1  # one model for all scales
+    assert planned["reconstruct_toy_slice_tiny"] == 2  # 3 is outside its limits
+    code, output = study.run("-n", "results/tiny/sr/tiny/toy_slice/x2/sub-04_slice-2.nii.gz")
+    assert code == 0, output
+    study.run("results/tiny/metrics/tiny/toy_slice/x1.5.csv")
+    rows = (study.results / "metrics/tiny/toy_slice/x1.5.csv").read_text()
+    assert all(f"sub-0{n}_slice-{i}" in rows for n in (4, 5) for i in (1, 2))
+
+
+def test_variants_of_one_method_by_config(tiny_study):
+    study = tiny_study(
+        methods={
+            "arssr_rdn": TINY["arssr_rdn"],
+            "arssr_linear": {
+                "base": "arssr_rdn",
+                "label": "ArSSR, linear head",
+                **TINY["arssr_rdn"],
+                "model": {**TINY["arssr_rdn"]["model"], "head": "linear"},
+            },
+            "srcnn3d": TINY["srcnn3d"],
+            "srcnn3d_wide": {"base": "srcnn3d", "model": {"features": [8, 4]}},
+        },
+        scales=[2, 4],
+    )
+    planned = jobs(study.run("-n")[1])
+    assert planned["train_arssr_rdn"] == planned["train_arssr_linear"] == 1
+    assert planned["train_srcnn3d"] == planned["train_srcnn3d_wide"] == 2
+    assert planned["reconstruct_arssr_linear_tiny"] == 2
+    # Resources of a variant can be set by its own name.
+    study.run("-n", "--set-resources", "reconstruct_arssr_linear_tiny:mem_mb=99")
+
+
+def test_a_method_that_is_only_rules(tiny_study):
+    study = tiny_study(
+        methods={"toy_external": None, "toy_copy": {"base": "toy_external", "label": "Copy"}}
+    )
+    planned = jobs(study.run("-n")[1])
+    assert planned["reconstruct_toy_external"] == 2
+    assert planned["reconstruct_toy_copy"] == 2
+    study.run("tables")
+    table = (study.results / "tables/quality.csv").read_text()
+    assert "toy_external" in table
+    assert "Copy" in (study.results / "tables/quality.md").read_text()
+
+
+def test_a_dataset_of_test_subjects_only_beside_the_training_set(tiny_study):
+    study = tiny_study(methods={"cubic": None, "srcnn3d": TINY["srcnn3d"]})
+    (study.plugins / "datasets/other.yaml").write_text(
+        (study.plugins / "datasets/tiny.yaml").read_text().replace("Tiny", "Other")
+    )
+    study.config["datasets"] = {
+        "tiny": {"roles": ["train"]},
+        "other": {"scales": [3], "subjects": {"test": 1}},
+    }
+    planned = jobs(study.run("-n")[1])
+    assert planned["train_srcnn3d"] == 1
+    assert "evaluate_tiny" not in planned
+    assert planned["evaluate_other"] == 2
+    code, _ = study.run("-n", "results/tiny/sr/other/srcnn3d/x3/sub-04.nii.gz")
+    assert code == 0

@@ -1,0 +1,234 @@
+"""A study: a config file, checked and completed, and the plan of files that follows from it.
+
+Light on purpose: the Snakefile makes a study at parse time, in every job.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrisr import datasets as dataset_files
+from mrisr import methods as method_folders
+from mrisr import metrics
+from mrisr.datasets import Dataset
+from mrisr.errors import ConfigError
+from mrisr.layout import SPLITS, STACKS, Layout
+from mrisr.methods import Method, merge
+from mrisr.schema import nearest, read_yaml, validate
+
+DEFAULTS = {
+    "title": "",
+    "preset": "published",
+    "downloads": "resources",
+    "plugins": [],
+    "degradation": {"kernel": "spline", "grid": "corners", "antialias": None},
+    "slices": None,
+    "training": {},
+    "regions": ["volume", "mask"],
+    "baseline": None,
+    "published": [],
+}
+# Fewer LR voxels than this along an axis leave no image to reconstruct from; SSIM needs 7 HR.
+MIN_LR_SIZE, MIN_HR_SIZE = 4, 7
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of the plan: a method applied to a test dataset at a scale.
+
+    Attributes:
+        dataset: Name of the dataset.
+        scale: Up-sampling scale k.
+        method: The method.
+        skipped: Why it is not applied (outside the method's limits), or None.
+    """
+
+    dataset: str
+    scale: float
+    method: Method
+    skipped: str | None
+
+
+class Study:
+    """A study as its config file describes it.
+
+    Attributes:
+        config: The config, every key present.
+        name: Name of the study.
+        seed: All random numbers derive from it.
+        layout: Paths of its files.
+        datasets: Its datasets by name.
+        methods: Its methods by name, in the config's order.
+        train_dataset: The dataset that supervised methods learn from, or None.
+        test_datasets: The datasets that tables are about.
+    """
+
+    def __init__(self, config: dict, where: str = "config"):
+        """Check a config and resolve what it names.
+
+        Args:
+            config: The content of `config/<study>.yaml`.
+            where: The file's name, for messages.
+
+        Raises:
+            ConfigError: Every problem is named with the key and the nearest valid one.
+        """
+        validate(config, "config", where)
+        self.config = merge(DEFAULTS, config)
+        self.where = where
+        self.name: str = self.config["study"]
+        self.seed: int = self.config["seed"]
+        self.degradation: dict = self.config["degradation"]
+        self.slices: dict | None = self.config["slices"]
+        self.layout = Layout(self.name)
+        self.plugins: list[str] = self.config["plugins"]
+        self.datasets = self._datasets()
+        self.methods = self._methods()
+        self._check()
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Study":
+        """Read a study from its config file."""
+        return cls(read_yaml(path), str(path))
+
+    def dataset_overrides(self, name: str) -> dict:
+        """Return what the study changes of a dataset's YAML."""
+        overrides = dict(self.config["datasets"][name] or {})
+        return {k: v for k, v in overrides.items() if k not in ("roles", "scales")}
+
+    def _datasets(self) -> dict[str, Dataset]:
+        found, roles = {}, {}
+        only = len(self.config["datasets"]) == 1
+        for name, overrides in self.config["datasets"].items():
+            roles[name] = (overrides or {}).get("roles", ["train", "test"] if only else ["test"])
+            changes = self.dataset_overrides(name)
+            found[name] = dataset_files.load(name, changes, search=self.plugins)
+        training = [name for name, its in roles.items() if "train" in its]
+        if len(training) > 1:
+            raise ConfigError(
+                f"{self.where}: datasets: {' and '.join(training)} both have the role train;"
+                " leave it to one"
+            )
+        self.train_dataset = training[0] if training else None
+        self.test_datasets = [name for name, its in roles.items() if "test" in its]
+        return found
+
+    def _methods(self) -> dict[str, Method]:
+        found = {}
+        for name, overrides in self.config["methods"].items():
+            shared = {"training": self.config["training"]} if self.config["training"] else {}
+            overrides = merge(shared, overrides or {})
+            try:
+                method = method_folders.get(name, overrides, self.config["preset"], self.plugins)
+            except ConfigError as error:
+                raise ConfigError(f"{self.where}: {error}") from None
+            if "training" not in method.spec or method.kind != "supervised":
+                method.overrides.pop("training", None)
+            found[name] = method
+        return found
+
+    def _check(self) -> None:
+        problems = []
+        known = metrics.names()
+        for name in self.config["metrics"]:
+            if name not in known:
+                problems.append(f"metrics: no metric '{name}': {nearest(name, known)}")
+        base = self.config["baseline"]
+        if base is not None and base not in self.methods:
+            problems.append(
+                f"baseline: '{base}' is not among the methods: {nearest(base, self.methods)}"
+            )
+        for entry in self.config["published"]:
+            if entry["dataset"] not in self.datasets:
+                problems.append(
+                    f"published: '{entry['dataset']}' is not among the datasets:"
+                    f" {nearest(entry['dataset'], self.datasets)}"
+                )
+        kind = self.degradation["kind"]
+        for method in self.methods.values():
+            if method.input not in (kind, "ground_truth"):
+                problems.append(
+                    f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
+                )
+            if method.kind == "supervised" and self.train_dataset is None:
+                problems.append(f"methods.{method.name}: is learned, but no dataset has role train")
+        if any(method.kind == "supervised" for method in self.methods.values()):
+            for split in ("train", "val"):
+                name = self.train_dataset
+                if name and not self.datasets[name].subjects.get(split):
+                    problems.append(f"datasets.{name}: no {split} subjects in its split")
+        for name in self.test_datasets:
+            if not self.datasets[name].subjects.get("test"):
+                problems.append(f"datasets.{name}: no test subjects in its split")
+        if (kind == "slice") != (self.slices is not None):
+            problems.append("degradation.kind slice and the key slices go together")
+        if problems:
+            raise ConfigError("\n  ".join([f"{self.where}:", *problems]))
+
+    @property
+    def supervised(self) -> list[Method]:
+        """The methods that learn from the training set, in the config's order."""
+        return [method for method in self.methods.values() if method.kind == "supervised"]
+
+    def splits(self, dataset: str) -> list[str]:
+        """Return the splits of a dataset that the study uses."""
+        used = []
+        if dataset == self.train_dataset and self.supervised:
+            used += ["train", "val"]
+        if dataset in self.test_datasets:
+            used.append("test")
+        return [split for split in SPLITS if split in used]
+
+    def scales(self, dataset: str) -> list[float]:
+        """Return the scales that a dataset is tested at."""
+        return (self.config["datasets"][dataset] or {}).get("scales", self.config["scales"])
+
+    def items(self, dataset: str, split: str) -> list[str]:
+        """Return the names of the prepared files: subjects, or `<subject>_slice-<n>` in 2-D."""
+        subjects = self.datasets[dataset].subjects[split]
+        if self.slices is None:
+            return list(subjects)
+        return [f"{s}_slice-{n}" for s in subjects for n in range(1, self.slices["count"] + 1)]
+
+    def inputs(self, item: str) -> list[str]:
+        """Return the names of the LR files of an item: itself, or its three stacks."""
+        if self.degradation["kind"] == "stacks":
+            return [f"{item}_{stack}" for stack in STACKS]
+        return [item]
+
+    def min_size(self, split: str) -> int:
+        """Return the fewest voxels along an axis that a volume of a split may have."""
+        largest = max(
+            scale for name in self.test_datasets or self.datasets for scale in self.scales(name)
+        )
+        needed = [MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * largest)]
+        if split != "test":
+            needed += [
+                patch_size(method) for method in self.supervised if "training" in method.spec
+            ]
+        return max(needed)
+
+    def cells(self, dataset: str | None = None) -> Iterator[Cell]:
+        """Yield every (dataset, scale, method) of the study's tables, in their order."""
+        for name in self.test_datasets if dataset is None else [dataset]:
+            for scale in self.scales(name):
+                for method in self.methods.values():
+                    yield Cell(name, scale, method, method.refuses(scale))
+
+    def models(self, methods: Sequence[Method] | None = None) -> list[tuple[Method, str, float]]:
+        """Return the models of the training set: (method, folder name, a scale it serves)."""
+        found: dict[tuple[str, str], tuple[Method, str, float]] = {}
+        for cell in self.cells():
+            if cell.method.kind == "supervised" and not cell.skipped:
+                trained = cell.method.trained(f"{float(cell.scale):g}")
+                found.setdefault((cell.method.name, trained), (cell.method, trained, cell.scale))
+        return [m for m in found.values() if methods is None or m[0] in methods]
+
+
+def patch_size(method: Method) -> int:
+    """Return the edge of the HR patches that a supervised method is trained on."""
+    training = method.spec["training"]
+    if method.spec.get("network") == "query":
+        return round(training["lr_patch"] * max(method.spec["scale_range"]))
+    return training.get("patch", 0)

@@ -1,0 +1,140 @@
+# The study, its paths, and functions that the rules share; no rules here.
+import sys
+from itertools import product
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+# Scripts and jobs import the package from this checkout, installed or not.
+sys.path.insert(0, str(Path(workflow.current_basedir).parent))
+
+from mrisr import summary
+from mrisr.environment import export_package
+from mrisr.errors import MrisrError
+from mrisr.layout import scale_name
+from mrisr.provenance import code_digest
+from mrisr.study import Study
+
+export_package()
+
+ENV = "../../envs/mrisr.yaml"
+
+
+try:
+    STUDY = Study(config, ", ".join(map(str, workflow.configfiles)) or "config")
+    # Scans of a local folder that are missing are named before anything runs.
+    LOCAL_FILES = {
+        (name, split): [str(path) for path in dataset.local_files(split).values()]
+        for name, dataset in STUDY.datasets.items()
+        for split in STUDY.splits(name)
+    }
+except MrisrError as error:
+    raise WorkflowError(str(error)) from None
+
+LAYOUT = STUDY.layout
+
+
+wildcard_constraints:
+    scale=r"\d+(\.\d+)?",
+    method="|".join(STUDY.methods),
+    subject="[A-Za-z0-9][A-Za-z0-9_-]*",
+
+
+def hr_files(dataset, split):
+    """Ground truths of a split."""
+    return [LAYOUT.hr(dataset, item) for item in STUDY.items(dataset, split)]
+
+
+def mask_files(dataset, split):
+    """Masks of a split."""
+    return [LAYOUT.mask(dataset, item) for item in STUDY.items(dataset, split)]
+
+
+def lr_files(dataset, scale="{scale}", items=None):
+    """LR files of a dataset's test items at a scale; three an item if the study has stacks."""
+    items = STUDY.items(dataset, "test") if items is None else items
+    return [LAYOUT.lr(dataset, scale, name) for item in items for name in STUDY.inputs(item)]
+
+
+def sr_files(dataset, method, scale):
+    """Reconstructions of a dataset's test items."""
+    return [LAYOUT.sr(dataset, method, scale, item) for item in STUDY.items(dataset, "test")]
+
+
+def model_files():
+    """Models of the training set, and models made per subject."""
+    shared = [
+        LAYOUT.model_file("model.safetensors", method.name, trained)
+        for method, trained, _ in STUDY.models()
+    ]
+    own = [
+        LAYOUT.model_file(
+            "model.safetensors",
+            cell.method.name,
+            cell.method.trained(scale_name(cell.scale)),
+            cell.dataset,
+            item,
+        )
+        for cell in STUDY.cells()
+        if cell.method.per_subject and not cell.skipped
+        for item in STUDY.items(cell.dataset, "test")
+    ]
+    return shared + own
+
+
+def trained_file(name, method):
+    """A file of a method's model, with the wildcard scale if there is a model a scale."""
+    return LAYOUT.model_file(name, method.name, method.trained())
+
+
+def subject_file(name, method, dataset):
+    """A file of a model that is made for one subject."""
+    return LAYOUT.model_file(name, method.name, method.trained(), dataset, "{subject}")
+
+
+def model_of(method, dataset):
+    """The model that reconstructs, as a list with wildcards; empty for methods without."""
+    if not method.learned or method.kind == "external":
+        return []
+    if method.per_subject:
+        return [subject_file("model.safetensors", method, dataset)]
+    return [trained_file("model.safetensors", method)]
+
+
+def metrics_files(cells):
+    """Per-subject metrics of the cells that are not skipped."""
+    return [
+        LAYOUT.metrics(cell.dataset, cell.method.name, scale_name(cell.scale))
+        for cell in cells
+        if not cell.skipped
+    ]
+
+
+def reconstruction_items(method, dataset):
+    """What one job reconstructs: all test items of a dataset, or one."""
+    one = method.granularity == "subject"
+    return ["{subject}"] if one else STUDY.items(dataset, "test")
+
+
+def reconstruction_references(method, dataset):
+    """Ground truths whose grids are reconstructed."""
+    return [LAYOUT.hr(dataset, item) for item in reconstruction_items(method, dataset)]
+
+
+def reconstruction_input(method, dataset):
+    """LR files; for the control that is the ground truth, those."""
+    if method.input == "ground_truth":
+        return reconstruction_references(method, dataset)
+    return lr_files(dataset, items=reconstruction_items(method, dataset))
+
+
+def reconstruction_output(method, dataset):
+    """SR files of one job."""
+    items = reconstruction_items(method, dataset)
+    return [LAYOUT.sr(dataset, method.name, "{scale}", item) for item in items]
+
+
+def reconstruction_stem(method, dataset):
+    """What log, benchmark and staging folder of a job are named after."""
+    stem = LAYOUT.sr(dataset, method.name, "{scale}", "{subject}").removesuffix(".nii.gz")
+    return stem if method.granularity == "subject" else str(Path(stem).parent)

@@ -1,0 +1,70 @@
+# Raw scans -> ground truth and mask. One job a dataset and split, so that a subject added to
+# the test set does not touch the training set.
+for dataset in STUDY.datasets.values():
+    for split in STUDY.splits(dataset.name):
+
+        rule:
+            name:
+                f"fetch_{dataset.name}_{split}"
+            input:
+                LOCAL_FILES[dataset.name, split],
+            output:
+                sources=LAYOUT.sources(dataset.name, split),
+            log:
+                LAYOUT.log(LAYOUT.sources(dataset.name, split)),
+            benchmark:
+                LAYOUT.benchmark(LAYOUT.sources(dataset.name, split))
+            localrule: True
+            conda:
+                ENV
+            threads: 4
+            resources:
+                mem_mb=4000,
+                runtime=1440,
+            params:
+                dataset=dataset.name,
+                split=split,
+                subjects=dataset.subjects[split],
+                source=dataset.spec["source"],
+                checksums=[dataset.checksums.get(name) for name in dataset.subjects[split]],
+                seed=STUDY.seed,
+                overrides=STUDY.dataset_overrides(dataset.name),
+                plugins=STUDY.plugins,
+                downloads=STUDY.config["downloads"],
+                code=code_digest(dataset.code) if dataset.code else "",
+            message:
+                f"Fetching and checking the scans of {dataset.name} ({split})"
+            script:
+                "../scripts/fetch.py"
+
+        rule:
+            name:
+                f"prepare_{dataset.name}_{split}"
+            input:
+                sources=LAYOUT.sources(dataset.name, split),
+            output:
+                hr=hr_files(dataset.name, split),
+                masks=mask_files(dataset.name, split),
+            log:
+                LAYOUT.log(f"{LAYOUT.root}/hr/{dataset.name}_{split}"),
+            benchmark:
+                LAYOUT.benchmark(f"{LAYOUT.root}/hr/{dataset.name}_{split}")
+            conda:
+                ENV
+            threads: 4
+            resources:
+                mem_mb=12000,
+                runtime=240,
+            params:
+                subjects=dataset.subjects[split],
+                crop=dataset.spec["crop"],
+                mask=dataset.spec["mask"],
+                slices=STUDY.slices,
+                min_size=STUDY.min_size(split),
+                seed=STUDY.seed,
+                staging=LAYOUT.staging("hr", dataset.name, split),
+                code=code_digest("mrisr.prepare"),
+            message:
+                f"Preparing the ground truth of {dataset.name} ({split})"
+            script:
+                "../scripts/prepare.py"

@@ -1,0 +1,27 @@
+# Ground truth -> simulated LR input, for the test subjects. Training simulates its own.
+for dataset in STUDY.test_datasets:
+
+    rule:
+        name:
+            f"degrade_{dataset}"
+        input:
+            hr=hr_files(dataset, "test"),
+        output:
+            lr=lr_files(dataset),
+        log:
+            LAYOUT.log(f"{LAYOUT.root}/lr/{dataset}/x{{scale}}"),
+        benchmark:
+            LAYOUT.benchmark(f"{LAYOUT.root}/lr/{dataset}/x{{scale}}")
+        conda:
+            ENV
+        threads: 2
+        resources:
+            mem_mb=8000,
+            runtime=120,
+        params:
+            degradation=STUDY.degradation,
+            code=code_digest("mrisr.degrade"),
+        message:
+            f"Degrading {dataset} by {{wildcards.scale}}"
+        script:
+            "../scripts/degrade.py"

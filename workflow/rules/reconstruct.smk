@@ -1,0 +1,41 @@
+# LR input and model -> SR on the grid of the ground truth. One rule a method and dataset: all
+# subjects in one job with the model loaded once, or a job a subject where a subject takes
+# minutes.
+
+
+# A method with a rules.smk of its own brings its own rules; METHOD tells them who they are for.
+for METHOD in filter(lambda method: method.rules, STUDY.methods.values()):
+
+    include: METHOD.rules
+
+
+for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
+    if not method.rules:
+
+        rule:
+            name:
+                f"reconstruct_{method.name}_{dataset}"
+            input:
+                lr=reconstruction_input(method, dataset),
+                reference=reconstruction_references(method, dataset),
+                model=model_of(method, dataset),
+            output:
+                sr=reconstruction_output(method, dataset),
+            log:
+                LAYOUT.log(reconstruction_stem(method, dataset)),
+            benchmark:
+                LAYOUT.benchmark(reconstruction_stem(method, dataset))
+            conda:
+                ENV
+            threads: method.threads("reconstruct")
+            resources:
+                **method.resources("reconstruct"),
+            params:
+                method=method.pack("network", "coordinates", "model"),
+                degradation=STUDY.degradation,
+                staging=LAYOUT.staging(reconstruction_stem(method, dataset)),
+                code=method.code("mrisr.reconstruct"),
+            message:
+                f"Reconstructing {dataset} with {method.name} (x{{wildcards.scale}})"
+            script:
+                "../scripts/reconstruct.py"

@@ -1,0 +1,137 @@
+# Metrics -> tables, figures, the report and the manifest.
+TABLES = [LAYOUT.table("quality", suffix) for suffix in ("csv", "md", "tex", "html")]
+FIGURES = [f"comparison_{dataset}" for dataset in STUDY.test_datasets]
+
+
+rule quality_table:
+    input:
+        metrics=metrics_files(STUDY.cells()),
+        models=[f"{model['folder']}/model.json" for model in summary.models(STUDY)],
+        published=[entry["file"] for entry in summary.published(STUDY)],
+    output:
+        csv=report(TABLES[0], caption="../report/quality.rst", category="Tables"),
+        md=TABLES[1],
+        tex=TABLES[2],
+        html=report(TABLES[3], caption="../report/quality.rst", category="Tables"),
+    log:
+        LAYOUT.log(TABLES[0]),
+    benchmark:
+        LAYOUT.benchmark(TABLES[0])
+    conda:
+        ENV
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        cells=summary.cells(STUDY),
+        notes=summary.notes(STUDY),
+        published=[
+            {key: entry[key] for key in ("dataset", "source")}
+            for entry in summary.published(STUDY)
+        ],
+        baseline=STUDY.config["baseline"],
+        metrics=STUDY.config["metrics"],
+        regions=STUDY.config["regions"],
+        code=code_digest("mrisr.tables"),
+    message:
+        "Writing the table of image quality"
+    script:
+        "../scripts/tables.py"
+
+
+for dataset in STUDY.test_datasets:
+    subject = STUDY.items(dataset, "test")[0]
+
+    rule:
+        name:
+            f"figure_comparison_{dataset}"
+        input:
+            hr=LAYOUT.hr(dataset, subject),
+            mask=LAYOUT.mask(dataset, subject),
+            sr=[
+                LAYOUT.sr(dataset, cell.method.name, scale_name(cell.scale), subject)
+                for cell in STUDY.cells(dataset)
+                if not cell.skipped
+            ],
+            metrics=metrics_files(STUDY.cells(dataset)),
+        output:
+            png=report(
+                LAYOUT.figure(f"comparison_{dataset}", "png"),
+                caption="../report/comparison.rst",
+                category="Figures",
+            ),
+            pdf=LAYOUT.figure(f"comparison_{dataset}", "pdf"),
+        log:
+            LAYOUT.log(f"{LAYOUT.root}/figures/comparison_{dataset}"),
+        benchmark:
+            LAYOUT.benchmark(f"{LAYOUT.root}/figures/comparison_{dataset}")
+        conda:
+            ENV
+        resources:
+            mem_mb=4000,
+            runtime=20,
+        params:
+            cells=summary.cells(STUDY, dataset),
+            subject=subject,
+            dataset=STUDY.datasets[dataset].label,
+            code=code_digest("mrisr.figures"),
+        message:
+            f"Drawing the comparison on {dataset}"
+        script:
+            "../scripts/figures.py"
+
+
+rule report_page:
+    input:
+        table=LAYOUT.table("quality", "html"),
+        figures=[LAYOUT.figure(name, "png") for name in FIGURES],
+        models=model_files(),
+        sources=[
+            LAYOUT.sources(dataset, split)
+            for dataset in STUDY.datasets
+            for split in STUDY.splits(dataset)
+        ],
+        tables=TABLES,
+    output:
+        page=report(LAYOUT.report(), caption="../report/page.rst", category="Report"),
+        manifest=LAYOUT.manifest(),
+    log:
+        LAYOUT.log(LAYOUT.report()),
+    benchmark:
+        LAYOUT.benchmark(LAYOUT.report())
+    conda:
+        ENV
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        config=STUDY.config,
+        cells=summary.cells(STUDY),
+        figures=[
+            (STUDY.items(dataset, "test")[0], STUDY.datasets[dataset].label)
+            for dataset in STUDY.test_datasets
+        ],
+        models=summary.models(STUDY),
+        datasets=summary.datasets(STUDY),
+        notes=summary.notes(STUDY),
+        code=code_digest("mrisr.report"),
+    message:
+        "Writing the report"
+    script:
+        "../scripts/report.py"
+
+
+rule tables:
+    input:
+        TABLES,
+
+
+rule figures:
+    input:
+        [LAYOUT.figure(name, suffix) for name in FIGURES for suffix in ("png", "pdf")],
+
+
+rule report:
+    input:
+        LAYOUT.report(),
+        LAYOUT.manifest(),

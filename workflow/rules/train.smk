@@ -1,0 +1,72 @@
+# Training set -> model: one rule a method. Methods that optimise a model for each subject get
+# one rule a dataset.
+for method in STUDY.supervised:
+
+    rule:
+        name:
+            f"train_{method.name}"
+        input:
+            train=hr_files(STUDY.train_dataset, "train"),
+            val=hr_files(STUDY.train_dataset, "val"),
+        output:
+            model=trained_file("model.safetensors", method),
+            description=trained_file("model.json", method),
+            losses=trained_file("log.csv", method),
+        log:
+            LAYOUT.log(LAYOUT.model(method.name, method.trained())),
+        benchmark:
+            LAYOUT.benchmark(LAYOUT.model(method.name, method.trained()))
+        conda:
+            ENV
+        threads: method.threads("train")
+        resources:
+            **method.resources("train"),
+        params:
+            method=method.pack("network", "coordinates", "model", "training"),
+            scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
+            dataset=STUDY.train_dataset,
+            degradation=STUDY.degradation,
+            seed=STUDY.seed,
+            staging=LAYOUT.staging(LAYOUT.model(method.name, method.trained())),
+            code=method.code("mrisr.train"),
+        message:
+            f"Training {method.name} ({method.trained('{wildcards.scale}')})"
+        script:
+            "../scripts/train.py"
+
+
+for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
+    if method.per_subject:
+
+        rule:
+            name:
+                f"train_{method.name}_{dataset}"
+            input:
+                train=lr_files(dataset, items=["{subject}"]),
+            output:
+                model=subject_file("model.safetensors", method, dataset),
+                description=subject_file("model.json", method, dataset),
+                losses=subject_file("log.csv", method, dataset),
+            log:
+                LAYOUT.log(LAYOUT.model(method.name, method.trained(), dataset, "{subject}")),
+            benchmark:
+                LAYOUT.benchmark(LAYOUT.model(method.name, method.trained(), dataset, "{subject}"))
+            conda:
+                ENV
+            threads: method.threads("train")
+            resources:
+                **method.resources("train"),
+            params:
+                method=method.pack("model", "training"),
+                scales=None,
+                dataset=dataset,
+                degradation=STUDY.degradation,
+                seed=STUDY.seed,
+                staging=LAYOUT.staging(
+                    LAYOUT.model(method.name, method.trained(), dataset, "{subject}")
+                ),
+                code=method.code("mrisr.train"),
+            message:
+                f"Training {method.name} for {{wildcards.subject}} (x{{wildcards.scale}})"
+            script:
+                "../scripts/train.py"

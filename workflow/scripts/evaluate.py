@@ -1,0 +1,18 @@
+"""Rule evaluate_<dataset>: metrics of one method at one scale, a row a subject and metric."""
+
+from pathlib import Path
+
+from mrisr.evaluate import evaluate_subjects
+from mrisr.progress import job
+
+with job(snakemake.log[0], threads=1):
+    evaluate_subjects(
+        list(snakemake.input.hr),
+        list(snakemake.input.sr),
+        list(snakemake.input.masks),
+        list(snakemake.params.subjects),
+        list(snakemake.params.metrics),
+        list(snakemake.params.regions),
+        Path(snakemake.output.metrics),
+        workers=snakemake.threads,
+    )

@@ -1,0 +1,17 @@
+"""Rule fetch_<dataset>_<split>: raw scans found or downloaded, checked, listed."""
+
+from pathlib import Path
+
+from mrisr import datasets, sources
+from mrisr.progress import job
+
+with job(snakemake.log[0], snakemake.threads):
+    params = snakemake.params
+    sources.fetch(
+        datasets.load(params.dataset, params.overrides, params.plugins),
+        params.split,
+        Path(params.downloads),
+        Path(snakemake.output.sources),
+        workers=snakemake.threads,
+        seed=params.seed,
+    )

@@ -1,0 +1,33 @@
+"""Rules reconstruct_<method>_<dataset>: SR volumes of all subjects, or of one."""
+
+from mrisr import devices, files, methods
+from mrisr.layout import STACKS
+from mrisr.progress import job
+from mrisr.reconstruct import reconstruct_subjects
+
+with job(snakemake.log[0], snakemake.threads):
+    params, wildcards = snakemake.params, snakemake.wildcards
+    outputs, inputs = list(snakemake.output.sr), list(snakemake.input.lr)
+    stacks = len(inputs) > len(outputs)
+    names = STACKS if stacks else [""]
+    model = next(iter(snakemake.input.get("model", [])), None)
+    method = methods.unpack(params.method)
+    reconstruct_subjects(
+        method,
+        model,
+        {name: inputs[i :: len(names)] for i, name in enumerate(names)},
+        list(snakemake.input.reference),
+        outputs,
+        float(wildcards.scale),
+        params.degradation["grid"],
+        params.staging,
+        fingerprint=[
+            params.method,
+            params.degradation,
+            params.code,
+            wildcards.scale,
+            {file: files.sha256(file) for file in [*inputs, *([model] if model else [])]},
+        ],
+        device=devices.pick(snakemake.threads),
+        memory_mb=snakemake.resources.get("mem_mb", 12000) / 2,
+    )

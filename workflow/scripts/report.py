@@ -1,0 +1,40 @@
+"""Rule report_page: one page to read, and the manifest of how everything was made."""
+
+from mrisr import report
+from mrisr.figures import caption
+from mrisr.files import write_json
+from mrisr.models import read_description
+from mrisr.progress import job
+
+with job(snakemake.log[0]):
+    params, inputs = snakemake.params, snakemake.input
+    manifest = report.manifest(
+        params.config,
+        params.config["seed"],
+        tables=list(inputs.tables),
+        figures=list(inputs.figures),
+        models=list(inputs.models),
+        sources=list(inputs.sources),
+    )
+    methods = {c["method_label"]: None for c in params.cells if not c["control"]}
+    scales = {c["scale"]: None for c in params.cells}
+    degradation = params.notes["Degradation"].rstrip(".")
+    report.report(
+        snakemake.output.page,
+        title=params.config["title"] or params.config["study"],
+        summary=report.summarise(
+            {d["label"]: d["subjects"].get("test", 0) for d in params.datasets},
+            list(methods),
+            list(scales),
+            degradation[0].lower() + degradation[1:],
+        ),
+        tables=[inputs.table],
+        figures=[
+            (figure, caption(*about))
+            for figure, about in zip(inputs.figures, params.figures, strict=True)
+        ],
+        models=[{**read_description(m["folder"]), **m} for m in params.models],
+        datasets=list(params.datasets),
+        manifest=manifest,
+    )
+    write_json(snakemake.output.manifest, manifest)

@@ -1,0 +1,41 @@
+"""Rules train_<method> and train_<method>_<dataset>: one model."""
+
+from pathlib import Path
+
+from mrisr import devices, methods, provenance, train
+from mrisr.progress import job
+
+with job(snakemake.log[0], snakemake.threads):
+    params = snakemake.params
+    method = methods.unpack(params.method)
+    scales = params.scales or [float(snakemake.wildcards.scale)]
+    training = train.TrainingJob(
+        name=method.name,
+        build=method.build,
+        scales=scales,
+        spec=method.spec,
+        degradation=params.degradation,
+        seed=params.seed,
+        train=list(snakemake.input.train),
+        val=list(snakemake.input.get("val", [])),
+        checkpoints=params.staging,
+        code=params.code,
+        device=devices.pick(snakemake.threads),
+    )
+    about = {
+        "method": method.name,
+        "preset": method.preset,
+        "scales": list(scales),
+        **method.spec,
+        "degradation": params.degradation,
+        "seed": params.seed,
+        "dataset": params.dataset,
+        "train_subjects": [Path(file).name.removesuffix(".nii.gz") for file in training.train],
+        "val_subjects": [Path(file).name.removesuffix(".nii.gz") for file in training.val],
+        "code": params.code,
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        "device": str(training.device),
+    }
+    trainer = method.function("train") or train.train
+    train.train_and_save(training, Path(snakemake.output.model).parent, about, trainer)
