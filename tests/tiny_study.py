@@ -113,6 +113,6 @@ def environment():
 
 def jobs(output):
     """Return the rules that a dry-run would run, by the table that Snakemake prints."""
-    lines = output.split("Job stats:")[1].splitlines()
+    lines = output.split("Job stats:")[1].split("\ntotal")[0].splitlines()
     rows = [line.split() for line in lines if len(line.split()) == 2]
-    return {rule: int(count) for rule, count in rows if count.isdigit() and rule != "total"}
+    return {rule: int(count) for rule, count in rows if count.isdigit()}

@@ -182,7 +182,7 @@ def test_footnotes_state_what_was_done(cells):
     assert "Degradation: cubic B-spline\nData range: max − min" in notes
     assert "480 of the 936,000 published steps (0.051 %); demo preset" in notes
     assert "an unknown number of steps (no model.json): Other at 2×." in notes
-    assert "Demo is simulated" in notes and "X:" not in notes
+    assert "Demo: no scans" in notes and "X:" not in notes
 
 
 def test_datasets_are_blocks_and_named_in_footnotes(cells, tmp_path):

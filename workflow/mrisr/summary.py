@@ -110,7 +110,7 @@ def datasets(study: Study) -> list[dict]:
     keys = ("description", "licence", "citation", "doi", "url", "simulated")
     return [
         {
-            "label": dataset.label,
+            "label": dataset.spec["label"],
             **{key: dataset.spec.get(key) for key in keys},
             "subjects": {s: len(dataset.subjects[s]) for s in study.splits(name)},
         }

@@ -419,9 +419,7 @@ def _footnotes(
             "published: as the paper printed it, over the volume."
         ]
     simulated = dict.fromkeys(c["dataset_label"] for c in cells if c.get("simulated"))
-    found += [
-        f"{name} is simulated: its values say nothing about real brains." for name in simulated
-    ]
+    found += [f"{name}: no scans; values say nothing about real brains." for name in simulated]
     return found
 
 

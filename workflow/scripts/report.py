@@ -23,7 +23,7 @@ with job(snakemake.log[0]):
         snakemake.output.page,
         title=params.config["title"] or params.config["study"],
         summary=report.summarise(
-            {d["label"]: d["subjects"].get("test", 0) for d in params.datasets},
+            {d["label"]: d["subjects"]["test"] for d in params.datasets if "test" in d["subjects"]},
             list(methods),
             list(scales),
             degradation[0].lower() + degradation[1:],

@@ -1,0 +1,204 @@
+"""The whole chain on tiny scans: what it makes, what it makes again, and what a kill costs."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from tiny_study import ROOT, TINY, TinyStudy, environment, jobs
+
+pytestmark = pytest.mark.workflow
+METHODS = {"nearest": None, "cubic": None, **TINY, "identity": None}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A study that has run, on a copy of the workflow that tests may edit."""
+    folder = tmp_path_factory.mktemp("finished")
+    study = TinyStudy(
+        folder / "study", methods=METHODS, scales=[2, 5], baseline="cubic", title="A <tiny> study"
+    )
+    for name in ("workflow", "config", "envs"):
+        shutil.copytree(
+            ROOT / name, folder / "code" / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(ROOT / "Snakefile", folder / "code")
+    study.snakefile = folder / "code" / "Snakefile"
+    study.run()
+    return study
+
+
+def test_tables_figures_report_and_manifest(finished):
+    table = pd.read_csv(finished.results / "tables" / "quality.csv")
+    assert ",".join(table.columns) == (
+        "dataset,scale,method,metric,region,n,mean,std,published_mean,published_std,note"
+    )
+    rows = table.set_index(["scale", "method", "metric", "region"]).sort_index()
+    assert set(table["n"]) == {0, 2}
+    truth = rows.loc[(2, "identity")]
+    assert np.isinf(truth.loc[("psnr", "volume"), "mean"])
+    assert truth.loc[("ssim", "mask"), "mean"] == 1
+    psnr = rows.xs(("psnr", "volume"), level=("metric", "region"))["mean"]
+    assert psnr[(2, "cubic")] > psnr[(2, "nearest")] > psnr[(5, "nearest")]
+    # ArSSR says that it is not for scale 5: n/a with a reason, not a silent hole.
+    assert "scale 5 not supported" in rows.loc[(5, "arssr_rdn", "psnr", "volume"), "note"]
+    # A dozen steps cannot beat cubic; the table says so.
+    assert "undertrained" in rows.loc[(2, "srcnn3d", "psnr", "volume"), "note"]
+    for suffix in ("md", "tex", "html"):
+        assert (finished.results / "tables" / f"quality.{suffix}").stat().st_size > 1000
+
+    for suffix in ("png", "pdf"):
+        assert (finished.results / "figures" / f"comparison_tiny.{suffix}").stat().st_size > 5000
+    page = (finished.results / "report.html").read_text(encoding="utf-8")
+    assert "A &lt;tiny&gt; study" in page
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.replace("https://doi", ""))
+    assert "data:image/png;base64" in page
+    manifest = json.loads((finished.results / "manifest.json").read_text())
+    assert manifest["seed"] == 1
+    assert manifest["versions"]["torch"]
+
+
+def test_files_keep_the_contract(finished):
+    truth = nib.load(finished.results / "hr/tiny/sub-04.nii.gz")
+    assert nib.aff2axcodes(truth.affine) == ("R", "A", "S")
+    assert truth.get_data_dtype() == np.float32
+    assert float(truth.get_fdata().max()) == 1
+    for method in METHODS:
+        image = nib.load(finished.results / f"sr/tiny/{method}/x2/sub-04.nii.gz")
+        assert image.shape == truth.shape
+        np.testing.assert_allclose(image.affine, truth.affine)
+    about = json.loads((finished.results / "models/arssr_rdn/x2-4/model.json").read_text())
+    assert about["train_subjects"] == ["sub-01", "sub-02"]
+    assert about["steps"] == 12
+    assert (finished.results / "logs/models/srcnn3d/x2.log").stat().st_size > 0
+    assert (finished.results / "benchmarks/models/srcnn3d/x2.tsv").exists()
+    hidden = finished.results / ".staging"
+    assert not [p for p in hidden.rglob("*") if p.is_file()]
+    assert not list(finished.results.rglob(".tmp*"))
+
+
+def test_a_second_run_does_nothing(finished):
+    assert "Nothing to be done" in finished.run()[1]
+
+
+def test_a_change_of_a_metrics_code_runs_evaluation_and_what_follows(finished):
+    file = finished.snakefile.parent / "workflow/mrisr/metrics/psnr.py"
+    before = file.read_text()
+    try:
+        file.write_text(before + "\n# A comment changes nothing.\n")
+        assert "Nothing to be done" in finished.run("-n")[1]
+        file.write_text(before + "\nANOTHER = 1\n")
+        planned = jobs(finished.run("-n")[1])
+    finally:
+        file.write_text(before)
+    assert planned == {
+        "evaluate_tiny": 9,  # five methods at two scales, one of them skipped
+        "figure_comparison_tiny": 1,
+        "quality_table": 1,
+        "report_page": 1,
+        "all": 1,
+    }
+
+
+def test_a_change_of_a_method_retrains_that_method_alone(finished):
+    file = finished.snakefile.parent / "workflow/methods/srcnn3d/method.py"
+    before = file.read_text()
+    try:
+        file.write_text(before + "\nANOTHER = 1\n")
+        planned = jobs(finished.run("-n")[1])
+    finally:
+        file.write_text(before)
+    assert planned["train_srcnn3d"] == 2
+    assert not any("arssr" in rule or "prepare" in rule for rule in planned)
+
+
+def test_a_new_test_subject_does_not_retrain(finished):
+    config = finished.config["datasets"]
+    try:
+        finished.config["datasets"] = {"tiny": {"subjects": {"test": 1}}}
+        planned = jobs(finished.run("-n")[1])
+    finally:
+        finished.config["datasets"] = config
+    assert "prepare_tiny_test" in planned
+    assert not any(rule.startswith("train_") for rule in planned)
+
+
+def kill_when(study, happened):
+    """Start the study and kill -9 it with all its jobs as soon as `happened()`."""
+    process = subprocess.Popen(
+        study.command("--rerun-incomplete"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline, "never got there"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    study.run("--unlock")
+
+
+def test_kill_9_in_training_and_reconstruction_changes_no_byte(tmp_path):
+    slow = {"epochs": 60, "checkpoint_minutes": 0}
+    arssr = {**TINY["arssr_rdn"], "training": {**TINY["arssr_rdn"]["training"], **slow}}
+    config = {"methods": {"cubic": None, "toy_slow": None, "arssr_rdn": arssr}}
+    undisturbed = TinyStudy(tmp_path / "undisturbed", **config)
+    undisturbed.run("tables")
+
+    killed = TinyStudy(tmp_path / "killed", **config)
+    staging = killed.results / ".staging"
+    kill_when(killed, lambda: (staging / "models/arssr_rdn/x2-4/checkpoint.before.pt").exists())
+    assert not (killed.results / "models/arssr_rdn/x2-4/model.safetensors").exists()
+    kill_when(killed, lambda: len(list(staging.glob("sr/tiny/toy_slow/x2/*sub-*"))) == 1)
+    assert not list(killed.results.glob("sr/tiny/toy_slow/x2/*"))
+    killed.run("tables", "--rerun-incomplete")
+
+    assert (
+        "continuing after step" in (killed.results / "logs/models/arssr_rdn/x2-4.log").read_text()
+    )
+    log = (killed.results / "logs/sr/tiny/toy_slow/x2.log").read_text()
+    assert "1 of 1" in log  # the other subject was taken up
+    for name in ("quality.csv", "quality.md", "quality.tex", "quality.html"):
+        a, b = (study.results / "tables" / name for study in (undisturbed, killed))
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_bad_scans_are_refused_by_name_before_anything_else_runs(tiny_study):
+    study = tiny_study(methods={"cubic": None, "srcnn3d": TINY["srcnn3d"]})
+    study.scan("01").write_text("this is not a scan")
+    image = nib.load(study.scan("02"))
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8, 3), np.int16), image.affine), study.scan("02"))
+    code, output = study.run("--keep-going", check=False)
+    assert code != 0
+    assert re.search(r"sub-01.*not a NIfTI file", output)
+    assert re.search(r"sub-02.*4-D", output)
+    assert "Traceback" not in output
+    assert "sub-04" not in re.findall(r"error:.*", output)
+    assert not (study.results / "models").exists()
+
+    for subject in ("01", "02"):
+        shutil.copy(study.scan("03"), study.scan(subject))
+    data = np.asarray(image.dataobj, np.float32)
+    data[10, 10, 10] = np.nan
+    nib.save(nib.Nifti1Image(data, image.affine), study.scan("04"))
+    study.scan("05").unlink()
+    code, output = study.run("-n", check=False)  # missing: known before a job starts
+    assert code != 0
+    assert re.search(r"sub-05", output)
+    shutil.copy(study.scan("03"), study.scan("05"))
+    code, output = study.run("results/tiny/hr/tiny/sub-05.nii.gz", check=False)
+    assert code != 0
+    assert re.search(r"sub-04: .*1 of \d+ voxels are NaN or infinite", output)
+    assert not (study.results / "hr").exists()
