@@ -89,7 +89,8 @@ def test_plan_of_the_demo():
     ]
     assert study.splits("demo") == ["train", "val", "test"]
     assert study.min_size("train") == 40  # a training patch of ArSSR
-    assert study.min_size("test") == 12
+    assert study.min_size("test") == 16
+    assert Study({**DEMO, "scales": [2, 6]}).min_size("test") == 24
 
 
 def test_scales_outside_a_methods_limits_are_skipped_with_a_reason():

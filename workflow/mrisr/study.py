@@ -92,10 +92,13 @@ class Study:
         """Read a study from its config file."""
         return cls(read_yaml(path), str(path))
 
-    def dataset_overrides(self, name: str) -> dict:
-        """Return what the study changes of a dataset's YAML."""
+    def dataset_overrides(self, name: str, split: str | None = None) -> dict:
+        """Return what the study changes of a dataset's YAML; for one split, what matters to it."""
         overrides = dict(self.config["datasets"][name] or {})
-        return {k: v for k, v in overrides.items() if k not in ("roles", "scales")}
+        if split is None:
+            return {k: v for k, v in overrides.items() if k not in ("roles", "scales")}
+        folder = {"folder": overrides["folder"]} if overrides.get("folder") else {}
+        return {**folder, "subjects": {split: self.datasets[name].subjects[split]}}
 
     def _datasets(self) -> dict[str, Dataset]:
         found, roles = {}, {}
@@ -199,15 +202,12 @@ class Study:
 
     def min_size(self, split: str) -> int:
         """Return the fewest voxels along an axis that a volume of a split may have."""
-        largest = max(
-            scale for name in self.test_datasets or self.datasets for scale in self.scales(name)
-        )
-        needed = [MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * largest)]
         if split != "test":
-            needed += [
-                patch_size(method) for method in self.supervised if "training" in method.spec
-            ]
-        return max(needed)
+            sizes = [patch_size(m) for m in self.supervised if "training" in m.spec]
+            return max([MIN_HR_SIZE, *sizes])
+        scales = [scale for name in self.test_datasets for scale in self.scales(name)]
+        # The same for all scales up to 4: another scale must not prepare everything again.
+        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])))
 
     def cells(self, dataset: str | None = None) -> Iterator[Cell]:
         """Yield every (dataset, scale, method) of the study's tables, in their order."""

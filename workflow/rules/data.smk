@@ -24,11 +24,10 @@ for dataset in STUDY.datasets.values():
             params:
                 dataset=dataset.name,
                 split=split,
-                subjects=dataset.subjects[split],
                 source=dataset.spec["source"],
                 checksums=[dataset.checksums.get(name) for name in dataset.subjects[split]],
                 seed=STUDY.seed,
-                overrides=STUDY.dataset_overrides(dataset.name),
+                overrides=STUDY.dataset_overrides(dataset.name, split),
                 plugins=STUDY.plugins,
                 downloads=STUDY.config["downloads"],
                 code=code_digest(dataset.code) if dataset.code else "",
