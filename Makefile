@@ -15,7 +15,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/snakemake
+	$(BIN)/snakemake --quiet host reason
 	@echo
 	@cat results/demo/tables/quality.md
 	@echo "Open results/demo/report.html in a browser."

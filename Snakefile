@@ -6,7 +6,7 @@ min_version("9.0")
 
 
 # A study's config is complete in itself: the demo's is only read when no other was given.
-if not workflow.overwrite_configfiles and "study" not in config:
+if not workflow.overwrite_configfiles:
 
     configfile: "config/demo.yaml"
 

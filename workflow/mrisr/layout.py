@@ -31,6 +31,10 @@ class Layout:
         """TSV of the raw scans used: subject, path, url, bytes, sha256."""
         return f"{self.root}/sources/{dataset}/{split}.tsv"
 
+    def checked(self) -> str:
+        """Mark that every scan of the study could be prepared; nothing is trained before."""
+        return f"{self.root}/sources/checked"
+
     def hr(self, dataset: str, subject: str) -> str:
         """Ground truth: canonical RAS, in [0,1], float32."""
         return f"{self.root}/hr/{dataset}/{subject}.nii.gz"

@@ -177,7 +177,7 @@ def _attempt(
 ) -> dict | None:
     """Train from `state` (changed in place) to the end; None if stopped."""
     training, device = job.spec["training"], job.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, whatever the device
         torch.manual_seed(seeds.seed(job.seed, job.name, *job.scales, "init", state["attempt"]))
         network = job.build()
     network = network.to(device, memory_format=torch.channels_last_3d)
@@ -187,16 +187,13 @@ def _attempt(
         optimizer.load_state_dict(state["optimizer"])
     running = torch.tensor(state["loss"], dtype=torch.float64, device=device)
     died = False
-    started = spoke = saved = time.monotonic()
+    now = spoke = saved = time.monotonic()
 
     def keep() -> None:
-        state["seconds"] += time.monotonic() - keep.since
-        keep.since = time.monotonic()
         state["loss"] = float(running)
         state["network"], state["optimizer"] = network.state_dict(), optimizer.state_dict()
         checkpoints.save(state)
 
-    keep.since = started
     total = training["epochs"] * per_epoch
     while state["step"] < total:
         epoch = state["step"] // per_epoch
@@ -231,22 +228,23 @@ def _attempt(
             log.info(
                 "%s: epoch %d of %d, step %d, training loss %.5f, validation loss %.5f, %.0f s",
                 *(job.name, epoch + 1, training["epochs"], state["step"], row["train_loss"]),
-                *(value, state["seconds"] + time.monotonic() - keep.since),
+                *(value, state["seconds"]),
             )
-            spoke = time.monotonic()
+            spoke = now
             if spread < COLLAPSED_STD:
                 died = True
                 break
-        if time.monotonic() - spoke > 30:
-            spoke = time.monotonic()
+        state["seconds"] += time.monotonic() - now
+        now = time.monotonic()
+        if now - spoke > 30:
+            spoke = now
             log.info("%s: step %d of %d", job.name, state["step"], total)
         if stop(state["step"]):
             keep()
             return None
-        if time.monotonic() - saved > 60 * training["checkpoint_minutes"]:
+        if now - saved > 60 * training["checkpoint_minutes"]:
             keep()
-            saved = time.monotonic()
-    state["seconds"] += time.monotonic() - keep.since
+            saved = now
     return {
         "steps": state["step"],
         "best_epoch": state["best"]["epoch"],

@@ -67,3 +67,20 @@ for dataset in STUDY.datasets.values():
                 f"Preparing the ground truth of {dataset.name} ({split})"
             script:
                 "../scripts/prepare.py"
+
+
+# Bad scans are refused before anything is trained. What trains takes this mark as `ancient`, so
+# that another test subject does not train again.
+rule check_scans:
+    input:
+        [
+            file
+            for dataset in STUDY.datasets
+            for split in STUDY.splits(dataset)
+            for file in hr_files(dataset, split)
+        ],
+    output:
+        touch(LAYOUT.checked()),
+    localrule: True
+    message:
+        "All scans are prepared"

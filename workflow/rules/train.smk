@@ -8,6 +8,7 @@ for method in STUDY.supervised:
         input:
             train=hr_files(STUDY.train_dataset, "train"),
             val=hr_files(STUDY.train_dataset, "val"),
+            checked=ancient(LAYOUT.checked()),
         output:
             model=trained_file("model.safetensors", method),
             description=trained_file("model.json", method),
@@ -43,6 +44,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
                 f"train_{method.name}_{dataset}"
             input:
                 train=lr_files(dataset, items=["{subject}"]),
+                checked=ancient(LAYOUT.checked()),
             output:
                 model=subject_file("model.safetensors", method, dataset),
                 description=subject_file("model.json", method, dataset),
