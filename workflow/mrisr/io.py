@@ -63,24 +63,30 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def volume_shape(image: nib.Nifti1Image, path: str | Path) -> tuple[int, int, int]:
+    """Return the shape of a 3-D scalar image by its header, trailing axes of length 1 dropped.
+
+    Raises:
+        InputError: Not 3-D, or not scalar and real.
+    """
+    shape, kind = tuple(image.shape), image.get_data_dtype()
+    if kind.kind not in "iuf":
+        raise InputError(f"{path}: voxels of type {kind}; a scalar, real volume is expected")
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
+        raise InputError(
+            f"{path}: {len(shape)}-D with shape {shape}; a 3-D volume is expected: split the"
+            " series and name one volume"
+        )
+    return shape[:3]
+
+
 def read_data(image: nib.Nifti1Image, path: str | Path) -> np.ndarray:
-    """Read the voxels of a 3-D scalar image as float32, a fourth axis of length 1 dropped.
+    """Read the voxels of a 3-D scalar image as float32, trailing axes of length 1 dropped.
 
     Raises:
         InputError: Not 3-D, not scalar and real, or the file ends early.
     """
-    shape = image.shape
-    if image.get_data_dtype().kind not in "iuf":
-        raise InputError(
-            f"{path}: voxels of type {image.get_data_dtype()}; a scalar, real volume is expected"
-        )
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3:
-        raise InputError(
-            f"{path}: {len(shape)}-D with shape {tuple(image.shape)}; a 3-D volume is expected:"
-            " split the series and name one volume"
-        )
+    shape = volume_shape(image, path)
     try:
         data = np.asanyarray(image.dataobj, dtype=np.float32)
     except (OSError, EOFError, ValueError, zlib.error, BadGzipFile) as error:

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from mrisr.datasets import Dataset
 from mrisr.errors import InputError, MrisrError
 from mrisr.files import sha256, write_text
-from mrisr.io import load_image
+from mrisr.io import load_image, volume_shape
 from mrisr.progress import progress
 from mrisr.provenance import code_digest
 
@@ -159,15 +159,7 @@ def _md5(path: Path) -> str:
 
 
 def _check_header(path: Path) -> None:
-    image = load_image(path)
-    shape, kind = image.shape, image.get_data_dtype()
-    if kind.kind not in "iuf":
-        raise InputError(f"{path}: voxels of type {kind}; a scalar, real volume is expected")
-    if len(shape) < 3 or any(size != 1 for size in shape[3:]):
-        raise InputError(
-            f"{path}: {len(shape)}-D with shape {tuple(shape)}; a 3-D volume is expected: split"
-            " the series and name one volume"
-        )
+    volume_shape(load_image(path), path)
 
 
 def _simulate(
