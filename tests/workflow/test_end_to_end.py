@@ -131,19 +131,21 @@ def test_a_new_test_subject_does_not_retrain(finished):
     assert not any(rule.startswith("train_") for rule in planned)
 
 
-def kill_when(study, happened):
-    """Start the study and kill -9 it with all its jobs as soon as `happened()`."""
-    process = subprocess.Popen(
-        study.command("--rerun-incomplete"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment(),
-        start_new_session=True,
-    )
+def kill_when(study, target, happened):
+    """Make `target`, and kill -9 Snakemake with all its jobs as soon as `happened()`."""
+    log = study.folder / "killed.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            study.command("--rerun-incomplete", target),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            start_new_session=True,
+        )
     deadline = time.monotonic() + 120
     while not happened():
-        assert process.poll() is None, "ended before it could be killed"
-        assert time.monotonic() < deadline, "never got there"
+        assert process.poll() is None, "ended before it could be killed:\n" + log.read_text()
+        assert time.monotonic() < deadline, "never got there:\n" + log.read_text()
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -159,9 +161,11 @@ def test_kill_9_in_training_and_reconstruction_changes_no_byte(tmp_path):
 
     killed = TinyStudy(tmp_path / "killed", **config)
     staging = killed.results / ".staging"
-    kill_when(killed, lambda: (staging / "models/arssr_rdn/x2-4/checkpoint.before.pt").exists())
+    checkpoint = staging / "models/arssr_rdn/x2-4/checkpoint.before.pt"
+    kill_when(killed, "models", checkpoint.exists)
     assert not (killed.results / "models/arssr_rdn/x2-4/model.safetensors").exists()
-    kill_when(killed, lambda: len(list(staging.glob("sr/tiny/toy_slow/x2/*sub-*"))) == 1)
+    finished_subjects = "sr/tiny/toy_slow/x2/[!.]*sub-*"  # not the one being written
+    kill_when(killed, "tables", lambda: len(list(staging.glob(finished_subjects))) == 1)
     assert not list(killed.results.glob("sr/tiny/toy_slow/x2/*"))
     killed.run("tables", "--rerun-incomplete")
 
