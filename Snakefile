@@ -8,7 +8,7 @@ min_version("9.0")
 # A study's config is complete in itself: the demo's is only read when no other was given.
 if not workflow.overwrite_configfiles:
 
-    configfile: "config/demo.yaml"
+    configfile: f"{workflow.basedir}/config/demo.yaml"
 
 
 include: "workflow/rules/common.smk"
