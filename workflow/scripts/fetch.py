@@ -5,13 +5,15 @@ from pathlib import Path
 from mrisr import datasets, sources
 from mrisr.progress import job
 
-with job(snakemake.log[0], snakemake.threads):
-    params = snakemake.params
-    sources.fetch(
-        datasets.load(params.dataset, params.overrides, params.plugins),
-        params.split,
-        Path(params.downloads),
-        Path(snakemake.output.sources),
-        workers=snakemake.threads,
-        seed=params.seed,
-    )
+# Its worker processes import this file, where they are not forked (macOS).
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        params = snakemake.params
+        sources.fetch(
+            datasets.load(params.dataset, params.overrides, params.plugins),
+            params.split,
+            Path(params.downloads),
+            Path(snakemake.output.sources),
+            workers=snakemake.threads,
+            seed=params.seed,
+        )

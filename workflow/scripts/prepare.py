@@ -5,19 +5,21 @@ from pathlib import Path
 from mrisr.prepare import prepare_subjects
 from mrisr.progress import job
 
-with job(snakemake.log[0], threads=1):
-    params = snakemake.params
-    prepare_subjects(
-        Path(snakemake.input.sources),
-        list(params.subjects),
-        [Path(file) for file in snakemake.output.hr],
-        [Path(file) for file in snakemake.output.masks],
-        params.crop,
-        params.mask,
-        min_size=params.min_size,
-        staging=Path(params.staging),
-        fingerprint=params.code,
-        workers=snakemake.threads,
-        slices=params.slices,
-        seed=params.seed,
-    )
+# Its worker processes import this file, where they are not forked (macOS).
+if __name__ == "__main__":
+    with job(snakemake.log[0], threads=1):
+        params = snakemake.params
+        prepare_subjects(
+            Path(snakemake.input.sources),
+            list(params.subjects),
+            [Path(file) for file in snakemake.output.hr],
+            [Path(file) for file in snakemake.output.masks],
+            params.crop,
+            params.mask,
+            min_size=params.min_size,
+            staging=Path(params.staging),
+            fingerprint=params.code,
+            workers=snakemake.threads,
+            slices=params.slices,
+            seed=params.seed,
+        )
