@@ -189,7 +189,7 @@ def test_bad_scans_are_refused_by_name_before_anything_else_runs(tiny_study):
     assert re.search(r"sub-01.*not a NIfTI file", output)
     assert re.search(r"sub-02.*4-D", output)
     assert "Traceback" not in output
-    assert "sub-04" not in re.findall(r"error:.*", output)
+    assert not re.search(r"sub-0[345]: ", output)  # the others are not blamed
     assert not (study.results / "models").exists()
 
     for subject in ("01", "02"):
