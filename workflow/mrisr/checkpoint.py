@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import shutil
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ class Checkpoints:
     """The last two checkpoints of one training.
 
     Args:
-        folder: Where they lie; removed by `clear`.
+        folder: Where they lie.
         fingerprint: Everything that the training depends on (settings, data, code). A checkpoint
             made under another one is ignored.
     """
@@ -50,7 +49,3 @@ class Checkpoints:
                 return state
             log.info("%s: made by another configuration, data or code; not used", file)
         return None
-
-    def clear(self) -> None:
-        """Remove all checkpoints."""
-        shutil.rmtree(self.folder, ignore_errors=True)

@@ -53,6 +53,8 @@ class RDN(nn.Module):
         )
         self.output = nn.Conv3d(features, channels, 3, padding=1)
         self.halo = 4 + blocks * layers
+        # The blocks' outputs wait for their fusion while one block concatenates.
+        self.channels_alive = features * (blocks + 2) + 2 * (features + layers * growth)
 
     def forward(self, lr: torch.Tensor) -> torch.Tensor:
         """LR volume (N, 1, x, y, z) -> features (N, C, x, y, z)."""
@@ -92,6 +94,7 @@ class ArSSR(nn.Module):
         self.encoder = encoder
         self.decoder = Decoder(channels + 3, width, head)
         self.halo: int = encoder.halo
+        self.channels_alive: int = encoder.channels_alive
 
     def encode(self, lr: torch.Tensor) -> torch.Tensor:
         """LR volume (N, 1, x, y, z) -> features (N, C, x, y, z)."""
