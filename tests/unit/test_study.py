@@ -82,7 +82,7 @@ def test_plan_of_the_demo():
     assert [(c.scale, c.method.name) for c in study.cells()] == [
         (k, m) for k in (2, 3) for m in ("cubic", "srcnn3d", "arssr_rdn")
     ]
-    assert [(m.name, trained) for m, trained, _ in study.models()] == [
+    assert [(m.name, trained) for m, trained in study.models()] == [
         ("srcnn3d", "x2"),
         ("arssr_rdn", "x2-4"),
         ("srcnn3d", "x3"),

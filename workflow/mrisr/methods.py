@@ -11,7 +11,8 @@ light: it imports torch only when a network is built.
   Z), the LR volume interpolated to the HR grid, to the same shape. A `query` network has
   `encode(lr)`, (N, 1, x, y, z) -> (N, C, x, y, z), `decode(features, coordinates)`, (K, C) and
   (K, 3) -> (K,), and a call `network(lr, coordinates)`, (N, 1, x, y, z) and (N, K, 3) -> (N, K).
-  Both have an integer `halo`: how many voxels away an input voxel can change an output voxel.
+  Both have an integer `halo`: how many voxels away an input voxel can change an output voxel;
+  and they may have `channels_alive`: how many channels of a voxel are in memory at once.
 - `train(job: mrisr.train.TrainingJob) -> mrisr.train.Trained`: in place of the common engine.
 - `reconstruct(lr, query: mrisr.reconstruct.Query, model) -> ndarray`: in place of the common one.
 """
@@ -21,7 +22,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -88,7 +89,7 @@ def get(
     if "base" in overrides and "label" not in overrides:
         spec["label"] = f"{spec['label']} ({name})"
     validate(spec, "method", f"method '{name}'")
-    method = Method(name, spec, folder, preset, copy.deepcopy(overrides))
+    method = Method(name, spec, folder, preset)
     method.check()
     return method
 
@@ -134,14 +135,12 @@ class Method:
         spec: `method.yaml` with the preset and all overrides applied.
         folder: Where its code lies.
         preset: `published` or `demo`.
-        overrides: What was asked of `get`, to ask again in a job.
     """
 
     name: str
     spec: dict
     folder: Path
     preset: str = "published"
-    overrides: dict = field(default_factory=dict)
 
     label = property(lambda self: self.spec["label"], doc="Name in tables and figures.")
     kind = property(lambda self: self.spec["kind"], doc="interpolation, supervised, ...")

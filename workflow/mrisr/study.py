@@ -4,7 +4,7 @@ Light on purpose: the Snakefile makes a study at parse time, in every job.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mrisr import methods as method_folders
 from mrisr import metrics
 from mrisr.datasets import Dataset
 from mrisr.errors import ConfigError
-from mrisr.layout import SPLITS, STACKS, Layout
+from mrisr.layout import SPLITS, STACKS, Layout, scale_name
 from mrisr.methods import Method, merge
 from mrisr.schema import nearest, read_yaml, validate
 
@@ -118,16 +118,16 @@ class Study:
         return found
 
     def _methods(self) -> dict[str, Method]:
+        preset, shared = self.config["preset"], {"training": self.config["training"]}
         found = {}
         for name, overrides in self.config["methods"].items():
-            shared = {"training": self.config["training"]} if self.config["training"] else {}
-            overrides = merge(shared, overrides or {})
             try:
-                method = method_folders.get(name, overrides, self.config["preset"], self.plugins)
+                method = method_folders.get(name, overrides, preset, self.plugins)
+                if method.kind == "supervised":
+                    overrides = merge(shared, overrides or {})
+                    method = method_folders.get(name, overrides, preset, self.plugins)
             except ConfigError as error:
                 raise ConfigError(f"{self.where}: {error}") from None
-            if "training" not in method.spec or method.kind != "supervised":
-                method.overrides.pop("training", None)
             found[name] = method
         return found
 
@@ -216,14 +216,14 @@ class Study:
                 for method in self.methods.values():
                     yield Cell(name, scale, method, method.refuses(scale))
 
-    def models(self, methods: Sequence[Method] | None = None) -> list[tuple[Method, str, float]]:
-        """Return the models of the training set: (method, folder name, a scale it serves)."""
-        found: dict[tuple[str, str], tuple[Method, str, float]] = {}
-        for cell in self.cells():
-            if cell.method.kind == "supervised" and not cell.skipped:
-                trained = cell.method.trained(f"{float(cell.scale):g}")
-                found.setdefault((cell.method.name, trained), (cell.method, trained, cell.scale))
-        return [m for m in found.values() if methods is None or m[0] in methods]
+    def models(self) -> list[tuple[Method, str]]:
+        """Return the models of the training set: method and folder name."""
+        found = {
+            (cell.method, cell.method.trained(scale_name(cell.scale))): None
+            for cell in self.cells()
+            if cell.method.kind == "supervised" and not cell.skipped
+        }
+        return list(found)
 
 
 def patch_size(method: Method) -> int:

@@ -28,6 +28,7 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
                 "method": method.name,
                 "method_label": method.label,
                 "control": method.control,
+                "ground_truth": method.input == "ground_truth",
                 "learned": method.learned,
                 "skipped": cell.skipped,
                 "path": None if cell.skipped else path,
@@ -101,7 +102,7 @@ def models(study: Study) -> list[dict]:
             "folder": study.layout.model(method.name, trained),
             "published_steps": method.spec.get("published_steps"),
         }
-        for method, trained, _ in study.models()
+        for method, trained in study.models()
     ]
 
 

@@ -65,7 +65,7 @@ def model_files():
     """Models of the training set, and models made per subject."""
     shared = [
         LAYOUT.model_file("model.safetensors", method.name, trained)
-        for method, trained, _ in STUDY.models()
+        for method, trained in STUDY.models()
     ]
     own = [
         LAYOUT.model_file(
