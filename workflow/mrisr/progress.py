@@ -46,7 +46,10 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
         log_file: Where messages and progress go; None for the terminal.
         threads: Threads that torch and the numerical libraries may use.
     """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in (
+        *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    ):
         os.environ[name] = str(threads)
     global _bars
     handlers: list[logging.Handler] = []
