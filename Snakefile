@@ -17,6 +17,7 @@ include: "workflow/rules/degrade.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/reconstruct.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/segment.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -11,6 +11,9 @@ import numpy as np
 from mrisr.errors import InputError
 from mrisr.files import atomic
 
+# Of affines that count as equal, in mm.
+AFFINE_TOLERANCE = 1e-4
+
 
 @dataclass
 class Volume:
@@ -131,3 +134,53 @@ def save(volume: Volume, path: str | Path) -> None:
     image.set_qform(volume.affine, code="scanner")
     with atomic(path) as temporary:
         nib.save(image, temporary)
+
+
+def load_series(path: str | Path, count: int) -> np.ndarray:
+    """Load a 4-D NIfTI file of several volumes on one grid.
+
+    Args:
+        path: A `.nii` or `.nii.gz` file of shape (X, Y, Z, N).
+        count: Number of volumes N that it must have.
+
+    Returns:
+        The volumes, float32, shape (N, X, Y, Z).
+
+    Raises:
+        InputError: The file is missing, not NIfTI, truncated, or not `count` volumes.
+    """
+    image = load_image(path)
+    if len(image.shape) != 4 or image.shape[3] != count:
+        raise InputError(
+            f"{path}: shape {image.shape}, where {count} volumes are expected; delete the file and"
+            " run again"
+        )
+    try:
+        data = np.asanyarray(image.dataobj, dtype=np.float32)
+    except (OSError, EOFError, ValueError, zlib.error, BadGzipFile) as error:
+        raise InputError(
+            f"{path}: truncated or damaged ({_line(error)}); delete it and run again"
+        ) from None
+    return np.ascontiguousarray(np.moveaxis(data, -1, 0))
+
+
+def save_series(data: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
+    """Save volumes of shape (N, X, Y, Z) as 4-D NIfTI, atomically, as `save` does."""
+    save(Volume(np.moveaxis(data, 0, -1), affine), path)
+
+
+def check_grid(
+    volume: Volume, path: str | Path, reference: Volume, reference_path: str | Path
+) -> None:
+    """Refuse a volume that is not on the grid and affine of another.
+
+    Raises:
+        InputError: Shape or affine differ; both files are named.
+    """
+    if volume.data.shape != reference.data.shape or not np.allclose(
+        volume.affine, reference.affine, atol=AFFINE_TOLERANCE
+    ):
+        raise InputError(
+            f"{path}: not on the grid of {reference_path} (shape {volume.data.shape}, expected"
+            f" {reference.data.shape}, or another affine); make it again on that grid"
+        )

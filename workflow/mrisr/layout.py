@@ -63,6 +63,25 @@ class Layout:
         """Tidy CSV: subject, metric, region, value."""
         return f"{self.root}/metrics/{dataset}/{method}/x{scale}.csv"
 
+    def atlas(self, name: str) -> str:
+        """Template and tissue priors of the segmentation: `template` or `priors` (4-D)."""
+        return f"{self.root}/segmentation/{name}.nii.gz"
+
+    def subject_priors(self, dataset: str, subject: str, name: str) -> str:
+        """What all segmentations of a subject share: `priors` (4-D) or `mask`."""
+        return f"{self.root}/segmentation/{dataset}/priors/{subject}/{name}.nii.gz"
+
+    def segmentation(
+        self, dataset: str, subject: str, method: str | None = None, scale: object = None
+    ) -> str:
+        """Labels 1 to 6, uint8, of a reconstruction; without method, those of the ground truth."""
+        where = "ground_truth" if method is None else f"{method}/x{scale}"
+        return f"{self.root}/segmentation/{dataset}/{where}/{subject}.nii.gz"
+
+    def overlap(self, dataset: str, method: str, scale: object) -> str:
+        """Tidy CSV: subject, region, metric, value."""
+        return f"{self.root}/overlap/{dataset}/{method}/x{scale}.csv"
+
     def table(self, name: str, suffix: str) -> str:
         """A table as `csv`, `md`, `tex` or `html`."""
         return f"{self.root}/tables/{name}.{suffix}"

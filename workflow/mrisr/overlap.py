@@ -12,22 +12,12 @@ import numpy as np
 
 from mrisr.errors import InputError
 from mrisr.files import write_text
-from mrisr.io import Volume, load
+from mrisr.io import check_grid, load
 from mrisr.progress import log, progress
+from mrisr.regions import MEAN, REGIONS
 
-#: Regions of the segmentation and their labels, in the order of ANTs' tissue priors.
-REGIONS = {
-    "csf": 1,
-    "gray_matter": 2,
-    "white_matter": 3,
-    "deep_gray_matter": 4,
-    "brain_stem": 5,
-    "cerebellum": 6,
-}
-MEAN = "mean"  # the row of a subject that is the mean over its regions
 METRICS = ("dice", "iou")
 COLUMNS = ("subject", "region", "metric", "value")
-AFFINE_TOLERANCE = 1e-4
 
 
 def dice(a: np.ndarray, b: np.ndarray, labels: Sequence[int]) -> np.ndarray:
@@ -120,7 +110,7 @@ def overlap_subjects(
 
 def _rows(subject: str, reference: Path, image: Path) -> list[str]:
     truth, ours = load(reference), load(image)
-    _check_grid(ours, image, truth, reference)
+    check_grid(ours, image, truth, reference)
     labels = list(REGIONS.values())
     for name, label in REGIONS.items():
         if not (truth.data == label).any():
@@ -132,13 +122,3 @@ def _rows(subject: str, reference: Path, image: Path) -> list[str]:
         named = dict(zip(REGIONS, values, strict=True)) | {MEAN: values.mean()}
         rows += [f"{subject},{region},{metric},{value:.9g}" for region, value in named.items()]
     return rows
-
-
-def _check_grid(ours: Volume, image: Path, truth: Volume, reference: Path) -> None:
-    if ours.data.shape != truth.data.shape or not np.allclose(
-        ours.affine, truth.affine, atol=AFFINE_TOLERANCE
-    ):
-        raise InputError(
-            f"{image}: not on the grid of {reference} (shape {ours.data.shape}, expected"
-            f" {truth.data.shape}, or another affine); segment it again"
-        )

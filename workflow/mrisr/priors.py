@@ -1,6 +1,6 @@
 """Tissue priors of the segmentation and the brain template that they belong to.
 
-Six probability maps in ANTs' order (`mrisr.overlap.REGIONS`) from one of three places: a folder
+Six probability maps in ANTs' order (`mrisr.regions.REGIONS`) from one of three places: a folder
 of the user's; the public OASIS-30 template of ANTs, downloaded and held against its published
 checksums; or a coarse atlas of our own, for demonstrations without a network.
 
@@ -109,7 +109,7 @@ def collect(
     Raises:
         InputError: Files cannot be fetched or read, or are no six priors of one brain.
     """
-    from mrisr.io import load, save
+    from mrisr.io import load, save, save_series
 
     if priors == ATLAS:
         template, maps = atlas()
@@ -117,41 +117,11 @@ def collect(
         files = _fetch_oasis(Path(downloads)) if priors == OASIS else local_files(priors)
         volumes = [load(path) for path in files]
         if len(files) == len(PRIORS):
-            template = _bundled_template()
-            files, volumes = ["nilearn's MNI152 template (no template.nii.gz)", *files], [
-                template,
-                *volumes,
-            ]
+            files = ["nilearn's MNI152 template (the folder has no template.nii.gz)", *files]
+            volumes = [_bundled_template(), *volumes]
         template, maps = _checked(list(map(str, files)), volumes)
     save(template, template_output)
-    write(maps, template.affine, priors_output)
-
-
-def write(priors: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
-    """Write priors of shape (6, X, Y, Z) as 4-D NIfTI, the tissues last."""
-    import numpy as np
-
-    from mrisr.io import Volume, save
-
-    save(Volume(np.moveaxis(priors, 0, -1), affine), path)
-
-
-def read(path: str | Path) -> np.ndarray:
-    """Read what `write` wrote: float32, shape (6, X, Y, Z).
-
-    Raises:
-        InputError: The file is missing or not a series of six volumes.
-    """
-    import numpy as np
-
-    from mrisr.io import load_image
-
-    image = load_image(path)
-    if len(image.shape) != 4 or image.shape[3] != len(PRIORS):
-        raise InputError(
-            f"{path}: shape {image.shape}; six volumes are expected: delete it and run again"
-        )
-    return np.moveaxis(np.asarray(image.dataobj, dtype=np.float32), -1, 0)
+    save_series(maps, template.affine, priors_output)
 
 
 def _fetch_oasis(downloads: Path) -> list[Path]:

@@ -17,6 +17,7 @@ LIBRARIES = [
     "nibabel",
     "nilearn",
     "scikit-image",
+    "antspyx",
     "pandas",
     "matplotlib",
     "snakemake",

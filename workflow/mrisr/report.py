@@ -103,6 +103,7 @@ def report(
     datasets: Sequence[Mapping[str, Any]],
     manifest: Mapping[str, Any],
     warnings: Sequence[str] = (),
+    overlap: Sequence[str | Path] = (),
 ) -> None:
     """Write one self-contained HTML page: nothing is loaded from elsewhere.
 
@@ -119,6 +120,7 @@ def report(
             simulated), and `subjects`, numbers by split.
         manifest: See `manifest`.
         warnings: Set off at the top of the page; that datasets are simulated is added.
+        overlap: HTML fragments of the section about segmentation; without any it is left out.
 
     Raises:
         InputError: A table or figure is not there.
@@ -142,6 +144,7 @@ def report(
         summary=summary,
         warnings=list(warnings),
         tables=[Markup(_read(path).decode("utf-8")) for path in tables],
+        overlap=[Markup(_read(path).decode("utf-8")) for path in overlap],
         figures=[
             {"data": base64.b64encode(_read(path)).decode("ascii"), "caption": caption}
             for path, caption in figures

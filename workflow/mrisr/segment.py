@@ -11,17 +11,19 @@ is imported: `mrisr.progress.job` does) and a fixed seed.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from mrisr.errors import InputError
-from mrisr.io import Volume
+from mrisr.io import Volume, check_grid, load, load_series, save, save_series
 from mrisr.progress import log
-from mrisr.seeds import seed as make_seed
+from mrisr.regions import REGIONS
 
 #: Names of the transforms in configs and in ANTs.
 TRANSFORMS = {"syn": "SyN", "affine": "Affine"}
@@ -45,6 +47,95 @@ ATROPOS = {
 # Below this sum of all priors a voxel counts as not covered by them.
 COVERED = 0.01
 CSF = 0  # place of CSF among the priors
+RIM = 6.0  # mm of a head kept around the brain that an affine finds in it
+
+
+def align_subject(
+    image: str | Path,
+    mask: str | Path,
+    template: str | Path,
+    priors: str | Path,
+    priors_output: str | Path,
+    mask_output: str | Path,
+    *,
+    skull_stripped: bool = True,
+    transform: str = "syn",
+    voxel_size: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Make the priors and the mask that all segmentations of a subject share.
+
+    Args:
+        image: The ground truth.
+        mask: Where it has signal, on the same grid.
+        template: Brain template, see `mrisr.priors.collect`.
+        priors: Its six priors.
+        priors_output: Priors on the working grid of the subject, 4-D.
+        mask_output: Brain mask on the working grid: the signal mask of a skull-stripped scan,
+            else the template's brain, registered.
+        skull_stripped: Whether the scan is.
+        transform: See `align`.
+        voxel_size: See `working_grid`.
+        seed: See `align`.
+
+    Raises:
+        InputError: A file is unusable, or ANTs gave up.
+    """
+    volume = working_grid(load(image), voxel_size)
+    inside = _working_mask(load(mask), voxel_size)
+    brain, maps = load(template), load_series(priors, len(REGIONS))
+    if not skull_stripped:
+        found = brain_mask(volume, inside, brain, maps, seed=seed, name=str(image))
+        inside = Volume(found, inside.affine)
+    warped = align(volume, inside, brain, maps, transform=transform, seed=seed, name=str(image))
+    save_series(warped, volume.affine, priors_output)
+    save(inside, mask_output)
+
+
+def segment_subject(
+    image: str | Path,
+    reference: str | Path,
+    mask: str | Path,
+    priors: str | Path,
+    output: str | Path,
+    *,
+    template: str | Path | None = None,
+    transform: str = "syn",
+    voxel_size: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Segment a ground truth or a reconstruction.
+
+    Args:
+        image: What to segment, on the grid and affine of `reference`.
+        reference: The ground truth.
+        mask: Brain mask on the working grid, from `align_subject`.
+        priors: The subject's priors from `align_subject`; with `template`, the template's own.
+        output: Labels on the grid of the ground truth, uint8: 1 to 6 as in
+            `mrisr.regions.REGIONS`, 0 outside the brain.
+        template: Registers the template to this very image, in place of the shared priors.
+        transform: See `align`.
+        voxel_size: See `working_grid`.
+        seed: See `align`.
+
+    Raises:
+        InputError: A file is unusable or off its grid, or ANTs gave up.
+    """
+    truth = load(reference)
+    volume = load(image)
+    check_grid(volume, image, truth, reference)
+    volume, inside = working_grid(volume, voxel_size), load(mask)
+    check_grid(inside, mask, volume, reference)
+    maps = load_series(priors, len(REGIONS))
+    if template is not None:
+        maps = align(
+            *(volume, inside, load(template), maps),
+            transform=transform,
+            seed=seed,
+            name=str(image),
+        )
+    labels = segment(volume, inside, maps, str(image))
+    save(Volume(labels_on_grid(labels, truth), truth.affine), output)
 
 
 def align(
@@ -54,7 +145,7 @@ def align(
     priors: np.ndarray,
     *,
     transform: str = "syn",
-    seed: object = 0,
+    seed: int = 0,
     name: str = "image",
 ) -> np.ndarray:
     """Register the template to a subject and bring the tissue priors along.
@@ -65,7 +156,7 @@ def align(
         template: A brain in the space of the priors.
         priors: Probabilities of the six tissues on the template's grid, shape (6, A, B, C).
         transform: `syn` (affine, then diffeomorphic) or `affine`.
-        seed: Decides which voxels the registration samples.
+        seed: Not negative; decides which voxels the registration samples.
         name: Of the subject or file, for messages.
 
     Returns:
@@ -76,26 +167,62 @@ def align(
         InputError: ANTs gave up, or the warped priors miss the brain.
     """
     inside = mask.data > 0
-    with _ants(name) as ants:
+    with _scratch() as ants:
         subject = _corrected(ants, image, inside, name)
         fixed = _placed(ants, subject, image.affine)
         moving = _placed(ants, template.data, template.affine)
-        found = ants.registration(
-            fixed=fixed,
-            moving=moving,
-            type_of_transform=TRANSFORMS[transform],
-            # ANTs takes a positive 31-bit integer.
-            random_seed=1 + make_seed(seed, "register") % (2**31 - 2),
-        )
+        found = _register(ants, fixed, moving, transform, seed, name)
         warped = np.stack(
-            [
-                ants.apply_transforms(
-                    fixed, _placed(ants, prior, template.affine), found["fwdtransforms"]
-                ).numpy()
-                for prior in priors
-            ]
+            [_warped(ants, fixed, _placed(ants, p, template.affine), found) for p in priors]
         )
     return _normalised(warped, inside, name)
+
+
+def brain_mask(
+    head: Volume,
+    signal: Volume,
+    template: Volume,
+    priors: np.ndarray,
+    *,
+    seed: int = 0,
+    name: str = "image",
+) -> np.ndarray:
+    """Find the brain in a scan with skull: the template's brain, registered to it.
+
+    An affine of the template to the head finds where the brain is, a deformable registration to
+    what lies there its outline.
+
+    Args:
+        head: A scan with skull, shape (X, Y, Z).
+        signal: Where it has signal, nonzero inside, on the same grid.
+        template: A brain without skull in the space of the priors.
+        priors: See `align`.
+        seed: See `align`.
+        name: Of the subject or file, for messages.
+
+    Returns:
+        The mask, uint8, shape (X, Y, Z), without holes.
+
+    Raises:
+        InputError: ANTs gave up, or no brain was found.
+    """
+    with _scratch() as ants:
+        data = _corrected(ants, head, signal.data > 0, name)
+        moving = _placed(ants, template.data, template.affine)
+        brain = (priors.sum(axis=0) > 0.5).astype(np.float32)
+        brain = _placed(ants, brain, template.affine)
+        for transform in ("affine", "syn"):
+            fixed = _placed(ants, data, head.affine)
+            found = _register(ants, fixed, moving, transform, seed, name)
+            inside = _warped(ants, fixed, brain, found) > 0.5
+            if not inside.any():
+                raise InputError(
+                    f"{name}: no brain was found; look at the scan's orientation, or strip the"
+                    " skull before"
+                )
+            near = ndimage.distance_transform_edt(~inside, sampling=head.voxel_size) < RIM
+            data = np.where(near, data, 0)
+    return ndimage.binary_fill_holes(inside & (signal.data > 0)).astype(np.uint8)
 
 
 def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image") -> np.ndarray:
@@ -108,14 +235,14 @@ def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image"
         name: Of the file, for messages.
 
     Returns:
-        Labels, uint8, shape (X, Y, Z): 1 to 6 inside the mask as in `mrisr.overlap.REGIONS`, 0
+        Labels, uint8, shape (X, Y, Z): 1 to 6 inside the mask as in `mrisr.regions.REGIONS`, 0
         outside.
 
     Raises:
         InputError: Voxels are NaN, infinite or all alike inside the mask, or ANTs gave up.
     """
     inside = mask.data > 0
-    with _ants(name) as ants:
+    with _scratch() as ants:
         spacing = tuple(map(float, image.voxel_size))
 
         def plain(data: np.ndarray):
@@ -123,7 +250,9 @@ def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image"
             # header: image, mask and priors get one header without any offset.
             return ants.from_numpy(np.ascontiguousarray(data, np.float32), spacing=spacing)
 
-        labels = ants.atropos(
+        labels = _run(
+            ants.atropos,
+            name,
             a=plain(_corrected(ants, image, inside, name)),
             x=plain(inside),
             i=[plain(prior) for prior in priors],
@@ -159,6 +288,12 @@ def working_grid(volume: Volume, voxel_size: float | None) -> Volume:
     return Volume(data, affine)
 
 
+def _working_mask(mask: Volume, voxel_size: float | None) -> Volume:
+    """Return a mask on the working grid: voxels that lie in it by at least half."""
+    resampled = working_grid(mask, voxel_size)
+    return Volume((resampled.data >= 0.5).astype(np.uint8), resampled.affine)
+
+
 def labels_on_grid(labels: np.ndarray, reference: Volume) -> np.ndarray:
     """Bring labels of a working grid to the grid it was made from, by the nearest voxel.
 
@@ -185,7 +320,7 @@ def _working_shape(volume: Volume, voxel_size: float | None) -> tuple[int, ...]:
     )
 
 
-def _corrected(ants: object, image: Volume, inside: np.ndarray, name: str) -> np.ndarray:
+def _corrected(ants: ModuleType, image: Volume, inside: np.ndarray, name: str) -> np.ndarray:
     """Return intensities without bias field, 0 to 1000 inside the mask and 0 outside."""
     values = image.data[inside]
     if not np.isfinite(values).all() or not values.size or values.min() == values.max():
@@ -198,9 +333,29 @@ def _corrected(ants: object, image: Volume, inside: np.ndarray, name: str) -> np
     # N4 takes logarithms: overshoot below 0 would be lost to it.
     plain = ants.from_numpy(np.maximum(data, 0), spacing=spacing)
     brain = ants.from_numpy(inside.astype(np.float32), spacing=spacing)
-    data = ants.n4_bias_field_correction(plain, mask=brain, **N4).numpy()
+    data = _run(ants.n4_bias_field_correction, name, plain, mask=brain, **N4).numpy()
     low, high = data[inside].min(), data[inside].max()
     return np.where(inside, (data - low) * (1000 / max(high - low, 1e-6)), 0).astype(np.float32)
+
+
+def _register(
+    ants: ModuleType, fixed: object, moving: object, transform: str, seed: int, name: str
+) -> list[str]:
+    """Return the files of the transforms that bring `moving` to `fixed`."""
+    found = _run(
+        ants.registration,
+        name,
+        fixed=fixed,
+        moving=moving,
+        type_of_transform=TRANSFORMS[transform],
+        # ANTs takes a positive 31-bit integer.
+        random_seed=1 + seed % (2**31 - 2),
+    )
+    return found["fwdtransforms"]
+
+
+def _warped(ants: ModuleType, fixed: object, moving: object, transforms: list[str]) -> np.ndarray:
+    return ants.apply_transforms(fixed, moving, transforms, interpolator="linear").numpy()
 
 
 def _normalised(warped: np.ndarray, inside: np.ndarray, name: str) -> np.ndarray:
@@ -220,7 +375,7 @@ def _normalised(warped: np.ndarray, inside: np.ndarray, name: str) -> np.ndarray
     return priors
 
 
-def _placed(ants: object, data: np.ndarray, affine: np.ndarray) -> object:
+def _placed(ants: ModuleType, data: np.ndarray, affine: np.ndarray) -> object:
     """Return an image of ANTs at its place in millimetres; ITK's axes are LPS, NIfTI's RAS."""
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
@@ -235,7 +390,7 @@ def _placed(ants: object, data: np.ndarray, affine: np.ndarray) -> object:
 
 
 @contextmanager
-def _ants(name: str) -> Iterator[object]:
+def _scratch() -> Iterator[ModuleType]:
     """Yield ANTs with a folder of its own for what it leaves behind, deleted afterwards."""
     import ants
 
@@ -244,12 +399,16 @@ def _ants(name: str) -> Iterator[object]:
         tempfile.tempdir = folder
         try:
             yield ants
-        except InputError:
-            raise
-        except Exception as error:
-            # ANTs raises bare exceptions without a cause; its own output is in the job's log.
-            raise InputError(
-                f"{name}: ANTs could not segment it ({error}); look at the volume and its mask"
-            ) from error
         finally:
             tempfile.tempdir = before
+
+
+def _run(function: Callable, name: str, *arguments: object, **options: object) -> Any:
+    """Call a program of ANTs, which raises bare exceptions and only prints the reason."""
+    try:
+        return function(*arguments, **options)
+    except Exception as error:
+        raise InputError(
+            f"{name}: ANTs gave up in {function.__name__} ({error}); look at the volume and its"
+            " brain mask"
+        ) from error

@@ -28,6 +28,16 @@ DEFAULTS = {
     "regions": ["volume", "mask"],
     "baseline": None,
     "published": [],
+    "segmentation": None,
+}
+SEGMENTATION = {
+    "priors": "oasis30ants",
+    "registration": "shared",
+    "transform": "syn",
+    "voxel_size": None,
+    "methods": None,
+    "scales": None,
+    "published": [],
 }
 # Fewer LR voxels than this along an axis leave no image to reconstruct from; SSIM needs 7 HR.
 MIN_LR_SIZE, MIN_HR_SIZE = 4, 7
@@ -60,6 +70,7 @@ class Study:
         layout: Paths of its files.
         datasets: Its datasets by name.
         methods: Its methods by name, in the config's order.
+        segmentation: Settings of the segmentation, every key present, or None without one.
         train_dataset: The dataset that supervised methods learn from, or None.
         test_datasets: The datasets that tables are about.
     """
@@ -81,6 +92,9 @@ class Study:
         self.seed: int = self.config["seed"]
         self.degradation: dict = self.config["degradation"]
         self.slices: dict | None = self.config["slices"]
+        self.segmentation: dict | None = self.config["segmentation"]
+        if self.segmentation is not None:
+            self.segmentation = self.config["segmentation"] = merge(SEGMENTATION, self.segmentation)
         self.layout = Layout(self.name)
         self.plugins: list[str] = self.config["plugins"]
         self.datasets = self._datasets()
@@ -148,6 +162,7 @@ class Study:
                     f"published: '{entry['dataset']}' is not among the datasets:"
                     f" {nearest(entry['dataset'], self.datasets)}"
                 )
+        problems += self._segmentation_problems()
         kind = self.degradation["kind"]
         for method in self.methods.values():
             if method.input not in (kind, "ground_truth"):
@@ -168,6 +183,32 @@ class Study:
             problems.append("degradation.kind slice and the key slices go together")
         if problems:
             raise ConfigError("\n  ".join([f"{self.where}:", *problems]))
+
+    def _segmentation_problems(self) -> Iterator[str]:
+        settings = self.segmentation
+        if settings is None:
+            return
+        if self.slices is not None:
+            yield "segmentation: needs volumes, but the study is about 2-D slices"
+        for name in settings["methods"] or []:
+            if name not in self.methods:
+                yield (
+                    f"segmentation.methods: '{name}' is not among the methods:"
+                    f" {nearest(name, self.methods)}"
+                )
+        tested = {float(scale) for name in self.test_datasets for scale in self.scales(name)}
+        for scale in settings["scales"] or []:
+            if float(scale) not in tested:
+                yield (
+                    f"segmentation.scales: nothing is reconstructed at {scale_name(scale)}; tested:"
+                    f" {', '.join(map(scale_name, sorted(tested)))}"
+                )
+        for entry in settings["published"]:
+            if entry["dataset"] not in self.datasets:
+                yield (
+                    f"segmentation.published: '{entry['dataset']}' is not among the datasets:"
+                    f" {nearest(entry['dataset'], self.datasets)}"
+                )
 
     @property
     def supervised(self) -> list[Method]:
@@ -215,6 +256,18 @@ class Study:
             for scale in self.scales(name):
                 for method in self.methods.values():
                     yield Cell(name, scale, method, method.refuses(scale))
+
+    def segmented_cells(self, dataset: str | None = None) -> list[Cell]:
+        """Return the cells whose reconstructions are segmented, in the order of the tables."""
+        if self.segmentation is None:
+            return []
+        methods, scales = self.segmentation["methods"], self.segmentation["scales"]
+        return [
+            cell
+            for cell in self.cells(dataset)
+            if (methods is None or cell.method.name in methods)
+            and (scales is None or float(cell.scale) in map(float, scales))
+        ]
 
     def models(self) -> list[tuple[Method, str]]:
         """Return the models of the training set: method and folder name."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mrisr import priors
 from mrisr.layout import scale_name
 from mrisr.study import Study
 
@@ -116,4 +117,55 @@ def datasets(study: Study) -> list[dict]:
             "subjects": {s: len(dataset.subjects[s]) for s in study.splits(name)},
         }
         for name, dataset in study.datasets.items()
+    ]
+
+
+def segmented_cells(study: Study, dataset: str | None = None) -> list[dict]:
+    """Return the cells of the table of overlap, as `cells` does; `path` is the overlap's CSV."""
+    wanted = {
+        (cell.dataset, cell.scale, cell.method.name) for cell in study.segmented_cells(dataset)
+    }
+    found = []
+    for cell in cells(study, dataset):
+        name, scale, method = cell["dataset"], cell["scale"], cell["method"]
+        if (name, scale, method) in wanted:
+            path = study.layout.overlap(name, method, scale_name(scale))
+            found.append({**cell, "path": None if cell["skipped"] else path})
+    return found
+
+
+def segmentation_notes(study: Study) -> dict[str, str]:
+    """Return the footnotes of the table of overlap, by topic."""
+    settings = study.segmentation
+    own = settings["registration"] == "own"
+    transform = "affine and SyN" if settings["transform"] == "syn" else "affine"
+    size = settings["voxel_size"]
+    found = {
+        "Segmentation": "ANTs (antspyx), one pass: intensities cut at the 0.995 quantile, N4, and"
+        " Atropos with six tissue priors (weight 0.25), separately for the ground truth and for"
+        " every reconstruction.",
+        "Priors": f"{priors.label(settings['priors'])}.",
+        "Registration": f"{transform} of the template to "
+        + (
+            "each reconstruction anew; the brain mask is the ground truth's."
+            if own
+            else "the ground truth, once a subject; its priors and brain mask serve every"
+            " reconstruction. This moves Dice by less than 0.01, alike for every method."
+        ),
+        "Voxels": "the ground truth's own."
+        if size is None
+        else f"segmented on voxels of about {size:g} mm where the ground truth's are smaller;"
+        " coarser voxels hide differences.",
+        "Seed": str(study.seed),
+    }
+    if study.config["preset"] == "demo":
+        found["Demo"] = notes(study)["Demo"]
+    return found
+
+
+def published_overlap(study: Study) -> list[dict]:
+    """Return which published overlaps stand beside which dataset: file, dataset, source."""
+    return [
+        {**entry, "file": str(PUBLISHED / entry["file"])}
+        for entry in study.segmentation["published"]
     ]

@@ -55,11 +55,13 @@ class Table:
             and region, also for what is skipped or missing (n = 0).
         blocks: The printed form, one a dataset.
         footnotes: Sentences without which the numbers must not be read.
+        caption: What the table is about, to be followed by "on" and a block's title.
     """
 
     frame: pd.DataFrame
     blocks: list[Block]
     footnotes: list[str]
+    caption: str = "Image quality"
 
     def csv(self) -> str:
         """Return the tidy frame as CSV: floats in full precision, unknown values empty."""
@@ -89,7 +91,7 @@ class Table:
             lines += [
                 *(r"\begin{table}[htbp]", r"\centering", r"\scriptsize"),
                 r"\setlength{\tabcolsep}{3pt}",
-                rf"\caption{{Image quality on {_tex(block.title)}.}}",
+                rf"\caption{{{_tex(self.caption)} on {_tex(block.title)}.}}",
                 rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
                 *(r"\toprule", " & ".join(header) + r" \\"),
             ]

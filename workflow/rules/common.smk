@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 # Scripts and jobs import the package from this checkout, installed or not.
 sys.path.insert(0, str(Path(workflow.current_basedir).parent))
 
-from mrisr import summary
+from mrisr import priors, summary
 from mrisr.environment import export_package
 from mrisr.errors import MrisrError
 from mrisr.layout import scale_name
@@ -28,6 +28,11 @@ try:
         for name, dataset in STUDY.datasets.items()
         for split in STUDY.splits(name)
     }
+    LOCAL_PRIORS = (
+        [str(path) for path in priors.local_files(STUDY.segmentation["priors"])]
+        if STUDY.segmentation is not None
+        else []
+    )
 except MrisrError as error:
     raise WorkflowError(str(error)) from None
 
@@ -138,3 +143,17 @@ def reconstruction_stem(method, dataset):
     """What log, benchmark and staging folder of a job are named after."""
     stem = LAYOUT.sr(dataset, method.name, "{scale}", "{subject}").removesuffix(".nii.gz")
     return stem if method.granularity == "subject" else str(Path(stem).parent)
+
+
+def segmentation_files(dataset, method=None, scale=None):
+    """Segmentations of a dataset's test items; without method those of the ground truth."""
+    return [
+        LAYOUT.segmentation(dataset, item, method, scale) for item in STUDY.items(dataset, "test")
+    ]
+
+
+def atlas_files():
+    """Template and priors of the segmentation, if the study has one."""
+    if STUDY.segmentation is None:
+        return []
+    return [LAYOUT.atlas("template"), LAYOUT.atlas("priors")]

@@ -69,7 +69,7 @@ for dataset in STUDY.datasets.values():
                 "../scripts/prepare.py"
 
 
-# Bad scans are refused before anything is trained. What trains takes this mark as `ancient`, so
+# Bad scans are refused before anything is trained, and so are priors that are not there. What trains takes this mark as `ancient`, so
 # that another test subject does not train again.
 rule check_scans:
     input:
@@ -79,6 +79,7 @@ rule check_scans:
             for split in STUDY.splits(dataset)
             for file in hr_files(dataset, split)
         ],
+        atlas_files(),
     output:
         touch(LAYOUT.checked()),
     localrule: True

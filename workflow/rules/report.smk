@@ -84,14 +84,16 @@ for dataset in STUDY.test_datasets:
 rule report_page:
     input:
         table=LAYOUT.table("quality", "html"),
-        figures=[LAYOUT.figure(name, "png") for name in FIGURES],
+        overlap=OVERLAP_TABLES[3:],
+        figures=[LAYOUT.figure(name, "png") for name in FIGURES + SEGMENTATION_FIGURES],
         models=model_files(),
         sources=[
             LAYOUT.sources(dataset, split)
             for dataset in STUDY.datasets
             for split in STUDY.splits(dataset)
-        ],
-        tables=TABLES,
+        ]
+        + atlas_files(),
+        tables=TABLES + OVERLAP_TABLES,
     output:
         page=report(LAYOUT.report(), caption="../report/page.rst", category="Report"),
         manifest=LAYOUT.manifest(),
@@ -111,6 +113,7 @@ rule report_page:
             (STUDY.items(dataset, "test")[0], STUDY.datasets[dataset].label)
             for dataset in STUDY.test_datasets
         ],
+        segmentations=SEGMENTATION_ABOUT,
         models=summary.models(STUDY),
         datasets=summary.datasets(STUDY),
         notes=summary.notes(STUDY),
@@ -123,12 +126,16 @@ rule report_page:
 
 rule tables:
     input:
-        TABLES,
+        TABLES + OVERLAP_TABLES,
 
 
 rule figures:
     input:
-        [LAYOUT.figure(name, suffix) for name in FIGURES for suffix in ("png", "pdf")],
+        [
+            LAYOUT.figure(name, suffix)
+            for name in FIGURES + SEGMENTATION_FIGURES
+            for suffix in ("png", "pdf")
+        ],
 
 
 rule report:

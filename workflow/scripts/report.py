@@ -1,6 +1,6 @@
 """Rule report_page: one page to read, and the manifest of how everything was made."""
 
-from mrisr import report
+from mrisr import figure_segmentation, report
 from mrisr.figures import caption
 from mrisr.files import write_json
 from mrisr.models import read_description
@@ -19,6 +19,8 @@ with job(snakemake.log[0]):
     methods = {c["method_label"]: None for c in params.cells if not c["control"]}
     scales = {c["scale"]: None for c in params.cells}
     degradation = params.notes["Degradation"].rstrip(".")
+    captions = [caption(*about) for about in params.figures]
+    captions += [figure_segmentation.caption(*about) for about in params.segmentations]
     report.report(
         snakemake.output.page,
         title=params.config["title"] or params.config["study"],
@@ -29,10 +31,8 @@ with job(snakemake.log[0]):
             degradation[0].lower() + degradation[1:],
         ),
         tables=[inputs.table],
-        figures=[
-            (figure, caption(*about))
-            for figure, about in zip(inputs.figures, params.figures, strict=True)
-        ],
+        overlap=list(inputs.get("overlap", [])),
+        figures=list(zip(inputs.figures, captions, strict=True)),
         models=[{**read_description(m["folder"]), **m} for m in params.models],
         datasets=list(params.datasets),
         manifest=manifest,

@@ -1,0 +1,20 @@
+"""Rules segment_<dataset> and segment_ground_truth_<dataset>: labels of one volume."""
+
+from mrisr.progress import job
+from mrisr.seeds import seed
+from mrisr.segment import segment_subject
+
+with job(snakemake.log[0], snakemake.threads):
+    params, files = snakemake.params, snakemake.input
+    segment_subject(
+        files.image,
+        files.reference,
+        files.mask,
+        files.priors,
+        snakemake.output.labels,
+        template=next(iter(files.get("template", [])), None),
+        transform=params.transform,
+        voxel_size=params.voxel_size,
+        # Not the method's: the ground truth as its own reconstruction scores exactly 1.
+        seed=seed(params.seed, "segmentation", params.dataset, snakemake.wildcards.subject),
+    )
