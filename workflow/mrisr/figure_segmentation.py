@@ -140,7 +140,10 @@ def _draw(
     ceiling = float(np.percentile(truth[truth > 0], 99.5)) if (truth > 0).any() else 1.0
     shapes = [take(truth, view).shape for view in views]
     # Inches; rows are as tall as their view at one width of the columns.
-    wide, gap, left, foot = 1.9, 0.04, 0.3, 0.35
+    wide, gap, left = 1.9, 0.04, 0.3
+    # Three columns are too narrow for six names in one line.
+    legend_columns = 6 if len(columns) > 3 else 3
+    foot = 0.3 if legend_columns == 6 else 0.48
     heights = [wide * rows * v.aspect / n for (rows, n), v in zip(shapes, views, strict=True)]
     head = 0.5 + (0.35 if title else 0.0)
     width = left + len(columns) * (wide + gap)
@@ -171,8 +174,7 @@ def _draw(
         _write(figure, left / width, 1 - 0.12 / height, title, 12, ha="left", weight="bold")
     figure.legend(
         handles=[Patch(facecolor=COLOURS[name], label=TITLES[name]) for name in REGIONS],
-        # Two columns are too narrow for six names in one line.
-        ncols=6 if len(columns) > 3 else 3,
+        ncols=legend_columns,
         loc="lower center",
         fontsize=8,
         frameon=False,

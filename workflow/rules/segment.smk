@@ -199,7 +199,7 @@ if STUDY.segmentation is not None:
 
     for dataset in STUDY.test_datasets:
         # One subject at the first scale that is segmented, as the paper shows it.
-        CELLS = summary.segmented_cells(STUDY, dataset)
+        CELLS = [c for c in summary.segmented_cells(STUDY, dataset) if not c["ground_truth"]]
         CELLS = [cell for cell in CELLS if cell["scale"] == CELLS[0]["scale"]]
         if CELLS:
             subject, scale = STUDY.items(dataset, "test")[0], scale_name(CELLS[0]["scale"])
