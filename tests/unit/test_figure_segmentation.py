@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from mrisr.errors import InputError
+from mrisr.figure_segmentation import choose_views, overlay, segmentation
+from mrisr.figures import take
+from mrisr.io import Volume, save
+from mrisr.regions import COLOURS, REGIONS
+
+AFFINE = np.diag([1.0, 1.5, 2.0, 1.0])
+
+
+@pytest.fixture
+def labels():
+    """Six boxes in a row along each axis; only slice 5, 6, 7 cuts all of them."""
+    data = np.zeros((16, 18, 20), np.uint8)
+    for label in REGIONS.values():
+        data[5, 2 * label : 2 * label + 2, 7] = label
+        data[2 * label, 6, 7] = label
+    data[5, 6, 3:15] = 2
+    return Volume(data, AFFINE)
+
+
+def test_views_show_most_of_all_regions(labels):
+    views = choose_views(labels)
+    assert [view.plane for view in views] == ["axial", "sagittal", "coronal"]
+    assert [view.index for view in views] == [7, 5, 6]
+    assert [view.aspect for view in views] == [1.5, 2 / 1.5, 2.0]
+    for view in views:
+        assert take(labels.data, view).any()
+    with pytest.raises(InputError, match=r"empty\.nii\.gz: no voxel has a label"):
+        choose_views(Volume(np.zeros((4, 4, 4)), AFFINE), "empty.nii.gz")
+
+
+def test_colours_of_labels():
+    found = overlay(np.array([[0, 1], [2, 6]], np.uint8))
+    assert found.shape == (2, 2, 4)
+    assert found[0, 0, 3] == 0
+    assert tuple(found[0, 1, :3]) == COLOURS["csf"]
+    assert tuple(found[1, 1, :3]) == COLOURS["cerebellum"]
+    # As in the paper: CSF red, gray matter blue, white matter green.
+    assert np.argmax(found[0, 1, :3]) == 0 and np.argmax(found[1, 0, :3]) == 2
+    assert np.argmax(COLOURS["white_matter"]) == 1
+
+
+@pytest.fixture
+def files(labels, tmp_path):
+    image = Volume((0.2 + labels.data / 10).astype(np.float32), AFFINE)
+    save(image, tmp_path / "image.nii.gz")
+    save(labels, tmp_path / "labels.nii.gz")
+    return tmp_path / "image.nii.gz", tmp_path / "labels.nii.gz"
+
+
+def test_same_input_same_bytes(files, tmp_path):
+    for name in ("a", "b"):
+        segmentation(
+            files,
+            {"Cubic $x$": files, "None": None, "Later": (tmp_path / "no", tmp_path / "no")},
+            {"Cubic $x$": 0.9},
+            [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"],
+            title="Demo, 2×",
+        )
+    for suffix in ("png", "pdf"):
+        a, b = (tmp_path / f"{name}.{suffix}" for name in ("a", "b"))
+        assert a.read_bytes() == b.read_bytes() and a.stat().st_size > 5000
+
+
+def test_colours_are_in_the_picture(files, tmp_path):
+    from matplotlib.image import imread
+
+    segmentation(files, {"Cubic": files}, {}, [tmp_path / "a.png"])
+    pixels = imread(tmp_path / "a.png")[..., :3].reshape(-1, 3)
+    for colour in COLOURS.values():  # the legend's patches are opaque
+        assert (np.abs(pixels - colour).max(axis=1) < 0.01).sum() > 20
+
+
+def test_what_is_off_the_grid_is_named(files, labels, tmp_path):
+    save(Volume(labels.data[1:], AFFINE), tmp_path / "off.nii.gz")
+    with pytest.raises(InputError, match=r"off\.nii\.gz: not on the grid"):
+        segmentation(files, {"Cubic": (files[0], tmp_path / "off.nii.gz")}, {}, [])
+    save(Volume(labels.data, np.diag([-1.0, 1, 1, 1])), tmp_path / "lr.nii.gz")
+    with pytest.raises(InputError, match=r"lr\.nii\.gz: not in canonical RAS"):
+        segmentation((tmp_path / "lr.nii.gz", files[1]), {}, {}, [])

@@ -1,0 +1,179 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrisr.errors import InputError
+from mrisr.overlap_table import COLUMNS, NOISE_FLOOR, overlap_table
+from mrisr.regions import REGIONS
+
+PUBLISHED = Path(__file__).parents[2] / "config" / "published" / "arssr_table4.csv"
+LABELS = {"nearest": "Nearest", "cubic": "Cubic", "net": "Net_1", "other": "Other"}
+
+
+def write(folder, method, values, scale=2):
+    """Write the overlap of two subjects whose Dice are `values` in every region."""
+    lines = ["subject,region,metric,value"]
+    for i, value in enumerate(values):
+        for region in [*REGIONS, "mean"]:
+            lines.append(f"sub-{i},{region},dice,{value}")
+            lines.append(f"sub-{i},{region},iou,{value / (2 - value)}")
+    path = folder / f"{method}{scale}.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def cell(folder, method, values, scale=2, **changes):
+    return {
+        **{"dataset": "demo", "dataset_label": "Demo", "scale": scale, "method": method},
+        **{"method_label": LABELS[method], "control": method == "nearest", "skipped": None},
+        "path": write(folder, method, values, scale) if values else folder / "none.csv",
+        **changes,
+    }
+
+
+@pytest.fixture
+def cells(tmp_path):
+    return [
+        cell(tmp_path, "nearest", (0.99, 0.99)),
+        cell(tmp_path, "cubic", (0.90, 0.92)),
+        cell(tmp_path, "net", (0.94, 0.95)),
+        cell(tmp_path, "other", (0.80, 0.81)),
+    ]
+
+
+def styles(table, block=0, region=0):
+    header, row = table.blocks[block].header, table.blocks[block].groups[0][1][region]
+    return {h: e.style for h, e in zip(header, row, strict=True) if e.style}
+
+
+def test_values_and_order(cells):
+    table = overlap_table(cells)
+    assert table.frame.columns.tolist() == COLUMNS
+    assert len(table.frame) == 4 * 7 * 2
+    rows = table.frame.set_index(["method", "region", "metric"])
+    row = rows.loc[("cubic", "brain_stem", "dice")]
+    assert (row["n"], row["mean"]) == (2, pytest.approx(0.91))
+    assert row["std"] == pytest.approx(np.std([0.90, 0.92], ddof=1))
+    assert math.isnan(row["published"]) and row["note"] == ""
+    assert [block.title for block in table.blocks] == ["Demo: Dice", "Demo: IoU"]
+    assert table.blocks[0].header == [
+        "Region",
+        "Nearest (control)",
+        *list(LABELS.values())[1:],
+        "n",
+    ]
+    assert [row[0].text for row in table.blocks[0].groups[0][1]][-2:] == ["Cerebellum", "Mean"]
+    assert "demo,2,cubic,csf,dice,2,0.91" in table.csv()
+    assert "| 2× | CSF | 0.9900 ± 0.0000 | <u>0.9100 ± 0.0141</u> |" in table.markdown()
+    assert r"\caption{Overlap with the segmentation of the ground truth on Demo: Dice.}" in (
+        table.tex()
+    )
+
+
+def test_the_best_are_all_within_the_noise_floor(cells, tmp_path):
+    assert styles(overlap_table(cells)) == {"Net_1": "best", "Cubic": "second"}
+    cells[1] = cell(tmp_path, "cubic", (0.941, 0.942))
+    table = overlap_table(cells)
+    assert styles(table) == styles(table, block=1) == {"Net_1": "best", "Cubic": "best"}
+    cells[1] = cell(tmp_path, "cubic", (0.945 - NOISE_FLOOR["dice"], 0.9401))
+    cells[3] = cell(tmp_path, "other", (0.9401, 0.9399))
+    assert styles(overlap_table(cells[:3])) == {"Net_1": "best", "Cubic": "best"}
+    cells[2] = cell(tmp_path, "net", (0.96, 0.96))
+    assert styles(overlap_table(cells)) == {"Net_1": "best", "Cubic": "second", "Other": "second"}
+    assert styles(overlap_table(cells[:2])) == {}
+
+
+def test_marks_of_the_quality_table_are_taken_over(cells):
+    quality = pd.DataFrame(
+        {
+            "dataset": "demo",
+            "scale": [2.0, 2, 3],
+            "method": ["net", "cubic", "other"],
+            "note": ["undertrained; restarted once", None, "collapsed"],
+        }
+    )
+    table = overlap_table(cells, quality=quality)
+    assert styles(table) == {"Cubic": "best", "Other": "second"}
+    assert set(table.frame.query("method == 'net'")["note"]) == {"undertrained"}
+    assert table.blocks[0].groups[0][1][0][3].text == "0.9450 ± 0.0071†"
+    assert any(note.startswith("† undertrained") for note in table.footnotes)
+    assert not any("collapsed" in note for note in table.footnotes)
+
+
+def test_skipped_and_missing_stay_visible(cells, tmp_path):
+    cells[1] = cell(tmp_path, "cubic", None)
+    cells[3] = cell(tmp_path, "other", None, skipped="scale 2 not supported; ask", path=None)
+    table = overlap_table(cells)
+    row = table.blocks[0].groups[0][1][0]
+    assert [entry.text for entry in row[2:]] == ["missing", "0.9450 ± 0.0071", "n/a", "2"]
+    assert set(table.frame.query("method == 'cubic'")["n"]) == {0}
+    assert "n/a: Other at 2×: scale 2 not supported; ask." in table.footnotes
+    assert "missing: not measured yet." in table.footnotes
+
+
+def test_published_values_stand_beside_ours(cells):
+    published = pd.read_csv(PUBLISHED).assign(dataset="demo", source="Printed in Table 4")
+    table = overlap_table(cells, published)
+    row = table.frame.set_index(["method", "region", "metric"]).loc[("cubic", "mean", "iou")]
+    assert row["published"] == 0.7116
+    header, row = table.blocks[0].header, table.blocks[0].groups[0][1][0]
+    assert header.count("published") == 1
+    assert row[header.index("Cubic") + 1].text == "0.6857"
+    assert "Printed in Table 4" in table.footnotes
+    other = overlap_table(cells, published.assign(dataset="another"))
+    assert "published" not in other.blocks[0].header and "Printed in Table 4" not in other.footnotes
+
+
+def test_footnotes_say_how_to_read_it(cells):
+    cells[0]["simulated"] = True
+    notes = "\n".join(overlap_table(cells, notes={"Priors": "mine.", "Voxels": ""}).footnotes)
+    assert "below 0.005 in Dice (0.01 in IoU) mean nothing" in notes
+    assert "Priors: mine." in notes and "Voxels" not in notes
+    assert "Demo: no scans" in notes
+
+
+def test_same_content_same_bytes(cells, tmp_path):
+    for name in ("a", "b"):
+        overlap_table(cells).write(tmp_path / name)
+    for suffix in ("csv", "md", "tex", "html"):
+        a, b = (tmp_path / f"{name}.{suffix}" for name in ("a", "b"))
+        assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace("sub-1,mean,iou", "sub-2,mean,iou"),
+        lambda text: text.replace("brain_stem", "brainstem"),
+        lambda text: text.replace("region", "part"),
+        lambda text: text.replace("0.9,", ",").replace(",0.9\n", ",\n"),
+        lambda text: "",
+    ],
+)
+def test_damaged_csv_is_named(cells, spoil):
+    path = cells[1]["path"]
+    assert spoil(path.read_text()) != path.read_text()
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(InputError, match=r"cubic2\.csv: .*run again"):
+        overlap_table(cells)
+
+
+def test_published_table_4_of_arssr_is_whole():
+    table = pd.read_csv(PUBLISHED)
+    assert table.columns.tolist() == ["dataset", "scale", "method", "region", "metric", "mean"]
+    assert len(table) == 5 * 5 * 7 * 2 and not table.isna().any().any()
+    keys = ["scale", "method", "region", "metric"]
+    assert not table.duplicated(keys).any()
+    assert set(table["scale"]) == {2, 2.5, 3, 3.5, 4} and set(table["dataset"]) == {"hcp1200"}
+    assert set(table["method"]) == {"cubic", "srcnn3d", "dcsrn", "rescnn", "arssr_rdn"}
+    assert set(table["region"]) == {*REGIONS, "mean"}
+    wide = table.pivot(index=["scale", "method", "metric"], columns="region", values="mean")
+    # The paper's "Total Means" are those of its six regions, to rounding.
+    assert (wide[list(REGIONS)].mean(axis=1) - wide["mean"]).abs().max() < 1.01e-4
+    pair = table.pivot(index=["scale", "method", "region"], columns="metric", values="mean")
+    # Mean IoU is at least Dice / (2 - Dice) of the mean Dice, as that is a convex function.
+    assert (pair["iou"] - pair["dice"] / (2 - pair["dice"])).min() > -1.5e-4
+    assert pair.loc[(4, "rescnn", "white_matter")].tolist() == [0.9317, 0.8721]

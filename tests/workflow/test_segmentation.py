@@ -1,0 +1,94 @@
+"""A tiny study with a segmentation, from the simulated scan to table, figure and report."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tiny_study import TinyStudy, jobs
+
+pytestmark = pytest.mark.workflow
+SMALL = {
+    "label": "Small",
+    "simulated": True,
+    "skull_stripped": True,
+    "source": {"kind": "bundled", "generator": "mni152", "parameters": {"voxel_size": 5}},
+    "split": "small.tsv",
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    study = TinyStudy(
+        tmp_path_factory.mktemp("segmentation"),
+        datasets={"small": None},
+        methods={"cubic": None, "identity": None},
+        metrics=["psnr"],
+        segmentation={"priors": "atlas", "transform": "affine", "voxel_size": 6},
+    )
+    (study.plugins / "datasets/small.yaml").write_text(yaml.safe_dump(SMALL))
+    (study.plugins / "datasets/small.tsv").write_text("subject\tsplit\nsub-01\ttest\n")
+    return study
+
+
+def test_from_scan_to_report(study):
+    planned = jobs(study.run("-n")[1])
+    assert planned["fetch_priors"] == planned["align_small"] == 1
+    assert planned["segment_ground_truth_small"] == 1
+    assert planned["segment_small"] == planned["overlap_small"] == 2
+    study.run()
+
+    truth = nib.load(study.results / "hr/small/sub-01.nii.gz")
+    for place in ("ground_truth", "cubic/x2", "identity/x2"):
+        labels = nib.load(study.results / f"segmentation/small/{place}/sub-01.nii.gz")
+        assert labels.shape == truth.shape and labels.get_data_dtype() == np.uint8
+        np.testing.assert_allclose(labels.affine, truth.affine)
+    table = pd.read_csv(study.results / "tables/segmentation.csv")
+    assert ",".join(table.columns) == (
+        "dataset,scale,method,region,metric,n,mean,std,published,note"
+    )
+    means = table.set_index(["method", "region", "metric"])["mean"]
+    assert (means["identity"] == 1).all()
+    assert 0.3 < means["cubic", "mean", "dice"] < 1
+    assert (study.results / "figures/segmentation_small.png").stat().st_size > 5000
+    page = (study.results / "report.html").read_text(encoding="utf-8")
+    assert 'id="segmentation"' in page and "coarse six-region atlas" in page
+    assert page.count("data:image/png;base64") == 2
+    assert "Nothing to be done" in study.run()[1]
+
+
+def test_own_registration_runs_for_every_volume_and_the_truth_still_scores_1(study):
+    settings = study.config["segmentation"]
+    target = "results/tiny/overlap/small/identity/x2.csv"
+    try:
+        study.config["segmentation"] = settings | {"registration": "own"}
+        code, output = study.run(target)
+    finally:
+        study.config["segmentation"] = settings
+    planned = jobs(output)
+    assert planned["segment_small"] == planned["overlap_small"] == 1
+    assert "align_small" not in planned
+    log = (study.results / "logs/segmentation/small/identity/x2/sub-01.nii.gz.log").read_text()
+    assert "of the mask is covered by priors" in log
+    assert set(pd.read_csv(study.folder / target)["value"]) == {1}
+
+
+def test_without_the_key_nothing_is_segmented(study):
+    settings = study.config.pop("segmentation")
+    try:
+        planned = jobs(study.run("-n", "--forceall")[1])
+    finally:
+        study.config["segmentation"] = settings
+    assert not any("segment" in rule or "align" in rule or "priors" in rule for rule in planned)
+
+
+def test_priors_that_are_not_there_stop_everything(study):
+    settings = study.config["segmentation"]
+    try:
+        study.config["segmentation"] = settings | {"priors": "nowhere"}
+        code, output = study.run("-n", check=False)
+    finally:
+        study.config["segmentation"] = settings
+    assert code != 0 and "segmentation.priors: no folder nowhere" in output
+    assert "Traceback" not in output
