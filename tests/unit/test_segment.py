@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from mrisr import priors, segment
 from mrisr.degrade import downsample, upsample
@@ -163,6 +164,25 @@ def test_a_reconstruction_off_the_grid_is_refused(head, tmp_path):
         segment.segment_subject(
             tmp_path / "off.nii.gz", head / "hr.nii.gz", head / "mask.nii.gz", "none", "none"
         )
+
+
+def test_the_brain_is_found_in_a_head_with_skull(head):
+    volume, brain = load(head / "hr.nii.gz"), load(head / "mask.nii.gz").data > 0
+    volume, outside = segment.working_grid(volume, 6), ndimage.distance_transform_edt(~brain, 4.0)
+    outside = segment.working_grid(Volume(outside, load(head / "hr.nii.gz").affine), 6).data
+    # Dark skull, bright scalp.
+    skull, scalp = (outside > 4) & (outside <= 10), (outside > 10) & (outside < 20)
+    data = np.where(skull, 0.05, np.where(scalp, 0.9, volume.data)).astype(np.float32)
+    signal, truth = outside < 20, outside <= 2
+    found = segment.brain_mask(
+        Volume(data, volume.affine),
+        Volume(signal, volume.affine),
+        load(head / "template.nii.gz"),
+        load_series(head / "atlas.nii.gz", 6),
+    )
+    assert found.dtype == np.uint8
+    # Voxels of 6 mm: half a voxel all around costs 0.1.
+    assert dice(found, truth, [1]) > 0.8 > 0.1 + dice(signal, truth, [1])
 
 
 SHAPES = st.tuples(*[st.integers(2, 9)] * 3)

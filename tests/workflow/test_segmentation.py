@@ -63,7 +63,7 @@ def test_own_registration_runs_for_every_volume_and_the_truth_still_scores_1(stu
     target = "results/tiny/overlap/small/identity/x2.csv"
     try:
         study.config["segmentation"] = settings | {"registration": "own"}
-        code, output = study.run(target)
+        output = study.run(target)[1]
     finally:
         study.config["segmentation"] = settings
     planned = jobs(output)

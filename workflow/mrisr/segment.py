@@ -47,7 +47,7 @@ ATROPOS = {
 # Below this sum of all priors a voxel counts as not covered by them.
 COVERED = 0.01
 CSF = 0  # place of CSF among the priors
-RIM = 6.0  # mm of a head kept around the brain that an affine finds in it
+RIM = 5.0  # mm around a brain that is looked for in a head
 
 
 def align_subject(
@@ -209,11 +209,15 @@ def brain_mask(
     with _scratch() as ants:
         data = _corrected(ants, head, signal.data > 0, name)
         moving = _placed(ants, template.data, template.affine)
-        brain = (priors.sum(axis=0) > 0.5).astype(np.float32)
-        brain = _placed(ants, brain, template.affine)
+        covered = priors.sum(axis=0) > 0.5
+        brain = _placed(ants, covered, template.affine)
+        spacing = np.linalg.norm(template.affine[:3, :3], axis=0)
+        # Where images are compared: else the template's dark surroundings pull it to the scalp.
+        around = ndimage.distance_transform_edt(~covered, sampling=spacing) < RIM
+        around = _placed(ants, around, template.affine)
         for transform in ("affine", "syn"):
             fixed = _placed(ants, data, head.affine)
-            found = _register(ants, fixed, moving, transform, seed, name)
+            found = _register(ants, fixed, moving, transform, seed, name, around)
             inside = _warped(ants, fixed, brain, found) > 0.5
             if not inside.any():
                 raise InputError(
@@ -339,7 +343,13 @@ def _corrected(ants: ModuleType, image: Volume, inside: np.ndarray, name: str) -
 
 
 def _register(
-    ants: ModuleType, fixed: object, moving: object, transform: str, seed: int, name: str
+    ants: ModuleType,
+    fixed: object,
+    moving: object,
+    transform: str,
+    seed: int,
+    name: str,
+    moving_mask: object = None,
 ) -> list[str]:
     """Return the files of the transforms that bring `moving` to `fixed`."""
     found = _run(
@@ -348,6 +358,8 @@ def _register(
         fixed=fixed,
         moving=moving,
         type_of_transform=TRANSFORMS[transform],
+        moving_mask=moving_mask,
+        mask_all_stages=moving_mask is not None,
         # ANTs takes a positive 31-bit integer.
         random_seed=1 + seed % (2**31 - 2),
     )
