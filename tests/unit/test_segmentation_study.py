@@ -22,12 +22,13 @@ def study(**changes):
 
 
 def test_absent_means_none():
-    for plain in (study(), study(segmentation=None)):
+    for plain in (study(), study(segmentation=None), study(segmentation=False)):
         assert plain.segmentation is None and plain.segmented_cells() == []
 
 
 def test_defaults_and_subsets():
-    whole = study(segmentation={})
+    whole = study(segmentation=True)
+    assert whole.config["segmentation"] == whole.segmentation
     assert whole.segmentation["priors"] == "oasis30ants"
     assert whole.segmentation["registration"] == "shared"
     assert len(whole.segmented_cells()) == 6

@@ -156,7 +156,7 @@ def _fetch_oasis(downloads: Path) -> list[Path]:
             "segmentation.priors: the priors of OASIS-30 cannot be fetched. Put the seven files"
             f" below into {folder} by hand, name a folder with priors of your own"
             " (segmentation.priors: <folder>, see config/README.md), or leave the segmentation out"
-            " (--config segmentation=null)."
+            " (--config segmentation=False)."
             f" {error}"
         ) from None
     with listing.open(encoding="utf-8", newline="") as file:

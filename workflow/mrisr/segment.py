@@ -23,7 +23,6 @@ from scipy import ndimage
 from mrisr.errors import InputError
 from mrisr.io import Volume, check_grid, load, load_series, save, save_series
 from mrisr.progress import log
-from mrisr.regions import REGIONS
 
 #: Names of the transforms in configs and in ANTs.
 TRANSFORMS = {"syn": "SyN", "affine": "Affine"}
@@ -44,6 +43,7 @@ ATROPOS = {
     "g": 1,
     "r": 0,
 }
+TISSUES = 6
 # Below this sum of all priors a voxel counts as not covered by them.
 COVERED = 0.01
 CSF = 0  # place of CSF among the priors
@@ -83,7 +83,7 @@ def align_subject(
     """
     volume = working_grid(load(image), voxel_size)
     inside = _working_mask(load(mask), voxel_size)
-    brain, maps = load(template), load_series(priors, len(REGIONS))
+    brain, maps = load(template), load_series(priors, TISSUES)
     if not skull_stripped:
         found = brain_mask(volume, inside, brain, maps, seed=seed, name=str(image))
         inside = Volume(found, inside.affine)
@@ -126,7 +126,7 @@ def segment_subject(
     check_grid(volume, image, truth, reference)
     volume, inside = working_grid(volume, voxel_size), load(mask)
     check_grid(inside, mask, volume, reference)
-    maps = load_series(priors, len(REGIONS))
+    maps = load_series(priors, TISSUES)
     if template is not None:
         maps = align(
             *(volume, inside, load(template), maps),

@@ -92,9 +92,7 @@ class Study:
         self.seed: int = self.config["seed"]
         self.degradation: dict = self.config["degradation"]
         self.slices: dict | None = self.config["slices"]
-        self.segmentation: dict | None = self.config["segmentation"]
-        if self.segmentation is not None:
-            self.segmentation = self.config["segmentation"] = merge(SEGMENTATION, self.segmentation)
+        self.segmentation = self.config["segmentation"] = self._segmentation()
         self.layout = Layout(self.name)
         self.plugins: list[str] = self.config["plugins"]
         self.datasets = self._datasets()
@@ -183,6 +181,12 @@ class Study:
             problems.append("degradation.kind slice and the key slices go together")
         if problems:
             raise ConfigError("\n  ".join([f"{self.where}:", *problems]))
+
+    def _segmentation(self) -> dict | None:
+        asked = self.config["segmentation"]
+        if asked is None or asked is False:
+            return None
+        return merge(SEGMENTATION, {} if asked is True else asked)
 
     def _segmentation_problems(self) -> Iterator[str]:
         settings = self.segmentation
