@@ -63,6 +63,18 @@ class Layout:
         """Tidy CSV: subject, metric, region, value."""
         return f"{self.root}/metrics/{dataset}/{method}/x{scale}.csv"
 
+    def metric_file(self, metric: str) -> str:
+        """What a metric's `fetch` said, as JSON: whether it can be taken, and why not."""
+        return f"{self.root}/metrics/{metric}.json"
+
+    def ground_truth_scores(self, dataset: str) -> str:
+        """Metrics without reference of the ground truth itself, with its numbers of slices."""
+        return f"{self.root}/metrics/{dataset}/ground_truth.csv"
+
+    def ground_truth_features(self, dataset: str, subject: str) -> str:
+        """What metrics computed of a ground truth alone; kept while the workflow runs."""
+        return f"{self.root}/features/{dataset}/{subject}.safetensors"
+
     def table(self, name: str, suffix: str) -> str:
         """A table as `csv`, `md`, `tex` or `html`."""
         return f"{self.root}/tables/{name}.{suffix}"

@@ -1,7 +1,7 @@
 """YAML files checked against the schemas in `workflow/schemas`, with errors that help."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,23 @@ def read_yaml(path: str | Path) -> dict:
     return content
 
 
-def validate(content: dict, schema: str, where: str) -> None:
+def validate(
+    content: dict, schema: str, where: str, properties: Mapping[str, dict] | None = None
+) -> None:
     """Check `content` against `workflow/schemas/<schema>.schema.yaml`.
 
     Args:
         content: What a YAML file holds.
         schema: `config`, `method` or `dataset`.
         where: The file's name, for the message.
+        properties: Schemas of further keys at the top.
 
     Raises:
         ConfigError: Every problem in one message, a line each: the key, what is wrong, and the
             nearest valid key or the values allowed.
     """
     rules = read_yaml(SCHEMAS / f"{schema}.schema.yaml")
+    rules["properties"] |= properties or {}
     found = sorted(
         jsonschema.Draft202012Validator(rules).iter_errors(content),
         key=lambda error: list(map(str, error.absolute_path)),

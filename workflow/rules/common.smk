@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 # Scripts and jobs import the package from this checkout, installed or not.
 sys.path.insert(0, str(Path(workflow.current_basedir).parent))
 
-from mrisr import summary
+from mrisr import metrics, summary
 from mrisr.environment import export_package
 from mrisr.errors import MrisrError
 from mrisr.layout import scale_name
@@ -108,6 +108,49 @@ def metrics_files(cells):
         for cell in cells
         if not cell.skipped
     ]
+
+
+def metric_candidates(metric):
+    """Files on disk that a metric's fetch would look at."""
+    return metrics.module(metric).candidates(
+        STUDY.metric_settings[metric], STUDY.config["downloads"]
+    )
+
+
+def fetched_metrics():
+    """What the metrics that need a file from the network said about it."""
+    return [LAYOUT.metric_file(metric) for metric in STUDY.metrics_with("fetch")]
+
+
+def shared_features():
+    """Metrics whose features of the ground truth are computed once for all methods and scales."""
+    return [
+        metric
+        for metric in STUDY.metrics_with("features")
+        if STUDY.metric_settings[metric]["share_features"]
+    ]
+
+
+def feature_files(dataset):
+    """Features of the ground truths of a dataset, if they are shared."""
+    items = STUDY.items(dataset, "test") if shared_features() else []
+    return [LAYOUT.ground_truth_features(dataset, item) for item in items]
+
+
+def evaluation_params(dataset):
+    """What metrics are taken, and how."""
+    return {
+        "subjects": STUDY.items(dataset, "test"),
+        "metrics": STUDY.config["metrics"],
+        "regions": STUDY.config["regions"],
+        "settings": {
+            name: metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
+        },
+        "empty_slices": STUDY.config["empty_slices"],
+        "code": code_digest(
+            "mrisr.evaluate", *(f"mrisr.metrics.{name}" for name in STUDY.config["metrics"])
+        ),
+    }
 
 
 def reconstruction_items(method, dataset):
