@@ -10,16 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mrisr import metrics as metric_modules
 from mrisr.errors import InputError
 from mrisr.files import Staging, atomic, write_text
-from mrisr.io import load, load_image, volume_shape
+from mrisr.io import canonical, canonical_shape, load
 from mrisr.metrics import _evaluation
 from mrisr.metrics._evaluation import Pair, Work
 from mrisr.progress import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AFFINE_TOLERANCE = 1e-4
 COLUMNS = ("subject", "metric", "region", "value")
@@ -105,7 +109,38 @@ def evaluate_subjects(
             zip(subjects, references, images, masks, strict=True)
         )
     ]
-    _evaluate(tasks, options, output, staging, workers)
+    _write(output, _evaluate(tasks, options, staging, workers), staging)
+
+
+def evaluate_files(
+    image: str | Path,
+    reference: str | Path | None,
+    mask: str | Path | None,
+    options: Options,
+    *,
+    workers: int = 1,
+) -> "pd.DataFrame":
+    """Take metrics of two volumes in files, or those without reference of one.
+
+    Args:
+        image: A volume, for example a reconstruction, in any orientation.
+        reference: What it is compared with, on the same grid and affine, or None.
+        mask: On the same grid, or None.
+        options: What is taken.
+        workers: Processes.
+
+    Returns:
+        Columns metric, region, value.
+
+    Raises:
+        InputError: As `evaluate_subjects`.
+    """
+    import pandas as pd
+
+    files = [str(path) if path else None for path in (image, reference, mask)]
+    lines = _evaluate([_Task(Path(image).name, *files)], options, None, workers)
+    rows = [line.split(",")[1:] for line in lines]
+    return pd.DataFrame(rows, columns=COLUMNS[1:]).astype({"value": float})
 
 
 def ground_truth_scores(
@@ -136,7 +171,8 @@ def ground_truth_scores(
         _Task(subject, str(reference))
         for subject, reference in zip(subjects, references, strict=True)
     ]
-    _evaluate(tasks, replace(options, metrics=own), output, staging, workers, counts=True)
+    lines = _evaluate(tasks, replace(options, metrics=own), staging, workers, counts=True)
+    _write(output, lines, staging)
 
 
 def ground_truth_features(
@@ -180,12 +216,11 @@ class _Task:
 def _evaluate(
     tasks: Sequence[_Task],
     options: Options,
-    output: str | Path,
     staging: Staging | None,
     workers: int,
     counts: bool = False,
-) -> None:
-    """Evaluate subjects in pieces of work, and write the CSV when all are done."""
+) -> list[str]:
+    """Evaluate subjects in pieces of work; return the lines of a CSV, in the tasks' order."""
     lines: dict[str, list[str]] = {}
     problems: dict[str, None] = {}
     pieces: list[tuple[_Task, Work, Options]] = []
@@ -196,7 +231,7 @@ def _evaluate(
             lines[task.subject] = staged.read_text(encoding="utf-8").splitlines()
             continue
         try:
-            shape = volume_shape(load_image(task.image), task.image)
+            shape = canonical_shape(task.image)
         except InputError as error:
             problems[f"{task.subject}: {error}"] = None
             continue
@@ -237,8 +272,12 @@ def _evaluate(
                 )
     if problems:
         raise InputError("\n  ".join(["cannot be evaluated:", *problems]))
-    found = [",".join(COLUMNS), *(line for task in tasks for line in lines[task.subject])]
-    write_text(output, "\n".join(found) + "\n")
+    return [line for task in tasks for line in lines[task.subject]]
+
+
+def _write(output: str | Path, lines: Sequence[str], staging: Staging | None) -> None:
+    """Write a CSV, and forget what was staged for it."""
+    write_text(output, "\n".join([",".join(COLUMNS), *lines]) + "\n")
     if staging:
         staging.commit([])
 
@@ -305,8 +344,8 @@ def _pair(image_path: str, reference_path: str | None, mask_path: str | None) ->
             " they stay, train the model again"
         )
     equal = reference is not None and np.array_equal(reference.data, image.data)
-    data = None if reference is None else reference.data
-    return Pair(data, image.data, None if mask is None else mask.data), equal
+    data = [None if v is None else canonical(v).data for v in (reference, image, mask)]
+    return Pair(*data), equal
 
 
 def _scores(path: str | Path) -> dict[str, dict[str, float]]:

@@ -131,3 +131,30 @@ def save(volume: Volume, path: str | Path) -> None:
     image.set_qform(volume.affine, code="scanner")
     with atomic(path) as temporary:
         nib.save(image, temporary)
+
+
+def canonical(volume: Volume) -> Volume:
+    """Return a volume with its axes permuted and flipped to the nearest RAS+ orientation.
+
+    Args:
+        volume: Shape (X, Y, Z), any orientation; a canonical one is returned as it is.
+    """
+    orientation = nib.orientations.io_orientation(volume.affine)
+    if np.array_equal(orientation, [[0, 1], [1, 1], [2, 1]]):
+        return volume
+    return Volume(
+        nib.orientations.apply_orientation(volume.data, orientation),
+        volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.data.shape),
+    )
+
+
+def canonical_shape(path: str | Path) -> tuple[int, int, int]:
+    """Return the shape that a volume has in canonical orientation, by its header.
+
+    Raises:
+        InputError: The file is missing, not NIfTI, not 3-D, or not scalar and real.
+    """
+    image = load_image(path)
+    shape = volume_shape(image, path)
+    axes = nib.orientations.io_orientation(image.affine)[:, 0].argsort()
+    return tuple(shape[axis] for axis in axes)

@@ -9,9 +9,9 @@ A module holds `METADATA` (a `Metadata`) and a function of the module's name:
 
 Optional: `SETTINGS`, the JSON schemas of the keys that it takes under its own name in a study's
 config, each with a `default` (those that are parameters of the function are passed to it);
-`fetch(settings, folder) -> dict`, which gets a file that the metric needs, and `candidates`, see
-`mrisr.metrics.lpips`. Modules that begin with `_` are helpers. Heavy libraries are imported inside
-functions: the Snakefile imports this.
+`fetch`, `candidates`, `lacking` of a metric that needs a file, and `features` of one that
+computes something of the ground truth alone, see `mrisr.metrics.lpips`. Modules that begin with
+`_` are helpers. Heavy libraries are imported inside functions: the Snakefile imports this.
 
 `from mrisr.metrics import psnr` gives the function.
 """

@@ -89,8 +89,8 @@ def possible(pair: Pair, settings: Mapping[str, Mapping]) -> list[str]:
             about.slices and least < about.min_size
         ):
             continue
-        ready = getattr(found.module(name), "ready", None)
-        if ready is None or ready(**found.parameters(name, settings.get(name))):
+        lacking = getattr(found.module(name), "lacking", None)
+        if not lacking or not lacking(**found.parameters(name, settings.get(name))):
             chosen.append(name)
     return chosen
 
