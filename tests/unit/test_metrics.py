@@ -37,7 +37,7 @@ def test_every_module_is_found_with_its_function():
         module = importlib.import_module(f"mrisr.metrics.{name}")
         assert metrics.get(name) is getattr(module, name) is getattr(metrics, name)
         about = metrics.metadata(name)
-        assert about.better in ("higher", "lower") and about.range[0] < about.range[1]
+        assert about.better in ("higher", "lower", "") and about.range[0] < about.range[1]
         assert set(about.regions) <= {"volume", "mask"}
 
 
@@ -82,7 +82,8 @@ def test_both_ignore_a_common_gain_and_psnr_an_offset(gain, offset, seed):
 
 
 def test_more_noise_is_worse():
-    scores = [metrics.evaluate(*pair(noise=noise), box()) for noise in (0.01, 0.05, 0.2)]
+    ranked = ["psnr", "ssim"]
+    scores = [metrics.evaluate(*pair(noise=noise), box(), ranked) for noise in (0.01, 0.05, 0.2)]
     for row in range(4):
         values = [table["value"][row] for table in scores]
         assert values == sorted(values, reverse=True)

@@ -10,11 +10,12 @@ class Metadata:
     Attributes:
         label: Name in tables.
         unit: Unit, empty if it has none.
-        better: `higher` or `lower`.
+        better: `higher`, `lower`, or empty for a quantity that explains: neither ranked nor
+            tested.
         range: Least and greatest possible value.
         reference: Whether it compares with the ground truth.
         regions: Where it can be taken: `volume`, `mask`.
-        doi: Of the paper that defines it.
+        doi: Of the paper that defines it; may be empty for a quantity that explains.
         digits: Decimals worth printing.
     """
 
