@@ -39,7 +39,8 @@ def finished(tmp_path_factory):
 def test_tables_figures_report_and_manifest(finished):
     table = pd.read_csv(finished.results / "tables" / "quality.csv")
     assert ",".join(table.columns) == (
-        "dataset,scale,method,metric,region,n,mean,std,published_mean,published_std,note"
+        "dataset,scale,method,metric,region,n,mean,std,ci_low,ci_high,"
+        "published_mean,published_std,note"
     )
     rows = table.set_index(["scale", "method", "metric", "region"]).sort_index()
     assert set(table["n"]) == {0, 2}

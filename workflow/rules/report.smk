@@ -32,11 +32,12 @@ rule quality_table:
         baseline=STUDY.config["baseline"],
         metrics=STUDY.config["metrics"],
         regions=STUDY.config["regions"],
-        code=code_digest("mrisr.tables"),
+        seed=STUDY.seed,
+        code=code_digest("mrisr.quality"),
     message:
         "Writing the table of image quality"
     script:
-        "../scripts/tables.py"
+        "../scripts/quality.py"
 
 
 for dataset in STUDY.test_datasets:

@@ -1,4 +1,4 @@
-"""Rule quality_table: mean and standard deviation of every metric, in four forms."""
+"""Rule quality_table: mean, standard deviation and interval of every metric, in four forms."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from mrisr.models import read_description
 from mrisr.progress import job
-from mrisr.tables import quality_table
+from mrisr.quality import quality_table
 
 with job(snakemake.log[0]):
     params = snakemake.params
@@ -22,6 +22,7 @@ with job(snakemake.log[0]):
         cells,
         pd.concat(published) if published else None,
         params.notes,
+        seed=params.seed,
         baseline=params.baseline,
         metrics=params.metrics,
         regions=params.regions,
