@@ -103,6 +103,7 @@ def report(
     datasets: Sequence[Mapping[str, Any]],
     manifest: Mapping[str, Any],
     warnings: Sequence[str] = (),
+    folded: Sequence[tuple[str, str | Path]] = (),
 ) -> None:
     """Write one self-contained HTML page: nothing is loaded from elsewhere.
 
@@ -119,6 +120,8 @@ def report(
             simulated), and `subjects`, numbers by split.
         manifest: See `manifest`.
         warnings: Set off at the top of the page; that datasets are simulated is added.
+        folded: Further tables, shown under the others when their heading is clicked: heading and
+            HTML fragment.
 
     Raises:
         InputError: A table or figure is not there.
@@ -142,6 +145,7 @@ def report(
         summary=summary,
         warnings=list(warnings),
         tables=[Markup(_read(path).decode("utf-8")) for path in tables],
+        folded=[(heading, Markup(_read(path).decode("utf-8"))) for heading, path in folded],
         figures=[
             {"data": base64.b64encode(_read(path)).decode("ascii"), "caption": caption}
             for path, caption in figures

@@ -29,6 +29,7 @@ with job(snakemake.log[0]):
             degradation[0].lower() + degradation[1:],
         ),
         tables=[inputs.table],
+        folded=[("Significance: every method against the best", inputs.significance)],
         figures=[
             (figure, caption(*about))
             for figure, about in zip(inputs.figures, params.figures, strict=True)
