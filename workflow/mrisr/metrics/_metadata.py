@@ -16,6 +16,8 @@ class Metadata:
         regions: Where it can be taken: `volume`, `mask`.
         doi: Of the paper that defines it.
         digits: Decimals worth printing.
+        slices: Whether it is taken on 2-D slices and averaged over the three directions.
+        min_size: Least height and width of a slice, in pixels.
     """
 
     label: str
@@ -26,3 +28,5 @@ class Metadata:
     regions: tuple[str, ...]
     doi: str
     digits: int = 4
+    slices: bool = False
+    min_size: int = 1
