@@ -65,8 +65,7 @@ def retrieve(url: str, target: str | Path, sha256: str) -> None:
             if digest(target) == sha256:
                 return
             log.warning("%s: its sha256 is not %s; downloading it again", target, sha256)
-        while True:
-            continued = part.exists()
+        for continued in (part.exists(), False):
             log.info("%s: downloading to %s", url, target)
             download(url, part, offline=f"put the file at {target}", absent="check the address")
             found = digest(part)
