@@ -21,6 +21,13 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def backbone(stand_in, monkeypatch):
+    """LPIPS finds the stand-in where nothing else is said."""
+    for setting, value in stand_in.items():
+        monkeypatch.setitem(metrics.module("lpips").SETTINGS[setting], "default", value)
+
+
 def value(name, reference, image, **options):
     """Return a metric of a pair of volumes; on slices the mean, as an evaluation takes it."""
     if metrics.metadata(name).slices:

@@ -1,4 +1,5 @@
 # The study, its paths, and functions that the rules share; no rules here.
+import json
 import sys
 from itertools import product
 from pathlib import Path
@@ -111,7 +112,10 @@ def metrics_files(cells):
 
 
 def metric_candidates(metric):
-    """Files on disk that a metric's fetch would look at."""
+    """Files that a metric's fetch would look at, once it has said that it found none."""
+    said = Path(LAYOUT.metric_file(metric))
+    if not said.exists() or json.loads(said.read_text())["available"]:
+        return []
     return metrics.module(metric).candidates(
         STUDY.metric_settings[metric], STUDY.config["downloads"]
     )
