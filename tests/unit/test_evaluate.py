@@ -9,7 +9,11 @@ from scipy import ndimage
 
 from mrisr import evaluate, metrics
 from mrisr.errors import InputError
-from mrisr.evaluate import Options, evaluate_subjects, ground_truth_scores
+from mrisr.evaluate import (
+    Options,
+    evaluate_subjects,
+    ground_truth_scores,
+)
 from mrisr.files import Staging
 from mrisr.io import Volume, save
 from mrisr.metrics import psnr
@@ -140,6 +144,25 @@ def test_scores_of_the_ground_truth_stand_for_images_that_equal_it(slices_cohort
     run(slices_cohort, tmp_path / "wrong.csv", ALL, scores=scores)
     wrong = pd.read_csv(tmp_path / "wrong.csv").set_index(["subject", "metric"])["value"]
     assert wrong["sub-02", "lpc_si"] > 7 > wrong["sub-01", "lpc_si"]
+
+
+def test_features_of_the_ground_truth_may_be_shared(slices_cohort, tmp_path, stand_in, monkeypatch):
+    subjects = slices_cohort[1]
+    options = Options(["lpips", "vif"], settings={"lpips": stand_in})
+    shared = [tmp_path / subject for subject in subjects]
+    run(slices_cohort, tmp_path / "anew.csv", options)
+    run(slices_cohort, tmp_path / "first.csv", options, features=shared)
+    assert len(list(shared[0].glob("*.safetensors"))) == 3 * evaluate.PIECES
+    assert not shared[1].exists()  # equals its ground truth
+    module, calls = metrics.module("lpips"), []
+    monkeypatch.setattr(module, "features", lambda *a, **k: calls.append(a))
+    run(slices_cohort, tmp_path / "second.csv", options, features=shared)
+    assert not calls
+    first, second = (tmp_path / f"{name}.csv" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    anew, again = pd.read_csv(tmp_path / "anew.csv")["value"], pd.read_csv(second)["value"]
+    np.testing.assert_allclose(again, anew, atol=1e-6)
+    assert anew[0] > 1e-4 and anew[2] == again[2] == 0
 
 
 def test_finished_subjects_are_taken_up(slices_cohort, tmp_path, monkeypatch):

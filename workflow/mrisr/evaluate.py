@@ -84,8 +84,8 @@ def evaluate_subjects(
         options: What is taken.
         output: CSV: subject, metric, region, value (9 significant digits; `inf` stays `inf`).
         scores: What `ground_truth_scores` wrote: stands for images that equal the ground truth.
-        features: What `ground_truth_features` wrote for each subject; used on the CPU only, a GPU
-            is faster than reading them.
+        features: A folder for each subject, where features of the ground truth are kept for other
+            calls; not used with a GPU, which is faster than reading them.
         staging: Where finished subjects wait, so that a killed job goes on after them.
         workers: Processes, of one thread each; with a GPU this process does all.
 
@@ -173,32 +173,6 @@ def ground_truth_scores(
     ]
     lines = _evaluate(tasks, replace(options, metrics=own), staging, workers, counts=True)
     _write(output, lines, staging)
-
-
-def ground_truth_features(
-    references: Sequence[str | Path],
-    outputs: Sequence[str | Path],
-    options: Options,
-    *,
-    workers: int = 1,
-) -> None:
-    """Keep what metrics compute of the ground truth alone, for all methods and scales.
-
-    Args:
-        references: Ground truth of each subject.
-        outputs: A safetensors file for each: `<metric>.<stack>.<layer>`, float16, first axis the
-            slices that count.
-        options: What is taken; only metrics that have `features` matter.
-        workers: Processes.
-    """
-    tasks = [
-        (str(reference), str(output), options)
-        for reference, output in zip(references, outputs, strict=True)
-        if not Path(output).exists()
-    ]
-    with _pool(min(workers, len(tasks))) as run:
-        for _ in progress(run(_keep_features, tasks), "ground truth features", len(tasks)):
-            pass
 
 
 @dataclass(frozen=True)
@@ -293,7 +267,9 @@ def _part(piece: tuple[_Task, Work, Options]) -> tuple[str | None, dict]:
         if work.stack is not None and equal and task.scores:
             needed = [name for name in work.metrics if name not in task.scores]
             work = replace(work, metrics=tuple(needed))
-        features = _features(task.features, work) if task.features else None
+        features = None
+        if task.features and work.stack is not None and not equal:
+            features = _features(task.features, work, pair, options)
         part = _evaluation.run(
             work,
             pair,
@@ -358,39 +334,35 @@ def _scores(path: str | Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def _keep_features(task: tuple[str, str, Options]) -> None:
-    """Write the features of one ground truth."""
-    from safetensors.numpy import save_file
+def _features(folder: str, work: Work, pair: Pair, options: Options) -> dict[str, list]:
+    """Return features of the ground truth for a piece of work, kept by an earlier call or now.
 
-    reference_path, output, options = task
-    pair = Pair(load(reference_path).data, load(reference_path).data)
-    kept = {}
-    for name in options.metrics:
-        if not hasattr(metric_modules.module(name), "features"):
-            continue
-        by_stack = _evaluation.reference_features(
-            pair, name, options.settings, options.empty_slices, options.device
-        )
-        for stack, layers in enumerate(by_stack):
-            kept.update({f"{name}.{stack}.{i}": layer for i, layer in enumerate(layers)})
-    with atomic(output) as temporary:
-        save_file(kept, temporary)
+    They are rounded to float16 in any case, so that it does not matter who came first.
+    """
+    from safetensors.numpy import load_file, save_file
 
-
-def _features(path: str, work: Work) -> dict[str, list]:
-    """Return kept features of a stack of slices, read from disk slice by slice."""
-    from safetensors import safe_open
-
-    found: dict[str, list] = {}
-    if work.stack is None:
-        return found
-    file = safe_open(path, framework="numpy")
-    keys = sorted(file.keys())
-    for name in work.metrics:
-        layers = [key for key in keys if key.startswith(f"{name}.{work.stack}.")]
-        if layers:
-            found[name] = [file.get_slice(key) for key in layers]
-    return found
+    names = [n for n in work.metrics if hasattr(metric_modules.module(n), "features")]
+    if not names:
+        return {}
+    file = Path(folder) / f"{work.stack}-{work.start}-{work.stop}.safetensors"
+    if file.exists():
+        layers = load_file(file)
+    else:
+        layers = {
+            f"{name}.{index}": layer
+            for name in names
+            for index, layer in enumerate(
+                _evaluation.reference_features(
+                    work, pair, name, options.settings, empty_slices=options.empty_slices
+                )
+            )
+        }
+        with atomic(file) as temporary:
+            save_file(layers, temporary)
+    return {
+        name: [layers[key] for key in sorted(layers) if key.startswith(f"{name}.")]
+        for name in names
+    }
 
 
 @contextmanager

@@ -71,10 +71,6 @@ class Layout:
         """Metrics without reference of the ground truth itself, with its numbers of slices."""
         return f"{self.root}/metrics/{dataset}/ground_truth.csv"
 
-    def ground_truth_features(self, dataset: str, subject: str) -> str:
-        """What metrics computed of a ground truth alone; kept while the workflow runs."""
-        return f"{self.root}/features/{dataset}/{subject}.safetensors"
-
     def table(self, name: str, suffix: str) -> str:
         """A table as `csv`, `md`, `tex` or `html`."""
         return f"{self.root}/tables/{name}.{suffix}"

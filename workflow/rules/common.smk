@@ -114,8 +114,11 @@ def metrics_files(cells):
 def metric_candidates(metric):
     """Files that a metric's fetch would look at, once it has said that it found none."""
     said = Path(LAYOUT.metric_file(metric))
-    if not said.exists() or json.loads(said.read_text())["available"]:
+    if not said.exists():
         return []
+    said = json.loads(said.read_text())
+    if said["available"]:
+        return said["offered"]
     return metrics.module(metric).candidates(
         STUDY.metric_settings[metric], STUDY.config["downloads"]
     )
@@ -133,12 +136,6 @@ def shared_features():
         for metric in STUDY.metrics_with("features")
         if STUDY.metric_settings[metric]["share_features"]
     ]
-
-
-def feature_files(dataset):
-    """Features of the ground truths of a dataset, if they are shared."""
-    items = STUDY.items(dataset, "test") if shared_features() else []
-    return [LAYOUT.ground_truth_features(dataset, item) for item in items]
 
 
 def evaluation_params(dataset):

@@ -18,7 +18,7 @@ for metric in STUDY.metrics_with("fetch"):
         params:
             metric=metric,
             settings=STUDY.metric_settings[metric],
-            # A file that was put in place later is looked at.
+            # A file that is put in place later is a reason to look again.
             offered=metric_candidates(metric),
         message:
             f"Getting what {metric} needs"
@@ -54,33 +54,6 @@ for dataset in STUDY.test_datasets:
             script:
                 "../scripts/ground_truth.py"
 
-    if shared_features():
-
-        rule:
-            name:
-                f"ground_truth_features_{dataset}"
-            input:
-                hr=hr_files(dataset, "test"),
-                fetched=fetched_metrics(),
-            output:
-                features=[temp(file) for file in feature_files(dataset)],
-            log:
-                LAYOUT.log(f"{LAYOUT.root}/features/{dataset}"),
-            benchmark:
-                LAYOUT.benchmark(f"{LAYOUT.root}/features/{dataset}")
-            conda:
-                ENV
-            threads: 4
-            resources:
-                mem_mb=12000,
-                runtime=240,
-            params:
-                **evaluation_params(dataset),
-            message:
-                f"Computing features of the ground truth of {dataset}"
-            script:
-                "../scripts/ground_truth.py"
-
     rule:
         name:
             f"evaluate_{dataset}"
@@ -90,8 +63,6 @@ for dataset in STUDY.test_datasets:
             masks=mask_files(dataset, "test"),
             scores=[LAYOUT.ground_truth_scores(dataset)] if STUDY.slice_metrics else [],
             fetched=fetched_metrics(),
-            # They are deleted at the end and made again for another method; nothing else is.
-            features=ancient(feature_files(dataset)),
         output:
             metrics=LAYOUT.metrics(dataset, "{method}", "{scale}"),
         log:
@@ -107,6 +78,8 @@ for dataset in STUDY.test_datasets:
         params:
             **evaluation_params(dataset),
             staging=LAYOUT.staging("metrics", dataset, "{method}", "x{scale}"),
+            # Features of the ground truth, for all jobs of a run.
+            features=LAYOUT.staging("features", dataset) if shared_features() else None,
         message:
             f"Evaluating {{wildcards.method}} on {dataset} (x{{wildcards.scale}})"
         script:

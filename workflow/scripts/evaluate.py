@@ -19,7 +19,7 @@ if __name__ == "__main__":
             params.empty_slices,
             str(devices.pick(1)),
         )
-        inputs = [*given.sr, *given.hr, *given.masks]
+        checksums = {file: files.sha256(file) for file in [*given.sr, *given.hr, *given.masks]}
         evaluate_subjects(
             list(given.hr),
             list(given.sr),
@@ -28,10 +28,11 @@ if __name__ == "__main__":
             options,
             Path(snakemake.output.metrics),
             scores=next(iter(given.get("scores", [])), None),
-            features=list(given.get("features", [])),
-            staging=files.Staging(
-                params.staging,
-                [options, params.code, {file: files.sha256(file) for file in inputs}],
-            ),
+            features=params.features
+            and [
+                f"{params.features}/{files.digest([options, params.code, checksums[file]])}"
+                for file in given.hr
+            ],
+            staging=files.Staging(params.staging, [options, params.code, checksums]),
             workers=snakemake.threads,
         )

@@ -7,4 +7,4 @@ from mrisr.progress import job
 with job(snakemake.log[0]):
     params = snakemake.params
     found = metrics.module(params.metric).fetch(params.settings, params.settings["folder"])
-    write_json(snakemake.output[0], found)
+    write_json(snakemake.output[0], {**found, "offered": list(params.offered)})

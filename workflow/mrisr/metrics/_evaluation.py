@@ -149,7 +149,7 @@ def run(
         settings: Settings by metric.
         empty_slices: `exclude` or `include`.
         device: For metrics on slices.
-        features: By metric, arrays of what its `features` gave for the kept slices of the stack.
+        features: By metric, what `reference_features` gave for this work.
 
     Returns:
         For volumes values by (metric, region), for slices arrays of scores by metric.
@@ -162,9 +162,7 @@ def run(
     values: dict[str, list[np.ndarray]] = {name: [] for name in work.metrics}
     images = _slices.stacks(pair.image)[work.stack]
     references = None if pair.reference is None else _slices.stacks(pair.reference)[work.stack]
-    every = pair.kept(work.stack, empty_slices)
-    kept = every[(every >= work.start) & (every < work.stop)]
-    before = int((every < work.start).sum())
+    kept = _kept(work, pair, empty_slices)
     for first in range(0, len(kept), CHUNK):
         at = kept[first : first + CHUNK]
         image = pair.scaled(images[at])
@@ -172,8 +170,7 @@ def run(
         for name in work.metrics:
             extra = found.parameters(name, settings.get(name))
             if features and name in features:
-                rows = slice(before + first, before + first + len(at))
-                extra["features"] = [np.asarray(layer[rows]) for layer in features[name]]
+                extra["features"] = [layer[first : first + CHUNK] for layer in features[name]]
             values[name].append(
                 found.get(name)(*_arguments(name, reference, image), device=device, **extra)
             )
@@ -181,29 +178,26 @@ def run(
 
 
 def reference_features(
+    work: Work,
     pair: Pair,
     name: str,
     settings: Mapping[str, Mapping],
+    *,
     empty_slices: str = "exclude",
-    device: str = "cpu",
-) -> list[list[np.ndarray]]:
-    """Return what a metric's `features` gives for the ground truth: by stack, by layer, float16."""
+) -> list[np.ndarray]:
+    """Return what a metric's `features` gives for the ground truth of a piece of work.
+
+    Returns:
+        By layer, float16, first axis the slices that count; empty if none does.
+    """
     extra = found.parameters(name, settings.get(name))
     extra.pop("features", None)
-    by_stack = []
-    for index, slices in enumerate(_slices.stacks(pair.reference)):
-        kept = pair.kept(index, empty_slices)
-        parts = [
-            [
-                layer.astype(np.float16)
-                for layer in found.module(name).features(
-                    pair.scaled(slices[kept[first : first + CHUNK]]), device=device, **extra
-                )
-            ]
-            for first in range(0, len(kept), CHUNK)
-        ]
-        by_stack.append([np.concatenate(layers) for layers in zip(*parts, strict=True)])
-    return by_stack
+    slices, kept = _slices.stacks(pair.reference)[work.stack], _kept(work, pair, empty_slices)
+    parts = [
+        found.module(name).features(pair.scaled(slices[kept[first : first + CHUNK]]), **extra)
+        for first in range(0, len(kept), CHUNK)
+    ]
+    return [np.concatenate(its).astype(np.float16) for its in zip(*parts, strict=True)]
 
 
 def slice_counts(pair: Pair) -> tuple[int, int]:
@@ -253,6 +247,12 @@ def combine(
                 raise InputError(f"image: {name} in region '{region}' is NaN; look at the volume")
             rows.append((name, region, value))
     return rows
+
+
+def _kept(work: Work, pair: Pair, empty_slices: str) -> np.ndarray:
+    """Return which slices of a piece of work count."""
+    every = pair.kept(work.stack, empty_slices)
+    return every[(every >= work.start) & (every < work.stop)]
 
 
 def _arguments(name: str, reference: np.ndarray | None, image: np.ndarray) -> tuple:
