@@ -57,6 +57,25 @@ def validate(
         raise ConfigError("\n  ".join([f"{where}: refused by the {schema} schema:", *lines]))
 
 
+def typed(value: Any) -> Any:
+    """Return values as YAML types them: `--config` of Snakemake leaves text inside lists and maps.
+
+    Args:
+        value: Text, or lists and mappings of it; `2.5`, `true` and `null` become what they say.
+    """
+    if isinstance(value, dict):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return found if found is None or isinstance(found, int | float) else value
+
+
 def nearest(word: str, known: Any) -> str:
     """Return a hint for a misspelt `word`: the nearest of `known`, or all of them."""
     known = sorted(map(str, known))

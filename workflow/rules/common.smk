@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 # Scripts and jobs import the package from this checkout, installed or not.
 sys.path.insert(0, str(Path(workflow.current_basedir).parent))
@@ -14,6 +15,7 @@ from mrisr.environment import export_package
 from mrisr.errors import MrisrError
 from mrisr.layout import scale_name
 from mrisr.provenance import code_digest
+from mrisr.schema import typed
 from mrisr.study import Study
 
 export_package()
@@ -21,6 +23,7 @@ export_package()
 ENV = "../../envs/mrisr.yaml"
 
 
+update_config(config, typed(workflow.config_settings.overwrite_config))
 try:
     STUDY = Study(config, ", ".join(map(str, workflow.configfiles)) or "config")
     # Scans of a local folder that are missing are named before anything runs.
