@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test bench lint clean
 
 install: .venv/installed
 
@@ -22,6 +22,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+bench: install
+	$(BIN)/python bench/metrics.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 # mrisr: MRI super-resolution from scan to table. `snakemake` runs the demo, `--configfile
 # config/<study>.yaml` any other study. See README.md.
+import shutil
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -19,6 +21,11 @@ include: "workflow/rules/reconstruct.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/segment.smk"
 include: "workflow/rules/report.smk"
+
+
+# They were shared by the jobs of this run, and take gigabytes.
+onsuccess:
+    shutil.rmtree(LAYOUT.staging("features"), ignore_errors=True)
 
 
 rule all:

@@ -1,15 +1,97 @@
 """Fixtures that all tests share."""
 
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 import torch
 
+from mrisr import download
+from mrisr.files import sha256
+from mrisr.metrics import _backbone
 from tiny_study import TinyStudy
 
 # Tests run beside each other and beside Snakemake: many small tasks, one thread each.
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def weights():
+    """The state of torchvision's AlexNet up to its classifier, random, and a stub of the rest."""
+    _backbone._import_torchvision()
+    from torchvision.models import alexnet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        state = alexnet(weights=None).features.state_dict()
+    return {f"features.{name}": value for name, value in state.items()} | {
+        "classifier.6.bias": torch.zeros(3)
+    }
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory, weights):
+    """Settings of LPIPS with a stand-in for its backbone: right in shape, untrained."""
+    file = tmp_path_factory.mktemp("backbone") / "stand-in.pth"
+    torch.save(weights, file)
+    return {"backbone": str(file), "sha256": sha256(file)}
+
+
 @pytest.fixture
 def tiny_study(tmp_path):
     """Make a tiny study: `tiny_study(methods=..., scales=...)`."""
     return lambda **config: TinyStudy(tmp_path, **config)
+
+
+class Server(ThreadingHTTPServer):
+    """Files with Range support; `faults[path]` lists what goes wrong, one a request."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files, self.faults, self.requests = {}, {}, []
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        self.server.requests.append((self.path, asked))
+        faults = self.server.faults.get(self.path, [])
+        fault = faults.pop(0) if faults else None
+        body = self.server.files.get(self.path)
+        if body is None:
+            return self.send_error(404)
+        if fault == "busy":
+            return self.send_error(503)
+        start = int(re.match(r"bytes=(\d+)-", asked)[1]) if asked and fault != "no range" else 0
+        if start and start >= len(body):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(body)}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        end = (start + len(body)) // 2 if fault == "break off" else len(body)
+        self.wfile.write(body[start:end])
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server on this machine; downloads try again without a pause."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "BACK_OFF", 0.001)
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()

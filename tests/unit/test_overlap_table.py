@@ -68,9 +68,7 @@ def test_values_and_order(cells):
     assert [row[0].text for row in table.blocks[0].groups[0][1]][-2:] == ["Cerebellum", "Mean"]
     assert "demo,2,cubic,csf,dice,2,0.91" in table.csv()
     assert "| 2× | CSF | 0.9900 ± 0.0000 | <u>0.9100 ± 0.0141</u> |" in table.markdown()
-    assert r"\caption{Overlap with the segmentation of the ground truth on Demo: Dice.}" in (
-        table.tex()
-    )
+    assert r"\caption{Dice with the segmentation of the ground truth, Demo.}" in table.tex()
 
 
 def test_the_best_are_all_within_the_noise_floor(cells, tmp_path):

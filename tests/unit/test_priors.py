@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mrisr import priors, sources
+from mrisr import download, priors
 from mrisr.errors import InputError
 from mrisr.io import Volume, load, load_series, save
 from mrisr.regions import REGIONS
@@ -169,7 +169,7 @@ def server(folder, tmp_path, monkeypatch):
     url = f"http://127.0.0.1:{httpd.server_port}/{{subject}}.nii.gz"
     monkeypatch.setattr(priors, "OASIS_URL", url)
     monkeypatch.setattr(priors, "OASIS_FILES", files)
-    monkeypatch.setattr(sources, "BACK_OFF", 0.0)
+    monkeypatch.setattr(download, "BACK_OFF", 0.0)
     yield served
     httpd.shutdown()
     thread.join()

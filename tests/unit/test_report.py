@@ -105,6 +105,18 @@ def test_page_says_what_a_reader_needs(tmp_path, record):
     assert "<study>" not in text
 
 
+def test_further_tables_are_folded_under_the_others(tmp_path, record):
+    text, _ = make(tmp_path, record)
+    assert "<details>" not in text
+    (tmp_path / "more.html").write_text("<table><tr><td>p &lt; 1</td></tr></table>")
+    text, _ = make(tmp_path, record, folded=[("Tests & more", tmp_path / "more.html")])
+    inner = text.partition("<details>")[2].partition("</details>")[0]
+    assert "<summary>Tests &amp; more</summary>" in inner and "<td>p &lt; 1</td>" in inner
+    assert text.index("1 &#177; 2") < text.index("<details>") < text.index('id="figures"')
+    with pytest.raises(InputError, match=r"no\.html: no such file"):
+        make(tmp_path, record, folded=[("Tests", tmp_path / "no.html")])
+
+
 def test_page_of_a_study_with_nothing_yet(tmp_path, record):
     _, page = make(tmp_path, record, tables=[], figures=[], models=[])
     for part in ("No table", "No figure", "no model is there"):

@@ -4,7 +4,6 @@ import hashlib
 import logging
 import re
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import nibabel as nib
 import numpy as np
@@ -27,58 +26,6 @@ def nifti(path, shape=(8, 9, 10), dtype=np.int16):
 def scan(tmp_path_factory):
     """The bytes of a scan of some 100 kB, too much for one packet."""
     return nifti(tmp_path_factory.mktemp("scan") / "scan.nii.gz", (48, 48, 32)).read_bytes()
-
-
-class Server(ThreadingHTTPServer):
-    """Files with Range support; `faults[path]` lists what goes wrong, one a request."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.faults, self.requests = {}, {}, []
-
-
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        asked = self.headers.get("Range")
-        self.server.requests.append((self.path, asked))
-        faults = self.server.faults.get(self.path, [])
-        fault = faults.pop(0) if faults else None
-        body = self.server.files.get(self.path)
-        if body is None:
-            return self.send_error(404)
-        if fault == "busy":
-            return self.send_error(503)
-        start = int(re.match(r"bytes=(\d+)-", asked)[1]) if asked and fault != "no range" else 0
-        if start and start >= len(body):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(body)}")
-            self.send_header("Content-Length", "0")
-            return self.end_headers()
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        end = (start + len(body)) // 2 if fault == "break off" else len(body)
-        self.wfile.write(body[start:end])
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(sources, "BACK_OFF", 0.001)
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 class Lab:

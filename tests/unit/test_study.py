@@ -3,6 +3,7 @@ import copy
 import pytest
 
 from mrisr.errors import ConfigError
+from mrisr.schema import typed
 from mrisr.study import Study
 from tiny_study import ROOT, TINY
 
@@ -128,3 +129,10 @@ def test_the_configs_here_are_valid(path):
     assert study.name == path.stem
     for entry in study.config["published"]:
         assert (ROOT / "config" / "published" / entry["file"]).exists()
+
+
+def test_values_of_the_command_line_get_their_types():
+    given = {"scales": ["2", "2.5"], "a": {"b": "null", "c": "true"}, "d": "sub-01", "e": "a: ["}
+    wanted = {"scales": [2, 2.5], "a": {"b": None, "c": True}, "d": "sub-01", "e": "a: ["}
+    assert typed(given) == wanted
+    assert typed(["2020-01-01", "/a/b.yaml", 3]) == ["2020-01-01", "/a/b.yaml", 3]

@@ -1,293 +1,72 @@
-import html.parser
-import math
 import re
-from pathlib import Path
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from mrisr.errors import InputError
-from mrisr.tables import COLUMNS, quality_table
+from mrisr.tables import TEX_COLUMNS, Block, Entry, Table
 
-PUBLISHED = Path(__file__).parents[2] / "config" / "published"
-LABELS = {"nearest": "Nearest", "cubic": "Cubic", "net": "Net_1 & Co", "other": "Other"}
+FRAME = pd.DataFrame({"scale": [2.0, 2.5], "value": [1 / 3, float("nan")]})
 
 
-def write(folder, name, psnr, ssim=(0.9, 0.92), n=2):
-    path = folder / f"{name}.csv"
-    lines = ["subject,metric,region,value"]
-    for i in range(n):
-        for region, offset in (("volume", 0), ("mask", -8)):
-            lines.append(f"sub-{i:02d},psnr,{region},{psnr[i] + offset}")
-            lines.append(f"sub-{i:02d},ssim,{region},{ssim[i] + offset / 100}")
-    path.write_text("\n".join(lines) + "\n")
-    return path
+def block(columns, starts=()):
+    header = ["Method", *(f"c{i}" for i in range(columns)), "n"]
+    row = [Entry("Net"), *(Entry(f"v{i}") for i in range(columns)), Entry("7")]
+    return Block("Title", header, [("2×", [row, row])], "Caption", starts)
 
 
-def cell(method, path, scale=2, **changes):
-    learned = method in ("net", "other")
-    model = {"steps": 480, "collapsed": False, "restarts": 0, "preset": "published"}
-    return {
-        **{"dataset": "demo", "dataset_label": "Demo", "scale": scale, "method": method},
-        **{"method_label": LABELS[method], "control": method == "nearest", "learned": learned},
-        **{"path": path, "skipped": None, "model": model if learned else None},
-        **{"published_steps": 936000 if learned else None},
-        **changes,
-    }
+def tabulars(table):
+    """Return the rows of each LaTeX tabular as lists of cells, and check that they are whole."""
+    found = []
+    for columns, body in re.findall(
+        r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", table.tex(), flags=re.DOTALL
+    ):
+        rows = [line[:-3].split(" & ") for line in body.splitlines() if line.endswith(r"\\")]
+        assert rows and {len(row) for row in rows} == {len(columns)}
+        found.append(rows)
+    return found
 
 
-@pytest.fixture
-def cells(tmp_path):
-    return [
-        cell("nearest", write(tmp_path, "nearest", (60.0, 61.0))),
-        cell("cubic", write(tmp_path, "cubic", (30.0, 31.0))),
-        cell("net", write(tmp_path, "net", (33.0, 34.123456789), (0.95, 0.96))),
-        cell("other", write(tmp_path, "other", (31.0, 32.0), (0.93, 0.94))),
+@pytest.mark.parametrize("columns", [0, 1, TEX_COLUMNS, TEX_COLUMNS + 1, 4 * TEX_COLUMNS])
+def test_wide_tables_are_split_in_latex_and_lose_no_column(columns):
+    table = Table(FRAME, [block(columns)], ["A note."])
+    parts = tabulars(table)
+    assert len(parts) == max(1, -(-columns // TEX_COLUMNS))
+    assert [text for rows in parts for text in rows[0][2:-1]] == [f"c{i}" for i in range(columns)]
+    assert [text for rows in parts for text in rows[1][2:-1]] == [f"v{i}" for i in range(columns)]
+    widths = {len(rows[0]) for rows in parts}
+    assert max(widths) <= TEX_COLUMNS + 3 and max(widths) - min(widths) <= 1
+    for rows in parts:
+        assert rows[0][:2] == ["Scale", "Method"] and rows[0][-1] == "n" and rows[1][-1] == "7"
+    assert ("(part 1 of " in table.tex()) == (len(parts) > 1)
+    # The notes stand once, in the last table.
+    assert table.tex().count("A note.") == 1
+    assert table.tex().rindex("A note.") > table.tex().rindex(r"\end{tabular}")
+
+
+def test_columns_that_belong_together_stay_together():
+    parts = tabulars(Table(FRAME, [block(9, starts=(1, 3, 5, 8, 9))], []))
+    assert [rows[0][2:-1] for rows in parts] == [
+        ["c0", "c1", "c2", "c3"],
+        ["c4", "c5", "c6", "c7", "c8"],
     ]
 
 
-def make(cells, **arguments):
-    return quality_table(cells, baseline="cubic", **arguments)
+def test_hints_are_titles_in_html_and_nothing_elsewhere():
+    whole = block(1)
+    row = [Entry("Net"), Entry("3", "best", 'from "1" to 5 <'), Entry("7")]
+    table = Table(FRAME, [replace(whole, groups=[("2×", [row])])], [])
+    assert '<td title="from &quot;1&quot; to 5 &lt;"><b>3</b></td><td>7</td>' in table.html()
+    assert "from" not in table.markdown() + table.tex() + table.csv()
 
 
-def row(table, method, metric="psnr", region="volume", scale=2):
-    frame = table.frame
-    hit = frame[
-        (frame["method"] == method) & (frame["metric"] == metric) & (frame["region"] == region)
-        & (frame["scale"] == scale)
-    ]  # fmt: skip
-    assert len(hit) == 1
-    return hit.iloc[0]
-
-
-def styles(table, column=1):
-    """Style of each method's entry in a column of the first scale."""
-    return {line[0].text: line[column].style for line in table.blocks[0].groups[0][1]}
-
-
-def test_frame_is_tidy_and_in_full_precision(cells, tmp_path):
-    table = make(cells)
-    table.write(tmp_path / "quality")
-    frame = pd.read_csv(tmp_path / "quality.csv", keep_default_na=False, dtype=str)
-    assert frame.columns.tolist() == COLUMNS and len(frame) == 4 * 4
-    net = frame[(frame["method"] == "net") & (frame["metric"] == "psnr")].iloc[0]
-    assert float(net["mean"]) == (33.0 + 34.123456789) / 2
-    assert float(net["std"]) == pytest.approx(1.123456789 / math.sqrt(2), rel=1e-15)
-    assert net["n"] == "2" and net["note"] == "" and net["scale"] == "2"
-
-
-def test_same_input_same_bytes(cells, tmp_path):
-    for name in ("a", "b"):
-        make(cells, notes={"seed": "1"}).write(tmp_path / name)
-    for suffix in ("csv", "md", "tex", "html"):
-        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
-
-
-def test_best_and_second_leave_out_controls(cells):
-    found = styles(make(cells))
-    assert found == {"Nearest (control)": "", "Cubic": "", "Net_1 & Co": "best", "Other": "second"}
-
-
-def test_undertrained_is_marked_and_not_ranked(cells, tmp_path):
-    write(tmp_path, "net", (29.0, 32.0), (0.99, 0.99))  # equal to cubic in mean PSNR
-    table = make(cells)
-    assert row(table, "net")["note"] == row(table, "net", "ssim", "mask")["note"] == "undertrained"
-    assert row(table, "cubic")["note"] == row(table, "other")["note"] == ""
-    for column in range(1, 5):
-        assert styles(table, column)["Net_1 & Co†"] == ""
-    assert styles(table)["Other"] == "best" and styles(table)["Cubic"] == "second"
-    assert any("† undertrained" in note and "Net_1 & Co at 2×" in note for note in table.footnotes)
-
-
-def test_undertrained_is_held_against_the_same_scale(cells, tmp_path):
-    cells += [
-        cell("cubic", write(tmp_path, "cubic3", (40.0, 41.0)), scale=3),
-        cell("net", write(tmp_path, "net3", (35.0, 36.0)), scale=3),
-    ]
-    table = make(cells)
-    assert row(table, "net", scale=3)["note"] == "undertrained"
-    assert row(table, "net", scale=2)["note"] == ""
-
-
-def test_collapsed_and_restarted(cells):
-    cells[2]["model"] |= {"collapsed": True, "restarts": 2}
-    table = make(cells)
-    assert row(table, "net")["note"] == "collapsed; restarted 2 times"
-    assert styles(table)["Net_1 & Co‡"] == ""
-    assert any("‡ collapsed" in note for note in table.footnotes)
-    assert any("restarted 2 times" in note for note in table.footnotes)
-
-
-def test_without_the_baselines_values_nothing_learned_is_ranked(cells):
-    cells[1]["path"] = None
-    table = make(cells)
-    assert row(table, "net")["note"] == "not held against the baseline"
-    assert set(styles(table).values()) <= {"", "absent"}
-    # A study that names no baseline has nothing to check.
-    assert styles(quality_table(cells))["Net_1 & Co"] == "best"
-
-
-def test_missing_and_skipped_stay_visible(cells, tmp_path):
-    cells[2]["path"] = tmp_path / "not_there.csv"
-    cells[3] |= {"path": None, "skipped": "trained for 2 to 4"}
-    table = make(cells)
-    assert row(table, "net")["note"] == "missing" and row(table, "net")["n"] == 0
-    assert row(table, "other")["note"] == "skipped: trained for 2 to 4"
-    assert math.isnan(row(table, "net")["mean"])
+def test_a_table_without_blocks_still_says_why():
+    table = Table(FRAME.iloc[:0], [], ["Nothing to compare."])
     for text in (table.markdown(), table.tex(), table.html()):
-        assert text.count("missing") >= 4 and text.count("n/a") >= 4
-        assert "trained for 2 to 4" in text
+        assert "Nothing to compare." in text
+    assert table.csv() == "scale,value\n"
+    assert table.tex().count(r"\begin{") == table.tex().count(r"\end{")
 
 
-def test_everything_missing_still_makes_a_table(cells):
-    table = make([{**its, "path": None} for its in cells], metrics=["psnr"], regions=["volume"])
-    assert table.frame["note"].eq("missing").all() and len(table.frame) == 4
-
-
-def test_one_subject_has_no_spread_and_equal_volumes_show_infinity(cells, tmp_path):
-    cells[0]["path"] = write(tmp_path, "nearest", (math.inf, math.inf), (1.0, 1.0))
-    cells[1]["path"] = write(tmp_path, "cubic", (30.0,), (0.9,), n=1)
-    table = make(cells)
-    assert math.isinf(row(table, "nearest")["mean"]) and math.isnan(row(table, "nearest")["std"])
-    assert math.isnan(row(table, "cubic")["std"])
-    assert "| Nearest (control) | ∞ |" in table.markdown()
-    assert "| Cubic | 30.00 |" in table.markdown()
-    assert ",inf,,,," in table.csv() and r"$\infty$" in table.tex()
-
-
-def test_published_values_stand_beside_ours(cells):
-    published = pd.read_csv(PUBLISHED / "arssr_table1.csv").assign(
-        dataset="demo", source="Printed in Table 1, 5 % off"
-    )
-    table = make(cells, published=published)
-    assert row(table, "cubic")["published_mean"] == 24.44
-    assert row(table, "cubic")["published_std"] == 2.85
-    assert math.isnan(row(table, "cubic", region="mask")["published_mean"])
-    assert math.isnan(row(table, "net")["published_mean"])
-    assert "| Cubic | 30.50 ± 0.71 | 24.44 ± 2.85 |" in table.markdown()
-    assert table.footnotes.count("Printed in Table 1, 5 % off") == 1
-    # Only columns that have some: PSNR and SSIM over the volume.
-    assert table.blocks[0].header.count("published") == 2
-    other = make(cells, published=published.assign(dataset="another"))
-    assert "published" not in other.blocks[0].header
-    assert "Printed in Table 1, 5 % off" not in other.footnotes
-
-
-def test_footnotes_state_what_was_done(cells):
-    cells[3]["model"] = None
-    cells[2]["model"]["preset"] = "demo"
-    cells[2]["simulated"] = True
-    table = make(cells, notes={"degradation": "cubic B-spline", "data_range": "max − min", "x": ""})
-    notes = "\n".join(table.footnotes)
-    assert "Degradation: cubic B-spline\nData range: max − min" in notes
-    assert "480 of the 936,000 published steps (0.051 %); demo preset" in notes
-    assert "an unknown number of steps (no model.json): Other at 2×." in notes
-    assert "Demo: no scans" in notes and "X:" not in notes
-
-
-def test_datasets_are_blocks_and_named_in_footnotes(cells, tmp_path):
-    cells.append(
-        cell("net", write(tmp_path, "b", (30.0, 31.0)), dataset="b", dataset_label="B", scale=2.5)
-    )
-    table = make(cells)
-    assert [block.title for block in table.blocks] == ["Demo", "B"]
-    assert table.blocks[1].groups[0][0] == "2.5×" and "b,2.5,net" in table.csv()
-    assert any("on B at 2.5×" in note for note in table.footnotes)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "subject,metric,value\nsub-01,psnr,3\n",
-        "subject,metric,region,value\nsub-01,psnr,volume,nan\n",
-        "subject,metric,region,value\nsub-01,psnr,volume,x\n",
-        "subject,metric,region,value\nsub-01,psnr,volume,3\nsub-02,ssim,volume,3\n",
-        "subject,metric,region,value\n",
-        "",
-    ],
-)
-def test_damaged_csv_is_named(cells, content):
-    cells[2]["path"].write_text(content)
-    with pytest.raises(InputError, match=r"net\.csv: .*run again"):
-        make(cells)
-
-
-HOSTILE = r"a_b & 50% $x$ #1 {y} ~^ \z <b>|*`"
-
-
-class Tags(html.parser.HTMLParser):
-    """Checks that elements nest and collects the text."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.text, self.seen = [], "", set()
-
-    def handle_starttag(self, tag, attrs):
-        self.open.append(tag)
-        self.seen.add(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def test_labels_and_notes_are_escaped(cells):
-    cells = [{**its, "dataset_label": HOSTILE, "method_label": HOSTILE} for its in cells]
-    table = make(cells, notes={"crop": HOSTILE})
-
-    tags = Tags()
-    tags.feed(table.html())
-    tags.close()
-    assert not tags.open and HOSTILE in tags.text and table.html().isascii()
-
-    tex = table.tex()
-    body = re.sub(r"\\([&%$#_{}]|[a-zA-Z]+\*?)", " ", tex.partition("\n")[2])
-    assert not re.search(r"[%#_~]", body) and body.count("{") == body.count("}")
-    assert body.count("$") % 2 == 0 and body.count("^") == 0
-    assert tex.isascii() and tex.count(r"\begin{") == tex.count(r"\end{")
-
-    for line in table.markdown().splitlines():
-        if line.startswith("| 2"):
-            assert len(re.split(r"(?<!\\)\|", line)) == 2 + 7
-            assert "<b>" not in line.replace(r"\<b\>", "")
-
-
-def test_tex_rows_have_as_many_cells_as_columns(cells):
-    tex = make(cells).tex()
-    columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", tex)[1])
-    rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
-    assert len(rows) == 5
-    assert all(len(re.split(r"(?<!\\)&", line)) == columns for line in rows)
-    assert r"\textbf{33.56 $\pm$ 0.79}" in tex and r"\underline{31.50 $\pm$ 0.71}" in tex
-
-
-def test_ties_share_and_one_alone_is_not_best(cells, tmp_path):
-    write(tmp_path, "other", (33.0, 34.123456789))
-    assert list(styles(make(cells)).values()) == ["", "", "best", "best"]
-    assert set(styles(make(cells[:2])).values()) == {""}
-
-
-def test_published_table_1_of_arssr_is_whole():
-    table = pd.read_csv(PUBLISHED / "arssr_table1.csv")
-    assert table.columns.tolist() == [
-        *("dataset", "scale", "method", "metric", "region", "mean", "std")
-    ]
-    assert len(table) == 125 and not table.isna().any().any()
-    assert not table.duplicated(["scale", "method", "metric"]).any()
-    assert set(table["scale"]) == {2, 2.5, 3, 3.5, 4} and set(table["dataset"]) == {"hcp1200"}
-    assert set(table["method"]) == {"cubic", "srcnn3d", "dcsrn", "rescnn", "arssr_rdn"}
-    ranges = {
-        **{"psnr": (21, 40), "ssim": (0.75, 0.99), "lpips": (0.01, 0.33)},
-        **{"psi": (0.16, 0.35), "lpc_si": (0.90, 0.97)},
-    }
-    for metric, (low, high) in ranges.items():
-        assert table.loc[table["metric"] == metric, "mean"].between(low, high).all()
-        assert (table["metric"] == metric).sum() == 25
-    assert table["std"].between(0.003, 3.3).all()
-    # The sums guard each digit against a slip of the editor.
-    sums = table.groupby("metric")["mean"].sum().round(4).to_dict()
-    assert sums == {
-        **{"psnr": 815.42, "ssim": 23.4199, "lpips": 3.1782, "psi": 6.4286, "lpc_si": 23.2989}
-    }
+def test_csv_has_scales_as_in_paths_and_full_precision():
+    assert Table(FRAME, [], []).csv() == "scale,value\n2,0.3333333333333333\n2.5,\n"

@@ -99,3 +99,8 @@ def test_a_dataset_of_test_subjects_only_beside_the_training_set(tiny_study):
     assert planned["evaluate_other"] == 2
     code, _ = study.run("-n", "results/tiny/sr/other/srcnn3d/x3/sub-04.nii.gz")
     assert code == 0
+
+
+def test_numbers_in_lists_may_be_given_on_the_command_line(tiny_study):
+    _, output = tiny_study().run("-n", "--config", "scales=[2, 2.5]")
+    assert jobs(output)["evaluate_tiny"] == 2

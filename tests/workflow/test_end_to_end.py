@@ -39,7 +39,8 @@ def finished(tmp_path_factory):
 def test_tables_figures_report_and_manifest(finished):
     table = pd.read_csv(finished.results / "tables" / "quality.csv")
     assert ",".join(table.columns) == (
-        "dataset,scale,method,metric,region,n,mean,std,published_mean,published_std,note"
+        "dataset,scale,method,metric,region,n,mean,std,ci_low,ci_high,"
+        "published_mean,published_std,note"
     )
     rows = table.set_index(["scale", "method", "metric", "region"]).sort_index()
     assert set(table["n"]) == {0, 2}
@@ -54,6 +55,9 @@ def test_tables_figures_report_and_manifest(finished):
     assert "undertrained" in rows.loc[(2, "srcnn3d", "psnr", "volume"), "note"]
     for suffix in ("md", "tex", "html"):
         assert (finished.results / "tables" / f"quality.{suffix}").stat().st_size > 1000
+    # Nothing learned is ranked here, which leaves cubic alone.
+    tests = (finished.results / "tables" / "significance.csv").read_text().splitlines()
+    assert tests[0].startswith("dataset,scale,metric,region,best,method") and len(tests) == 1
 
     for suffix in ("png", "pdf"):
         assert (finished.results / "figures" / f"comparison_tiny.{suffix}").stat().st_size > 5000
@@ -61,9 +65,11 @@ def test_tables_figures_report_and_manifest(finished):
     assert "A &lt;tiny&gt; study" in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.replace("https://doi", ""))
     assert "data:image/png;base64" in page
+    assert "<details>" in page and "fewer than two ranked methods" in page
     manifest = json.loads((finished.results / "manifest.json").read_text())
     assert manifest["seed"] == 1
     assert manifest["versions"]["torch"]
+    assert len(manifest["sha256"]["tables"]) == 8
 
 
 def test_files_keep_the_contract(finished):
@@ -103,6 +109,7 @@ def test_a_change_of_a_metrics_code_runs_evaluation_and_what_follows(finished):
         "evaluate_tiny": 9,  # five methods at two scales, one of them skipped
         "figure_comparison_tiny": 1,
         "quality_table": 1,
+        "significance_table": 1,
         "report_page": 1,
         "all": 1,
     }

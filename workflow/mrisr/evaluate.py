@@ -1,19 +1,64 @@
-"""Evaluation: reconstructions against the ground truth, a tidy CSV a method and scale."""
+"""Evaluation: reconstructions against the ground truth, a tidy CSV a method and scale.
 
-from collections.abc import Sequence
+What concerns the ground truth alone (its own scores, its features for LPIPS) is made once a
+dataset and shared by all methods and scales.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mrisr import metrics as metric_modules
 from mrisr.errors import InputError
-from mrisr.files import write_text
-from mrisr.io import load
+from mrisr.files import Staging, atomic, write_text
+from mrisr.io import canonical, canonical_shape, load
+from mrisr.metrics import _evaluation
+from mrisr.metrics._evaluation import Pair, Work
 from mrisr.progress import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AFFINE_TOLERANCE = 1e-4
 COLUMNS = ("subject", "metric", "region", "value")
+# Pieces that each stack of slices is cut into: evens out what the processes have to do.
+PIECES = 2
+COUNTS = ("slices", "empty_slices")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How metrics are taken.
+
+    Attributes:
+        metrics: Names of metrics, see `mrisr.metrics.names`.
+        regions: `volume`, `mask`.
+        settings: Settings by metric.
+        empty_slices: `exclude` or `include` slices without signal in the ground truth.
+        device: Where metrics on slices are computed.
+    """
+
+    metrics: Sequence[str]
+    regions: Sequence[str] = ("volume",)
+    settings: Mapping[str, Mapping] = field(default_factory=dict)
+    empty_slices: str = "exclude"
+    device: str = "cpu"
+
+
+def available(metrics: Sequence[str], fetched: Mapping[str, Mapping]) -> list[str]:
+    """Return the metrics that can be taken.
+
+    Args:
+        metrics: Names.
+        fetched: What the `fetch` of those that need a file said.
+    """
+    return [name for name in metrics if fetched.get(name, {}).get("available", True)]
 
 
 def evaluate_subjects(
@@ -21,9 +66,12 @@ def evaluate_subjects(
     images: Sequence[str | Path],
     masks: Sequence[str | Path],
     subjects: Sequence[str],
-    metrics: Sequence[str],
-    regions: Sequence[str],
+    options: Options,
     output: str | Path,
+    *,
+    scores: str | Path | None = None,
+    features: Sequence[str | Path] | None = None,
+    staging: Staging | None = None,
     workers: int = 1,
 ) -> None:
     """Evaluate all subjects of a method and scale, several at a time.
@@ -31,66 +79,304 @@ def evaluate_subjects(
     Args:
         references: Ground truth of each subject.
         images: Reconstruction of each subject, on the grid and affine of the ground truth.
-        masks: Mask of each subject, on the same grid.
+        masks: Mask of each subject, on the same grid; not read without the region `mask`.
         subjects: Their names, in the order of the rows.
-        metrics: Names of metrics, see `mrisr.metrics.names`.
-        regions: `volume`, `mask`.
+        options: What is taken.
         output: CSV: subject, metric, region, value (9 significant digits; `inf` stays `inf`).
-        workers: Processes; each uses one thread.
+        scores: What `ground_truth_scores` wrote: stands for images that equal the ground truth.
+        features: A folder for each subject, where features of the ground truth are kept for other
+            calls; not used with a GPU, which is faster than reading them.
+        staging: Where finished subjects wait, so that a killed job goes on after them.
+        workers: Processes, of one thread each; with a GPU this process does all.
 
     Raises:
         InputError: A file is unusable, off the grid of its ground truth, or not finite; all such
             subjects are named, and no file is written.
         ConfigError: No such metric or region.
     """
+    masked = "mask" in options.regions
+    own = _scores(scores) if scores is not None else {}
     tasks = [
-        (subject, reference, image, mask, list(metrics), list(regions))
-        for subject, reference, image, mask in zip(subjects, references, images, masks, strict=True)
+        _Task(
+            subject,
+            str(image),
+            str(reference),
+            str(mask) if masked else None,
+            str(features[index]) if features and options.device == "cpu" else None,
+            own.get(subject, {}),
+        )
+        for index, (subject, reference, image, mask) in enumerate(
+            zip(subjects, references, images, masks, strict=True)
+        )
     ]
-    count = min(workers, len(tasks))
-    if count > 1:
-        with ProcessPoolExecutor(count) as pool:
-            done = list(progress(pool.map(_evaluate, tasks), "evaluate", len(tasks)))
-    else:
-        done = [_evaluate(task) for task in progress(tasks, "evaluate")]
-    problems = [problem for problem, _ in done if problem]
+    _write(output, _evaluate(tasks, options, staging, workers), staging)
+
+
+def evaluate_files(
+    image: str | Path,
+    reference: str | Path | None,
+    mask: str | Path | None,
+    options: Options,
+    *,
+    workers: int = 1,
+) -> "pd.DataFrame":
+    """Take metrics of two volumes in files, or those without reference of one.
+
+    Args:
+        image: A volume, for example a reconstruction, in any orientation.
+        reference: What it is compared with, on the same grid and affine, or None.
+        mask: On the same grid, or None.
+        options: What is taken.
+        workers: Processes.
+
+    Returns:
+        Columns metric, region, value.
+
+    Raises:
+        InputError: As `evaluate_subjects`.
+    """
+    import pandas as pd
+
+    files = [str(path) if path else None for path in (image, reference, mask)]
+    lines = _evaluate([_Task(Path(image).name, *files)], options, None, workers)
+    rows = [line.split(",")[1:] for line in lines]
+    return pd.DataFrame(rows, columns=COLUMNS[1:]).astype({"value": float})
+
+
+def ground_truth_scores(
+    references: Sequence[str | Path],
+    subjects: Sequence[str],
+    options: Options,
+    output: str | Path,
+    *,
+    staging: Staging | None = None,
+    workers: int = 1,
+) -> None:
+    """Take the metrics without reference of the ground truth itself.
+
+    Args:
+        references: Ground truth of each subject.
+        subjects: Their names.
+        options: What is taken; metrics that compare are passed over.
+        output: CSV as that of `evaluate_subjects`, with two rows more a subject: the number of
+            `slices` in the three directions, and that of `empty_slices` among them.
+        staging: As in `evaluate_subjects`.
+        workers: Processes.
+
+    Raises:
+        InputError: As `evaluate_subjects`.
+    """
+    own = [name for name in options.metrics if not metric_modules.metadata(name).reference]
+    tasks = [
+        _Task(subject, str(reference))
+        for subject, reference in zip(subjects, references, strict=True)
+    ]
+    lines = _evaluate(tasks, replace(options, metrics=own), staging, workers, counts=True)
+    _write(output, lines, staging)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The files of a subject, and what is known of its ground truth."""
+
+    subject: str
+    image: str
+    reference: str | None = None
+    mask: str | None = None
+    features: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+def _evaluate(
+    tasks: Sequence[_Task],
+    options: Options,
+    staging: Staging | None,
+    workers: int,
+    counts: bool = False,
+) -> list[str]:
+    """Evaluate subjects in pieces of work; return the lines of a CSV, in the tasks' order."""
+    lines: dict[str, list[str]] = {}
+    problems: dict[str, None] = {}
+    pieces: list[tuple[_Task, Work, Options]] = []
+    plans: dict[str, list[Work]] = {}
+    for task in tasks:
+        staged = staging.path(f"{task.subject}.csv") if staging else None
+        if staged and staged.exists():
+            lines[task.subject] = staged.read_text(encoding="utf-8").splitlines()
+            continue
+        try:
+            shape = canonical_shape(task.image)
+        except InputError as error:
+            problems[f"{task.subject}: {error}"] = None
+            continue
+        try:
+            plan = _evaluation.plan(shape, options.metrics, options.regions, PIECES)
+        except InputError as error:
+            problems[_problem(task, error)] = None
+            continue
+        plans[task.subject] = plan
+        pieces += [(task, work, options) for work in plan]
+
+    workers = 1 if options.device != "cpu" else min(workers, len(pieces))
+    # With many subjects each stays with one process, which reads it once.
+    chunk = len(pieces) // len(plans) if plans and len(plans) >= 2 * workers else 1
+    parts: dict[str, list[dict]] = {subject: [] for subject in plans}
+    with _pool(workers, chunk) as run:
+        results = progress(run(_part, pieces), "evaluate", len(pieces))
+        for (task, *_), (problem, part) in zip(pieces, results, strict=True):
+            if problem:
+                problems[problem] = None
+                continue
+            parts[task.subject].append(part)
+            plan = plans[task.subject]
+            if len(parts[task.subject]) < len(plan):
+                continue
+            try:
+                its = parts.pop(task.subject)
+                rows = _evaluation.combine(options.metrics, options.regions, plan, its, task.scores)
+                if counts:
+                    rows += [(name, "volume", its[0][name]) for name in COUNTS]
+            except InputError as error:
+                problems[_problem(task, error)] = None
+                continue
+            lines[task.subject] = [f"{task.subject},{m},{r},{v:.9g}" for m, r, v in rows]
+            if staging:
+                write_text(
+                    staging.path(f"{task.subject}.csv"), "\n".join(lines[task.subject]) + "\n"
+                )
     if problems:
         raise InputError("\n  ".join(["cannot be evaluated:", *problems]))
-    lines = [",".join(COLUMNS), *(line for _, lines in done for line in lines)]
-    write_text(output, "\n".join(lines) + "\n")
+    return [line for task in tasks for line in lines[task.subject]]
 
 
-def _evaluate(task: tuple) -> tuple[str | None, list[str]]:
-    """Return what is wrong with a subject, or None, and its lines of the CSV."""
-    subject, reference_path, image_path, mask_path, metrics, regions = task
+def _write(output: str | Path, lines: Sequence[str], staging: Staging | None) -> None:
+    """Write a CSV, and forget what was staged for it."""
+    write_text(output, "\n".join([",".join(COLUMNS), *lines]) + "\n")
+    if staging:
+        staging.commit([])
+
+
+def _part(piece: tuple[_Task, Work, Options]) -> tuple[str | None, dict]:
+    """Return what is wrong with a subject, or None, and the values of a piece of work."""
+    task, work, options = piece
     try:
-        reference, image = load(reference_path), load(image_path)
-        mask = load(mask_path) if "mask" in regions else None
-        for path, volume in ((image_path, image), (mask_path, mask)):
-            if volume is None:
-                continue
-            if volume.data.shape != reference.data.shape:
-                raise InputError(
-                    f"{path}: shape {volume.data.shape}, but the ground truth {reference_path}"
-                    f" has {reference.data.shape}; write it on the grid of the ground truth"
-                )
-            off = float(np.abs(volume.affine - reference.affine).max())
-            if not off <= AFFINE_TOLERANCE:
-                raise InputError(
-                    f"{path}: affine differs from the ground truth {reference_path} by {off:.3g};"
-                    " copy the ground truth's affine when saving"
-                )
-        if not np.isfinite(image.data).all():
-            raise InputError(
-                f"{image_path}: holds NaN or infinite values; reconstruct the subject again, and"
-                " if they stay, train the model again"
-            )
-        try:
-            table = metric_modules.evaluate(
-                reference.data, image.data, mask.data if mask else None, metrics, regions
-            )
-        except InputError as error:
-            raise InputError(f"{image_path} against {reference_path}: {error}") from None
+        pair, equal = _pair(task.image, task.reference, task.mask)
     except InputError as error:
-        return f"{subject}: {error}", []
-    return None, [f"{subject},{m},{r},{v:.9g}" for m, r, v in table.itertuples(index=False)]
+        return f"{task.subject}: {error}", {}
+    try:
+        if work.stack is not None and equal and task.scores:
+            needed = [name for name in work.metrics if name not in task.scores]
+            work = replace(work, metrics=tuple(needed))
+        features = None
+        if task.features and work.stack is not None and not equal:
+            features = _features(task.features, work, pair, options)
+        part = _evaluation.run(
+            work,
+            pair,
+            options.settings,
+            empty_slices=options.empty_slices,
+            device=options.device,
+            features=features,
+        )
+        if task.reference is None:
+            part.update(zip(COUNTS, _evaluation.slice_counts(pair), strict=True))
+    except InputError as error:
+        return _problem(task, error), {}
+    return None, part
+
+
+def _problem(task: _Task, error: InputError) -> str:
+    against = f" against {task.reference}" if task.reference else ""
+    return f"{task.subject}: {task.image}{against}: {error}"
+
+
+@lru_cache(maxsize=1)
+def _pair(image_path: str, reference_path: str | None, mask_path: str | None) -> tuple[Pair, bool]:
+    """Return the volumes of a subject, checked, and whether image and ground truth are equal.
+
+    Raises:
+        InputError: See `evaluate_subjects`.
+    """
+    image = load(image_path)
+    reference = load(reference_path) if reference_path else None
+    mask = load(mask_path) if mask_path else None
+    for path, volume in ((image_path, image), (mask_path, mask)):
+        if volume is None or reference is None:
+            continue
+        if volume.data.shape != reference.data.shape:
+            raise InputError(
+                f"{path}: shape {volume.data.shape}, but the ground truth {reference_path}"
+                f" has {reference.data.shape}; write it on the grid of the ground truth"
+            )
+        off = float(np.abs(volume.affine - reference.affine).max())
+        if not off <= AFFINE_TOLERANCE:
+            raise InputError(
+                f"{path}: affine differs from the ground truth {reference_path} by {off:.3g};"
+                " copy the ground truth's affine when saving"
+            )
+    if not np.isfinite(image.data).all():
+        raise InputError(
+            f"{image_path}: holds NaN or infinite values; reconstruct the subject again, and if"
+            " they stay, train the model again"
+        )
+    equal = reference is not None and np.array_equal(reference.data, image.data)
+    data = [None if v is None else canonical(v).data for v in (reference, image, mask)]
+    return Pair(*data), equal
+
+
+def _scores(path: str | Path) -> dict[str, dict[str, float]]:
+    """Return what `ground_truth_scores` wrote, by subject and metric."""
+    found: dict[str, dict[str, float]] = {}
+    for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]:
+        subject, metric, _, value = line.split(",")
+        if metric not in COUNTS:
+            found.setdefault(subject, {})[metric] = float(value)
+    return found
+
+
+def _features(folder: str, work: Work, pair: Pair, options: Options) -> dict[str, list]:
+    """Return features of the ground truth for a piece of work, kept by an earlier call or now.
+
+    They are rounded to float16 in any case, so that it does not matter who came first.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    names = [n for n in work.metrics if hasattr(metric_modules.module(n), "features")]
+    if not names:
+        return {}
+    file = Path(folder) / f"{work.stack}-{work.start}-{work.stop}.safetensors"
+    if file.exists():
+        layers = load_file(file)
+    else:
+        layers = {
+            f"{name}.{index}": layer
+            for name in names
+            for index, layer in enumerate(
+                _evaluation.reference_features(
+                    work, pair, name, options.settings, empty_slices=options.empty_slices
+                )
+            )
+        }
+        with atomic(file) as temporary:
+            save_file(layers, temporary)
+    return {
+        name: [layers[key] for key in sorted(layers) if key.startswith(f"{name}.")]
+        for name in names
+    }
+
+
+@contextmanager
+def _pool(workers: int, chunk: int = 1) -> Iterator[Callable]:
+    """Yield a function like `map`, over processes if there are several workers."""
+    if workers > 1:
+        with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
+            yield lambda function, tasks: pool.map(function, tasks, chunksize=chunk)
+    else:
+        yield map
+    _pair.cache_clear()
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)

@@ -42,6 +42,12 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest(content: object) -> str:
+    """Return the SHA-256 of anything that JSON can hold (other things by their text)."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 class Staging:
     """Finished items of a long job, kept aside until all are there.
 
@@ -54,12 +60,11 @@ class Staging:
     def __init__(self, folder: str | Path, fingerprint: object):
         """Open the folder, emptied if it was made under another fingerprint."""
         self.folder = Path(folder)
-        text = json.dumps(fingerprint, sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        wanted = digest(fingerprint)
         mark = self.folder / "fingerprint"
-        if not mark.exists() or mark.read_text(encoding="utf-8") != digest:
+        if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
             shutil.rmtree(self.folder, ignore_errors=True)
-            write_text(mark, digest)
+            write_text(mark, wanted)
 
     def path(self, final: str | Path) -> Path:
         """Return where the item that will end at `final` is staged."""

@@ -184,3 +184,30 @@ def check_grid(
             f"{path}: not on the grid of {reference_path} (shape {volume.data.shape}, expected"
             f" {reference.data.shape}, or another affine); make it again on that grid"
         )
+
+
+def canonical(volume: Volume) -> Volume:
+    """Return a volume with its axes permuted and flipped to the nearest RAS+ orientation.
+
+    Args:
+        volume: Shape (X, Y, Z), any orientation; a canonical one is returned as it is.
+    """
+    orientation = nib.orientations.io_orientation(volume.affine)
+    if np.array_equal(orientation, [[0, 1], [1, 1], [2, 1]]):
+        return volume
+    return Volume(
+        nib.orientations.apply_orientation(volume.data, orientation),
+        volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.data.shape),
+    )
+
+
+def canonical_shape(path: str | Path) -> tuple[int, int, int]:
+    """Return the shape that a volume has in canonical orientation, by its header.
+
+    Raises:
+        InputError: The file is missing, not NIfTI, not 3-D, or not scalar and real.
+    """
+    image = load_image(path)
+    shape = volume_shape(image, path)
+    axes = nib.orientations.io_orientation(image.affine)[:, 0].argsort()
+    return tuple(shape[axis] for axis in axes)

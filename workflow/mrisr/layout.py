@@ -63,6 +63,14 @@ class Layout:
         """Tidy CSV: subject, metric, region, value."""
         return f"{self.root}/metrics/{dataset}/{method}/x{scale}.csv"
 
+    def metric_file(self, metric: str) -> str:
+        """What a metric's `fetch` said, as JSON: whether it can be taken, and why not."""
+        return f"{self.root}/metrics/{metric}.json"
+
+    def ground_truth_scores(self, dataset: str) -> str:
+        """Metrics without reference of the ground truth itself, with its numbers of slices."""
+        return f"{self.root}/metrics/{dataset}/ground_truth.csv"
+
     def atlas(self, name: str) -> str:
         """Template and tissue priors of the segmentation: `template` or `priors` (4-D)."""
         return f"{self.root}/segmentation/{name}.nii.gz"

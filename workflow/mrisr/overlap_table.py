@@ -9,9 +9,10 @@ import pandas as pd
 
 from mrisr.errors import InputError
 from mrisr.layout import scale_name
+from mrisr.measured import MARKS
 from mrisr.overlap import METRICS
 from mrisr.regions import MEAN, REGIONS, TITLES
-from mrisr.tables import MARKS, Block, Entry, Table
+from mrisr.tables import Block, Entry, Table
 
 COLUMNS = [
     *("dataset", "scale", "method", "region", "metric", "n", "mean", "std", "published", "note"),
@@ -79,7 +80,6 @@ def overlap_table(
         frame,
         _blocks(cells, frame),
         _footnotes(cells, frame, published, notes or {}),
-        caption="Overlap with the segmentation of the ground truth",
     )
 
 
@@ -141,6 +141,8 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
         for method, cell in methods.items():
             header.append(cell["method_label"] + (" (control)" if cell["control"] else ""))
             header += ["published"] if method in beside else []
+        # A published column stays beside its own.
+        starts = tuple(i for i, text in enumerate(header) if i and text != "published")
         for metric in METRICS:
             groups = []
             for scale in dict.fromkeys(cell["scale"] for cell in inside):
@@ -160,8 +162,10 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
                     row.append(Entry(str(max(record.n for record in records.values()))))
                     rows.append(row)
                 groups.append((f"{scale_name(scale)}×", rows))
-            title = f"{inside[0]['dataset_label']}: {NAMES[metric]}"
-            blocks.append(Block(title, [*header, "n"], groups))
+            label = inside[0]["dataset_label"]
+            caption = f"{NAMES[metric]} with the segmentation of the ground truth, {label}"
+            title = f"{label}: {NAMES[metric]}"
+            blocks.append(Block(title, [*header, "n"], groups, caption, starts))
     return blocks
 
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from mrisr.errors import ConfigError, InputError
 from mrisr.files import Staging
-from mrisr.io import Volume, load, save
+from mrisr.io import Volume, canonical, load, save
 from mrisr.progress import log, progress
 from mrisr.seeds import generator
 
@@ -51,9 +51,8 @@ def prepare_volume(
         ConfigError: An unknown kind of crop or mask.
     """
     _check(volume, name)
-    orientation = nib.orientations.io_orientation(volume.affine)
-    data = nib.orientations.apply_orientation(volume.data, orientation)
-    affine = volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.data.shape)
+    volume = canonical(volume)
+    data, affine = volume.data, volume.affine
 
     inside = signal_mask(data, mask)
     box = ndimage.find_objects(inside.view(np.uint8))[0]

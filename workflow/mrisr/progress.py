@@ -69,7 +69,8 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
     try:
         yield
     except MrisrError as error:
-        log.error("error: %s", error)
+        if log_file is not None:
+            log.error("error: %s", error)
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
     except Exception:

@@ -12,6 +12,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 LIBRARIES = [
     "torch",
+    "torchvision",
+    "lpips",
     "numpy",
     "scipy",
     "nibabel",
@@ -25,12 +27,13 @@ LIBRARIES = [
     "safetensors",
 ]
 
-# Modules that cannot change a number: messages, paths, threads.
+# Modules that cannot change a number: messages, paths, threads, transport of what is then checked.
 NEUTRAL = {
     PACKAGE / f"{name}.py"
     for name in (
         "__init__",
         "devices",
+        "download",
         "environment",
         "errors",
         "layout",

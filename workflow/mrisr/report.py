@@ -104,6 +104,7 @@ def report(
     manifest: Mapping[str, Any],
     warnings: Sequence[str] = (),
     overlap: Sequence[str | Path] = (),
+    folded: Sequence[tuple[str, str | Path]] = (),
 ) -> None:
     """Write one self-contained HTML page: nothing is loaded from elsewhere.
 
@@ -121,6 +122,8 @@ def report(
         manifest: See `manifest`.
         warnings: Set off at the top of the page; that datasets are simulated is added.
         overlap: HTML fragments of the section about segmentation; without any it is left out.
+        folded: Further tables, shown under the others when their heading is clicked: heading and
+            HTML fragment.
 
     Raises:
         InputError: A table or figure is not there.
@@ -145,6 +148,7 @@ def report(
         warnings=list(warnings),
         tables=[Markup(_read(path).decode("utf-8")) for path in tables],
         overlap=[Markup(_read(path).decode("utf-8")) for path in overlap],
+        folded=[(heading, Markup(_read(path).decode("utf-8"))) for heading, path in folded],
         figures=[
             {"data": base64.b64encode(_read(path)).decode("ascii"), "caption": caption}
             for path, caption in figures

@@ -1,7 +1,7 @@
 """YAML files checked against the schemas in `workflow/schemas`, with errors that help."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,23 @@ def read_yaml(path: str | Path) -> dict:
     return content
 
 
-def validate(content: dict, schema: str, where: str) -> None:
+def validate(
+    content: dict, schema: str, where: str, properties: Mapping[str, dict] | None = None
+) -> None:
     """Check `content` against `workflow/schemas/<schema>.schema.yaml`.
 
     Args:
         content: What a YAML file holds.
         schema: `config`, `method` or `dataset`.
         where: The file's name, for the message.
+        properties: Schemas of further keys at the top.
 
     Raises:
         ConfigError: Every problem in one message, a line each: the key, what is wrong, and the
             nearest valid key or the values allowed.
     """
     rules = read_yaml(SCHEMAS / f"{schema}.schema.yaml")
+    rules["properties"] |= properties or {}
     found = sorted(
         jsonschema.Draft202012Validator(rules).iter_errors(content),
         key=lambda error: list(map(str, error.absolute_path)),
@@ -51,6 +55,25 @@ def validate(content: dict, schema: str, where: str) -> None:
     lines = [line for error in found for line in _explain(error)]
     if lines:
         raise ConfigError("\n  ".join([f"{where}: refused by the {schema} schema:", *lines]))
+
+
+def typed(value: Any) -> Any:
+    """Return values as YAML types them: `--config` of Snakemake leaves text inside lists and maps.
+
+    Args:
+        value: Text, or lists and mappings of it; `2.5`, `true` and `null` become what they say.
+    """
+    if isinstance(value, dict):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return found if found is None or isinstance(found, int | float) else value
 
 
 def nearest(word: str, known: Any) -> str:

@@ -10,22 +10,18 @@ import hashlib
 import io
 import json
 import logging
-import re
 import threading
-import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pooch
-import requests
 import urllib3
-from filelock import FileLock, Timeout
 
 from mrisr.datasets import Dataset
+from mrisr.download import Unreachable, alone, download
 from mrisr.errors import InputError, MrisrError
 from mrisr.files import sha256, write_text
 from mrisr.io import load_image, volume_shape
@@ -35,10 +31,9 @@ from mrisr.provenance import code_digest
 log = logging.getLogger("mrisr")
 
 COLUMNS = ("subject", "path", "url", "bytes", "sha256")
-RETRIES = 3
-BACK_OFF = 1.0  # seconds before the first retry; doubles with each
-TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 CHUNK = 1 << 20
+OFFLINE = "give a copy on disk with the dataset's folder in the config"
+ABSENT = "check the subject's name and the dataset's url"
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ def fetch(
         scans = _each(lambda s: _check(dataset, s, files[s], url), subjects, description, workers)
     else:
         # One process at a time: train and test are jobs of their own, and studies share it.
-        with _alone(folder):
+        with alone(folder):
             downloader = _Downloads(dataset, folder)
             try:
                 scans = _each(downloader.get, subjects, description, workers)
@@ -191,21 +186,6 @@ def _log_terms(dataset: Dataset) -> None:
     log.info("%s: %s", dataset.label, "; ".join(filter(None, [*about, spec["url"]])))
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("%s: another process downloads to it; waiting", folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class _Downloads:
     """Downloads of one dataset into one folder."""
 
@@ -269,7 +249,7 @@ class _Downloads:
             # Neither a checksum nor gzip's CRC would tell if halves of two versions met.
             part.unlink(missing_ok=True)
 
-        def download(url: str, temporary: str, _pooch: object) -> None:
+        def downloader(url: str, temporary: str, _pooch: object) -> None:
             with self.guard:
                 if not self.started:
                     self.started = True
@@ -279,8 +259,8 @@ class _Downloads:
             if target.exists():
                 log.warning("%s: has not the checksum %s; downloading it again", target, why)
             try:
-                _download(url, part)
-            except _Unreachable:
+                download(url, part, offline=OFFLINE, absent=ABSENT)
+            except Unreachable:
                 if not self.arrived:
                     self.unreachable = urllib3.util.parse_url(url).netloc
                 raise
@@ -290,7 +270,7 @@ class _Downloads:
 
         continued = part.exists()
         try:
-            pooch.retrieve(url, known, target.name, target.parent, downloader=download)
+            pooch.retrieve(url, known, target.name, target.parent, downloader=downloader)
         except (ValueError, InputError) as error:
             if continued and not part.exists():
                 log.warning("%s: %s; starting anew, not from what was left", target, error)
@@ -319,75 +299,6 @@ class _Downloads:
             self.new += 1
             rows = [f"{file}\t{size}\t{sha}\n" for file, (size, sha) in self.recorded.items()]
             write_text(self.table, "".join(["file\tbytes\tsha256\n", *sorted(rows)]))
-
-
-class _Unreachable(InputError):
-    """No connection to the host."""
-
-
-class _Retry(Exception):
-    """Worth another try."""
-
-
-def _download(url: str, part: Path) -> None:
-    """Download `url` to `part`, going on where an earlier attempt left off."""
-    for attempt in range(RETRIES + 1):
-        try:
-            return _continue(url, part)
-        except (_Retry, requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            problem = error
-        if attempt < RETRIES:
-            log.info("%s: %s; trying again", url, problem)
-            time.sleep(BACK_OFF * 2**attempt)
-    tries = f"after {RETRIES + 1} tries: {problem}"
-    if isinstance(problem, requests.ConnectionError):
-        raise _Unreachable(
-            f"{url}: no connection {tries}; compute nodes often have none: run this job where"
-            " there is one, or give a copy on disk with the dataset's folder in the config"
-        )
-    raise InputError(f"{url}: download failed {tries}; run again, it goes on from what is there")
-
-
-def _continue(url: str, part: Path) -> None:
-    have = part.stat().st_size if part.exists() else 0
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-        code = answer.status_code
-        total = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
-        if code == 416 and have:
-            if total and int(total[1]) == have:
-                return
-            part.unlink()
-            raise _Retry("what is left of an earlier attempt does not fit the file")
-        if code in (408, 429) or code >= 500:
-            raise _Retry(f"HTTP {code} {answer.reason}")
-        if code not in (200, 206):
-            hint = {401: "it needs an account", 403: "it may need an account"}.get(
-                code, "check the subject's name and the dataset's url"
-            )
-            raise InputError(f"{url}: HTTP {code} {answer.reason}; {hint}")
-        if code == 206:
-            start = re.match(rf"bytes {have}-", answer.headers.get("Content-Range", ""))
-            if not (have and start):
-                part.unlink(missing_ok=True)
-                raise _Retry("the server sent another part than was asked for")
-            size = int(total[1]) if total else None
-        else:
-            size = int(answer.headers["Content-Length"]) if _sized(answer) else None
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab" if code == 206 else "wb") as file:
-            # Raw: with Content-Encoding: gzip, requests would unpack a .nii.gz.
-            for chunk in answer.raw.stream(CHUNK, decode_content=False):
-                file.write(chunk)
-    got = part.stat().st_size
-    if size is not None and got != size:
-        if got > size:
-            part.unlink()
-        raise _Retry(f"{got} of {size} bytes arrived")
-
-
-def _sized(answer: requests.Response) -> bool:
-    return answer.headers.get("Content-Length", "").isdigit()
 
 
 def _check_content(path: Path, target: Path) -> None:

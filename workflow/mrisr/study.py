@@ -26,6 +26,7 @@ DEFAULTS = {
     "slices": None,
     "training": {},
     "regions": ["volume", "mask"],
+    "empty_slices": "exclude",
     "baseline": None,
     "published": [],
     "segmentation": None,
@@ -85,7 +86,7 @@ class Study:
         Raises:
             ConfigError: Every problem is named with the key and the nearest valid one.
         """
-        validate(config, "config", where)
+        validate(config, "config", where, metrics.settings_schema())
         self.config = merge(DEFAULTS, config)
         self.where = where
         self.name: str = self.config["study"]
@@ -142,6 +143,28 @@ class Study:
                 raise ConfigError(f"{self.where}: {error}") from None
             found[name] = method
         return found
+
+    @property
+    def metric_settings(self) -> dict[str, dict]:
+        """The settings of the study's metrics, completed by their defaults.
+
+        `folder` is where their files are kept.
+        """
+        folder = {"folder": self.config["downloads"]}
+        return {
+            name: {**metrics.defaults(name), **folder, **self.config.get(name, {})}
+            for name in self.config["metrics"]
+            if metrics.defaults(name)
+        }
+
+    def metrics_with(self, hook: str) -> list[str]:
+        """Return those of the study's metrics whose module has a function of this name."""
+        return [name for name in self.config["metrics"] if hasattr(metrics.module(name), hook)]
+
+    @property
+    def slice_metrics(self) -> list[str]:
+        """Those of the study's metrics that are taken on 2-D slices."""
+        return [name for name in self.config["metrics"] if metrics.metadata(name).slices]
 
     def _check(self) -> None:
         problems = []
@@ -251,8 +274,9 @@ class Study:
             sizes = [patch_size(m) for m in self.supervised if "training" in m.spec]
             return max([MIN_HR_SIZE, *sizes])
         scales = [scale for name in self.test_datasets for scale in self.scales(name)]
+        slices = [metrics.metadata(name).min_size for name in self.slice_metrics]
         # The same for all scales up to 4: another scale must not prepare everything again.
-        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])))
+        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])), *slices)
 
     def cells(self, dataset: str | None = None) -> Iterator[Cell]:
         """Yield every (dataset, scale, method) of the study's tables, in their order."""

@@ -10,7 +10,7 @@ PUBLISHED = Path(__file__).parents[2] / "config" / "published"
 
 
 def cells(study: Study, dataset: str | None = None) -> list[dict]:
-    """Return a description of every cell of the tables, see `mrisr.tables.quality_table`.
+    """Return a description of every cell of the tables, see `mrisr.measured.read_rows`.
 
     `model` is the folder of the model behind the cell, None for methods without, and for those
     with a model for each subject.

@@ -1,18 +1,21 @@
 # The study, its paths, and functions that the rules share; no rules here.
+import json
 import sys
 from itertools import product
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 # Scripts and jobs import the package from this checkout, installed or not.
 sys.path.insert(0, str(Path(workflow.current_basedir).parent))
 
-from mrisr import priors, summary
+from mrisr import metrics, priors, summary
 from mrisr.environment import export_package
 from mrisr.errors import MrisrError
 from mrisr.layout import scale_name
 from mrisr.provenance import code_digest
+from mrisr.schema import typed
 from mrisr.study import Study
 
 export_package()
@@ -20,6 +23,7 @@ export_package()
 ENV = "../../envs/mrisr.yaml"
 
 
+update_config(config, typed(workflow.config_settings.overwrite_config))
 try:
     STUDY = Study(config, ", ".join(map(str, workflow.configfiles)) or "config")
     # Scans of a local folder that are missing are named before anything runs.
@@ -113,6 +117,49 @@ def metrics_files(cells):
         for cell in cells
         if not cell.skipped
     ]
+
+
+def metric_candidates(metric):
+    """Files that a metric's fetch would look at, once it has said that it found none."""
+    said = Path(LAYOUT.metric_file(metric))
+    if not said.exists():
+        return []
+    said = json.loads(said.read_text())
+    if said["available"]:
+        return said["offered"]
+    return metrics.module(metric).candidates(
+        STUDY.metric_settings[metric], STUDY.config["downloads"]
+    )
+
+
+def fetched_metrics():
+    """What the metrics that need a file from the network said about it."""
+    return [LAYOUT.metric_file(metric) for metric in STUDY.metrics_with("fetch")]
+
+
+def shared_features():
+    """Metrics whose features of the ground truth are computed once for all methods and scales."""
+    return [
+        metric
+        for metric in STUDY.metrics_with("features")
+        if STUDY.metric_settings[metric]["share_features"]
+    ]
+
+
+def evaluation_params(dataset):
+    """What metrics are taken, and how."""
+    return {
+        "subjects": STUDY.items(dataset, "test"),
+        "metrics": STUDY.config["metrics"],
+        "regions": STUDY.config["regions"],
+        "settings": {
+            name: metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
+        },
+        "empty_slices": STUDY.config["empty_slices"],
+        "code": code_digest(
+            "mrisr.evaluate", *(f"mrisr.metrics.{name}" for name in STUDY.config["metrics"])
+        ),
+    }
 
 
 def reconstruction_items(method, dataset):

@@ -1,5 +1,58 @@
-# SR against the ground truth -> metrics: one job a method, dataset and scale.
+# SR against the ground truth -> metrics: one job a method, dataset and scale. What concerns the
+# ground truth alone is made once a dataset.
+
+
+# A metric may need a file from the network, which only the machine that runs Snakemake may have.
+for metric in STUDY.metrics_with("fetch"):
+
+    rule:
+        name:
+            f"fetch_metric_{metric}"
+        output:
+            LAYOUT.metric_file(metric),
+        log:
+            LAYOUT.log(LAYOUT.metric_file(metric)),
+        localrule: True
+        conda:
+            ENV
+        params:
+            metric=metric,
+            settings=STUDY.metric_settings[metric],
+            # A file that is put in place later is a reason to look again.
+            offered=metric_candidates(metric),
+        message:
+            f"Getting what {metric} needs"
+        script:
+            "../scripts/fetch_metric.py"
+
+
 for dataset in STUDY.test_datasets:
+    if STUDY.slice_metrics:
+
+        rule:
+            name:
+                f"ground_truth_scores_{dataset}"
+            input:
+                hr=hr_files(dataset, "test"),
+            output:
+                scores=LAYOUT.ground_truth_scores(dataset),
+            log:
+                LAYOUT.log(LAYOUT.ground_truth_scores(dataset)),
+            benchmark:
+                LAYOUT.benchmark(LAYOUT.ground_truth_scores(dataset))
+            conda:
+                ENV
+            threads: 4
+            resources:
+                mem_mb=8000,
+                runtime=240,
+            params:
+                **evaluation_params(dataset),
+                staging=LAYOUT.staging("metrics", dataset, "ground_truth"),
+            message:
+                f"Scoring the ground truth of {dataset}"
+            script:
+                "../scripts/ground_truth.py"
 
     rule:
         name:
@@ -8,6 +61,8 @@ for dataset in STUDY.test_datasets:
             sr=sr_files(dataset, "{method}", "{scale}"),
             hr=hr_files(dataset, "test"),
             masks=mask_files(dataset, "test"),
+            scores=[LAYOUT.ground_truth_scores(dataset)] if STUDY.slice_metrics else [],
+            fetched=fetched_metrics(),
         output:
             metrics=LAYOUT.metrics(dataset, "{method}", "{scale}"),
         log:
@@ -16,17 +71,15 @@ for dataset in STUDY.test_datasets:
             LAYOUT.benchmark(f"{LAYOUT.root}/metrics/{dataset}/{{method}}/x{{scale}}")
         conda:
             ENV
-        threads: 2
+        threads: 4
         resources:
             mem_mb=8000,
             runtime=240,
         params:
-            subjects=STUDY.items(dataset, "test"),
-            metrics=STUDY.config["metrics"],
-            regions=STUDY.config["regions"],
-            code=code_digest(
-                "mrisr.evaluate", *(f"mrisr.metrics.{name}" for name in STUDY.config["metrics"])
-            ),
+            **evaluation_params(dataset),
+            staging=LAYOUT.staging("metrics", dataset, "{method}", "x{scale}"),
+            # Features of the ground truth, for all jobs of a run.
+            features=LAYOUT.staging("features", dataset) if shared_features() else None,
         message:
             f"Evaluating {{wildcards.method}} on {dataset} (x{{wildcards.scale}})"
         script:

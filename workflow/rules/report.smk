@@ -1,5 +1,9 @@
 # Metrics -> tables, figures, the report and the manifest.
-TABLES = [LAYOUT.table("quality", suffix) for suffix in ("csv", "md", "tex", "html")]
+QUALITY, SIGNIFICANCE = (
+    [LAYOUT.table(name, suffix) for suffix in ("csv", "md", "tex", "html")]
+    for name in ("quality", "significance")
+)
+TABLES = [*QUALITY, *SIGNIFICANCE]
 FIGURES = [f"comparison_{dataset}" for dataset in STUDY.test_datasets]
 
 
@@ -8,15 +12,21 @@ rule quality_table:
         metrics=metrics_files(STUDY.cells()),
         models=[f"{model['folder']}/model.json" for model in summary.models(STUDY)],
         published=[entry["file"] for entry in summary.published(STUDY)],
+        scores=[
+            LAYOUT.ground_truth_scores(dataset)
+            for dataset in STUDY.test_datasets
+            if STUDY.slice_metrics
+        ],
+        fetched=fetched_metrics(),
     output:
-        csv=report(TABLES[0], caption="../report/quality.rst", category="Tables"),
-        md=TABLES[1],
-        tex=TABLES[2],
-        html=report(TABLES[3], caption="../report/quality.rst", category="Tables"),
+        csv=report(QUALITY[0], caption="../report/quality.rst", category="Tables"),
+        md=QUALITY[1],
+        tex=QUALITY[2],
+        html=report(QUALITY[3], caption="../report/quality.rst", category="Tables"),
     log:
-        LAYOUT.log(TABLES[0]),
+        LAYOUT.log(QUALITY[0]),
     benchmark:
-        LAYOUT.benchmark(TABLES[0])
+        LAYOUT.benchmark(QUALITY[0])
     conda:
         ENV
     resources:
@@ -30,13 +40,47 @@ rule quality_table:
             for entry in summary.published(STUDY)
         ],
         baseline=STUDY.config["baseline"],
+        datasets=[STUDY.datasets[dataset].label for dataset in STUDY.test_datasets],
         metrics=STUDY.config["metrics"],
         regions=STUDY.config["regions"],
-        code=code_digest("mrisr.tables"),
+        empty_slices=STUDY.config["empty_slices"],
+        seed=STUDY.seed,
+        code=code_digest("mrisr.quality"),
     message:
         "Writing the table of image quality"
     script:
-        "../scripts/tables.py"
+        "../scripts/quality.py"
+
+
+rule significance_table:
+    input:
+        metrics=metrics_files(STUDY.cells()),
+        models=[f"{model['folder']}/model.json" for model in summary.models(STUDY)],
+    output:
+        csv=report(SIGNIFICANCE[0], caption="../report/significance.rst", category="Tables"),
+        md=SIGNIFICANCE[1],
+        tex=SIGNIFICANCE[2],
+        html=report(SIGNIFICANCE[3], caption="../report/significance.rst", category="Tables"),
+    log:
+        LAYOUT.log(SIGNIFICANCE[0]),
+    benchmark:
+        LAYOUT.benchmark(SIGNIFICANCE[0])
+    conda:
+        ENV
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        cells=summary.cells(STUDY),
+        baseline=STUDY.config["baseline"],
+        metrics=STUDY.config["metrics"],
+        regions=STUDY.config["regions"],
+        seed=STUDY.seed,
+        code=code_digest("mrisr.significance"),
+    message:
+        "Testing every method against the best"
+    script:
+        "../scripts/significance.py"
 
 
 for dataset in STUDY.test_datasets:
@@ -84,6 +128,7 @@ for dataset in STUDY.test_datasets:
 rule report_page:
     input:
         table=LAYOUT.table("quality", "html"),
+        significance=LAYOUT.table("significance", "html"),
         overlap=OVERLAP_TABLES[3:],
         figures=[LAYOUT.figure(name, "png") for name in FIGURES + SEGMENTATION_FIGURES],
         models=model_files(),

@@ -1,20 +1,38 @@
 """Rule evaluate_<dataset>: metrics of one method at one scale, a row a subject and metric."""
 
+import json
 from pathlib import Path
 
-from mrisr.evaluate import evaluate_subjects
+from mrisr import devices, files
+from mrisr.evaluate import Options, available, evaluate_subjects
 from mrisr.progress import job
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":
     with job(snakemake.log[0], threads=1):
+        given, params = snakemake.input, snakemake.params
+        fetched = {Path(file).stem: json.loads(Path(file).read_text()) for file in given.fetched}
+        options = Options(
+            available(params.metrics, fetched),
+            params.regions,
+            params.settings,
+            params.empty_slices,
+            str(devices.pick(1)),
+        )
+        checksums = {file: files.sha256(file) for file in [*given.sr, *given.hr, *given.masks]}
         evaluate_subjects(
-            list(snakemake.input.hr),
-            list(snakemake.input.sr),
-            list(snakemake.input.masks),
-            list(snakemake.params.subjects),
-            list(snakemake.params.metrics),
-            list(snakemake.params.regions),
+            list(given.hr),
+            list(given.sr),
+            list(given.masks),
+            list(params.subjects),
+            options,
             Path(snakemake.output.metrics),
+            scores=next(iter(given.get("scores", [])), None),
+            features=params.features
+            and [
+                f"{params.features}/{files.digest([options, params.code, checksums[file]])}"
+                for file in given.hr
+            ],
+            staging=files.Staging(params.staging, [options, params.code, checksums]),
             workers=snakemake.threads,
         )

@@ -31,6 +31,7 @@ with job(snakemake.log[0]):
             degradation[0].lower() + degradation[1:],
         ),
         tables=[inputs.table],
+        folded=[("Significance: every method against the best", inputs.significance)],
         overlap=list(inputs.get("overlap", [])),
         figures=list(zip(inputs.figures, captions, strict=True)),
         models=[{**read_description(m["folder"]), **m} for m in params.models],

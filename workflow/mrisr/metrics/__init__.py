@@ -1,20 +1,29 @@
 """Metrics are found, not registered: one module each, named as the metric.
 
-A module holds `METADATA` (a `Metadata`) and a function of the module's name; with `reference` in
-its metadata that is `f(reference, image, mask=None) -> float`. A module whose regions share work
-also holds `by_region(reference, image, mask, regions) -> dict[str, float]`. Modules that begin
-with `_` are helpers. Heavy libraries are imported inside functions: the Snakefile imports this.
+A module holds `METADATA` (a `Metadata`) and a function of the module's name:
+
+- on volumes, `f(reference, image, mask=None) -> float`; where regions share work also
+  `by_region(reference, image, mask, regions) -> dict[str, float]`;
+- on 2-D slices (`METADATA.slices`), `f([reference,] image, data_range=255.0, *, device="cpu")` on
+  (H, W) or (N, H, W), which gives a float or an array of N.
+
+Optional: `SETTINGS`, the JSON schemas of the keys that it takes under its own name in a study's
+config, each with a `default` (those that are parameters of the function are passed to it);
+`fetch`, `candidates`, `lacking` of a metric that needs a file, and `features` of one that
+computes something of the ground truth alone, see `mrisr.metrics.lpips`. Modules that begin with
+`_` are helpers. Heavy libraries are imported inside functions: the Snakefile imports this.
 
 `from mrisr.metrics import psnr` gives the function.
 """
 
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from mrisr.errors import ConfigError, InputError
+from mrisr.errors import ConfigError
 from mrisr.metrics._metadata import Metadata
 
 if TYPE_CHECKING:
@@ -39,69 +48,92 @@ def names() -> list[str]:
 
 def metadata(name: str) -> Metadata:
     """Return a metric's description; ConfigError if there is no such metric."""
-    return _module(name).METADATA
+    return module(name).METADATA
 
 
 def get(name: str) -> Callable[..., float]:
     """Return a metric's function; ConfigError if there is no such metric."""
-    return getattr(_module(name), name)
+    return getattr(module(name), name)
 
 
-def evaluate(
-    reference: "np.ndarray",
-    image: "np.ndarray",
-    mask: "np.ndarray | None" = None,
-    metrics: Sequence[str] | None = None,
-    regions: Sequence[str] | None = None,
-) -> "pd.DataFrame":
-    """Take metrics of a pair of volumes.
-
-    Args:
-        reference: Ground truth, shape (X, Y, Z) or (H, W), any intensity unit.
-        image: What is compared with it, same shape and unit.
-        mask: Nonzero inside, same shape; without it there is no region `mask`.
-        metrics: Names, default all.
-        regions: `volume`, `mask`; default both, if there is a mask.
-
-    Returns:
-        Tidy, a row a metric and region that the metric can be taken in: metric, region, value.
-
-    Raises:
-        ConfigError: No such metric or region.
-        InputError: A metric has no value for this pair (never a silent NaN).
-    """
-    import numpy as np
-    import pandas as pd
-
-    if regions is None:
-        regions = REGIONS if mask is not None else REGIONS[:1]
-    for region in regions:
-        if region not in REGIONS:
-            raise ConfigError(f"regions: no region '{region}'; known: {', '.join(REGIONS)}")
-    if "mask" in regions and mask is None:
-        raise InputError("mask: none given for the region 'mask'; give one, or leave the region")
-    rows = []
-    for name in names() if metrics is None else metrics:
-        module = _module(name)
-        at = [region for region in regions if region in module.METADATA.regions]
-        pair = (reference, image) if module.METADATA.reference else (image,)
-        if hasattr(module, "by_region"):
-            values = module.by_region(*pair, mask, at)
-        else:
-            values = {
-                region: get(name)(*pair, **({"mask": mask} if region == "mask" else {}))
-                for region in at
-            }
-        for region in at:
-            if np.isnan(values[region]):
-                raise InputError(f"image: {name} in region '{region}' is NaN; look at the volume")
-            rows.append((name, region, values[region]))
-    return pd.DataFrame(rows, columns=["metric", "region", "value"])
-
-
-def _module(name: str) -> ModuleType:
+def module(name: str) -> ModuleType:
+    """Return a metric's module; ConfigError if there is no such metric."""
     if name not in _modules:
         from mrisr.schema import nearest
 
         raise ConfigError(f"metrics: no metric '{name}': {nearest(name, _modules)}")
     return _modules[name]
+
+
+def settings_schema() -> dict[str, dict]:
+    """Return the JSON schemas of the settings of all metrics, by metric."""
+    return {
+        name: {"type": "object", "additionalProperties": False, "properties": found.SETTINGS}
+        for name, found in _modules.items()
+        if hasattr(found, "SETTINGS")
+    }
+
+
+def defaults(name: str) -> dict:
+    """Return a metric's settings as they are where a config says nothing."""
+    schemas = getattr(module(name), "SETTINGS", {})
+    return {key: about.get("default") for key, about in schemas.items()}
+
+
+def parameters(name: str, settings: Mapping | None = None) -> dict:
+    """Return what of a metric's settings its function takes, completed by the defaults."""
+    accepted = inspect.signature(get(name)).parameters
+    every = {**defaults(name), **(settings or {})}
+    return {key: value for key, value in every.items() if key in accepted}
+
+
+def evaluate(
+    reference: "np.ndarray | None",
+    image: "np.ndarray",
+    mask: "np.ndarray | None" = None,
+    metrics: Sequence[str] | None = None,
+    regions: Sequence[str] | None = None,
+    *,
+    settings: Mapping[str, Mapping] | None = None,
+    empty_slices: str = "exclude",
+    device: str = "cpu",
+) -> "pd.DataFrame":
+    """Take metrics of a pair of volumes, or those without reference of one volume.
+
+    Args:
+        reference: Ground truth, shape (X, Y, Z) canonical RAS, or (H, W), any intensity unit; None
+            if there is none.
+        image: What is compared with it, same shape and unit.
+        mask: Nonzero inside, same shape; without it there is no region `mask`.
+        metrics: Names; default all that can be taken: those without reference if there is none,
+            and LPIPS only where its backbone is at hand.
+        regions: `volume`, `mask`; default both, if there is a mask.
+        settings: Settings by metric, for example `{"lpc_si": {"sigma": 0.75}}`.
+        empty_slices: `exclude` leaves slices that are constant in the ground truth (or the image,
+            if there is none) out of metrics that are taken on slices; `include` averages over all.
+        device: `cpu` or `cuda`, for metrics on slices.
+
+    Returns:
+        Tidy, a row a metric and region that the metric can be taken in: metric, region, value.
+        Metrics on slices see intensities that take the ground truth's range to 0..255.
+
+    Raises:
+        ConfigError: No such metric or region.
+        InputError: A metric has no value for this pair (never a silent NaN).
+    """
+    import pandas as pd
+
+    from mrisr.metrics import _evaluation
+
+    pair = _evaluation.Pair(reference, image, mask)
+    if metrics is None:
+        metrics = _evaluation.possible(pair, settings or {})
+    if regions is None:
+        regions = REGIONS if mask is not None else REGIONS[:1]
+    plan = _evaluation.plan(pair.image.shape, metrics, regions)
+    parts = [
+        _evaluation.run(work, pair, settings or {}, empty_slices=empty_slices, device=device)
+        for work in plan
+    ]
+    rows = _evaluation.combine(metrics, regions, plan, parts)
+    return pd.DataFrame(rows, columns=["metric", "region", "value"])

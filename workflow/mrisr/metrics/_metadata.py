@@ -5,17 +5,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metadata:
-    """Description of a metric, from which tables and figures take their wording.
+    """Description of a metric, from which evaluation, tables and figures take what they need.
 
     Attributes:
         label: Name in tables.
         unit: Unit, empty if it has none.
-        better: `higher` or `lower`.
+        better: `higher`, `lower`, or empty for a quantity that explains: neither ranked nor tested.
         range: Least and greatest possible value.
         reference: Whether it compares with the ground truth.
         regions: Where it can be taken: `volume`, `mask`.
         doi: Of the paper that defines it.
         digits: Decimals worth printing.
+        slices: Whether it is taken on 2-D slices and averaged over three directions.
+        min_size: Least height and width of such a slice.
     """
 
     label: str
@@ -26,3 +28,5 @@ class Metadata:
     regions: tuple[str, ...]
     doi: str
     digits: int = 4
+    slices: bool = False
+    min_size: int = 1

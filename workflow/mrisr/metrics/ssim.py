@@ -1,6 +1,6 @@
 """Structural similarity."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ METADATA = Metadata(
     digits=4,
 )
 WINDOW = 7
+SLAB = 32
 
 
 def ssim(reference: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None) -> float:
@@ -48,8 +49,6 @@ def by_region(
     reference: np.ndarray, image: np.ndarray, mask: np.ndarray | None, regions: Sequence[str]
 ) -> dict[str, float]:
     """Return the mean SSIM of several regions out of one SSIM map; see `ssim`."""
-    from skimage.metrics import structural_similarity
-
     reference, image, mask = checked(reference, image, mask)
     if min(reference.shape) < WINDOW:
         raise InputError(
@@ -58,12 +57,37 @@ def by_region(
         )
     if np.array_equal(reference, image):
         return dict.fromkeys(regions, 1.0)
-    mean, values = structural_similarity(
-        reference,
-        image,
-        win_size=WINDOW,
-        data_range=data_range(reference, "SSIM"),
-        full=True,
-    )
-    of = {"volume": lambda: mean, "mask": lambda: values[mask].mean(dtype=np.float64)}
-    return {region: float(of[region]()) for region in regions}
+    extent = data_range(reference, "SSIM")
+    sums, counts = dict.fromkeys(regions, 0.0), dict.fromkeys(regions, 0)
+    margin = WINDOW // 2
+    inside = np.zeros(reference.shape, bool)
+    inside[(slice(margin, -margin),) * reference.ndim] = True
+    for planes, values in _maps(reference, image, extent):
+        for region in regions:
+            chosen = values[(inside if region == "volume" else mask)[planes]]
+            sums[region] += float(chosen.sum(dtype=np.float64))
+            counts[region] += chosen.size
+    return {region: sums[region] / counts[region] for region in regions}
+
+
+def _maps(
+    reference: np.ndarray, image: np.ndarray, extent: float
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the SSIM map in slabs along the first axis: a tenth of the memory at 264^3."""
+    from skimage.metrics import structural_similarity
+
+    size, margin = len(reference), WINDOW // 2
+    for start in range(0, size, SLAB):
+        stop = min(start + SLAB, size)
+        first, last = max(start - margin, 0), min(stop + margin, size)
+        # A slab holds one window at least.
+        first = max(0, min(first, last - WINDOW))
+        last = min(size, max(last, first + WINDOW))
+        _, values = structural_similarity(
+            reference[first:last],
+            image[first:last],
+            win_size=WINDOW,
+            data_range=extent,
+            full=True,
+        )
+        yield slice(start, stop), values[start - first : stop - first]

@@ -1,0 +1,369 @@
+import html.parser
+import math
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mrisr.errors import InputError
+from mrisr.quality import COLUMNS, quality_table
+from mrisr.statistics import bootstrap_interval
+
+PUBLISHED = Path(__file__).parents[2] / "config" / "published"
+LABELS = {"nearest": "Nearest", "cubic": "Cubic", "net": "Net_1 & Co", "other": "Other"}
+
+
+def write(folder, name, psnr, ssim=(0.9, 0.92), n=2):
+    path = folder / f"{name}.csv"
+    lines = ["subject,metric,region,value"]
+    for i in range(n):
+        for region, offset in (("volume", 0), ("mask", -8)):
+            lines.append(f"sub-{i:02d},psnr,{region},{psnr[i] + offset}")
+            lines.append(f"sub-{i:02d},ssim,{region},{ssim[i] + offset / 100}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def cell(method, path, scale=2, **changes):
+    learned = method in ("net", "other")
+    model = {"steps": 480, "collapsed": False, "restarts": 0, "preset": "published"}
+    return {
+        **{"dataset": "demo", "dataset_label": "Demo", "scale": scale, "method": method},
+        **{"method_label": LABELS[method], "control": method == "nearest", "learned": learned},
+        **{"path": path, "skipped": None, "model": model if learned else None},
+        **{"published_steps": 936000 if learned else None},
+        **changes,
+    }
+
+
+@pytest.fixture
+def cells(tmp_path):
+    return [
+        cell("nearest", write(tmp_path, "nearest", (60.0, 61.0))),
+        cell("cubic", write(tmp_path, "cubic", (30.0, 31.0))),
+        cell("net", write(tmp_path, "net", (33.0, 34.123456789), (0.95, 0.96))),
+        cell("other", write(tmp_path, "other", (31.0, 32.0), (0.93, 0.94))),
+    ]
+
+
+def make(cells, **arguments):
+    return quality_table(cells, seed=1, baseline="cubic", **arguments)
+
+
+def row(table, method, metric="psnr", region="volume", scale=2):
+    frame = table.frame
+    hit = frame[
+        (frame["method"] == method) & (frame["metric"] == metric) & (frame["region"] == region)
+        & (frame["scale"] == scale)
+    ]  # fmt: skip
+    assert len(hit) == 1
+    return hit.iloc[0]
+
+
+def styles(table, column=1):
+    """Style of each method's entry in a column of the first scale."""
+    return {line[0].text: line[column].style for line in table.blocks[0].groups[0][1]}
+
+
+def test_frame_is_tidy_and_in_full_precision(cells, tmp_path):
+    table = make(cells)
+    table.write(tmp_path / "quality")
+    frame = pd.read_csv(tmp_path / "quality.csv", keep_default_na=False, dtype=str)
+    assert frame.columns.tolist() == COLUMNS and len(frame) == 4 * 4
+    net = frame[(frame["method"] == "net") & (frame["metric"] == "psnr")].iloc[0]
+    assert float(net["mean"]) == (33.0 + 34.123456789) / 2
+    assert float(net["std"]) == pytest.approx(1.123456789 / math.sqrt(2), rel=1e-15)
+    low, high = bootstrap_interval([33.0, 34.123456789], 1)
+    assert (float(net["ci_low"]), float(net["ci_high"])) == (low, high)
+    assert net["n"] == "2" and net["note"] == "" and net["scale"] == "2"
+
+
+def test_same_input_same_bytes(cells, tmp_path):
+    for name in ("a", "b"):
+        make(cells, notes={"seed": "1"}).write(tmp_path / name)
+    for suffix in ("csv", "md", "tex", "html"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+
+
+def test_best_and_second_leave_out_controls(cells):
+    found = styles(make(cells))
+    assert found == {"Nearest (control)": "", "Cubic": "", "Net_1 & Co": "best", "Other": "second"}
+
+
+def test_undertrained_is_marked_and_not_ranked(cells, tmp_path):
+    write(tmp_path, "net", (29.0, 32.0), (0.99, 0.99))  # equal to cubic in mean PSNR
+    table = make(cells)
+    assert row(table, "net")["note"] == row(table, "net", "ssim", "mask")["note"] == "undertrained"
+    assert row(table, "cubic")["note"] == row(table, "other")["note"] == ""
+    for column in range(1, 5):
+        assert styles(table, column)["Net_1 & Co†"] == ""
+    assert styles(table)["Other"] == "best" and styles(table)["Cubic"] == "second"
+    assert any("† undertrained" in note and "Net_1 & Co at 2×" in note for note in table.footnotes)
+
+
+def test_undertrained_is_held_against_the_same_scale(cells, tmp_path):
+    cells += [
+        cell("cubic", write(tmp_path, "cubic3", (40.0, 41.0)), scale=3),
+        cell("net", write(tmp_path, "net3", (35.0, 36.0)), scale=3),
+    ]
+    table = make(cells)
+    assert row(table, "net", scale=3)["note"] == "undertrained"
+    assert row(table, "net", scale=2)["note"] == ""
+
+
+def test_collapsed_and_restarted(cells):
+    cells[2]["model"] |= {"collapsed": True, "restarts": 2}
+    table = make(cells)
+    assert row(table, "net")["note"] == "collapsed; restarted 2 times"
+    assert styles(table)["Net_1 & Co‡"] == ""
+    assert any("‡ collapsed" in note for note in table.footnotes)
+    assert any("restarted 2 times" in note for note in table.footnotes)
+
+
+def test_without_the_baselines_values_nothing_learned_is_ranked(cells):
+    cells[1]["path"] = None
+    table = make(cells)
+    assert row(table, "net")["note"] == "not held against the baseline"
+    assert set(styles(table).values()) <= {"", "absent"}
+    # A study that names no baseline has nothing to check.
+    assert styles(quality_table(cells, seed=1))["Net_1 & Co"] == "best"
+
+
+def test_missing_and_skipped_stay_visible(cells, tmp_path):
+    cells[2]["path"] = tmp_path / "not_there.csv"
+    cells[3] |= {"path": None, "skipped": "trained for 2 to 4"}
+    table = make(cells)
+    assert row(table, "net")["note"] == "missing" and row(table, "net")["n"] == 0
+    assert row(table, "other")["note"] == "skipped: trained for 2 to 4"
+    assert math.isnan(row(table, "net")["mean"])
+    for text in (table.markdown(), table.tex(), table.html()):
+        assert text.count("missing") >= 4 and text.count("n/a") >= 4
+        assert "trained for 2 to 4" in text
+
+
+def test_everything_missing_still_makes_a_table(cells):
+    table = make([{**its, "path": None} for its in cells], metrics=["psnr"], regions=["volume"])
+    assert table.frame["note"].eq("missing").all() and len(table.frame) == 4
+
+
+def test_one_subject_has_no_spread_and_equal_volumes_show_infinity(cells, tmp_path):
+    cells[0]["path"] = write(tmp_path, "nearest", (math.inf, math.inf), (1.0, 1.0))
+    cells[1]["path"] = write(tmp_path, "cubic", (30.0,), (0.9,), n=1)
+    table = make(cells)
+    assert math.isinf(row(table, "nearest")["mean"]) and math.isnan(row(table, "nearest")["std"])
+    assert math.isnan(row(table, "cubic")["std"])
+    for name in ("nearest", "cubic"):
+        assert math.isnan(row(table, name)["ci_low"]) and math.isnan(row(table, name)["ci_high"])
+    assert "| Nearest (control) | ∞ |" in table.markdown()
+    assert "| Cubic | 30.00 |" in table.markdown()
+    assert ",inf,,,," in table.csv() and r"$\infty$" in table.tex()
+
+
+def test_published_values_stand_beside_ours(cells):
+    published = pd.read_csv(PUBLISHED / "arssr_table1.csv").assign(
+        dataset="demo", source="Printed in Table 1, 5 % off"
+    )
+    table = make(cells, published=published)
+    assert row(table, "cubic")["published_mean"] == 24.44
+    assert row(table, "cubic")["published_std"] == 2.85
+    assert math.isnan(row(table, "cubic", region="mask")["published_mean"])
+    assert math.isnan(row(table, "net")["published_mean"])
+    assert "| Cubic | 30.50 ± 0.71 | 24.44 ± 2.85 |" in table.markdown()
+    assert table.footnotes.count("Printed in Table 1, 5 % off") == 1
+    # Only columns that have some: PSNR and SSIM over the volume.
+    assert table.blocks[0].header.count("published") == 2
+    other = make(cells, published=published.assign(dataset="another"))
+    assert "published" not in other.blocks[0].header
+    assert "Printed in Table 1, 5 % off" not in other.footnotes
+
+
+def test_footnotes_state_what_was_done(cells):
+    cells[3]["model"] = None
+    cells[2]["model"]["preset"] = "demo"
+    cells[2]["simulated"] = True
+    table = make(cells, notes={"degradation": "cubic B-spline", "data_range": "max − min", "x": ""})
+    notes = "\n".join(table.footnotes)
+    assert "Degradation: cubic B-spline\nData range: max − min" in notes
+    assert "480 of the 936,000 published steps (0.051 %); demo preset" in notes
+    assert "an unknown number of steps (no model.json): Other at 2×." in notes
+    assert "Demo: no scans" in notes and "X:" not in notes
+
+
+def test_datasets_are_blocks_and_named_in_footnotes(cells, tmp_path):
+    cells.append(
+        cell("net", write(tmp_path, "b", (30.0, 31.0)), dataset="b", dataset_label="B", scale=2.5)
+    )
+    table = make(cells)
+    assert [block.title for block in table.blocks] == ["Demo", "B"]
+    assert table.blocks[1].groups[0][0] == "2.5×" and "b,2.5,net" in table.csv()
+    assert any("on B at 2.5×" in note for note in table.footnotes)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "subject,metric,value\nsub-01,psnr,3\n",
+        "subject,metric,region,value\nsub-01,psnr,volume,nan\n",
+        "subject,metric,region,value\nsub-01,psnr,volume,x\n",
+        "subject,metric,region,value\nsub-01,psnr,volume,3\nsub-02,ssim,volume,3\n",
+        "subject,metric,region,value\nsub-01,psnr,volume,3\nsub-01,psnr,volume,3\n",
+        "subject,metric,region,value\n",
+        "",
+    ],
+)
+def test_damaged_csv_is_named(cells, content):
+    cells[2]["path"].write_text(content)
+    with pytest.raises(InputError, match=r"net\.csv: .*run again"):
+        make(cells)
+
+
+HOSTILE = r"a_b & 50% $x$ #1 {y} ~^ \z <b>|*`"
+
+
+class Tags(html.parser.HTMLParser):
+    """Checks that elements nest and collects the text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.seen = [], "", set()
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_labels_and_notes_are_escaped(cells):
+    cells = [{**its, "dataset_label": HOSTILE, "method_label": HOSTILE} for its in cells]
+    table = make(cells, notes={"crop": HOSTILE})
+
+    tags = Tags()
+    tags.feed(table.html())
+    tags.close()
+    assert not tags.open and HOSTILE in tags.text and table.html().isascii()
+
+    tex = table.tex()
+    body = re.sub(r"\\([&%$#_{}]|[a-zA-Z]+\*?)", " ", tex.partition("\n")[2])
+    assert not re.search(r"[%#_~]", body) and body.count("{") == body.count("}")
+    assert body.count("$") % 2 == 0 and body.count("^") == 0
+    assert tex.isascii() and tex.count(r"\begin{") == tex.count(r"\end{")
+
+    for line in table.markdown().splitlines():
+        if line.startswith("| 2"):
+            assert len(re.split(r"(?<!\\)\|", line)) == 2 + 7
+            assert "<b>" not in line.replace(r"\<b\>", "")
+
+
+def extend(path, metric, value, region="volume", n=2):
+    """Append a metric to a CSV."""
+    lines = [f"sub-{i:02d},{metric},{region},{value + i / 100}\n" for i in range(n)]
+    path.write_text(path.read_text() + "".join(lines))
+
+
+def test_intervals_are_under_the_pointer_and_a_footnote_says_so(cells, tmp_path):
+    write(tmp_path, "net", (33.0, 35.0))
+    table = make(cells)
+    text = 'title="95 % interval of the mean: 33.00 to 35.00"><b>34.00 &#177; 1.41</b>'
+    assert text in table.html()
+    assert "interval" not in table.markdown().partition("\n- ")[0]
+    assert any("ci_low" in note for note in table.footnotes)
+    one = [{**its, "path": write(tmp_path, f"{its['method']}1", (30.0,), n=1)} for its in cells]
+    assert "ci_low" not in " ".join(make(one).footnotes) and "title=" not in make(one).html()
+
+
+def test_what_explains_stands_apart_and_is_not_ranked(cells):
+    for i, its in enumerate(cells):
+        for region in ("volume", "mask"):
+            extend(its["path"], "gain", 0.9 + i / 10, region)
+            extend(its["path"], "offset", -0.05, region)
+    table = make(cells)
+    quality, fit = table.blocks
+    assert quality.title == "Demo" and not any("Gain" in text for text in quality.header)
+    assert fit.title == "Demo: fit of SR = gain × ground truth + offset"
+    assert fit.header == ["Method", "Gain", "Offset", "Gain in mask", "Offset in mask", "n"]
+    entries = [entry for _, lines in fit.groups for line in lines for entry in line]
+    assert {entry.style for entry in entries} == {""}
+    assert fit.groups[0][1][2][1].text == "1.1050 ± 0.0071"
+    assert row(table, "net", "gain")["mean"] == pytest.approx(1.105)
+    assert row(table, "net", "gain")["ci_high"] == pytest.approx(1.11)
+    assert any("neither ranked nor tested" in note for note in table.footnotes)
+    assert table.tex().count(r"\begin{table}") == 2
+    only = make(cells, metrics=["gain"])
+    assert [block.title for block in only.blocks] == [fit.title]
+    assert "ranked nor tested" not in " ".join(make(cells, metrics=["psnr"]).footnotes)
+
+
+def test_an_unavailable_metric_keeps_its_column_with_the_reason(cells):
+    for its in cells:
+        lines = its["path"].read_text().splitlines()
+        its["path"].write_text("\n".join(x for x in lines if "ssim" not in x) + "\n")
+    cells[3]["path"] = None
+    table = make(cells, metrics=["ssim", "psnr"], unavailable={"ssim": "no weights.", "other": "x"})
+    assert table.blocks[0].header[1] == "SSIM ↑"
+    entry = table.blocks[0].groups[0][1][2][1]
+    assert (entry.text, entry.style) == ("–", "absent")
+    assert (
+        row(table, "net", "ssim")["note"] == "unavailable" and row(table, "net", "ssim")["n"] == 0
+    )
+    assert row(table, "net", "psnr", "mask")["note"] == "" and row(table, "net", "psnr")["n"] == 2
+    assert styles(table, 2)["Net_1 & Co"] == "best"
+    # What has not been measured at all is still missing.
+    assert row(table, "other", "ssim")["note"] == row(table, "other")["note"] == "missing"
+    assert [note for note in table.footnotes if note.startswith("SSIM")] == ["SSIM: no weights."]
+    assert "missing: not measured yet: Other at 2×." in table.footnotes
+    found = make(cells[:3], unavailable={"ssim": "no weights"})
+    assert "SSIM ↑" in found.blocks[0].header
+
+
+def test_a_metric_that_is_missing_without_a_reason_is_missing_alone(cells):
+    lines = cells[2]["path"].read_text().splitlines()
+    cells[2]["path"].write_text("\n".join(x for x in lines if "ssim" not in x) + "\n")
+    table = make(cells, metrics=["ssim", "psnr"])
+    assert row(table, "net", "ssim")["note"] == "missing" and row(table, "net")["note"] == ""
+    assert "missing: SSIM not measured yet: Net_1 & Co at 2×." in table.footnotes
+    assert styles(table)["Net_1 & Co"] == "absent" and styles(table, 2)["Net_1 & Co"] == "best"
+
+
+def test_tex_rows_have_as_many_cells_as_columns(cells):
+    tex = make(cells).tex()
+    columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", tex)[1])
+    rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 5
+    assert all(len(re.split(r"(?<!\\)&", line)) == columns for line in rows)
+    assert r"\textbf{33.56 $\pm$ 0.79}" in tex and r"\underline{31.50 $\pm$ 0.71}" in tex
+
+
+def test_ties_share_and_one_alone_is_not_best(cells, tmp_path):
+    write(tmp_path, "other", (33.0, 34.123456789))
+    assert list(styles(make(cells)).values()) == ["", "", "best", "best"]
+    assert set(styles(make(cells[:2])).values()) == {""}
+
+
+def test_published_table_1_of_arssr_is_whole():
+    table = pd.read_csv(PUBLISHED / "arssr_table1.csv")
+    assert table.columns.tolist() == [
+        *("dataset", "scale", "method", "metric", "region", "mean", "std")
+    ]
+    assert len(table) == 125 and not table.isna().any().any()
+    assert not table.duplicated(["scale", "method", "metric"]).any()
+    assert set(table["scale"]) == {2, 2.5, 3, 3.5, 4} and set(table["dataset"]) == {"hcp1200"}
+    assert set(table["method"]) == {"cubic", "srcnn3d", "dcsrn", "rescnn", "arssr_rdn"}
+    ranges = {
+        **{"psnr": (21, 40), "ssim": (0.75, 0.99), "lpips": (0.01, 0.33)},
+        **{"psi": (0.16, 0.35), "lpc_si": (0.90, 0.97)},
+    }
+    for metric, (low, high) in ranges.items():
+        assert table.loc[table["metric"] == metric, "mean"].between(low, high).all()
+        assert (table["metric"] == metric).sum() == 25
+    assert table["std"].between(0.003, 3.3).all()
+    # The sums guard each digit against a slip of the editor.
+    sums = table.groupby("metric")["mean"].sum().round(4).to_dict()
+    assert sums == {
+        **{"psnr": 815.42, "ssim": 23.4199, "lpips": 3.1782, "psi": 6.4286, "lpc_si": 23.2989}
+    }

@@ -1,0 +1,116 @@
+import math
+import warnings
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from mrisr.errors import InputError
+from mrisr.statistics import bootstrap_interval, holm, wilcoxon
+
+NUMBERS = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=2, max_size=12)
+PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+# Darwin's cross- and self-fertilised maize, in eighths of an inch (Fisher 1935, Table 3).
+MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+
+
+@settings(max_examples=30, deadline=None)
+@given(values=NUMBERS, gain=st.floats(0.1, 10), offset=st.floats(-50, 50))
+def test_an_interval_lies_within_the_values_and_moves_with_them(values, gain, offset):
+    values = np.array(values)
+    low, high = bootstrap_interval(values, 3, resamples=500)
+    assert values.min() - 1e-9 <= low <= high <= values.max() + 1e-9
+    moved = bootstrap_interval(gain * values + offset, 3, resamples=500)
+    assert moved == pytest.approx((gain * low + offset, gain * high + offset), abs=1e-8)
+
+
+def test_the_interval_is_that_of_students_t_for_many_normal_values():
+    values = np.random.default_rng(0).normal(30, 2, 400)
+    low, high = bootstrap_interval(values, 1)
+    wanted = stats.t.interval(0.95, 399, values.mean(), values.std(ddof=1) / 20)
+    assert (low, high) == pytest.approx(wanted, abs=0.01)
+    inner = bootstrap_interval(values, 1, confidence=0.5)
+    assert low < inner[0] < values.mean() < inner[1] < high
+
+
+def test_the_interval_of_two_values_is_known():
+    # The means of two drawn from {0, 1} are 0, 0.5, 1 with probabilities 1/4, 1/2, 1/4.
+    assert bootstrap_interval([0, 1], 5) == (0, 1)
+    assert bootstrap_interval([0, 1], 5, confidence=0.4) == (0.5, 0.5)
+
+
+def test_the_interval_depends_on_the_seed_alone():
+    values = np.random.default_rng(0).random(9)
+    assert bootstrap_interval(values, 1) == bootstrap_interval(values, 1)
+    assert bootstrap_interval(values, 1) != bootstrap_interval(values, 2)
+
+
+@pytest.mark.parametrize("values", [[], [3.0], [1.0, math.inf], [1.0, 2.0, math.nan]])
+def test_no_interval_where_there_is_none(values):
+    assert all(map(math.isnan, bootstrap_interval(values, 1)))
+
+
+def test_wilcoxon_of_darwins_maize():
+    # W- = 10 + 14 = 24: the probability of at most 24 among 2^15 sums of ranks is 676 / 2^15.
+    assert wilcoxon(MAIZE) == pytest.approx(2 * 676 / 2**15, abs=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(differences=st.lists(st.integers(-4, 4), min_size=1, max_size=8))
+def test_wilcoxon_counts_all_signs_with_ties_and_zeros(differences):
+    kept = [d for d in differences if d]
+    ranks = stats.rankdata(np.abs(kept)) if kept else np.zeros(0)
+    middle = ranks.sum() / 2
+    off = abs(ranks[np.array(kept) > 0].sum() - middle) if kept else 0
+    sums = np.array([ranks @ np.array(signs) for signs in product((0, 1), repeat=len(kept))])
+    wanted = (np.abs(sums - middle) >= off - 1e-9).mean()
+    assert wilcoxon(differences) == pytest.approx(wanted)
+    assert wilcoxon([-d for d in differences]) == pytest.approx(wanted)
+
+
+def test_wilcoxon_of_many_differences_and_of_none():
+    random = np.random.default_rng(2)
+    assert wilcoxon(random.normal(1, 1, 200)) < 1e-10
+    assert wilcoxon(np.tile([1.0, -1.0], 40)) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert wilcoxon([0.0, 0.0, 0.0]) == wilcoxon([0.0]) == 1
+    with pytest.raises(InputError, match="NaN"):
+        wilcoxon([1.0, math.nan])
+
+
+def test_wilcoxon_leaves_its_argument_alone():
+    differences = np.array([0.0, 1, 1, -2])
+    wilcoxon(differences)
+    np.testing.assert_array_equal(differences, [0, 1, 1, -2])
+
+
+@pytest.mark.parametrize(
+    ("p", "wanted"),
+    [
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),
+        ([0.5, 0.02, 0.02, 0.9, 0.001], [1, 0.08, 0.08, 1, 0.005]),
+        ([0.04], [0.04]),
+        ([], []),
+    ],
+)
+def test_holm_by_hand(p, wanted):
+    np.testing.assert_allclose(holm(p), wanted)
+
+
+@given(p=PROBABILITIES)
+def test_holm_keeps_order_and_lies_between_no_correction_and_bonferronis(p):
+    p = np.array(p)
+    adjusted = holm(p)
+    assert (adjusted >= p).all() and (adjusted <= np.minimum(1, len(p) * p)).all()
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+    np.testing.assert_array_equal(holm(p[::-1]), adjusted[::-1])
+
+
+@pytest.mark.parametrize("p", [[0.1, math.nan], [-0.1], [1.1]])
+def test_holm_refuses_what_is_no_probability(p):
+    with pytest.raises(InputError, match="p: "):
+        holm(p)
