@@ -53,9 +53,7 @@ def test_prefers_the_ground_truth_to_a_blurred_copy_and_says_the_same_twice(name
     truth = volume()
     blurred = ndimage.gaussian_filter(truth, 1.5)
     best, worse = value(name, truth, truth), value(name, truth, blurred)
-    better = metrics.metadata(name).better
-    if better:
-        assert (best > worse) == (better == "higher")
+    assert (best > worse) == (metrics.metadata(name).better == "higher")
     assert worse == value(name, truth, blurred)
     low, high = metrics.metadata(name).range
     assert low <= worse <= high
