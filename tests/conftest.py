@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def weights():
     """The state of torchvision's AlexNet up to its classifier, random, and a stub of the rest."""
-    _backbone._import_torchvision()
+    _backbone.import_torchvision()
     from torchvision.models import alexnet
 
     with torch.random.fork_rng(devices=[]):

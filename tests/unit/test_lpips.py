@@ -270,7 +270,7 @@ def test_only_the_known_fault_of_torchvision_is_mended(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(RuntimeError, match="broken otherwise"):
-        _backbone._import_torchvision()
+        _backbone.import_torchvision()
 
 
 # Which file

@@ -165,7 +165,7 @@ def network(file: Path, sha256: str, device: "torch.device") -> "torch.nn.Module
 
     import torch
 
-    _import_torchvision()
+    import_torchvision()
     import lpips as package
 
     # It draws an AlexNet only to be overwritten below.
@@ -259,7 +259,7 @@ def _sha256(path: Path, _mtime: int, _size: int) -> str:
     return file_sha256(path)
 
 
-def _import_torchvision() -> None:
+def import_torchvision() -> None:
     """Import torchvision, also where its compiled part does not fit torch.
 
     The registry's torchvision is built for CUDA; beside a CPU build of torch its operators do not

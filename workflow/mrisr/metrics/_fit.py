@@ -5,6 +5,8 @@ import numpy as np
 from mrisr.errors import InputError
 from mrisr.metrics._pair import checked, data_range
 
+PART = 1 << 18
+
 
 def fit(
     reference: np.ndarray, image: np.ndarray, mask: np.ndarray | None = None
@@ -29,14 +31,19 @@ def fit(
     if np.array_equal(*inside):
         return 1.0, 0.0
     extent = data_range(reference, "the fit of SR on ground truth")
-    x, y = (a.astype(np.float64).ravel() for a in inside)
-    if np.ptp(x) == 0:
+    voxels = [a.ravel() for a in inside]
+    middle_x, middle_y = (float(a.mean(dtype=np.float64)) for a in voxels)
+    xx = xy = 0.0
+    # In parts: the sums need float64, and the volumes in it would take gigabytes.
+    for start in range(0, voxels[0].size, PART):
+        x, y = (a[start : start + PART].astype(np.float64) for a in voxels)
+        x -= middle_x
+        xx += x @ x
+        xy += x @ (y - middle_y)
+    if np.ptp(inside[0]) == 0:
         raise InputError(
             "reference: constant inside the mask, so the fit of SR on ground truth is not defined;"
             " make the mask again, or leave the region out"
         )
-    middle_x, middle_y = x.mean(), y.mean()
-    x -= middle_x
-    y -= middle_y
-    gain = (x * y).sum() / (x * x).sum()
+    gain = xy / xx
     return float(gain), float((middle_y - gain * middle_x) / extent)
