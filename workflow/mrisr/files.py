@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +13,12 @@ from pathlib import Path
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
-    The temporary name keeps all suffixes, so that writers which look at them still work.
+    The temporary name keeps all suffixes, so that writers which look at them still work, and is
+    random: jobs on two machines may write the same file, and process numbers repeat.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".tmp{secrets.token_hex(4)}.{path.name}")
     try:
         yield temporary
         temporary.replace(path)
