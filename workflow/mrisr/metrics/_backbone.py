@@ -57,7 +57,7 @@ SETTINGS: dict[str, Any] = {
         "default": True,
         "description": (
             "compute the ground truth's features once for all methods and scales; while the"
-            " workflow runs they take about 0.7 GB a subject of 264^3 voxels"
+            " workflow runs they take gigabytes where there are many subjects"
         ),
     },
 }

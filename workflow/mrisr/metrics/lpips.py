@@ -46,7 +46,7 @@ METADATA = Metadata(
     min_size=31,
 )
 CPU_SLICES = 8
-# About 250 bytes a pixel are alive at a time: 2 GB. Fixed, not taken from the free memory, so that
+# Pixels at a time. Fixed, not taken from the free memory, so that
 # a score does not depend on what else runs.
 GPU_PIXELS = 8_000_000
 

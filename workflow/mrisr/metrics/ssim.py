@@ -73,7 +73,7 @@ def by_region(
 def _maps(
     reference: np.ndarray, image: np.ndarray, extent: float
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the SSIM map in slabs along the first axis: a tenth of the memory at 264^3."""
+    """Yield the SSIM map in slabs along the first axis, to take little memory."""
     from skimage.metrics import structural_similarity
 
     size, margin = len(reference), WINDOW // 2
