@@ -17,7 +17,7 @@ import numpy as np
 from mrisr import metrics as metric_modules
 from mrisr.errors import InputError
 from mrisr.files import Staging, atomic, write_text
-from mrisr.io import canonical, canonical_shape, load
+from mrisr.io import canonical, canonical_shape, check_grid, load
 from mrisr.metrics import _evaluation
 from mrisr.metrics._evaluation import Pair, Work
 from mrisr.progress import progress
@@ -25,7 +25,6 @@ from mrisr.progress import progress
 if TYPE_CHECKING:
     import pandas as pd
 
-AFFINE_TOLERANCE = 1e-4
 COLUMNS = ("subject", "metric", "region", "value")
 # Pieces that each stack of slices is cut into: evens out what the processes have to do.
 PIECES = 2
@@ -301,19 +300,8 @@ def _pair(image_path: str, reference_path: str | None, mask_path: str | None) ->
     reference = load(reference_path) if reference_path else None
     mask = load(mask_path) if mask_path else None
     for path, volume in ((image_path, image), (mask_path, mask)):
-        if volume is None or reference is None:
-            continue
-        if volume.data.shape != reference.data.shape:
-            raise InputError(
-                f"{path}: shape {volume.data.shape}, but the ground truth {reference_path}"
-                f" has {reference.data.shape}; write it on the grid of the ground truth"
-            )
-        off = float(np.abs(volume.affine - reference.affine).max())
-        if not off <= AFFINE_TOLERANCE:
-            raise InputError(
-                f"{path}: affine differs from the ground truth {reference_path} by {off:.3g};"
-                " copy the ground truth's affine when saving"
-            )
+        if volume is not None and reference is not None:
+            check_grid(volume, path, reference, reference_path)
     if not np.isfinite(image.data).all():
         raise InputError(
             f"{image_path}: holds NaN or infinite values; reconstruct the subject again, and if"

@@ -177,12 +177,17 @@ def check_grid(
     Raises:
         InputError: Shape or affine differ; both files are named.
     """
-    if volume.data.shape != reference.data.shape or not np.allclose(
-        volume.affine, reference.affine, atol=AFFINE_TOLERANCE
-    ):
+    where = f"{path}: not on the grid of {reference_path}"
+    if volume.data.shape != reference.data.shape:
         raise InputError(
-            f"{path}: not on the grid of {reference_path} (shape {volume.data.shape}, expected"
-            f" {reference.data.shape}, or another affine); make it again on that grid"
+            f"{where}: shape {volume.data.shape}, expected {reference.data.shape}; write it on the"
+            " grid of the ground truth"
+        )
+    off = float(np.abs(volume.affine - reference.affine).max())
+    if not off <= AFFINE_TOLERANCE:
+        raise InputError(
+            f"{where}: affine differs from it by {off:.3g}; copy the ground truth's affine when"
+            " saving"
         )
 
 
