@@ -109,6 +109,9 @@ def _read(name: str, found: dict[str, Path], where: str) -> tuple[dict, Path]:
         base = content.pop("base")
         below, code = _read(base, found, str(folder / "method.yaml"))
         own = (folder / "method.py").exists() or (folder / "rules.smk").exists()
+        if own:  # hyper-parameters belong to the code
+            below.pop("model", None)
+            below.get("demo", {}).pop("model", None)
         content = merge(below, content)
         folder = folder if own else code
     validate(content, "method", str(found[name] / "method.yaml"))

@@ -1,13 +1,13 @@
-"""ArSSR (Wu et al. 2023): a convolutional encoder and an implicit decoder queried anywhere.
+"""ArSSR (Wu et al. 2023) with the residual dense encoder.
 
 Modules are named so that the authors' checkpoints (plain state dicts) load by key.
 """
 
-import itertools
-
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from mrisr.networks import ArSSR
 
 
 class DenseLayer(nn.Module):
@@ -65,55 +65,6 @@ class RDN(nn.Module):
             x = block(x)
             local.append(x)
         return self.output(self.gff(torch.cat(local, dim=1)) + first)
-
-
-class Decoder(nn.Module):
-    """Eight fully connected layers with a skip over the first four (ArSSR 3.4, Fig. 3)."""
-
-    def __init__(self, channels: int, width: int, head: str):
-        super().__init__()
-        self.stage_one = nn.Sequential(*_layers([channels, width, width, width, channels]))
-        last = _layers([channels, width, width, width, 1])
-        self.stage_two = nn.Sequential(*(last if head == "relu" else last[:-1]))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., C) -> (..., 1)."""
-        return self.stage_two(x + self.stage_one(x))
-
-
-def _layers(widths: list[int]) -> list[nn.Module]:
-    pairs = itertools.pairwise(widths)
-    return [layer for a, b in pairs for layer in (nn.Linear(a, b), nn.ReLU())]
-
-
-class ArSSR(nn.Module):
-    """Encoder, trilinear sampling of its features, and decoder (ArSSR eq. 2 and 4)."""
-
-    def __init__(self, encoder: nn.Module, channels: int, width: int, head: str):
-        super().__init__()
-        self.encoder = encoder
-        self.decoder = Decoder(channels + 3, width, head)
-        self.halo: int = encoder.halo
-        self.channels_alive: int = encoder.channels_alive
-
-    def encode(self, lr: torch.Tensor) -> torch.Tensor:
-        """LR volume (N, 1, x, y, z) -> features (N, C, x, y, z)."""
-        return self.encoder(lr)
-
-    def decode(self, features: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
-        """Features (K, C) sampled at coordinates (K, 3) in [-1,1] -> intensities (K,)."""
-        return self.decoder(torch.cat([features, coordinates], dim=-1)).squeeze(-1)
-
-    def forward(self, lr: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
-        """LR patches (N, 1, x, y, z) at coordinates (N, K, 3) in [-1,1] -> (N, K).
-
-        Coordinates are in the order of the axes; -1 and 1 are the outer edges of the LR voxels.
-        """
-        grid = coordinates.flip(-1)[:, :, None, None]
-        # Padding with zeros, as published: beyond the outer voxel centres features fade.
-        sampled = F.grid_sample(self.encode(lr), grid, mode="bilinear", align_corners=False)
-        features = sampled[:, :, :, 0, 0].transpose(1, 2)
-        return self.decode(features, coordinates.to(features.dtype))
 
 
 def build(

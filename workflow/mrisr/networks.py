@@ -1,0 +1,96 @@
+"""Networks that several methods are made of.
+
+Modules are named so that the checkpoints of ArSSR's authors (plain state dicts) load by key.
+"""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class ResCNN(nn.Module):
+    """Residual CNN (Du et al. 2020): blocks of convolutions with a skip around each.
+
+    The input is added to the output, over all its channels.
+
+    Args:
+        features: Channels between the convolutions.
+        blocks: Residual blocks.
+        layers: Convolutions a block.
+        channels: Output channels: 1 for an image, more for a feature map.
+    """
+
+    def __init__(self, features: int, blocks: int, layers: int, channels: int):
+        super().__init__()
+        self.conv_start = _convolutions(1, features, 1)
+        self.names = [f"block{i + 1}" for i in range(blocks)]
+        for name in self.names:
+            self.add_module(name, _convolutions(features, features, layers))
+        self.conv_end = nn.Sequential(nn.Conv3d(features, channels, 3, padding=1))
+        self.halo = 2 + blocks * layers
+        self.channels_alive = 3 * features + channels
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(N, 1, x, y, z) -> (N, C, x, y, z)."""
+        x = self.conv_start(image)
+        for name in self.names:
+            x = x + self.get_submodule(name)(x)
+        return image + self.conv_end(x)
+
+
+def _convolutions(inputs: int, outputs: int, count: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for i in range(count):
+        layers += [nn.Conv3d(inputs if i == 0 else outputs, outputs, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class Decoder(nn.Module):
+    """Eight fully connected layers with a skip over the first four (ArSSR 3.4, Fig. 3)."""
+
+    def __init__(self, channels: int, width: int, head: str):
+        super().__init__()
+        self.stage_one = nn.Sequential(*_layers([channels, width, width, width, channels]))
+        last = _layers([channels, width, width, width, 1])
+        self.stage_two = nn.Sequential(*(last if head == "relu" else last[:-1]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., C) -> (..., 1)."""
+        return self.stage_two(x + self.stage_one(x))
+
+
+def _layers(widths: list[int]) -> list[nn.Module]:
+    pairs = itertools.pairwise(widths)
+    return [layer for a, b in pairs for layer in (nn.Linear(a, b), nn.ReLU())]
+
+
+class ArSSR(nn.Module):
+    """Encoder, trilinear sampling of its features, and decoder (ArSSR eq. 2 and 4)."""
+
+    def __init__(self, encoder: nn.Module, channels: int, width: int, head: str):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = Decoder(channels + 3, width, head)
+        self.halo: int = encoder.halo
+        self.channels_alive: int = encoder.channels_alive
+
+    def encode(self, lr: torch.Tensor) -> torch.Tensor:
+        """LR volume (N, 1, x, y, z) -> features (N, C, x, y, z)."""
+        return self.encoder(lr)
+
+    def decode(self, features: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+        """Features (K, C) sampled at coordinates (K, 3) in [-1,1] -> intensities (K,)."""
+        return self.decoder(torch.cat([features, coordinates], dim=-1)).squeeze(-1)
+
+    def forward(self, lr: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+        """LR patches (N, 1, x, y, z) at coordinates (N, K, 3) in [-1,1] -> (N, K).
+
+        Coordinates are in the order of the axes; -1 and 1 are the outer edges of the LR voxels.
+        """
+        grid = coordinates.flip(-1)[:, :, None, None]
+        # Padding with zeros, as published: beyond the outer voxel centres features fade.
+        sampled = F.grid_sample(self.encode(lr), grid, mode="bilinear", align_corners=False)
+        features = sampled[:, :, :, 0, 0].transpose(1, 2)
+        return self.decode(features, coordinates.to(features.dtype))
