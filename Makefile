@@ -25,6 +25,7 @@ test: install
 
 bench: install
 	$(BIN)/python bench/metrics.py
+	$(BIN)/python bench/training.py
 
 lint: install
 	$(BIN)/ruff check .

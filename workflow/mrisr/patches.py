@@ -7,6 +7,7 @@ resumed run sees the same batches.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from mrisr import seeds
 from mrisr.degrade import lr_positions, lr_size, resampling_matrix
 from mrisr.errors import InputError
 from mrisr.io import load
+from mrisr.progress import progress
 
 
 def draw_patches(
@@ -36,8 +38,8 @@ def draw_patches(
     Raises:
         InputError: A volume is smaller than a patch.
     """
-    patches = []
-    for file in files:
+
+    def cut(file: str | Path) -> np.ndarray:
         data = load(file).data
         if min(data.shape) < size:
             raise InputError(
@@ -45,14 +47,20 @@ def draw_patches(
                 " set a smaller training.patch or another crop"
             )
         random = seeds.generator(seed, "patches", Path(file).name)
+        low = [min(border, (n - size) // 2) for n in data.shape]
+        patches = []
         for _ in range(per_subject):
-            low = [min(border, (n - size) // 2) for n in data.shape]
             start = [
                 int(random.integers(a, n - size - a + 1))
                 for a, n in zip(low, data.shape, strict=True)
             ]
-            patches.append(data[tuple(slice(a, a + size) for a in start)])
-    return torch.from_numpy(np.stack(patches))
+            patches.append(data[tuple(slice(a, a + size) for a in start)].copy())
+        return np.stack(patches)
+
+    # Decompression, nearly all of the time, lets other threads run.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        cubes = list(progress(pool.map(cut, files), "cut patches", len(files)))
+    return torch.from_numpy(np.concatenate(cubes))
 
 
 class Order:
@@ -159,26 +167,36 @@ class QueryBatches:
             starts.append(start)
         self.matrices = torch.tensor(matrices, dtype=torch.float32, device=device)
         self.places = torch.tensor(places, dtype=torch.float32, device=device)
-        self.sizes = torch.tensor(sizes, device=device)
-        self.starts = torch.tensor(starts, device=device)
+        self.sizes = torch.tensor(sizes)
+        self.starts = torch.tensor(starts)
         self.queries = min(training["queries"], min(sizes) ** 3)
         self.order = Order(len(patches), training["batch"], *seed_parts)
-        self.random = torch.Generator(device=device)
+        # Scales are drawn on the host, which needs to know the largest: asking a GPU for it would
+        # make every step wait for the one before.
+        self.host = torch.Generator()
+        self.random = self.host if device.type == "cpu" else torch.Generator(device=device)
 
     def __call__(self, step: int) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
         """Return ((LR, coordinates), intensities) of a step.
 
         Shapes (B, 1, l, l, l), (B, K, 3) in [-1,1], and (B, K).
         """
-        self.random.manual_seed(seeds.seed(*self.parts, "step", step))
-        hr = self.patches[torch.as_tensor(self.order(step), device=self.device)]
-        batch, size = len(hr), hr.shape[-1]
-        draw = torch.randint(len(self.scales), (batch,), generator=self.random, device=self.device)
+        seed, chosen = seeds.seed(*self.parts, "step", step), self.order(step)
+        self.random.manual_seed(seed)
+        self.host.manual_seed(seed)
+        batch, size = len(chosen), self.patches.shape[-1]
+        draw = torch.randint(len(self.scales), (batch,), generator=self.host)
+        sizes, starts = self.sizes[draw], self.starts[draw]
+        edge = int(sizes.max())
+        chosen, draw, sizes, starts = (
+            torch.as_tensor(part).to(self.device, non_blocking=True)
+            for part in (chosen, draw, sizes, starts)
+        )
+        hr = self.patches[chosen]
         lr = _separable(hr, self.matrices[draw])
 
         # Distinct voxels: the K smallest of a random key for each voxel of the smallest cube
         # that holds all HR patches, voxels outside their own patch last.
-        edge, sizes = int(self.sizes[draw].max()), self.sizes[draw]
         keys = torch.rand((batch, edge, edge, edge), generator=self.random, device=self.device)
         inside = torch.arange(edge, device=self.device)[None] < sizes[:, None]
         keys.masked_fill_(~inside[:, :, None, None], 2.0)
@@ -191,7 +209,7 @@ class QueryBatches:
         coordinates = torch.stack(
             [torch.gather(rows, 1, index[..., axis]) for axis in range(3)], dim=-1
         )
-        index = index + self.starts[draw][:, None, None]
+        index = index + starts[:, None, None]
         flat = (index[..., 0] * size + index[..., 1]) * size + index[..., 2]
         return (lr[:, None], coordinates), torch.gather(hr.flatten(1), 1, flat)
 

@@ -32,7 +32,6 @@ NEUTRAL = {
     PACKAGE / f"{name}.py"
     for name in (
         "__init__",
-        "devices",
         "download",
         "environment",
         "errors",

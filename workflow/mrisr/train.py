@@ -6,14 +6,14 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.functional import l1_loss
 
-from mrisr import seeds
+from mrisr import devices, seeds
 from mrisr.checkpoint import Checkpoints
 from mrisr.errors import TrainingError
 from mrisr.models import save_model
@@ -23,7 +23,8 @@ log = logging.getLogger("mrisr")
 
 # Outputs that vary less than this (intensities are in [0,1]) mean that the network is constant.
 COLLAPSED_STD = 1e-5
-PRECISION = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Of the products in convolutions and linear layers; weights and sums are float32 always.
+PRECISION = {"float32": "ieee", "tf32": "tf32", "bfloat16": "tf32"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) ->
         TrainingError: The loss is not finite.
         InputError: A volume is smaller than a patch.
     """
+    job = _supported(job)
     training, spec = job.spec["training"], job.spec
     size = (
         round(training["lr_patch"] * max(job.scales))
@@ -105,6 +107,7 @@ def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) ->
         "%s: %d training and %d validation patches of %d^3 from %d and %d subjects, on %s",
         *(job.name, len(patches), len(held_out), size, len(job.train), len(job.val), job.device),
     )
+    devices.arithmetic(PRECISION[training["precision"]])
     batches = _batches(job, patches, "train")
     validation = _validation_set(job, held_out)
     per_epoch = training.get("steps_per_epoch") or max(1, len(patches) // training["batch"])
@@ -166,6 +169,17 @@ def train_and_save(
     shutil.rmtree(job.checkpoints, ignore_errors=True)
 
 
+def _supported(job: TrainingJob) -> TrainingJob:
+    """Return the job with a precision that the device's own units multiply in."""
+    training = job.spec["training"]
+    if training["precision"] != "bfloat16" or job.device.type != "cuda":
+        return job
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return job
+    log.warning("%s: this GPU has no bfloat16; training in float32", job.name)
+    return replace(job, spec={**job.spec, "training": {**training, "precision": "float32"}})
+
+
 def _attempt(
     job: TrainingJob,
     state: dict,
@@ -181,7 +195,9 @@ def _attempt(
         torch.manual_seed(seeds.seed(job.seed, job.name, *job.scales, "init", state["attempt"]))
         network = job.build()
     network = network.to(device, memory_format=torch.channels_last_3d)
-    optimizer = torch.optim.Adam(network.parameters(), training["learning_rate"])
+    optimizer = torch.optim.Adam(
+        network.parameters(), training["learning_rate"], fused=device.type == "cuda"
+    )
     if "network" in state:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
@@ -278,8 +294,8 @@ def _validation_set(job: TrainingJob, patches: torch.Tensor) -> list:
 def _loss(
     network: nn.Module, inputs: tuple, target: torch.Tensor, training: dict
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    dtype = PRECISION[training["precision"]]
-    with torch.autocast(target.device.type, dtype=dtype, enabled=dtype != torch.float32):
+    low = training["precision"] == "bfloat16"
+    with torch.autocast(target.device.type, dtype=torch.bfloat16, enabled=low):
         output = network(*inputs)
     output = output.float()
     return l1_loss(output, target), output
@@ -289,15 +305,14 @@ def _loss(
 def _validate(network: nn.Module, batches: list, training: dict) -> tuple[float, float]:
     """Return the mean loss over the validation set, and the standard deviation of all outputs."""
     network.eval()
-    loss = total = squares = 0.0
+    sums = torch.zeros(3, dtype=torch.float64, device=batches[0][1].device)
     count = 0
     for inputs, target in batches:
         value, output = _loss(network, inputs, target, training)
         output = output.double()
-        loss += float(value)
-        total += float(output.sum())
-        squares += float((output**2).sum())
+        sums += torch.stack([value.double(), output.sum(), (output**2).sum()])
         count += output.numel()
+    loss, total, squares = sums.tolist()
     variance = max(0.0, squares / count - (total / count) ** 2)
     return loss / len(batches), variance**0.5
 
