@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mrisr import cli_data
 from mrisr import metrics as metric_modules
 from mrisr.progress import job
 
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="MRI super-resolution, from scan to table. The workflow itself is run by snakemake.",
 )
+app.add_typer(cli_data.app, name="data")
 PATH = {"exists": True, "dir_okay": False}
 
 
@@ -102,3 +104,7 @@ def _printed(table) -> str:
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+if __name__ == "__main__":
+    app()

@@ -8,6 +8,7 @@ time in every job; what fetches scans is `mrisr.sources`.
 
 import copy
 import csv
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mrisr.layout import SPLITS
 from mrisr.schema import nearest, read_yaml, validate
 
 FOLDER = Path(__file__).parent.parent / "datasets"
+DOWNLOADS = "resources"
 DEFAULTS = {
     "description": "",
     "licence": "not stated",
@@ -46,6 +48,10 @@ class Dataset:
         subjects: The subjects of each split (train, val, test), in order; a split may be empty.
         checksums: What is published about a subject's file: some of `sha256` and `md5` (in
             hexadecimal) and `bytes` (an integer).
+        split_file: The TSV that says which subjects there are and what is published about them,
+            or None for all subjects of a folder.
+        unlisted: The command that lists the subjects, if that has still to be done: `subjects`
+            then holds placeholders, enough to see what would run. None if they are known.
     """
 
     name: str
@@ -53,6 +59,8 @@ class Dataset:
     path: Path
     subjects: dict[str, list[str]]
     checksums: dict[str, dict]
+    split_file: Path | None = None
+    unlisted: str | None = None
 
     @property
     def label(self) -> str:
@@ -82,14 +90,15 @@ class Dataset:
             split: train, val or test.
 
         Returns:
-            The file of each subject, in the split's order; empty if scans are downloaded or made.
+            The file of each subject, in the split's order; empty if scans are downloaded or made,
+            or the subjects are not listed yet.
 
         Raises:
             InputError: The folder is missing, or subjects have no file or several; all of them
                 are named at once.
         """
         folder, subjects = self.folder, self.subjects[split]
-        if folder is None:
+        if folder is None or self.unlisted:
             return {}
         _check_folder(self.name, folder)
         files, problems = {}, []
@@ -157,7 +166,12 @@ def names(search: Sequence[str | Path] = ()) -> list[str]:
     return sorted(_files(search))
 
 
-def load(name: str, overrides: Mapping | None = None, search: Sequence[str | Path] = ()) -> Dataset:
+def load(
+    name: str,
+    overrides: Mapping | None = None,
+    search: Sequence[str | Path] = (),
+    downloads: str | Path = DOWNLOADS,
+) -> Dataset:
     """Load a dataset.
 
     Args:
@@ -166,6 +180,8 @@ def load(name: str, overrides: Mapping | None = None, search: Sequence[str | Pat
             files are found there by the source's pattern or the BIDS rules), `subjects` (by
             split, a number of first ones or a list), `crop` (replaces the dataset's).
         search: Further folders that hold `datasets/<name>.yaml`.
+        downloads: Where `mrisr data split` puts the subjects of datasets whose list cannot be
+            published: `<downloads>/<name>/split.tsv`.
 
     Raises:
         ConfigError: The dataset is unknown, or its files or the overrides are wrong; file, key or
@@ -193,14 +209,20 @@ def load(name: str, overrides: Mapping | None = None, search: Sequence[str | Pat
             f"datasets.{name}.folder: this dataset is made, not read; describe scans of your own"
             " in a dataset file with source: {kind: bids, folder: ...}"
         )
-    dataset = Dataset(name, spec, path, {split: [] for split in SPLITS}, {})
+    split_file, unlisted = _split_file(name, spec["split"], path, downloads)
+    if unlisted and search:
+        unlisted += "".join(f" --plugins {folder}" for folder in search)
+    subjects = {split: [] for split in SPLITS}
+    dataset = Dataset(name, spec, path, subjects, {}, split_file, unlisted)
     if dataset.folder is not None:
         _check_folder(name, dataset.folder)
-    if spec["split"] == "test":
-        dataset.subjects["test"] += _bids_subjects(dataset)
+    if unlisted:
+        subjects |= _placeholders(spec["split"]["counts"])
+    elif split_file is None:
+        subjects["test"] += _bids_subjects(dataset)
     else:
-        _read_split(path.with_name(spec["split"]), dataset)
-    dataset.subjects.update(_choose(name, dataset.subjects, asked))
+        _read_split(split_file, dataset)
+    subjects.update(_choose(name, subjects, asked, known=not unlisted))
     return dataset
 
 
@@ -248,6 +270,28 @@ def _files(search: Sequence[str | Path]) -> dict[str, Path]:
                 )
             found[path.stem] = path
     return found
+
+
+def _split_file(
+    name: str, split: str | Mapping, path: Path, downloads: str | Path
+) -> tuple[Path | None, str | None]:
+    """Return the TSV of a dataset's split, if any, and the command that must make it first."""
+    if split == "test":
+        return None, None
+    if isinstance(split, str):
+        return path.with_name(split), None
+    file = Path(downloads).expanduser() / name / "split.tsv"
+    if file.exists():
+        return file, None
+    place = "" if str(downloads) == DOWNLOADS else f" --downloads {downloads}"
+    return file, f"mrisr data split {name}{place}"
+
+
+def _placeholders(counts: Mapping[str, int]) -> dict[str, list[str]]:
+    numbers = itertools.count(1)
+    return {
+        split: [f"placeholder{next(numbers):04}" for _ in range(counts[split])] for split in SPLITS
+    }
 
 
 def _check_folder(name: str, folder: Path) -> None:
@@ -330,8 +374,10 @@ def _row_problems(row: dict, first: dict[str, int]) -> Iterator[str]:
             yield f"subject {subject}: '{value}' is no {kind}; leave it empty if none is published"
 
 
-def _choose(name: str, subjects: Mapping[str, list[str]], asked: Mapping) -> dict[str, list[str]]:
-    """Return the splits that a study's `subjects` replaces."""
+def _choose(
+    name: str, subjects: Mapping[str, list[str]], asked: Mapping, known: bool
+) -> dict[str, list[str]]:
+    """Return the splits that a study's `subjects` replaces; names count if subjects are known."""
     chosen, problems = {}, []
     for split, choice in asked.items():
         at = f"datasets.{name}.subjects.{split}"
@@ -347,7 +393,7 @@ def _choose(name: str, subjects: Mapping[str, list[str]], asked: Mapping) -> dic
             for subject in dict.fromkeys(choice):
                 if choice.count(subject) > 1:
                     problems.append(f"{at}: {subject} is listed twice")
-                if subject not in available:
+                if known and subject not in available:
                     other = [s for s in SPLITS if subject in subjects[s]]
                     hint = f"it is in {other[0]}" if other else nearest(str(subject), available)
                     problems.append(f"{at}: no {split} subject '{subject}': {hint}")

@@ -20,7 +20,7 @@ from mrisr.schema import nearest, read_yaml, validate
 DEFAULTS = {
     "title": "",
     "preset": "published",
-    "downloads": "resources",
+    "downloads": dataset_files.DOWNLOADS,
     "plugins": [],
     "degradation": {"kernel": "spline", "grid": "corners", "antialias": None},
     "slices": None,
@@ -119,7 +119,7 @@ class Study:
         for name, overrides in self.config["datasets"].items():
             roles[name] = (overrides or {}).get("roles", ["train", "test"] if only else ["test"])
             changes = self.dataset_overrides(name)
-            found[name] = dataset_files.load(name, changes, search=self.plugins)
+            found[name] = dataset_files.load(name, changes, self.plugins, self.config["downloads"])
         training = [name for name, its in roles.items() if "train" in its]
         if len(training) > 1:
             raise ConfigError(

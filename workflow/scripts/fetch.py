@@ -10,7 +10,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         params = snakemake.params
         sources.fetch(
-            datasets.load(params.dataset, params.overrides, params.plugins),
+            datasets.load(params.dataset, params.overrides, params.plugins, params.downloads),
             params.split,
             Path(params.downloads),
             Path(snakemake.output.sources),
