@@ -1,7 +1,9 @@
 """Fixtures that all tests share."""
 
+import os
 import re
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -49,14 +51,22 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, handler):
+        super().__init__(("127.0.0.1", 0), handler)
         self.files, self.faults, self.requests = {}, {}, []
+        self.etags, self.software = {}, "test"
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
 
 
 class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
+
+    def version_string(self):
+        return self.server.software
 
     def do_GET(self):
         asked = self.headers.get("Range")
@@ -77,21 +87,52 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
+        said = len(body) - start - 9 * (fault == "too long")
+        self.send_header("Content-Length", str(said))
+        if self.path in self.server.etags:
+            self.send_header("ETag", self.server.etags[self.path])
         self.end_headers()
         end = (start + len(body)) // 2 if fault == "break off" else len(body)
+        if fault == "flipped":
+            body = body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]
         self.wfile.write(body[start:end])
+
+
+@contextmanager
+def serving(monkeypatch, handler):
+    """Run a server on this machine; downloads try again without a pause."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "BACK_OFF", 0.001)
+    server = Server(handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
 def server(monkeypatch):
-    """A web server on this machine; downloads try again without a pause."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(download, "BACK_OFF", 0.001)
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """A web server."""
+    with serving(monkeypatch, Handler) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(monkeypatch, tmp_path):
+    """A stand-in for S3 that holds the bucket `brains`, and right keys to it."""
+    from s3_stand_in import KEY, SECRET, S3Handler
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    with serving(monkeypatch, S3Handler) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+        yield server

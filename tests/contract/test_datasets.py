@@ -14,7 +14,7 @@ def test_states_licence_citation_and_source(name):
     assert dataset.label
     assert dataset.spec["licence"] != "not stated"
     assert dataset.spec["citation"]
-    assert dataset.kind in ("bids", "https", "bundled")
+    assert dataset.kind in ("bids", "https", "s3", "bundled")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,6 +26,7 @@ DEFAULTS = {
     "citation": "",
     "doi": "",
     "url": "",
+    "access": "",
     "simulated": False,
     "modality": "T1w",
     "crop": {"kind": "none"},
@@ -69,7 +70,7 @@ class Dataset:
 
     @property
     def kind(self) -> str:
-        """Kind of source: bids, https or bundled."""
+        """Kind of source: bids, https, s3 or bundled."""
         return self.spec["source"]["kind"]
 
     @property
@@ -82,6 +83,13 @@ class Dataset:
     def code(self) -> str | None:
         """The module that makes the scans of a bundled dataset, else None."""
         return GENERATORS[self.spec["source"]["generator"]] if self.kind == "bundled" else None
+
+    def list_first(self) -> str:
+        """Return what to say where placeholders are not enough."""
+        return (
+            f"dataset '{self.name}': its subjects are not listed yet, there is no"
+            f" {self.split_file}; run: {self.unlisted}"
+        )
 
     def local_files(self, split: str) -> dict[str, Path]:
         """Look up the scans of a split on disk; none of them is opened.

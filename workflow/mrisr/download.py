@@ -1,11 +1,13 @@
 """Downloads that go on where they broke off, and never leave half a file under its name."""
 
+import hashlib
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 import urllib3
@@ -16,10 +18,13 @@ from mrisr.files import sha256 as digest
 
 log = logging.getLogger("mrisr")
 
+T = TypeVar("T")
+
 RETRIES = 3
 BACK_OFF = 1.0  # seconds before the first retry; doubles with each
 TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 CHUNK = 1 << 20
+REPORT_EVERY = 10  # seconds between messages about one long download
 
 
 class DownloadError(InputError):
@@ -38,7 +43,11 @@ class Unreachable(DownloadError):
     """No connection to the host."""
 
 
-class _Retry(Exception):
+class Refused(DownloadError):
+    """The host refuses this user: no other file of it would come either."""
+
+
+class Retry(Exception):
     """Worth another try."""
 
 
@@ -102,7 +111,7 @@ def alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def download(url: str, part: Path, *, offline: str, absent: str) -> None:
+def download(url: str, part: Path, *, offline: str, absent: str) -> str | None:
     """Download `url` to `part`, going on where an earlier attempt left off.
 
     Whether the content is right is for the caller to check: what was left may be of another file.
@@ -113,20 +122,52 @@ def download(url: str, part: Path, *, offline: str, absent: str) -> None:
         offline: What else to do where there is no network, for the message.
         absent: What to do if the server has no such file, for the message.
 
+    Returns:
+        The MD5 that the server states for the file, or None.
+
     Raises:
         Unreachable: No connection to the host.
         DownloadError: Refused, or broken off again and again.
     """
+    return retried(
+        lambda: _continue(url, part, absent),
+        url,
+        offline,
+        transient=(requests.RequestException, urllib3.exceptions.HTTPError),
+        unreachable=(requests.ConnectionError,),
+    )
+
+
+def retried(
+    work: Callable[[], T],
+    url: str,
+    offline: str,
+    transient: tuple[type[Exception], ...],
+    unreachable: tuple[type[Exception], ...],
+) -> T:
+    """Do `work`, which goes on where it broke off, several times if need be.
+
+    Args:
+        work: Downloads one file, or a list.
+        url: What is downloaded, for messages.
+        offline: What else to do where there is no network, for the message.
+        transient: Errors worth another try, beside `Retry`.
+        unreachable: Those of them that mean that there was no connection.
+
+    Raises:
+        Unreachable: No connection in the last try.
+        DownloadError: Another transient error in the last try.
+    """
     for attempt in range(RETRIES + 1):
         try:
-            return _continue(url, part, absent)
-        except (_Retry, requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            return work()
+        except (Retry, *transient) as error:
             problem = error
         if attempt < RETRIES:
             log.info("%s: %s; trying again", url, problem)
             time.sleep(BACK_OFF * 2**attempt)
     tries = f"after {RETRIES + 1} tries"
-    if isinstance(problem, requests.ConnectionError):
+    if isinstance(problem, unreachable):
         raise Unreachable(
             f"{url}: no connection {tries}: {problem}; compute nodes often have none: run this job"
             f" where there is one, or {offline}",
@@ -138,7 +179,55 @@ def download(url: str, part: Path, *, offline: str, absent: str) -> None:
     )
 
 
-def _continue(url: str, part: Path, absent: str) -> None:
+def receive(
+    chunks: Iterable[bytes], part: Path, url: str, size: int | None, append: bool = False
+) -> None:
+    """Write what arrives to `part`; says now and then how much, if it takes long.
+
+    Args:
+        chunks: The bytes.
+        part: Path of the unfinished file; its folder is made if need be.
+        url: What is downloaded, for messages.
+        size: Bytes of the whole file, if known.
+        append: Whether `part` holds what comes before.
+
+    Raises:
+        Retry: Less or more arrived; what is too much is removed.
+    """
+    part.parent.mkdir(parents=True, exist_ok=True)
+    last = time.monotonic()
+    with part.open("ab" if append else "wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            if time.monotonic() - last > REPORT_EVERY:
+                last = time.monotonic()
+                of = f" of {size / 1e6:.0f}" if size else ""
+                log.info("%s: %.0f%s MB", url, file.tell() / 1e6, of)
+    got = part.stat().st_size
+    if size is not None and got != size:
+        if got > size:
+            part.unlink()
+        raise Retry(f"{got} of {size} bytes arrived")
+
+
+def checksum(path: Path, kind: str) -> str:
+    """Return the `md5` or `sha256` of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        made = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
+    return made.hexdigest()
+
+
+def stated_md5(etag: str | None, encryption: str | None = None) -> str | None:
+    """Return the MD5 that an S3 server states as a file's ETag, or None.
+
+    An upload in several parts, or one encrypted with a managed key, has an ETag of another kind.
+    """
+    etag = (etag or "").strip('"')
+    plain = encryption in (None, "", "AES256")
+    return etag if plain and re.fullmatch("[0-9a-f]{32}", etag) else None
+
+
+def _continue(url: str, part: Path, absent: str) -> str | None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
@@ -146,11 +235,11 @@ def _continue(url: str, part: Path, absent: str) -> None:
         total = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
         if code == 416 and have:
             if total and int(total[1]) == have:
-                return
+                return None
             part.unlink()
-            raise _Retry("what is left of an earlier attempt does not fit the file")
+            raise Retry("what is left of an earlier attempt does not fit the file")
         if code in (408, 429) or code >= 500:
-            raise _Retry(f"HTTP {code} {answer.reason}")
+            raise Retry(f"HTTP {code} {answer.reason}")
         if code not in (200, 206):
             hint = {401: "it needs an account", 403: "it may need an account"}.get(code, absent)
             reason = f"HTTP {code} {answer.reason}"
@@ -159,20 +248,17 @@ def _continue(url: str, part: Path, absent: str) -> None:
             start = re.match(rf"bytes {have}-", answer.headers.get("Content-Range", ""))
             if not (have and start):
                 part.unlink(missing_ok=True)
-                raise _Retry("the server sent another part than was asked for")
+                raise Retry("the server sent another part than was asked for")
             size = int(total[1]) if total else None
         else:
             size = int(answer.headers["Content-Length"]) if _sized(answer) else None
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab" if code == 206 else "wb") as file:
-            # Raw: with Content-Encoding: gzip, requests would unpack a .nii.gz.
-            for chunk in answer.raw.stream(CHUNK, decode_content=False):
-                file.write(chunk)
-    got = part.stat().st_size
-    if size is not None and got != size:
-        if got > size:
-            part.unlink()
-        raise _Retry(f"{got} of {size} bytes arrived")
+        # Raw: with Content-Encoding: gzip, requests would unpack a .nii.gz.
+        receive(answer.raw.stream(CHUNK, decode_content=False), part, url, size, code == 206)
+        if answer.headers.get("Server") != "AmazonS3":
+            return None
+        return stated_md5(
+            answer.headers.get("ETag"), answer.headers.get("x-amz-server-side-encryption")
+        )
 
 
 def _sized(answer: requests.Response) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from mrisr.datasets import CHECKSUMS, SUBJECT, Dataset, make_split
 from mrisr.errors import ConfigError, InputError
 from mrisr.files import write_text
+from mrisr.layout import SPLITS
 
 log = logging.getLogger("mrisr")
 
@@ -76,7 +77,9 @@ def fit_counts(found: int, counts: Mapping[str, int], where: str) -> dict[str, i
         InputError: No subject would be left to train on, where some are asked.
     """
     stated = sum(counts.values())
-    fitted = dict(counts) | {"train": found - counts["val"] - counts["test"]}
+    # In this order, whatever the file's: the draw depends on it.
+    fitted = {name: counts[name] for name in SPLITS}
+    fitted["train"] = found - counts["val"] - counts["test"]
     if fitted["train"] < min(1, counts["train"]):
         raise InputError(
             f"{where}: {found} subjects, too few for {counts['val']} val and {counts['test']} test"
