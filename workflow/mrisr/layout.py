@@ -31,6 +31,14 @@ class Layout:
         """TSV of the raw scans used: subject, path, url, bytes, sha256."""
         return f"{self.root}/sources/{dataset}/{split}.tsv"
 
+    def split(self, dataset: str) -> str:
+        """TSV of the subjects used: subject, split."""
+        return f"{self.root}/splits/{dataset}.tsv"
+
+    def licences(self) -> str:
+        """Licence and citation of every dataset, as Markdown."""
+        return f"{self.root}/licences.md"
+
     def checked(self) -> str:
         """Mark that every scan of the study could be prepared; nothing is trained before."""
         return f"{self.root}/sources/checked"

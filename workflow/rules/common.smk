@@ -5,6 +5,7 @@ from itertools import product
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import update_config
 
 # Scripts and jobs import the package from this checkout, installed or not.
@@ -41,6 +42,16 @@ except MrisrError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = STUDY.layout
+
+# A dry-run shows what would run, with as many subjects as there will be; anything else stops.
+UNLISTED = [dataset.list_first() for dataset in STUDY.datasets.values() if dataset.unlisted]
+if UNLISTED:
+    logger.warning("\n".join(["Subjects are placeholders, good for a dry-run alone:", *UNLISTED]))
+
+
+onstart:
+    if UNLISTED:
+        raise WorkflowError("\n".join(UNLISTED))
 
 
 wildcard_constraints:

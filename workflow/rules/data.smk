@@ -85,3 +85,26 @@ rule check_scans:
     localrule: True
     message:
         "All scans are prepared"
+
+
+# What others need to repeat a study with their own access to the scans.
+rule dataset_terms:
+    output:
+        splits=[LAYOUT.split(dataset) for dataset in STUDY.datasets],
+        licences=LAYOUT.licences(),
+    log:
+        LAYOUT.log(LAYOUT.licences()),
+    localrule: True
+    conda:
+        ENV
+    params:
+        subjects=[
+            {split: dataset.subjects[split] for split in STUDY.splits(name)}
+            for name, dataset in STUDY.datasets.items()
+        ],
+        datasets=summary.datasets(STUDY),
+        code=code_digest("mrisr.terms"),
+    message:
+        "Writing licences and splits"
+    script:
+        "../scripts/terms.py"

@@ -187,3 +187,4 @@ rule report:
     input:
         LAYOUT.report(),
         LAYOUT.manifest(),
+        rules.dataset_terms.output,
