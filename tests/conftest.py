@@ -55,6 +55,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler)
         self.files, self.faults, self.requests = {}, {}, []
         self.etags, self.software = {}, "test"
+        self.go_on = threading.Event()
 
     @property
     def url(self):
@@ -78,6 +79,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(404)
         if fault == "busy":
             return self.send_error(503)
+        if isinstance(fault, int):
+            return self.send_error(fault)
         start = int(re.match(r"bytes=(\d+)-", asked)[1]) if asked and fault != "no range" else 0
         if start and start >= len(body):
             self.send_response(416)
@@ -87,14 +90,19 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        said = len(body) - start - 9 * (fault == "too long")
-        self.send_header("Content-Length", str(said))
+        lie = {"says less": -9, "says more": 9}.get(fault, 0)
+        self.send_header("Content-Length", str(len(body) - start + lie))
         if self.path in self.server.etags:
             self.send_header("ETag", self.server.etags[self.path])
         self.end_headers()
         end = (start + len(body)) // 2 if fault == "break off" else len(body)
         if fault == "flipped":
             body = body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]
+        if fault == "stall":
+            self.wfile.write(body[start : start + 100])
+            self.wfile.flush()
+            self.server.go_on.wait(2)
+            return
         self.wfile.write(body[start:end])
 
 

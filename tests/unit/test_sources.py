@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from mrisr import datasets, simulate, sources
+from mrisr import datasets, download, simulate, sources
 from mrisr.errors import InputError
 from mrisr.seeds import generator
 
@@ -158,6 +158,44 @@ def test_a_connection_that_breaks_off_is_resumed(lab, server, scan):
     assert lab.path("sub-01").read_bytes() == scan
     half = f"bytes={len(scan) // 2}-"
     assert [asked for _, asked in server.requests] == [None, half, half]
+
+
+@pytest.mark.parametrize("fault", ["says less", "says more", "stall", 429, 500, 408])
+def test_a_fault_that_passes_is_got_over(lab, server, scan, fault, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", (10, 0.2))
+    server.files, server.faults = {"/sub-01": scan}, {"/sub-01": [fault]}
+    if fault == "says less":  # what arrived looks complete; gzip tells, and the next run gets it
+        assert "damaged gzip" in lab.refused("sub-01")
+    lab.fetch("sub-01")
+    server.go_on.set()
+    assert lab.path("sub-01").read_bytes() == scan
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(("code", "hint"), [(401, "it needs an account"), (403, "may need an acc")])
+def test_a_refusal_is_not_tried_again(lab, server, scan, code, hint):
+    server.files, server.faults = {"/sub-01": scan}, {"/sub-01": [code]}
+    message = lab.refused("sub-01")
+    assert f"HTTP {code}" in message and hint in message
+    assert len(server.requests) == 1
+
+
+def test_a_file_of_amazon_that_is_not_its_etag_is_refused(lab, server, scan):
+    server.files, server.software = {"/sub-01": scan, "/sub-02": scan}, "AmazonS3"
+    md5 = hashlib.md5(scan).hexdigest()
+    server.etags = {"/sub-01": f'"{md5}"', "/sub-02": f'"{md5[::-1]}"'}
+    message = lab.refused("sub-01", "sub-02")
+    assert "1 of 2" in message and f"where the server states {md5[::-1]}; run again" in message
+    server.software = "another"  # whose ETag is anything
+    lab.fetch("sub-01", "sub-02")
+
+
+def test_a_long_download_says_how_far_it_is(lab, server, scan, caplog, monkeypatch):
+    caplog.set_level(logging.INFO, "mrisr")
+    monkeypatch.setattr(download, "REPORT_EVERY", 0)
+    server.files = {"/sub-01": scan}
+    lab.fetch("sub-01")
+    assert re.search(r"/sub-01: 0 of 0 MB", caplog.text)
 
 
 def test_a_later_run_goes_on_and_a_server_may_ignore_range(lab, server, scan):

@@ -6,7 +6,7 @@ import tarfile
 import threading
 from pathlib import Path, PurePosixPath
 
-from mrisr.download import Refused, checksum, download
+from mrisr.download import Refused, alone, checksum, download
 from mrisr.errors import InputError
 from mrisr.listing import match_subject
 
@@ -16,7 +16,7 @@ log = logging.getLogger("mrisr")
 class Archive:
     """The scans in an archive.
 
-    The caller holds the folder's lock. The archive stays, for subjects that are asked for later.
+    The archive stays, for subjects that are asked for later.
 
     Attributes:
         address: Where subjects are listed, for messages.
@@ -47,6 +47,8 @@ class Archive:
     def download(self, subject: str, part: Path) -> None:
         """Take a scan out of the archive, which is downloaded if need be.
 
+        The caller holds the folder's lock.
+
         Raises:
             InputError: The archive cannot be had or read, or has no such file.
         """
@@ -64,8 +66,11 @@ class Archive:
                 raise self._unreadable(error) from None
 
     def subjects(self) -> dict[str, dict]:
-        """Return every subject that has a scan in the archive, with its `bytes`."""
-        with self.guard:
+        """Return every subject that has a scan in the archive, with its `bytes`.
+
+        Holds the folder's lock meanwhile.
+        """
+        with self.guard, alone(self.path.parent):
             self._open()
         named = ((match_subject(self.pattern, name), name) for name in self.members)
         return {subject: {"bytes": self.members[name].size} for subject, name in named if subject}

@@ -288,7 +288,7 @@ def _split_file(
         return None, None
     if isinstance(split, str):
         return path.with_name(split), None
-    file = Path(downloads).expanduser() / name / "split.tsv"
+    file = Path(downloads) / name / "split.tsv"
     if file.exists():
         return file, None
     place = "" if str(downloads) == DOWNLOADS else f" --downloads {downloads}"

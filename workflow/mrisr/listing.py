@@ -44,9 +44,10 @@ def split(dataset: Dataset, downloads: str | Path, replace: bool = False) -> Pat
     if dataset.folder is not None:
         where, found = str(dataset.folder), in_folder(dataset)
     else:
-        from mrisr.remote import source  # libraries for networks, not needed for a folder
+        from mrisr.remote import log_terms, source  # for networks, not needed for a folder
 
-        origin = source(dataset, Path(downloads).expanduser() / dataset.name)
+        log_terms(dataset)
+        origin = source(dataset, Path(downloads) / dataset.name)
         where, found = origin.address, origin.subjects()
     counts = fit_counts(len(found), rule["counts"], f"dataset '{dataset.name}': {where}")
     drawn = make_split(found, counts, rule["seed"], "split", dataset.name)
