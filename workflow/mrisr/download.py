@@ -119,7 +119,7 @@ def download(url: str, part: Path, *, offline: str, absent: str) -> str | None:
     Args:
         url: `http` or `https` address.
         part: Path of the unfinished file; its folder is made if need be.
-        offline: What else to do where there is no network, for the message.
+        offline: What else to do without network or account, for the message.
         absent: What to do if the server has no such file, for the message.
 
     Returns:
@@ -130,7 +130,7 @@ def download(url: str, part: Path, *, offline: str, absent: str) -> str | None:
         DownloadError: Refused, or broken off again and again.
     """
     return retried(
-        lambda: _continue(url, part, absent),
+        lambda: _continue(url, part, offline, absent),
         url,
         offline,
         transient=(requests.RequestException, urllib3.exceptions.HTTPError),
@@ -162,12 +162,12 @@ def retried(
         try:
             return work()
         except (Retry, *transient) as error:
-            problem = error
+            cause, problem = error, _briefly(error)
         if attempt < RETRIES:
             log.info("%s: %s; trying again", url, problem)
             time.sleep(BACK_OFF * 2**attempt)
     tries = f"after {RETRIES + 1} tries"
-    if isinstance(problem, unreachable):
+    if isinstance(cause, unreachable):
         raise Unreachable(
             f"{url}: no connection {tries}: {problem}; compute nodes often have none: run this job"
             f" where there is one, or {offline}",
@@ -177,6 +177,19 @@ def retried(
         f"{url}: download failed {tries}: {problem}; run again, it goes on from what is there",
         f"download failed {tries}: {problem}",
     )
+
+
+def _briefly(error: Exception) -> str:
+    """Return what went wrong, without what libraries wrap around it."""
+    text = str(getattr(error, "kwargs", {}).get("error") or error)  # botocore's cause is there
+    if isinstance(error, Retry):
+        return text
+    if "timed out" in text or "timeout" in text.lower():
+        return "no answer in time"
+    if "IncompleteRead" in text or "bytes expected" in text:
+        return "the connection broke off"
+    system = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text)
+    return system[1] if system else text
 
 
 def receive(
@@ -227,7 +240,7 @@ def stated_md5(etag: str | None, encryption: str | None = None) -> str | None:
     return etag if plain and re.fullmatch("[0-9a-f]{32}", etag) else None
 
 
-def _continue(url: str, part: Path, absent: str) -> str | None:
+def _continue(url: str, part: Path, offline: str, absent: str) -> str | None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
@@ -241,7 +254,8 @@ def _continue(url: str, part: Path, absent: str) -> str | None:
         if code in (408, 429) or code >= 500:
             raise Retry(f"HTTP {code} {answer.reason}")
         if code not in (200, 206):
-            hint = {401: "it needs an account", 403: "it may need an account"}.get(code, absent)
+            account = {401: "it needs an account", 403: "it may need an account"}.get(code)
+            hint = f"{account}: {offline}" if account else absent
             reason = f"HTTP {code} {answer.reason}"
             raise DownloadError(f"{url}: {reason}; {hint}", reason)
         if code == 206:

@@ -7,6 +7,7 @@ those recorded when the file was first downloaded (trust on first use).
 import csv
 import gzip
 import logging
+import re
 import threading
 import zlib
 from collections.abc import Callable
@@ -196,7 +197,12 @@ class Downloads:
                 log.warning("%s: %s; starting anew, not from what was left", target, error)
                 self._retrieve(subject, url, target, known, why)
             elif isinstance(error, ValueError):
-                raise InputError(f"{url}: not the checksum {why}: {error}") from None
+                found = re.search("got ([0-9a-f]+)", str(error))
+                raise InputError(
+                    f"{url}: not the checksum {why}: {known.replace(':', ' ')} is expected, found"
+                    f" {found[1] if found else error}; run again, and if it stays so ask the"
+                    " publisher whether the file was replaced"
+                ) from None
             else:
                 raise
 
