@@ -1,5 +1,7 @@
 """Errors that a user can act on; each message names the culprit, what is wrong, what to do."""
 
+from dataclasses import dataclass
+
 
 class MrisrError(Exception):
     """Base of all errors that are shown to the user without a traceback."""
@@ -11,6 +13,33 @@ class ConfigError(MrisrError):
 
 class InputError(MrisrError):
     """A scan or a file is missing or unusable; the message names the file or the subject."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a scan, and what to do about it."""
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
+
+
+class ScanError(InputError):
+    """A scan cannot be used.
+
+    Attributes:
+        name: The file or the subject.
+        problems: All that is wrong with it; at least one.
+    """
+
+    def __init__(self, name: object, *problems: Problem):
+        super().__init__(name, *problems)  # what pickle makes it from
+        self.name, self.problems = name, problems
+
+    def __str__(self) -> str:
+        return f"{self.name}: " + " | ".join(map(str, self.problems))
 
 
 class TrainingError(MrisrError):

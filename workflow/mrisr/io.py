@@ -1,18 +1,31 @@
 """Volumes in NIfTI files: load, save, check."""
 
+import gzip
+import logging
+import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from gzip import BadGzipFile
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
-from mrisr.errors import InputError
+from mrisr.errors import InputError, Problem, ScanError
 from mrisr.files import atomic
 
 # Of affines that count as equal, in mm.
 AFFINE_TOLERANCE = 1e-4
+# Bytes that may follow the voxels: some programs fill up a block of the disk.
+PADDING = 4096
+# Deflate cannot pack more tightly; MRI that does half as well as SUSPICIOUS is unknown to us.
+DEFLATE_LIMIT, SUSPICIOUS = 1032, 50
+MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
+AGAIN = "copy or download it again"
+CONVERT = "convert the scan again with dcm2niix"
+
+# Its remarks on headers name no file; what matters of them is said by `mrisr.checks`.
+nib.imageglobals.logger.setLevel(logging.CRITICAL)
 
 
 @dataclass
@@ -39,26 +52,45 @@ def load_image(path: str | Path) -> nib.Nifti1Image:
     """Open a NIfTI file without reading its voxels.
 
     Raises:
-        InputError: The file is missing, or is not NIfTI.
+        ScanError: The file is missing, cannot be read, is not NIfTI, or is too short for the
+            voxels that its header states.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file; check the path and the subject's name")
     try:
+        if not path.exists():
+            raise ScanError(path, _missing(path))
+        if path.is_dir():
+            what = Problem("a folder, not a file", "remove it, or name the scan inside it")
+            raise ScanError(path, what)
+        with path.open("rb") as file:
+            empty = not file.read(1)
+        if empty:
+            raise ScanError(path, Problem("cannot be read (it is empty)", AGAIN))
         image = nib.load(path)
+    except ScanError:
+        raise
+    except PermissionError:
+        remedy = "ask its owner, or `chmod +r` it and `chmod +x` the folders above"
+        raise ScanError(path, Problem("no permission to read it", remedy)) from None
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
-        raise InputError(
-            f"{path}: not a NIfTI file ({_line(error)}); convert the scan with dcm2niix or nibabel"
-        ) from None
-    except (OSError, EOFError, zlib.error, BadGzipFile) as error:
-        raise InputError(
-            f"{path}: cannot be read ({_line(error)}); copy or download it again"
-        ) from None
+        what = f"not a NIfTI file ({_line(error)})"
+        raise ScanError(path, Problem(what, "convert the scan with dcm2niix or nibabel")) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ScanError(path, Problem(f"cannot be read ({_line(error)})", AGAIN)) from None
+    except Exception as error:  # what nibabel makes of a damaged header: ValueError, KeyError, ...
+        what = f"its header is damaged ({type(error).__name__}: {_line(error)})"
+        raise ScanError(path, Problem(what, CONVERT)) from None
     if not isinstance(image, nib.Nifti1Image):
-        raise InputError(
-            f"{path}: {type(image).__name__} where NIfTI is expected; convert it with nibabel"
-        )
+        what = f"{type(image).__name__} where NIfTI is expected"
+        raise ScanError(path, Problem(what, "write it as one file .nii.gz with nibabel"))
+    _check_length(image, path)
     return image
+
+
+def _missing(path: Path) -> Problem:
+    if path.is_symlink():
+        return Problem("a link to nothing", "if from DataLad, run `datalad get`")
+    return Problem("no such file", "check the path and the subject's name")
 
 
 def _line(error: Exception) -> str:
@@ -66,37 +98,128 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def _check_length(image: nib.Nifti1Image, path: Path) -> None:
+    """Refuse a file that cannot hold the voxels that its header states."""
+    stated = _stated_bytes(image)
+    size = path.stat().st_size
+    most = size * DEFLATE_LIMIT if _packed(path) else size
+    if stated > most:
+        what = (
+            f"truncated or damaged: its header states {_shape(image.shape)} voxels, {stated} bytes"
+            f" unpacked, more than {size} bytes can hold"
+        )
+        raise ScanError(path, Problem(what, AGAIN))
+    if not _packed(path) and size > stated + PADDING:
+        raise ScanError(path, _goes_on(image))
+
+
+def _packed(path: Path) -> bool:
+    return path.suffix == ".gz"
+
+
+def _stated_bytes(image: nib.Nifti1Image) -> int:
+    """Return where the voxels end, in bytes of the unpacked file."""
+    proxy = image.dataobj
+    return int(proxy.offset) + math.prod(map(int, proxy.shape)) * proxy.dtype.itemsize
+
+
+def _goes_on(image: nib.Nifti1Image) -> Problem:
+    what = f"goes on after the {_shape(image.shape)} voxels that its header states"
+    return Problem(what, f"the header is wrong: {CONVERT}")
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
 def volume_shape(image: nib.Nifti1Image, path: str | Path) -> tuple[int, int, int]:
     """Return the shape of a 3-D scalar image by its header, trailing axes of length 1 dropped.
 
     Raises:
-        InputError: Not 3-D, or not scalar and real.
+        ScanError: Not 3-D, or not scalar and real.
     """
     shape, kind = tuple(image.shape), image.get_data_dtype()
     if kind.kind not in "iuf":
-        raise InputError(f"{path}: voxels of type {kind}; a scalar, real volume is expected")
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
-        raise InputError(
-            f"{path}: {len(shape)}-D with shape {shape}; a 3-D volume is expected: split the"
-            " series and name one volume"
+        raise ScanError(
+            path,
+            Problem(
+                f"voxels of type {kind}",
+                "a scalar, real volume is expected: take the magnitude or one channel",
+            ),
         )
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
+        advice = "it is one slice" if len(shape) < 3 else "split the series and name one volume"
+        raise ScanError(
+            path,
+            Problem(f"{len(shape)}-D with shape {shape}", f"a 3-D volume is expected: {advice}"),
+        )
+    if min(shape) < 1:
+        raise ScanError(path, Problem(f"no voxels, shape {shape}", CONVERT))
     return shape[:3]
+
+
+def affine_mm(image: nib.Nifti1Image) -> np.ndarray:
+    """Return an image's affine, voxel indices to millimetres, float64, shape (4, 4).
+
+    NIfTI may state metres or micrometres; what states no unit is taken as millimetres.
+    """
+    affine = np.array(image.affine, dtype=np.float64)
+    if hasattr(image.header, "get_xyzt_units"):
+        affine[:3] *= MILLIMETRES.get(spatial_unit(image), 1)
+    return affine
+
+
+def spatial_unit(image: nib.Nifti1Image) -> str:
+    """Return the unit of length that a header states: meter, mm, micron or unknown."""
+    try:
+        return image.header.get_xyzt_units()[0]
+    except KeyError:  # a code that NIfTI does not define
+        return "unknown"
 
 
 def read_data(image: nib.Nifti1Image, path: str | Path) -> np.ndarray:
     """Read the voxels of a 3-D scalar image as float32, trailing axes of length 1 dropped.
 
+    What is too large for float32 becomes infinite.
+
     Raises:
-        InputError: Not 3-D, not scalar and real, or the file ends early.
+        ScanError: Not 3-D, not scalar and real, the file ends early or goes on after the
+            voxels, its gzip checksum is wrong, or the volume does not fit into memory.
     """
     shape = volume_shape(image, path)
+    return np.ascontiguousarray(_read(image, Path(path)).reshape(shape))
+
+
+def _read(image: nib.Nifti1Image, path: Path) -> np.ndarray:
+    """Read all voxels as float32; of gzip the whole stream, so that its checksum is verified."""
+    stated = _stated_bytes(image)
     try:
-        data = np.asanyarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, ValueError, zlib.error, BadGzipFile) as error:
-        raise InputError(
-            f"{path}: truncated or damaged ({_line(error)}); copy or download it again"
-        ) from None
-    return np.ascontiguousarray(data.reshape(shape))
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not _packed(path):
+                return np.asanyarray(image.dataobj, dtype=np.float32)
+            if stated > SUSPICIOUS * path.stat().st_size:
+                _count(path, stated)
+            with gzip.open(path) as file:
+                data = np.asanyarray(type(image).from_stream(file).dataobj, dtype=np.float32)
+                # nibabel stops at the last voxel, ahead of the checksum.
+                if len(file.read(PADDING + 1)) > PADDING:
+                    raise ScanError(path, _goes_on(image))
+                return data
+    except MemoryError:
+        what = f"{_shape(image.shape)} voxels do not fit into memory"
+        raise ScanError(path, Problem(what, "crop it, or use a larger machine")) from None
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise ScanError(path, Problem(f"truncated or damaged ({_line(error)})", AGAIN)) from None
+
+
+def _count(path: Path, stated: int) -> None:
+    """Unpack gzip without keeping it, so that memory is not claimed for what is not there."""
+    count = 0
+    with gzip.open(path) as file:
+        while count < stated and (chunk := file.read(1 << 20)):
+            count += len(chunk)
+    if count < stated:
+        raise EOFError(f"{count} bytes unpacked where the header states {stated}")
 
 
 def load(path: str | Path) -> Volume:
@@ -106,14 +229,15 @@ def load(path: str | Path) -> Volume:
         path: A `.nii` or `.nii.gz` file.
 
     Returns:
-        The volume with float32 data of shape (X, Y, Z) in the file's own orientation and units.
+        The volume with float32 data of shape (X, Y, Z) in the file's own orientation and
+        intensities, its affine in millimetres.
 
     Raises:
-        InputError: The file is missing, not NIfTI, truncated, or not a 3-D scalar volume.
+        ScanError: The file is missing, not NIfTI, damaged, or not a 3-D scalar volume.
     """
     image = load_image(path)
     data = read_data(image, path)
-    return Volume(data, np.asarray(image.affine, dtype=np.float64), image.header)
+    return Volume(data, affine_mm(image), image.header)
 
 
 def save(volume: Volume, path: str | Path) -> None:
@@ -155,13 +279,7 @@ def load_series(path: str | Path, count: int) -> np.ndarray:
             f"{path}: shape {image.shape}, where {count} volumes are expected; delete the file and"
             " run again"
         )
-    try:
-        data = np.asanyarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, ValueError, zlib.error, BadGzipFile) as error:
-        raise InputError(
-            f"{path}: truncated or damaged ({_line(error)}); delete it and run again"
-        ) from None
-    return np.ascontiguousarray(np.moveaxis(data, -1, 0))
+    return np.ascontiguousarray(np.moveaxis(_read(image, Path(path)), -1, 0))
 
 
 def save_series(data: np.ndarray, affine: np.ndarray, path: str | Path) -> None:

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from mrisr.checks import affine_problems, refuse, size_problems, voxel_problems
 from mrisr.errors import ConfigError, InputError
 from mrisr.files import Staging
 from mrisr.io import Volume, canonical, load, save
@@ -46,11 +47,10 @@ def prepare_volume(
         the same grid.
 
     Raises:
-        InputError: NaN or infinite voxels, a constant, mostly negative or too small volume, or
-            an affine that is singular or sheared.
+        ScanError: All that `mrisr.checks` has to say about voxels and affine; too small.
         ConfigError: An unknown kind of crop or mask.
     """
-    _check(volume, name)
+    refuse(name, affine_problems(volume.affine) + voxel_problems(volume.data))
     volume = canonical(volume)
     data, affine = volume.data, volume.affine
 
@@ -58,12 +58,7 @@ def prepare_volume(
     box = ndimage.find_objects(inside.view(np.uint8))[0]
     window = crop_window(inside.shape, [(side.start, side.stop) for side in box], crop)
     size = [stop - start for start, stop in window]
-    if min(size) < min_size:
-        raise InputError(
-            f"{name}: {' x '.join(map(str, size))} voxels after cropping; the largest scale needs"
-            f" at least {min_size} along each axis: leave the subject out, crop less, or drop"
-            " that scale"
-        )
+    refuse(name, size_problems(size, min_size, "after cropping"))
     cut = int(inside.sum())
     data, inside = _cut(data, window), _cut(inside, window)
     cut -= int(inside.sum())
@@ -195,45 +190,6 @@ def _cut(data: np.ndarray, window: list[tuple[int, int]]) -> np.ndarray:
     axes = list(zip(window, data.shape, strict=True))
     kept = data[tuple(slice(max(start, 0), min(stop, n)) for (start, stop), n in axes)]
     return np.pad(kept, [(max(-start, 0), max(stop - n, 0)) for (start, stop), n in axes])
-
-
-def _check(volume: Volume, name: str) -> None:
-    """Raise InputError for what cannot become a ground truth."""
-    data, affine = volume.data, volume.affine
-    if bad := data.size - int(np.isfinite(data).sum()):
-        raise InputError(
-            f"{name}: {bad} of {data.size} voxels are NaN or infinite; repair or leave out the scan"
-        )
-    if data.min() == data.max():
-        raise InputError(
-            f"{name}: constant, every voxel is {data.flat[0]:g}; the scan is empty: leave it out or"
-            " export it again"
-        )
-    negative, positive = int((data < 0).sum()), int((data > 0).sum())
-    if negative > positive:
-        raise InputError(
-            f"{name}: mostly negative ({negative} voxels below 0, {positive} above); intensities"
-            " must start at 0 in the background: undo the standardisation or the offset"
-        )
-    advice = "the header's orientation is damaged: convert the scan again with dcm2niix"
-    if not np.isfinite(affine).all():
-        raise InputError(f"{name}: the affine has NaN or infinite entries; {advice}")
-    voxel_size = volume.voxel_size
-    if voxel_size.min() <= 0:
-        raise InputError(f"{name}: voxel size {_mm(voxel_size)}; {advice}")
-    axes = affine[:3, :3] / voxel_size
-    if abs(np.linalg.det(axes)) < 1e-3:
-        raise InputError(f"{name}: the affine is singular, its axes lie in one plane; {advice}")
-    shear = np.abs(axes.T @ axes - np.eye(3)).max()
-    if shear > 0.01:
-        raise InputError(
-            f"{name}: the affine is sheared (cosine between two axes {shear:.3f}, at most 0.01);"
-            " resample the scan to a rectangular grid first"
-        )
-
-
-def _mm(voxel_size: np.ndarray) -> str:
-    return " x ".join(f"{edge:g}" for edge in voxel_size) + " mm"
 
 
 def prepare_subjects(

@@ -11,11 +11,11 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 
+from mrisr import checks
 from mrisr.datasets import Dataset
-from mrisr.download import Refused, alone, checksum
+from mrisr.download import Refused, alone
 from mrisr.errors import InputError, MrisrError
 from mrisr.files import sha256, write_text
-from mrisr.io import load_image, volume_shape
 from mrisr.progress import progress
 from mrisr.provenance import code_digest
 from mrisr.remote import Downloads, log_terms
@@ -122,28 +122,15 @@ def _each(
 
 def _check(dataset: Dataset, subject: str, path: Path, url: str = "n/a") -> Scan:
     """Hold a file against what is published about it, and look at its header."""
-    published = dataset.checksums.get(subject, {})
-    stated = f"the publisher states (see {dataset.split_file})"
-    size = path.stat().st_size
-    if size != published.get("bytes", size):
-        raise InputError(
-            f"{path}: {size} bytes where {stated} {published['bytes']}; copy or download it again"
-        )
-    digest = sha256(path)
-    for kind in ("sha256", "md5"):
-        if kind in published:
-            found = digest if kind == "sha256" else checksum(path, "md5")
-            if found != published[kind]:
-                raise InputError(
-                    f"{path}: its {kind} is {found} where {stated} {published[kind]};"
-                    " copy or download it again"
-                )
-    _check_header(path)
-    return Scan(subject, str(path), url, size, digest)
-
-
-def _check_header(path: Path) -> None:
-    volume_shape(load_image(path), path)
+    report = checks.header(path)
+    if report.bytes:
+        stated = f"the publisher states (see {dataset.split_file})"
+        published = dataset.checksums.get(subject, {})
+        report.problems[:0] = checks.published_problems(path, published, stated)
+    report.refuse()
+    for note in report.notes:
+        log.warning("%s: %s: %s", subject, path, note)
+    return Scan(subject, str(path), url, report.bytes, sha256(path))
 
 
 def _simulate(
