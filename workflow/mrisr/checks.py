@@ -1,7 +1,5 @@
 """What makes a scan unusable: one list for fetching, for preparing and for `mrisr data check`."""
 
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +8,7 @@ import nibabel as nib
 import numpy as np
 
 from mrisr import io
+from mrisr.download import checksum
 from mrisr.errors import Problem, ScanError
 
 # Edges of voxels in mm; beyond, the unit is wrong: metres or micrometres called millimetres.
@@ -36,7 +35,7 @@ class Report:
 
     Attributes:
         path: The file.
-        bytes: Its size, 0 if it cannot be read.
+        bytes: Its size, 0 if the header cannot be read.
         shape: Of the volume as it is stored, None if the header cannot be read.
         voxel_size: Edges of a voxel in mm along the same axes.
         orientation: Where these axes point, e.g. RAS.
@@ -81,9 +80,8 @@ def header(path: str | Path) -> Report:
     """
     report = Report(Path(path))
     try:
-        if report.path.is_file() and os.access(path, os.R_OK):
-            report.bytes = report.path.stat().st_size
         image = io.load_image(path)
+        report.bytes = report.path.stat().st_size
         report.kind = str(image.get_data_dtype())
         report.shape = tuple(image.shape)
         report.shape = io.volume_shape(image, path)
@@ -255,10 +253,7 @@ def published_problems(path: Path, published: Mapping, stated: str) -> list[Prob
         return [Problem(f"{size} bytes where {stated} {published['bytes']}", io.AGAIN)]
     for kind in ("sha256", "md5"):
         if kind in published:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(
-                    file, lambda kind=kind: hashlib.new(kind, usedforsecurity=False)
-                ).hexdigest()
+            found = checksum(path, kind)
             if found != published[kind]:
                 what = f"its {kind} is {found} where {stated} {published[kind]}"
                 return [Problem(what, io.AGAIN)]
@@ -266,5 +261,5 @@ def published_problems(path: Path, published: Mapping, stated: str) -> list[Prob
 
 
 def edges(voxel_size: Sequence[float]) -> str:
-    """Return a voxel size as text, e.g. `0.868 x 0.868 x 1 mm`."""
-    return " x ".join(f"{edge:.4g}" for edge in voxel_size) + " mm"
+    """Return a voxel size as text, to three digits: `0.868 x 0.868 x 1 mm`."""
+    return " x ".join(f"{float(f'{edge:.3g}'):g}" for edge in voxel_size) + " mm"

@@ -80,6 +80,11 @@ class Dataset:
         return Path(folder).expanduser() if folder else None
 
     @property
+    def publisher(self) -> str:
+        """Who states checksums, for messages."""
+        return f"the publisher states (see {self.split_file})"
+
+    @property
     def code(self) -> str | None:
         """The module that makes the scans of a bundled dataset, else None."""
         return GENERATORS[self.spec["source"]["generator"]] if self.kind == "bundled" else None
@@ -112,7 +117,7 @@ class Dataset:
         files, problems = {}, []
         for subject in subjects:
             try:
-                files[subject] = self._file(folder, subject)
+                files[subject] = self.local_file(subject)
             except InputError as error:
                 problems.append(f"{subject}: {error}")
         if problems:
@@ -124,8 +129,16 @@ class Dataset:
             raise InputError("\n  ".join([head, *problems]))
         return files
 
-    def _file(self, folder: Path, subject: str) -> Path:
-        source = self.spec["source"]
+    def local_file(self, subject: str) -> Path:
+        """Look up the scan of one subject in the dataset's folder; it is not opened.
+
+        Args:
+            subject: A subject of a dataset that has a folder.
+
+        Raises:
+            InputError: No file or several match, or a link leads to nothing.
+        """
+        folder, source = self.folder, self.spec["source"]
         if "pattern" in source:
             wanted = source["pattern"].replace("{subject}", subject)
             # Globbing a plain path would hide a broken link.
@@ -322,12 +335,12 @@ def _bids_subjects(dataset: Dataset) -> list[str]:
             f"dataset '{dataset.name}': {dataset.folder} holds no folder sub-*; give the folder"
             " that has the subjects' folders in it"
         )
-    for subject in found:
-        if not re.fullmatch(SUBJECT, subject):
-            raise InputError(
-                f"dataset '{dataset.name}': {dataset.folder / subject}: '{subject}' cannot name a"
-                " subject; rename the folder to letters, digits, - and _"
-            )
+    wrong = [subject for subject in found if not re.fullmatch(SUBJECT, subject)]
+    if wrong:
+        raise InputError(
+            f"dataset '{dataset.name}': {dataset.folder}: {', '.join(map(repr, wrong))} cannot name"
+            f" {'a subject' if len(wrong) == 1 else 'subjects'}; rename to letters, digits, - and _"
+        )
     return found
 
 

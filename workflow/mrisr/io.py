@@ -73,12 +73,12 @@ def load_image(path: str | Path) -> nib.Nifti1Image:
         remedy = "ask its owner, or `chmod +r` it and `chmod +x` the folders above"
         raise ScanError(path, Problem("no permission to read it", remedy)) from None
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
-        what = f"not a NIfTI file ({_line(error)})"
+        what = f"not a NIfTI file ({_line(error, path)})"
         raise ScanError(path, Problem(what, "convert the scan with dcm2niix or nibabel")) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ScanError(path, Problem(f"cannot be read ({_line(error)})", AGAIN)) from None
+        raise ScanError(path, Problem(f"cannot be read ({_line(error, path)})", AGAIN)) from None
     except Exception as error:  # what nibabel makes of a damaged header: ValueError, KeyError, ...
-        what = f"its header is damaged ({type(error).__name__}: {_line(error)})"
+        what = f"its header is damaged ({type(error).__name__}: {_line(error, path)})"
         raise ScanError(path, Problem(what, CONVERT)) from None
     if not isinstance(image, nib.Nifti1Image):
         what = f"{type(image).__name__} where NIfTI is expected"
@@ -93,9 +93,9 @@ def _missing(path: Path) -> Problem:
     return Problem("no such file", "check the path and the subject's name")
 
 
-def _line(error: Exception) -> str:
-    """Return an error's text on one line, as lists of problems need it."""
-    return " ".join(str(error).split())
+def _line(error: Exception, path: Path) -> str:
+    """Return an error's text on one line, as lists of problems need it, without the folders."""
+    return " ".join(str(error).split()).replace(str(path), path.name)
 
 
 def _check_length(image: nib.Nifti1Image, path: Path) -> None:
@@ -140,13 +140,9 @@ def volume_shape(image: nib.Nifti1Image, path: str | Path) -> tuple[int, int, in
     """
     shape, kind = tuple(image.shape), image.get_data_dtype()
     if kind.kind not in "iuf":
-        raise ScanError(
-            path,
-            Problem(
-                f"voxels of type {kind}",
-                "a scalar, real volume is expected: take the magnitude or one channel",
-            ),
-        )
+        what = f"colour ({', '.join(kind.names)})" if kind.names else str(kind)
+        remedy = "a scalar, real volume is expected: take the magnitude or one channel"
+        raise ScanError(path, Problem(f"voxels of type {what}", remedy))
     if len(shape) < 3 or any(n != 1 for n in shape[3:]):
         advice = "it is one slice" if len(shape) < 3 else "split the series and name one volume"
         raise ScanError(
@@ -209,7 +205,9 @@ def _read(image: nib.Nifti1Image, path: Path) -> np.ndarray:
         what = f"{_shape(image.shape)} voxels do not fit into memory"
         raise ScanError(path, Problem(what, "crop it, or use a larger machine")) from None
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise ScanError(path, Problem(f"truncated or damaged ({_line(error)})", AGAIN)) from None
+        raise ScanError(
+            path, Problem(f"truncated or damaged ({_line(error, path)})", AGAIN)
+        ) from None
 
 
 def _count(path: Path, stated: int) -> None:

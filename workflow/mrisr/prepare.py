@@ -1,10 +1,8 @@
 """From a raw scan to the ground truth and its mask: orientation, crop, one gain to [0, 1]."""
 
 import csv
-import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import nibabel as nib
@@ -15,7 +13,7 @@ from mrisr.checks import affine_problems, refuse, size_problems, voxel_problems
 from mrisr.errors import ConfigError, InputError
 from mrisr.files import Staging
 from mrisr.io import Volume, canonical, load, save
-from mrisr.progress import log, progress
+from mrisr.progress import collected, log, progress
 from mrisr.seeds import generator
 
 # Of the octahedron that closes the mask, in voxels.
@@ -273,25 +271,17 @@ def _report(done: Iterable[tuple[str | None, list[tuple[int, str]]]]) -> list[st
 
 
 def _prepare_subject(task: tuple) -> tuple[str | None, list[tuple[int, str]]]:
-    """Prepare one subject; return its problem, if any, and its log (this may be a new process)."""
+    """Prepare one subject; return its problem, if any, and its log."""
     subject, path, paths, crop, mask, min_size, slices, seed = task
-    notes = BufferingHandler(capacity=10_000)
-    propagate, level = log.propagate, log.level  # the same process when there is one worker
-    log.addHandler(notes)
-    log.propagate = False
-    log.setLevel(logging.INFO)
     problem = None
-    try:
-        pairs = [prepare_volume(load(path), crop, mask, path, min_size)]
-        if slices:
-            pairs = take_slices(*pairs[0], slices, path, (seed, "slices", subject))
-        for (truth, inside), (truth_path, mask_path) in zip(pairs, paths, strict=True):
-            save(truth, truth_path)
-            save(inside, mask_path)
-    except InputError as error:
-        problem = f"{subject}: {error}"
-    finally:
-        log.removeHandler(notes)
-        log.propagate = propagate
-        log.setLevel(level)
-    return problem, [(record.levelno, record.getMessage()) for record in notes.buffer]
+    with collected() as messages:  # this may be a new process
+        try:
+            pairs = [prepare_volume(load(path), crop, mask, path, min_size)]
+            if slices:
+                pairs = take_slices(*pairs[0], slices, path, (seed, "slices", subject))
+            for (truth, inside), (truth_path, mask_path) in zip(pairs, paths, strict=True):
+                save(truth, truth_path)
+                save(inside, mask_path)
+        except InputError as error:
+            problem = f"{subject}: {error}"
+    return problem, messages

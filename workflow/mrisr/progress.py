@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 from tqdm import tqdm
@@ -36,6 +37,27 @@ def progress(items: Iterable, description: str, total: int | None = None) -> Ite
         if count == total or now - last > 10:
             last = now
             log.info("%s: %d of %d, %.1f s", description, count, total, now - start)
+
+
+@contextmanager
+def collected() -> Iterator[list[tuple[int, str]]]:
+    """Keep what the block logs from the log; yield a list that has level and text of it after.
+
+    For work in other processes, and for messages that are shown in another way.
+    """
+    notes = BufferingHandler(capacity=10_000)
+    found: list[tuple[int, str]] = []
+    propagate, level = log.propagate, log.level
+    log.addHandler(notes)
+    log.propagate = False
+    log.setLevel(logging.INFO)
+    try:
+        yield found
+    finally:
+        log.removeHandler(notes)
+        log.propagate = propagate
+        log.setLevel(level)
+        found += [(record.levelno, record.getMessage()) for record in notes.buffer]
 
 
 @contextmanager

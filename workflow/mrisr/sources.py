@@ -123,10 +123,9 @@ def _each(
 def _check(dataset: Dataset, subject: str, path: Path, url: str = "n/a") -> Scan:
     """Hold a file against what is published about it, and look at its header."""
     report = checks.header(path)
-    if report.bytes:
-        stated = f"the publisher states (see {dataset.split_file})"
+    if report.shape is not None:
         published = dataset.checksums.get(subject, {})
-        report.problems[:0] = checks.published_problems(path, published, stated)
+        report.problems[:0] = checks.published_problems(path, published, dataset.publisher)
     report.refuse()
     for note in report.notes:
         log.warning("%s: %s: %s", subject, path, note)

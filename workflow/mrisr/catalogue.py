@@ -1,0 +1,249 @@
+"""What is known about datasets and what of them is on disk: `mrisr data list` and `describe`."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrisr import datasets
+from mrisr.datasets import Dataset
+from mrisr.errors import InputError, MrisrError
+from mrisr.layout import SPLITS
+
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """What of a dataset is on disk.
+
+    Attributes:
+        folder: Where its scans lie, or would be put.
+        files: Scans there, of the dataset's subjects.
+        bytes: Size of these scans.
+        all_bytes: Size of everything in the folder, if it is a folder for downloads.
+    """
+
+    folder: Path
+    files: int
+    bytes: int
+    all_bytes: int
+
+
+def scan_path(dataset: Dataset, subject: str, downloads: str | Path) -> Path | None:
+    """Return where a subject's scan lies, or None if it is not on disk; it is not opened.
+
+    Args:
+        dataset: From `mrisr.datasets.load`.
+        subject: One of its subjects.
+        downloads: Folder for downloads, `downloads` of the study's config.
+
+    Raises:
+        InputError: The dataset has a folder, and no file or several match there.
+    """
+    if dataset.folder is not None:
+        return dataset.local_file(subject)
+    folder = Path(downloads).expanduser() / dataset.name
+    if dataset.kind == "bundled":
+        # A folder for each version of what made them; the workflow makes its own anew.
+        found = sorted(folder.glob(f"*/{subject}_*.nii.gz"), key=lambda path: path.stat().st_mtime)
+        return found[-1] if found else None
+    path = folder / dataset.spec["source"]["pattern"].replace("{subject}", subject)
+    return path if path.exists() or path.is_symlink() else None
+
+
+def on_disk(dataset: Dataset, downloads: str | Path) -> OnDisk:
+    """Look at what of a dataset is on disk.
+
+    Args:
+        dataset: From `mrisr.datasets.load`.
+        downloads: Folder for downloads.
+    """
+    sizes = []
+    for subject in _subjects(dataset):
+        try:
+            path = scan_path(dataset, subject, downloads)
+            sizes += [path.stat().st_size] if path is not None else []
+        except (InputError, OSError):
+            continue  # `mrisr data check` says what is wrong with it
+    if dataset.folder is not None:
+        return OnDisk(dataset.folder, len(sizes), sum(sizes), sum(sizes))
+    folder = Path(downloads).expanduser() / dataset.name
+    every = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return OnDisk(folder, len(sizes), sum(sizes), sum(every))
+
+
+def expected_bytes(dataset: Dataset, found: OnDisk) -> int | None:
+    """Return about how large all scans of a dataset are, None if nothing is known about it."""
+    subjects = _subjects(dataset)
+    stated = [dataset.checksums.get(subject, {}).get("bytes") for subject in subjects]
+    if stated and None not in stated:
+        return sum(stated)
+    if "megabytes" in dataset.spec.get("scan", {}):
+        return round(dataset.spec["scan"]["megabytes"] * 1e6 * len(subjects))
+    return round(found.bytes / found.files * len(subjects)) if found.files else None
+
+
+def listing(plugins: Sequence[str | Path], downloads: str | Path) -> str:
+    """Return a few lines on every dataset that is found.
+
+    Args:
+        plugins: Further folders with `datasets/<name>.yaml`.
+        downloads: Folder for downloads.
+
+    Raises:
+        ConfigError: A name is taken twice, or cannot be used in paths.
+    """
+    blocks = []
+    for name in datasets.names(plugins):
+        try:
+            dataset = datasets.load(name, None, plugins, downloads)
+        except MrisrError as error:
+            blocks.append(_block(name, ["cannot be used: " + " ".join(str(error).split())]))
+            continue
+        found = on_disk(dataset, downloads)
+        facts = [
+            f"{_count(dataset)}; {_scan(dataset)}" if _scan(dataset) else _count(dataset),
+            f"{_source(dataset)}; {_disk(dataset, found)}",
+            f"licence: {textwrap.shorten(dataset.spec['licence'], 80, placeholder=' ...')}",
+        ]
+        title = name if dataset.label == name else f"{name}: {dataset.label}"
+        blocks.append(_block(title, facts))
+    return "\n".join(blocks)
+
+
+def description(dataset: Dataset, downloads: str | Path) -> str:
+    """Return all that is known about a dataset, as lines of at most 100 characters.
+
+    Args:
+        dataset: From `mrisr.datasets.load`.
+        downloads: Folder for downloads.
+    """
+    rows = [row for row in _facts(dataset, on_disk(dataset, downloads)) if row[1]]
+    width = 2 + max(len(key) for key, _ in rows)
+    lines = [f"{dataset.name}: {dataset.label}"]
+    for key, text in rows:
+        lines += wrapped(f"{key:<{width}}{text}", "  ", "  " + " " * width)
+    return "\n".join(lines)
+
+
+def _facts(dataset: Dataset, found: OnDisk) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say about a dataset: a key and a text, which may be empty."""
+    spec, source = dataset.spec, dataset.spec["source"]
+    yield "about", spec["description"]
+    yield "licence", spec["licence"]
+    yield "citation", spec["citation"]
+    yield "doi", spec["doi"] and f"https://doi.org/{spec['doi']}"
+    yield "homepage", spec["url"]
+    yield "access", spec.get("access", "")
+    yield "source", _source(dataset)
+    for key in ("url", "bucket", "region", "key", "archive", "generator", "suffix", "session"):
+        if key in source:
+            yield key, str(source[key])
+    yield "scan", "; ".join(filter(None, [spec["modality"], _scan(dataset), _skull(spec)]))
+    yield "subjects", _count(dataset)
+    yield "split", _split(dataset)
+    published = sum(1 for its in dataset.checksums.values() if "sha256" in its or "md5" in its)
+    if dataset.folder is None and dataset.kind != "bundled":
+        rest = "all" if not published else "the others"
+        yield (
+            "checksums",
+            f"published for {published} of {len(_subjects(dataset))} files;"
+            f" {rest} are recorded at the first download and verified from then on"
+            if published < len(_subjects(dataset))
+            else "published for all files",
+        )
+    yield "crop", _rule(spec["crop"])
+    yield "mask", _rule(spec["mask"])
+    place = source.get("pattern", "found by the rules of BIDS")
+    yield "files", place if dataset.kind != "bundled" else ""
+    yield "folder", str(found.folder)
+    yield "on disk", _disk(dataset, found)
+    yield "defined in", str(dataset.path)
+
+
+def _block(title: str, facts: Sequence[str]) -> str:
+    lines = [line for fact in facts for line in wrapped(fact, "  ", "    ")]
+    return "\n".join([title, *lines])
+
+
+def wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
+    """Return text as lines of at most 100 characters; only words longer than that stay longer.
+
+    Args:
+        text: One paragraph.
+        first: What the first line begins with.
+        rest: What the others begin with.
+    """
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as text, e.g. `3.4 MB`."""
+    amount, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.3g} {unit}"
+
+
+def _subjects(dataset: Dataset) -> list[str]:
+    return [subject for split in SPLITS for subject in dataset.subjects[split]]
+
+
+def _count(dataset: Dataset) -> str:
+    parts = [f"{len(its)} {split}" for split, its in dataset.subjects.items() if its]
+    total = len(_subjects(dataset))
+    text = f"{total} subject{'s' if total != 1 else ''} ({', '.join(parts)})"
+    return text + (f", not listed yet: run `{dataset.unlisted}`" if dataset.unlisted else "")
+
+
+def _scan(dataset: Dataset) -> str:
+    about = dataset.spec.get("scan", {})
+    shape = " x ".join(map(str, about.get("shape", ())))
+    edges = " x ".join(f"{edge:g}" for edge in about.get("voxel_size", ()))
+    parts = [f"{shape} voxels" if shape else "", f"{edges} mm" if edges else ""]
+    return " of ".join(filter(None, parts))
+
+
+def _skull(spec: dict) -> str:
+    return "skull-stripped" if spec["skull_stripped"] else "with skull"
+
+
+def _source(dataset: Dataset) -> str:
+    if dataset.folder is not None:
+        return "a folder"
+    return {"bundled": "simulated here", "https": "download", "s3": "download (S3)"}.get(
+        dataset.kind, dataset.kind
+    )
+
+
+def _disk(dataset: Dataset, found: OnDisk) -> str:
+    total = len(_subjects(dataset))
+    expected = expected_bytes(dataset, found)
+    about = f"about {size(expected)} in all" if expected and found.files < total else ""
+    here = f"{found.files} of {total} scans on disk, {size(found.bytes)}"
+    if not found.files:
+        here = "nothing on disk yet"
+    more = found.all_bytes - found.bytes
+    other = f"{size(more)} of other files" if more else ""
+    return ", ".join(filter(None, [here, other, about]))
+
+
+def _split(dataset: Dataset) -> str:
+    if dataset.split_file is None:
+        return "all subjects of the folder are test subjects"
+    return str(dataset.split_file)
+
+
+def _rule(rule: dict) -> str:
+    rest = [f"{key} {value}" for key, value in rule.items() if key != "kind"]
+    return ", ".join([rule["kind"], *rest])
