@@ -5,7 +5,9 @@ import tracemalloc
 
 import pytest
 
-from corpus import GOOD, KINDS, ODD, Lab
+from corpus import GOOD, KINDS, ODD, Lab, head
+from mrisr import prepare
+from mrisr.io import load
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def test_both_gates_say_the_same_about(kind, lab):
         assert all("; " in problem for problem in problems)
 
 
-def test_all_bad_subjects_are_named_together_and_the_good_one_is_kept(lab):
+def test_all_bad_subjects_are_named_together_and_the_good_one_is_kept(lab, monkeypatch):
     chosen = [kind for kind in KINDS if kind.name in ("one NaN", "constant", "one slice")]
     for number, kind in enumerate(chosen, start=2):
         kind.make(lab)
@@ -60,6 +62,15 @@ def test_all_bad_subjects_are_named_together_and_the_good_one_is_kept(lab):
     staged = [path.name for path in (lab.root / "staging").iterdir()]
     assert sum("sub-01" in name for name in staged) == 2  # ground truth and mask
     assert not (lab.root / "hr").exists()
+
+    # Mended: only these are prepared now.
+    for number in range(2, 5):
+        lab.write(head(), subject=f"sub-{number:02}")
+    loaded = []
+    monkeypatch.setattr(prepare, "load", lambda path: loaded.append(path) or load(path))
+    assert lab.fetch_and_prepare() is None
+    assert loaded == [str(lab.path(f"sub-{number:02}")) for number in range(2, 5)]
+    assert len(list((lab.root / "hr").iterdir())) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What is known about datasets and what of them is on disk: `mrisr data list` and `describe`."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,12 +103,12 @@ def listing(plugins: Sequence[str | Path], downloads: str | Path) -> str:
             continue
         found = on_disk(dataset, downloads)
         facts = [
-            f"{_count(dataset)}; {_scan(dataset)}" if _scan(dataset) else _count(dataset),
+            "; ".join(filter(None, [_count(dataset), _scan(dataset)])),
+            dataset.list_first() if dataset.unlisted else "",
             f"{_source(dataset)}; {_disk(dataset, found)}",
             f"licence: {textwrap.shorten(dataset.spec['licence'], 80, placeholder=' ...')}",
         ]
-        title = name if dataset.label == name else f"{name}: {dataset.label}"
-        blocks.append(_block(title, facts))
+        blocks.append(_block(title(dataset), filter(None, facts)))
     return "\n".join(blocks)
 
 
@@ -121,7 +121,7 @@ def description(dataset: Dataset, downloads: str | Path) -> str:
     """
     rows = [row for row in _facts(dataset, on_disk(dataset, downloads)) if row[1]]
     width = 2 + max(len(key) for key, _ in rows)
-    lines = [f"{dataset.name}: {dataset.label}"]
+    lines = [title(dataset)]
     for key, text in rows:
         lines += wrapped(f"{key:<{width}}{text}", "  ", "  " + " " * width)
     return "\n".join(lines)
@@ -137,12 +137,13 @@ def _facts(dataset: Dataset, found: OnDisk) -> Iterator[tuple[str, str]]:
     yield "homepage", spec["url"]
     yield "access", spec.get("access", "")
     yield "source", _source(dataset)
-    for key in ("url", "bucket", "region", "key", "archive", "generator", "suffix", "session"):
-        if key in source:
-            yield key, str(source[key])
+    for key, value in source.items():
+        if key not in ("kind", "pattern", "folder"):
+            yield key, _rule(value) if isinstance(value, dict) else str(value)
     yield "scan", "; ".join(filter(None, [spec["modality"], _scan(dataset), _skull(spec)]))
     yield "subjects", _count(dataset)
     yield "split", _split(dataset)
+    yield "", dataset.list_first() if dataset.unlisted else ""
     published = sum(1 for its in dataset.checksums.values() if "sha256" in its or "md5" in its)
     if dataset.folder is None and dataset.kind != "bundled":
         rest = "all" if not published else "the others"
@@ -162,9 +163,15 @@ def _facts(dataset: Dataset, found: OnDisk) -> Iterator[tuple[str, str]]:
     yield "defined in", str(dataset.path)
 
 
-def _block(title: str, facts: Sequence[str]) -> str:
+def title(dataset: Dataset) -> str:
+    """Return the name of a dataset, with its label if that is another one."""
+    same = dataset.name == dataset.label
+    return dataset.name if same else f"{dataset.name}: {dataset.label}"
+
+
+def _block(head: str, facts: Iterable[str]) -> str:
     lines = [line for fact in facts for line in wrapped(fact, "  ", "    ")]
-    return "\n".join([title, *lines])
+    return "\n".join([head, *lines])
 
 
 def wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
@@ -202,16 +209,15 @@ def _subjects(dataset: Dataset) -> list[str]:
 def _count(dataset: Dataset) -> str:
     parts = [f"{len(its)} {split}" for split, its in dataset.subjects.items() if its]
     total = len(_subjects(dataset))
-    text = f"{total} subject{'s' if total != 1 else ''} ({', '.join(parts)})"
-    return text + (f", not listed yet: run `{dataset.unlisted}`" if dataset.unlisted else "")
+    return f"{total} subject{'s' if total != 1 else ''} ({', '.join(parts)})"
 
 
 def _scan(dataset: Dataset) -> str:
     about = dataset.spec.get("scan", {})
     shape = " x ".join(map(str, about.get("shape", ())))
     edges = " x ".join(f"{edge:g}" for edge in about.get("voxel_size", ()))
-    parts = [f"{shape} voxels" if shape else "", f"{edges} mm" if edges else ""]
-    return " of ".join(filter(None, parts))
+    parts = [shape, "voxels" if about else "", f"of {edges} mm" if edges else ""]
+    return " ".join(filter(None, parts))
 
 
 def _skull(spec: dict) -> str:
@@ -229,7 +235,8 @@ def _source(dataset: Dataset) -> str:
 def _disk(dataset: Dataset, found: OnDisk) -> str:
     total = len(_subjects(dataset))
     expected = expected_bytes(dataset, found)
-    about = f"about {size(expected)} in all" if expected and found.files < total else ""
+    about = f"about {size(expected)} in all" if expected else "size not known"
+    about = about if found.files < total else ""
     here = f"{found.files} of {total} scans on disk, {size(found.bytes)}"
     if not found.files:
         here = "nothing on disk yet"
@@ -245,5 +252,6 @@ def _split(dataset: Dataset) -> str:
 
 
 def _rule(rule: dict) -> str:
+    """Return a mapping in words: its kind, and what else it says."""
     rest = [f"{key} {value}" for key, value in rule.items() if key != "kind"]
-    return ", ".join([rule["kind"], *rest])
+    return ", ".join([*([rule["kind"]] if "kind" in rule else []), *rest])

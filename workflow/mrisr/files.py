@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,12 +55,18 @@ class Staging:
     Snakemake deletes the outputs of a job that failed or was killed. A job over many subjects
     therefore writes each of them here first and moves all to their final names at its end; a
     rerun finds what was finished. Items are only taken up again for the same `fingerprint`
-    (inputs, parameters and code).
+    (parameters and code), and the same `versions` of the item (its own inputs).
     """
 
-    def __init__(self, folder: str | Path, fingerprint: object):
-        """Open the folder, emptied if it was made under another fingerprint."""
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, fingerprint: object, versions: Mapping | None = None):
+        """Open the folder, emptied if it was made under another fingerprint.
+
+        Args:
+            folder: Where items are kept.
+            fingerprint: What all items depend on.
+            versions: By final path, what this item alone depends on.
+        """
+        self.folder, self.versions = Path(folder), versions or {}
         wanted = digest(fingerprint)
         mark = self.folder / "fingerprint"
         if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
@@ -69,7 +75,8 @@ class Staging:
 
     def path(self, final: str | Path) -> Path:
         """Return where the item that will end at `final` is staged."""
-        name = hashlib.sha256(str(final).encode()).hexdigest()[:12]
+        basis = f"{final}{self.versions.get(final, '')}"
+        name = hashlib.sha256(basis.encode()).hexdigest()[:12]
         return self.folder / f"{name}.{Path(final).name}"
 
     def pending(self, finals: list) -> list:

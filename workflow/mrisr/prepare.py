@@ -234,12 +234,20 @@ def prepare_subjects(
         for subject in subjects
         if subject not in rows
     ]
-    checksums = [rows[subject]["sha256"] for subject in subjects if subject in rows]
-    staged = Staging(staging, [fingerprint, crop, mask, min_size, slices, seed, checksums])
     count = slices["count"] if slices else 1
+    pairs = list(zip(hr, masks, strict=True))
+    finals = {s: pairs[i * count : (i + 1) * count] for i, s in enumerate(subjects)}
+    # Each with the checksum of its own scan: a mended one does not cost the others.
+    versions = {
+        path: rows[subject]["sha256"]
+        for subject in subjects
+        if subject in rows
+        for pair in finals[subject]
+        for path in pair
+    }
+    staged = Staging(staging, [fingerprint, crop, mask, min_size, slices, seed], versions)
     tasks = []
-    for i, subject in enumerate(subjects):
-        pairs = list(zip(hr, masks, strict=True))[i * count : (i + 1) * count]
+    for subject, pairs in finals.items():
         if subject in rows and staged.pending([path for pair in pairs for path in pair]):
             paths = [tuple(map(staged.path, pair)) for pair in pairs]
             path = rows[subject]["path"]

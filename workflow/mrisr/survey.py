@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrisr import checks, io
-from mrisr.catalogue import scan_path, size, wrapped
+from mrisr.catalogue import scan_path, size, title, wrapped
 from mrisr.checks import Report
 from mrisr.datasets import Dataset
 from mrisr.errors import InputError, Problem, ScanError
@@ -255,7 +255,7 @@ def _value(report: Report, key: str) -> str:
 def text(found: Survey) -> str:
     """Return a survey as lines of at most 100 characters (paths may be longer)."""
     read = "headers and voxels read" if found.full else "headers read; --full reads the voxels too"
-    lines = wrapped(f"{found.dataset.name}: {found.dataset.label}, {found.folder} ({read})")
+    lines = wrapped(f"{title(found.dataset)}, {found.folder} ({read})")
     bad, fine, absent = (found.chosen(s) for s in ("problem", "fine", "not on disk"))
     if bad:
         lines += ["", "Problems"]
