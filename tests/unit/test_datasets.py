@@ -61,21 +61,39 @@ def test_all_dataset_files_load():
         dataset = datasets.load(name)
         every = [subject for split in dataset.subjects.values() for subject in split]
         assert every and len(set(every)) == len(every)
-        for key in ("licence", "citation", "doi", "url"):
+        for key in ("licence", "citation", "url"):
             assert dataset.spec[key]
 
 
-def test_ds002748_split_is_the_seeded_one():
-    dataset = datasets.load("ds002748")
-    every = [f"sub-{number:02}" for number in range(1, 73)]
-    counts = {"train": 50, "val": 7, "test": 15}
-    made = datasets.make_split(reversed(every), counts, 2022, "split", "ds002748")
+@pytest.mark.parametrize(
+    ("name", "every", "counts"),
+    [
+        ("ds002748", [f"sub-{n:02}" for n in range(1, 73)], {"train": 50, "val": 7, "test": 15}),
+        (
+            "aomic_id1000",
+            [f"sub-{n:04}" for n in range(1, 929)],
+            {"train": 780, "val": 48, "test": 100},
+        ),
+    ],
+)
+def test_a_committed_split_is_the_seeded_one(name, every, counts):
+    dataset = datasets.load(name)
+    made = datasets.make_split(reversed(every), counts, 2022, "split", name)
     assert dataset.subjects == made
     rows = [line.split("\t") for line in dataset.path.with_suffix(".tsv").read_text().split("\n")]
     assert [row[0] for row in rows[1:-1]] == made["train"] + made["val"] + made["test"]
-    assert dataset.spec["crop"] == {"kind": "brain", "margin": 8}
+    assert str(counts).replace("'", "") in dataset.spec["description"]
     assert dataset.local_files("test") == {}
     assert dataset.code is None
+
+
+def test_hcp_has_the_numbers_of_the_paper_and_no_subjects(tmp_path):
+    dataset = datasets.load("hcp1200", downloads=tmp_path)
+    counts = {split: len(subjects) for split, subjects in dataset.subjects.items()}
+    assert counts == {"train": 780, "val": 111, "test": 222}
+    every = [subject for subjects in dataset.subjects.values() for subject in subjects]
+    assert (every[0], every[-1]) == ("placeholder0001", "placeholder1113")
+    assert dataset.spec["crop"] == {"kind": "shape", "shape": [264, 264, 264]}
 
 
 def test_demo_is_marked_as_simulated():

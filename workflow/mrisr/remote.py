@@ -151,8 +151,8 @@ class Downloads:
         """Say in the log which files were trusted on first use."""
         if self.new:
             log.info(
-                "%s: no published checksums; those of %d files are recorded in %s at this first"
-                " download and verified from now on",
+                "%s: no published checksums of single files; those of %d files are recorded in %s"
+                " at this first download and verified from now on",
                 self.dataset.name,
                 self.new,
                 self.table,
