@@ -121,6 +121,19 @@ def test_collapsed_and_restarted(cells):
     assert any("restarted 2 times" in note for note in table.footnotes)
 
 
+def test_imported_weights_are_named_in_place_of_the_budget(cells):
+    cells[2]["model"] = {"imported": True, "file": "/a/b/authors.pkl", "steps": None}
+    cells[3]["model"] = {"imported": True, "file": "model.safetensors", "steps": 480}
+    table = make(cells)
+    assert "Weights imported from authors.pkl: Net_1 & Co at 2×." in table.footnotes
+    assert (
+        "Weights imported from model.safetensors, trained for 480 of the 936,000 published steps"
+        " (0.051 %): Other at 2×." in table.footnotes
+    )
+    assert styles(table)["Net_1 & Co"] == "best"
+    assert not any(note.startswith("Trained for") or "‡" in note for note in table.footnotes)
+
+
 def test_without_the_baselines_values_nothing_learned_is_ranked(cells):
     cells[1]["path"] = None
     table = make(cells)

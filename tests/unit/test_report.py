@@ -128,6 +128,12 @@ def test_unknown_facts_of_a_model_are_visible(tmp_path, record):
     assert page.text.count("–") >= 8
 
 
+def test_imported_weights_are_named(tmp_path, record):
+    model = {"label": "Net", "trained": "x2", "imported": True, "file": "/a/b/authors.pkl"}
+    _, page = make(tmp_path, record, models=[model])
+    assert "weights imported from authors.pkl" in page.text and "/a/b" not in page.text
+
+
 def test_only_web_addresses_become_links(tmp_path, record):
     dataset = {"label": "D", "url": "javascript:alert(1)"}
     text, _ = make(tmp_path, record, datasets=[dataset])

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = Path(__file__).parent.parent / "methods"
+WEIGHTS = (".safetensors", ".pkl", ".pt", ".pth")  # files that can be imported
 
 
 def folders(search: Sequence[str | Path] = ()) -> dict[str, Path]:
@@ -72,18 +73,23 @@ def get(
 
     Args:
         name: A method's folder, or any name if `overrides` has a `base`.
-        overrides: What differs from the folder's `method.yaml`, in the same keys.
-        preset: `demo` applies the method's `demo` block first.
+        overrides: What differs from the folder's `method.yaml`, in the same keys. `model` may
+            be a file of weights, which is short for `weights`.
+        preset: `demo` applies the method's `demo` block first; weights that are imported keep the
+            method's own network.
         search: Further folders that hold `methods/<name>/`.
 
     Raises:
         ConfigError: Unknown method (with the nearest name), or a key that the schema refuses.
     """
-    overrides = overrides or {}
+    overrides = _weights_apart(overrides or {}, f"method '{name}'")
     found = folders(search)
     spec, folder = _read(overrides.get("base", name), found, f"methods.{name}")
     if preset == "demo":
-        spec = merge(spec, spec.get("demo", {}))
+        shrunk = dict(spec.get("demo", {}))
+        if "weights" in {**spec, **overrides}:
+            shrunk.pop("model", None)
+        spec = merge(spec, shrunk)
     changed = {key: value for key, value in overrides.items() if key != "base"}
     spec = merge(spec, changed)
     if "base" in overrides and "label" not in overrides:
@@ -98,6 +104,15 @@ def unpack(packed: dict) -> "Method":
     """Return the method that `Method.pack` packed, as far as it did."""
     folder = (FOLDER / packed["folder"]).resolve()
     return Method(packed["name"], packed["spec"], folder, packed["preset"])
+
+
+def _weights_apart(overrides: dict, where: str) -> dict:
+    if not isinstance(overrides.get("model"), str):
+        return overrides
+    if "weights" in overrides:
+        raise ConfigError(f"{where}: model and weights both name a file; leave one out")
+    rest = {key: value for key, value in overrides.items() if key != "model"}
+    return {**rest, "weights": overrides["model"]}
 
 
 def _read(name: str, found: dict[str, Path], where: str) -> tuple[dict, Path]:
@@ -166,6 +181,28 @@ class Method:
             raise ConfigError(f"{where}: kind supervised needs models: per_scale or all_scales")
         if self.models == "all_scales" and "scale_range" not in self.spec:
             raise ConfigError(f"{where}: models: all_scales needs scale_range")
+        if self.imported:
+            self._check_weights(where)
+
+    def _check_weights(self, where: str) -> None:
+        file = self.spec["weights"]
+        if self.kind != "supervised":
+            raise ConfigError(
+                f"{where}: weights: only a supervised method can import them; leave '{file}' out"
+            )
+        if Path(file).suffix not in WEIGHTS:
+            raise ConfigError(
+                f"{where}: weights: '{file}' is not one of the files that can be imported"
+                f" ({', '.join(WEIGHTS)})"
+            )
+        left = file.replace("{scale}", "") if self.models == "per_scale" else file
+        if "{" in left or "}" in left:
+            allowed = (
+                "{scale} alone may stand in braces"
+                if self.models == "per_scale"
+                else "braces have no meaning, for one model serves all scales"
+            )
+            raise ConfigError(f"{where}: weights: '{file}': {allowed}")
 
     @property
     def rules(self) -> Path | None:
@@ -182,6 +219,15 @@ class Method:
     def learned(self) -> bool:
         """Whether a model stands behind it."""
         return self.models != "none"
+
+    @property
+    def imported(self) -> bool:
+        """Whether its weights were made elsewhere, so that nothing is trained."""
+        return "weights" in self.spec
+
+    def weights(self, scale: object) -> Path:
+        """Return the file of weights that is imported for `scale`."""
+        return Path(self.spec["weights"].replace("{scale}", str(scale)))
 
     @property
     def per_subject(self) -> bool:

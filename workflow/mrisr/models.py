@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from mrisr.methods import Method
 
+LOSSES = ["epoch", "step", "train_loss", "val_loss", "learning_rate"]  # columns of log.csv
+
 
 def save_model(folder: str | Path, state: dict, rows: list[dict], description: dict) -> None:
     """Write `model.safetensors`, `log.csv` and `model.json` into `folder`.
@@ -21,7 +23,7 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     Args:
         folder: `models/<method>/<trained>`.
         state: Weights by name.
-        rows: Losses, a row an epoch.
+        rows: Losses, a row an epoch; none if the model was not trained here.
         description: What `model.json` says.
     """
     from safetensors.torch import save_file
@@ -30,7 +32,7 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     with atomic(folder / "model.safetensors") as temporary:
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["epoch"])
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else LOSSES)
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "log.csv", text.getvalue())

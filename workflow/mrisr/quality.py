@@ -6,6 +6,7 @@ explain the others and stand in a block of their own.
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -307,22 +308,28 @@ def _missing(
 
 
 def _training(cells: Sequence[Mapping]) -> list[str]:
-    """Return how far each learned method was trained, against what was published."""
+    """Return how far each learned method was trained, or where its weights come from."""
     groups: dict[tuple, list[Mapping]] = {}
     for cell in cells:
         if not cell["learned"] or cell["skipped"]:
             continue
         model = cell["model"] or {}
         goal = cell["published_steps"] or model.get("published_steps")
-        steps, preset = model.get("steps"), model.get("preset")
-        groups.setdefault((steps, goal, preset), []).append(cell)
+        file = Path(model["file"]).name if model.get("imported") else None
+        key = (model.get("steps"), goal, model.get("preset"), file)
+        groups.setdefault(key, []).append(cell)
     lines = []
-    for (steps, goal, preset), its in groups.items():
+    for (steps, goal, preset, file), its in groups.items():
         done = "an unknown number of steps (no model.json)" if steps is None else f"{steps:,} steps"
         if steps is not None and goal:
             done = f"{steps:,} of the {goal:,} published steps ({_percent(steps / goal)})"
         demo = "; demo preset, a shrunk network and schedule" if preset == "demo" else ""
-        lines.append(f"Trained for {done}{demo}: {places(its, cells)}.")
+        trained = f"rained for {done}{demo}"
+        if file is None:
+            said = f"T{trained}"
+        else:
+            said = f"Weights imported from {file}" + ("" if steps is None else f", t{trained}")
+        lines.append(f"{said}: {places(its, cells)}.")
     return lines
 
 

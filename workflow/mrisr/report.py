@@ -115,8 +115,8 @@ def report(
         tables: HTML fragments, as `mrisr.tables.Table` writes them.
         figures: PNG files, each with its caption.
         models: What each `model.json` says (steps, published_steps, parameters, seconds,
-            val_loss, best_epoch, restarts, collapsed, preset, device; absent ones show as
-            unknown), with `label` of the method and `trained`, the folder's name.
+            val_loss, best_epoch, restarts, collapsed, preset, device, imported, file; absent ones
+            show as unknown), with `label` of the method and `trained`, the folder's name.
         datasets: What each dataset's YAML says (label, description, licence, citation, doi, url,
             simulated), and `subjects`, numbers by split.
         manifest: See `manifest`.
@@ -167,7 +167,9 @@ def _model(model: Mapping[str, Any]) -> dict[str, str]:
         value = model.get(key)
         return UNKNOWN if value is None else pattern.format(value)
 
+    imported = Path(model["file"]).name if model.get("imported") else None
     remarks = [
+        *([f"weights imported from {imported}"] if imported else []),
         *(["collapsed: supports no conclusion"] if model.get("collapsed") else []),
         *(["demo preset"] if model.get("preset") == "demo" else []),
     ]

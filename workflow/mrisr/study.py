@@ -190,9 +190,13 @@ class Study:
                 problems.append(
                     f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
                 )
-            if method.kind == "supervised" and self.train_dataset is None:
-                problems.append(f"methods.{method.name}: is learned, but no dataset has role train")
-        if any(method.kind == "supervised" for method in self.methods.values()):
+            if method in self.supervised and self.train_dataset is None:
+                problems.append(
+                    f"methods.{method.name}: is learned, but no dataset has role train; give it"
+                    " one, or import weights (methods.<name>.model: <file>)"
+                )
+        problems += self._weights_problems()
+        if self.supervised:
             for split in ("train", "val"):
                 name = self.train_dataset
                 if name and not self.datasets[name].subjects.get(split):
@@ -204,6 +208,25 @@ class Study:
             problems.append("degradation.kind slice and the key slices go together")
         if problems:
             raise ConfigError("\n  ".join([f"{self.where}:", *problems]))
+
+    def _weights_problems(self) -> Iterator[str]:
+        for method in self.imported:
+            where, pattern = f"methods.{method.name}.model", method.spec["weights"]
+            scales = [scale for its, scale in self._model_scales() if its is method]
+            if method.models == "per_scale" and "{scale}" not in pattern and len(scales) > 1:
+                yield (
+                    f"{where}: '{pattern}' is one file, but there is a model for each of the"
+                    f" scales {', '.join(scales)}; write {{scale}} where the path differs"
+                )
+                continue
+            for file in dict.fromkeys(method.weights(scale) for scale in scales):
+                if not file.is_file():
+                    yield f"{where}: {file}: no such file (from {Path.cwd()}); correct the path"
+                elif file.resolve().is_relative_to(Path(self.layout.root).resolve()):
+                    yield (
+                        f"{where}: {file} is a result of this study itself, which the import would"
+                        " replace; copy it elsewhere, or leave the key out to use it"
+                    )
 
     def _segmentation(self) -> dict | None:
         asked = self.config["segmentation"]
@@ -239,8 +262,20 @@ class Study:
 
     @property
     def supervised(self) -> list[Method]:
-        """The methods that learn from the training set, in the config's order."""
-        return [method for method in self.methods.values() if method.kind == "supervised"]
+        """The methods that learn from the training set, in the config's order.
+
+        Those whose weights are imported do not.
+        """
+        return [
+            method
+            for method in self.methods.values()
+            if method.kind == "supervised" and not method.imported
+        ]
+
+    @property
+    def imported(self) -> list[Method]:
+        """The methods whose weights were made elsewhere, in the config's order."""
+        return [method for method in self.methods.values() if method.imported]
 
     def splits(self, dataset: str) -> list[str]:
         """Return the splits of a dataset that the study uses."""
@@ -299,8 +334,13 @@ class Study:
 
     def models(self) -> list[tuple[Method, str]]:
         """Return the models of the training set: method and folder name."""
+        found = {(its, its.trained(scale)): None for its, scale in self._model_scales()}
+        return list(found)
+
+    def _model_scales(self) -> list[tuple[Method, str]]:
+        """Return method and scale of everything that a supervised method reconstructs."""
         found = {
-            (cell.method, cell.method.trained(scale_name(cell.scale))): None
+            (cell.method, scale_name(cell.scale)): None
             for cell in self.cells()
             if cell.method.kind == "supervised" and not cell.skipped
         }

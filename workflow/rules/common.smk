@@ -102,6 +102,15 @@ def model_files():
     return shared + own
 
 
+def imported_files():
+    """Models whose weights were made elsewhere."""
+    return [
+        LAYOUT.model_file("model.safetensors", method.name, trained)
+        for method, trained in STUDY.models()
+        if method.imported
+    ]
+
+
 def trained_file(name, method):
     """A file of a method's model, with the wildcard scale if there is a model a scale."""
     return LAYOUT.model_file(name, method.name, method.trained())

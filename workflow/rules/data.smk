@@ -69,8 +69,9 @@ for dataset in STUDY.datasets.values():
                 "../scripts/prepare.py"
 
 
-# Bad scans are refused before anything is trained, and so are priors that are not there. What trains takes this mark as `ancient`, so
-# that another test subject does not train again.
+# Bad scans are refused before anything is trained, and so are priors that are not there and
+# weights that do not fit. What trains takes this mark as `ancient`, so that another test subject
+# does not train again.
 rule check_scans:
     input:
         [
@@ -80,6 +81,7 @@ rule check_scans:
             for file in hr_files(dataset, split)
         ],
         atlas_files(),
+        imported_files(),
     output:
         touch(LAYOUT.checked()),
     localrule: True

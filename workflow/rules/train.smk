@@ -1,5 +1,5 @@
 # Training set -> model: one rule a method. Methods that optimise a model for each subject get
-# one rule a dataset.
+# one rule a dataset; weights made elsewhere are checked and taken over.
 for method in STUDY.supervised:
 
     rule:
@@ -34,6 +34,38 @@ for method in STUDY.supervised:
             f"Training {method.name} ({method.trained('{wildcards.scale}')})"
         script:
             "../scripts/train.py"
+
+
+for method in STUDY.imported:
+
+    rule:
+        name:
+            f"import_{method.name}"
+        input:
+            weights=method.spec["weights"],
+        output:
+            model=trained_file("model.safetensors", method),
+            description=trained_file("model.json", method),
+            losses=trained_file("log.csv", method),
+        log:
+            LAYOUT.log(LAYOUT.model(method.name, method.trained())),
+        benchmark:
+            LAYOUT.benchmark(LAYOUT.model(method.name, method.trained()))
+        localrule: True
+        conda:
+            ENV
+        resources:
+            mem_mb=4000,
+            runtime=10,
+        params:
+            method=method.pack("network", "coordinates", "model"),
+            scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
+            plugins=STUDY.plugins,
+            code=method.code("mrisr.weights"),
+        message:
+            f"Importing weights for {method.name} ({method.trained('{wildcards.scale}')})"
+        script:
+            "../scripts/import_model.py"
 
 
 for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):

@@ -1,0 +1,17 @@
+"""Rules import_<method>: a model from weights made elsewhere."""
+
+from pathlib import Path
+
+from mrisr import methods
+from mrisr.progress import job
+from mrisr.weights import import_model
+
+with job(snakemake.log[0], snakemake.threads):
+    params = snakemake.params
+    import_model(
+        methods.unpack(params.method),
+        snakemake.input.weights,
+        Path(snakemake.output.model).parent,
+        params.scales or [float(snakemake.wildcards.scale)],
+        params.plugins,
+    )
