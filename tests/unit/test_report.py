@@ -117,6 +117,13 @@ def test_further_tables_are_folded_under_the_others(tmp_path, record):
         make(tmp_path, record, folded=[("Tests", tmp_path / "no.html")])
 
 
+def test_training_curves_stand_with_the_models(tmp_path, record):
+    (tmp_path / "c.png").write_bytes(b"\x89PNG curves")
+    text, page = make(tmp_path, record, curves=[(tmp_path / "c.png", "Losses & steps")])
+    assert len(page.loaded) == 2 and "Losses & steps" in page.text
+    assert text.index('id="models"') < text.index("Losses &amp; steps") < text.index('id="datasets')
+
+
 def test_page_of_a_study_with_nothing_yet(tmp_path, record):
     _, page = make(tmp_path, record, tables=[], figures=[], models=[])
     for part in ("No table", "No figure", "no model is there"):

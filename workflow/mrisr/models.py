@@ -44,6 +44,12 @@ def read_description(folder: str | Path) -> dict:
     return json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
 
 
+def described(file: str | Path) -> bool:
+    """Say whether weights lie in a model folder of a study, with what is known of them beside."""
+    file = Path(file)
+    return file.name == "model.safetensors" and file.with_name("model.json").exists()
+
+
 def load_model(
     method: "Method", file: str | Path, device: "torch.device | str" = "cpu"
 ) -> "torch.nn.Module":

@@ -105,6 +105,7 @@ def report(
     warnings: Sequence[str] = (),
     overlap: Sequence[str | Path] = (),
     folded: Sequence[tuple[str, str | Path]] = (),
+    curves: Sequence[tuple[str | Path, str]] = (),
 ) -> None:
     """Write one self-contained HTML page: nothing is loaded from elsewhere.
 
@@ -124,6 +125,7 @@ def report(
         overlap: HTML fragments of the section about segmentation; without any it is left out.
         folded: Further tables, shown under the others when their heading is clicked: heading and
             HTML fragment.
+        curves: PNG files of training curves, each with its caption; they stand with the models.
 
     Raises:
         InputError: A table or figure is not there.
@@ -149,15 +151,17 @@ def report(
         tables=[Markup(_read(path).decode("utf-8")) for path in tables],
         overlap=[Markup(_read(path).decode("utf-8")) for path in overlap],
         folded=[(heading, Markup(_read(path).decode("utf-8"))) for heading, path in folded],
-        figures=[
-            {"data": base64.b64encode(_read(path)).decode("ascii"), "caption": caption}
-            for path, caption in figures
-        ],
+        figures=[_figure(*figure) for figure in figures],
+        curves=[_figure(*figure) for figure in curves],
         models=[_model(model) for model in models],
         datasets=[_dataset(dataset) for dataset in datasets],
         facts=_facts(manifest),
     )
     write_text(output, page)
+
+
+def _figure(path: str | Path, caption: str) -> dict[str, str]:
+    return {"data": base64.b64encode(_read(path)).decode("ascii"), "caption": caption}
 
 
 def _model(model: Mapping[str, Any]) -> dict[str, str]:

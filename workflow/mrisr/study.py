@@ -212,7 +212,7 @@ class Study:
     def _weights_problems(self) -> Iterator[str]:
         for method in self.imported:
             where, pattern = f"methods.{method.name}.model", method.spec["weights"]
-            scales = [scale for its, scale in self._model_scales() if its is method]
+            scales = [scale for its, scale in self.model_scales() if its is method]
             if method.models == "per_scale" and "{scale}" not in pattern and len(scales) > 1:
                 yield (
                     f"{where}: '{pattern}' is one file, but there is a model for each of the"
@@ -334,10 +334,10 @@ class Study:
 
     def models(self) -> list[tuple[Method, str]]:
         """Return the models of the training set: method and folder name."""
-        found = {(its, its.trained(scale)): None for its, scale in self._model_scales()}
+        found = {(its, its.trained(scale)): None for its, scale in self.model_scales()}
         return list(found)
 
-    def _model_scales(self) -> list[tuple[Method, str]]:
+    def model_scales(self) -> list[tuple[Method, str]]:
         """Return method and scale of everything that a supervised method reconstructs."""
         found = {
             (cell.method, scale_name(cell.scale)): None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mrisr import priors
 from mrisr.layout import scale_name
+from mrisr.models import described
 from mrisr.study import Study
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "published"
@@ -105,6 +106,14 @@ def models(study: Study) -> list[dict]:
         }
         for method, trained in study.models()
     ]
+
+
+def has_losses(study: Study) -> bool:
+    """Say whether any model has losses to draw: trained here, or imported with its study's."""
+    return any(
+        not method.imported or described(method.weights(scale))
+        for method, scale in study.model_scales()
+    )
 
 
 def datasets(study: Study) -> list[dict]:

@@ -12,7 +12,7 @@ from mrisr import methods
 from mrisr.errors import InputError
 from mrisr.files import sha256, write_text
 from mrisr.methods import Method
-from mrisr.models import read_description, save_model
+from mrisr.models import described, read_description, save_model
 
 log = logging.getLogger("mrisr")
 
@@ -142,12 +142,12 @@ def import_model(
 
 def _facts(file: Path) -> dict:
     """Return what is known of how weights were made, from the file that we write beside them."""
-    about = file.with_name("model.json")
-    if file.name != "model.safetensors" or not about.exists():
+    if not described(file):
         return {}
     try:
         return dict(read_description(file.parent))
     except ValueError as error:
+        about = file.with_name("model.json")
         raise InputError(f"{about}: damaged ({error}); copy it again, or take it away") from None
 
 

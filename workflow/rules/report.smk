@@ -5,6 +5,8 @@ QUALITY, SIGNIFICANCE = (
 )
 TABLES = [*QUALITY, *SIGNIFICANCE]
 FIGURES = [f"comparison_{dataset}" for dataset in STUDY.test_datasets]
+# Studies without learned methods have no losses.
+CURVES = ["curves"] if summary.has_losses(STUDY) else []
 
 
 rule quality_table:
@@ -125,12 +127,43 @@ for dataset in STUDY.test_datasets:
             "../scripts/figures.py"
 
 
+if CURVES:
+
+    rule figure_curves:
+        input:
+            [f"{model['folder']}/log.csv" for model in summary.models(STUDY)],
+        output:
+            png=report(
+                LAYOUT.figure("curves", "png"),
+                caption="../report/curves.rst",
+                category="Figures",
+            ),
+            pdf=LAYOUT.figure("curves", "pdf"),
+        log:
+            LAYOUT.log(f"{LAYOUT.root}/figures/curves"),
+        benchmark:
+            LAYOUT.benchmark(f"{LAYOUT.root}/figures/curves")
+        conda:
+            ENV
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            models=summary.models(STUDY),
+            code=code_digest("mrisr.figure_curves"),
+        message:
+            "Drawing the training curves"
+        script:
+            "../scripts/figure_curves.py"
+
+
 rule report_page:
     input:
         table=LAYOUT.table("quality", "html"),
         significance=LAYOUT.table("significance", "html"),
         overlap=OVERLAP_TABLES[3:],
         figures=[LAYOUT.figure(name, "png") for name in FIGURES + SEGMENTATION_FIGURES],
+        curves=[LAYOUT.figure(name, "png") for name in CURVES],
         models=model_files(),
         sources=[
             LAYOUT.sources(dataset, split)
@@ -162,7 +195,7 @@ rule report_page:
         models=summary.models(STUDY),
         datasets=summary.datasets(STUDY),
         notes=summary.notes(STUDY),
-        code=code_digest("mrisr.report"),
+        code=code_digest("mrisr.report", "mrisr.figure_curves"),
     message:
         "Writing the report"
     script:
@@ -178,7 +211,7 @@ rule figures:
     input:
         [
             LAYOUT.figure(name, suffix)
-            for name in FIGURES + SEGMENTATION_FIGURES
+            for name in FIGURES + SEGMENTATION_FIGURES + CURVES
             for suffix in ("png", "pdf")
         ],
 

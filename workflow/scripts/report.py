@@ -1,6 +1,6 @@
 """Rule report_page: one page to read, and the manifest of how everything was made."""
 
-from mrisr import figure_segmentation, report
+from mrisr import figure_curves, figure_segmentation, report
 from mrisr.figures import caption
 from mrisr.files import write_json
 from mrisr.models import read_description
@@ -12,7 +12,7 @@ with job(snakemake.log[0]):
         params.config,
         params.config["seed"],
         tables=list(inputs.tables),
-        figures=list(inputs.figures),
+        figures=[*inputs.figures, *inputs.get("curves", [])],
         models=list(inputs.models),
         sources=list(inputs.sources),
     )
@@ -21,6 +21,8 @@ with job(snakemake.log[0]):
     degradation = params.notes["Degradation"].rstrip(".")
     captions = [caption(*about) for about in params.figures]
     captions += [figure_segmentation.caption(*about) for about in params.segmentations]
+    curves = list(inputs.get("curves", []))
+    losses = figure_curves.read_curves(params.models) if curves else ()
     report.report(
         snakemake.output.page,
         title=params.config["title"] or params.config["study"],
@@ -34,6 +36,7 @@ with job(snakemake.log[0]):
         folded=[("Significance: every method against the best", inputs.significance)],
         overlap=list(inputs.get("overlap", [])),
         figures=list(zip(inputs.figures, captions, strict=True)),
+        curves=[(file, figure_curves.caption(*losses)) for file in curves],
         models=[{**read_description(m["folder"]), **m} for m in params.models],
         datasets=list(params.datasets),
         manifest=manifest,

@@ -1,0 +1,117 @@
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from mrisr.errors import InputError
+from mrisr.figure_curves import POINTS, _averaged, _draw, caption, curves_figure, read_curves
+from mrisr.models import LOSSES
+
+
+def write(folder, losses, steps=50):
+    """Write a log of (training, validation) losses, `steps` an epoch; return the folder."""
+    folder.mkdir(parents=True)
+    rows = [f"{i},{i * steps},{t},{v},0.001" for i, (t, v) in enumerate(losses, start=1)]
+    (folder / "log.csv").write_text("\n".join([",".join(LOSSES), *rows]) + "\n")
+    return folder
+
+
+@pytest.fixture
+def models(tmp_path):
+    falling = [(0.03, 0.032), (0.02, 0.018), (0.018, 0.019)]
+    found = []
+    for label, trained in (("Net", "x4"), ("Net", "x2"), ("All $x_", "x2-4"), ("Net 2", "x2")):
+        folder = write(tmp_path / label / trained, falling)
+        found.append({"label": label, "trained": trained, "folder": str(folder)})
+    return found
+
+
+def test_models_of_all_scales_come_first_then_by_scale(models):
+    curves, without = read_curves(models)
+    shown = [(curve.trained, curve.label) for curve in curves]
+    assert shown == [("x2-4", "All $x_"), ("x2", "Net"), ("x2", "Net 2"), ("x4", "Net")]
+    assert without == []
+    assert [curve.step[curve.best] for curve in curves] == [100] * 4
+    panels = _draw(curves).axes
+    assert len(panels) == 3 * 2
+    second = panels[2].get_legend_handles_labels()[1], panels[3].get_legend().get_texts()
+    assert second[0] == ["Net", "Net 2"] == [text.get_text() for text in second[1]]
+
+
+def test_lines_are_the_losses_and_the_kept_epoch_is_marked(models):
+    curves, _ = read_curves(models)
+    left, right = _draw(curves).axes[:2]
+    for panel, losses in ((left, [0.03, 0.02, 0.018]), (right, [0.032, 0.018, 0.019])):
+        line, best = panel.get_lines()[:2]
+        assert line.get_xdata().tolist() == [50, 100, 150]
+        assert line.get_ydata().tolist() == losses
+        assert (best.get_xdata()[0], best.get_ydata()[0]) == (100, losses[1])
+        assert best.get_marker() != "None" and line.get_marker() == "None"
+
+
+def test_a_method_looks_the_same_in_every_row_and_like_no_other_even_in_gray(models):
+    panels = _draw(read_curves(models)[0]).axes
+    looks = [[(x.get_color(), x.get_marker()) for x in its.get_lines()[1::3]] for its in panels]
+    assert looks[2] == looks[3] and looks[2][0] == looks[4][0]
+    colours, markers = zip(*looks[0], *looks[2], strict=True)
+    assert len(set(colours)) == len(set(markers)) == 3
+
+
+def test_same_input_same_bytes_whatever_the_user_has_set(models, tmp_path):
+    curves, _ = read_curves(models[1:3])
+    curves_figure(curves, [tmp_path / "a.png", tmp_path / "a.pdf"])
+    with matplotlib.rc_context({"font.size": 30, "savefig.dpi": 30, "lines.linewidth": 9}):
+        curves_figure(curves, [tmp_path / "b.png", tmp_path / "b.pdf"])
+    for suffix in ("png", "pdf"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+    with Image.open(tmp_path / "a.png") as image:
+        assert round(image.info["dpi"][0]) == 200 and "Software" not in image.info
+
+
+def test_long_and_unequal_trainings_get_logarithmic_axes(models, tmp_path):
+    def about(*more):
+        curves, without = read_curves([*models, *more])
+        axes = _draw(curves).axes[0]
+        return axes.get_xscale(), axes.get_yscale(), caption(curves, without)
+
+    x, y, text = about()
+    assert (x, y) == ("linear", "linear") and "Logarithmic" not in text and "means" not in text
+    folder = write(tmp_path / "far", [(0.3, 0.01)] * 3, steps=500)
+    x, y, text = about({"label": "Far", "trained": "x2-4", "folder": folder})
+    assert (x, y) == ("log", "log") and "Logarithmic axes: steps and loss." in text
+    folder = write(tmp_path / "long", [(0.02, 0.02)] * (POINTS + 1), steps=1)
+    x, y, text = about({"label": "Long", "trained": "x2-4", "folder": folder})
+    assert x == "log" and f"more than {POINTS} epochs are means" in text
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_many_epochs_are_averaged_without_losing_any(log, tmp_path):
+    random = np.random.default_rng(0).random((737, 2))
+    model = {"label": "Net", "trained": "x2", "folder": write(tmp_path / "m", random.tolist())}
+    curve = read_curves([model])[0][0]
+    steps, losses = _averaged(curve, "val_loss", log)
+    assert len(steps) == len(losses) <= POINTS and len(steps) > POINTS / 2
+    assert (np.diff(steps) > 0).all() and steps[-1] <= 737 * 50
+    if not log:  # of equal length but for one epoch: means of means are means
+        assert losses.mean() == pytest.approx(random[:, 1].mean(), abs=0.01)
+    assert curve.losses["val_loss"][curve.best] == random[:, 1].min()
+
+
+def test_imported_models_without_losses_are_named(models, tmp_path):
+    folder = write(tmp_path / "imported", [])
+    curves, without = read_curves([*models, {"label": "I", "trained": "x2.5", "folder": folder}])
+    assert len(curves) == 4
+    text = caption(curves, without)
+    assert text.endswith("Not shown, because their weights were imported: I (2.5×).")
+    assert "trained for: 2× to 4×, 2×, 4×." in text
+    assert caption([], without).startswith("No losses are recorded. Not shown")
+    curves_figure([], [tmp_path / "a.png"])
+    assert (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("text", [None, "", "epoch,step\n1,2\n", ",".join(LOSSES) + "\n1,2,a,b,c"])
+def test_a_damaged_log_is_named(text, tmp_path):
+    if text is not None:
+        (tmp_path / "log.csv").write_text(text)
+    with pytest.raises(InputError, match=r"log\.csv: not a table of epoch, step"):
+        read_curves([{"label": "Net", "trained": "x2", "folder": tmp_path}])

@@ -1,0 +1,250 @@
+"""The figure of training curves: losses of every model against its steps.
+
+As Figure 12 of the ArSSR paper (arXiv 2110.14476v1), with a row for each scale that models were
+trained on. Same input, same bytes, as in `mrisr.figures`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from mrisr.errors import InputError
+from mrisr.figures import METADATA
+from mrisr.files import atomic
+from mrisr.models import LOSSES
+
+SIDES = {"train_loss": "Training loss", "val_loss": "Validation loss"}
+# Okabe and Ito's colours without yellow, from dark to light; dashes and markers read in gray.
+COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+DASHES = ["-", (0, (5, 1.5)), (0, (1, 1)), (0, (7, 1.5, 1.5, 1.5)), (0, (3, 1)), (0, (9, 2))]
+MARKERS = "osD^vPX"
+# Where the largest value is this many times the smallest, a linear axis hides the small ones.
+LOG_STEPS, LOG_LOSS = 5, 4
+POINTS = 100  # of a line; more epochs are averaged, or their noise hides the other lines
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The losses of one model.
+
+    Attributes:
+        label: Of its method.
+        trained: Name of its folder: `x2`, or `x2-4` for all scales from 2 to 4.
+        step: Optimiser steps at the end of each epoch.
+        losses: By name (`train_loss`, `val_loss`), a value an epoch.
+    """
+
+    label: str
+    trained: str
+    step: np.ndarray
+    losses: Mapping[str, np.ndarray]
+
+    @property
+    def best(self) -> int:
+        """Index of the epoch whose weights were kept: the first with the least validation loss."""
+        return int(np.nanargmin(self.losses["val_loss"]))
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Which axes are logarithmic, the same for all rows."""
+
+    steps: bool
+    loss: bool
+
+
+def read_curves(models: Sequence[Mapping]) -> tuple[list[Curve], list[Mapping]]:
+    """Read the losses of models.
+
+    Args:
+        models: Each with label, trained and folder, where its `log.csv` lies.
+
+    Returns:
+        Curves, models for all scales first, then by scale; and the models that have no losses,
+        because they were not trained here.
+
+    Raises:
+        InputError: A `log.csv` is missing or damaged.
+    """
+    curves, without = [], []
+    for model in models:
+        file = Path(model["folder"]) / "log.csv"
+        try:
+            table = pd.read_csv(file)[LOSSES].astype(float)
+        except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
+            raise InputError(
+                f"{file}: not a table of {', '.join(LOSSES)} ({error}); train the model again"
+            ) from None
+        if table.empty:
+            without.append(model)
+            continue
+        if not np.isfinite(table["val_loss"]).any():
+            raise InputError(f"{file}: no validation loss is finite; train the model again")
+        losses = {name: table[name].to_numpy() for name in SIDES}
+        curve = Curve(model["label"], model["trained"], table["step"].to_numpy(), losses)
+        curves.append(curve)
+    return sorted(curves, key=lambda curve: _order(curve.trained)), without
+
+
+def _order(trained: str) -> tuple[bool, list[float]]:
+    scales = [float(scale) for scale in trained.removeprefix("x").split("-")]
+    return len(scales) == 1, scales
+
+
+def caption(curves: Sequence[Curve], without: Sequence[Mapping]) -> str:
+    """Return the figure's caption.
+
+    Args:
+        curves: What it shows, see `read_curves`.
+        without: The models that it does not show.
+    """
+    parts = ["No losses are recorded."]
+    if curves:
+        scales = _scales(curves)
+        logs = [name for name in ("steps", "loss") if getattr(scales, name)]
+        rows = ", ".join(map(_span, _rows(curves)))
+        parts = [
+            "Training loss (left) and validation loss (right) after each epoch against the"
+            " optimiser steps done: mean absolute error, as a fraction of the ground truth's"
+            f" maximum. A row for each scale that models were trained for: {rows}.",
+            f"Logarithmic axes: {' and '.join(logs)}." if logs else "",
+            f"Lines of more than {POINTS} epochs are means of neighbouring ones; markers are not."
+            if any(len(curve.step) > POINTS for curve in curves)
+            else "",
+            "A marker stands at the epoch with the least validation loss, whose weights were"
+            " kept. Methods compare where they were trained on the same patches.",
+        ]
+    if without:
+        names = dict.fromkeys(f"{model['label']} ({_span(model['trained'])})" for model in without)
+        parts.append(f"Not shown, because their weights were imported: {', '.join(names)}.")
+    return " ".join(filter(None, parts))
+
+
+def curves_figure(curves: Sequence[Curve], outputs: Sequence[str | Path]) -> None:
+    """Draw losses against steps, training on the left and validation on the right.
+
+    Args:
+        curves: See `read_curves`. Those trained for the same scale share a row.
+        outputs: `.png` (200 dpi) and `.pdf` files to write.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        figure = _draw(curves)
+        for output in outputs:
+            kind = Path(output).suffix.removeprefix(".")
+            with atomic(output) as temporary:
+                figure.savefig(temporary, dpi=200, format=kind, metadata=METADATA.get(kind))
+
+
+def _rows(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
+    rows: dict[str, list[Curve]] = {}
+    for curve in curves:
+        rows.setdefault(curve.trained, []).append(curve)
+    return rows
+
+
+def _span(trained: str) -> str:
+    """Return what a model was trained for as it prints: 2×, or 2× to 4×."""
+    return " to ".join(f"{scale}×" for scale in trained.removeprefix("x").split("-"))
+
+
+def _scales(curves: Sequence[Curve]) -> Scales:
+    """Choose the axes: logarithmic if in any row a linear one would squeeze something."""
+    steps = loss = False
+    for row in _rows(curves).values():
+        ends = [curve.step[-1] for curve in row]
+        steps |= max(ends) > LOG_STEPS * min(ends) or max(len(c.step) for c in row) > POINTS
+        values = np.concatenate([losses for curve in row for losses in curve.losses.values()])
+        values = values[np.isfinite(values)]
+        loss |= bool(values.min() > 0 and values.max() > LOG_LOSS * values.min())
+    return Scales(steps, loss)
+
+
+def _averaged(curve: Curve, loss: str, log: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return steps and losses of at most `POINTS` runs of neighbouring epochs, their means."""
+    epochs = len(curve.step)
+    if epochs <= POINTS:
+        return curve.step, curve.losses[loss]
+    space = np.geomspace if log else np.linspace
+    starts = np.unique(space(1, epochs, POINTS, endpoint=False).astype(int) - 1)
+    counts = np.diff([*starts, epochs])
+    return tuple(np.add.reduceat(x, starts) / counts for x in (curve.step, curve.losses[loss]))
+
+
+def _draw(curves: Sequence[Curve]) -> Figure:
+    rows = _rows(curves)
+    scales = _scales(curves)
+    # Inches.
+    wide, gap, left, right, head, foot, between = 3.2, 0.4, 0.75, 1.75, 0.35, 0.5, 0.25
+    tall = 2.1 if len(rows) <= 3 else 1.6
+    count = max(1, len(rows))
+    width = left + 2 * wide + between + right
+    height = head + count * tall + (count - 1) * gap + foot
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    labels = list(dict.fromkeys(curve.label for row in rows.values() for curve in row))
+    if not rows:
+        figure.text(0.5, 0.5, "no losses are recorded", ha="center", color="0.4", fontsize=9)
+    for i, (trained, row) in enumerate(rows.items()):
+        y = head + i * (tall + gap)
+        pair = []
+        for j, (loss, title) in enumerate(SIDES.items()):
+            x = left + j * (wide + between)
+            axes = figure.add_axes(
+                (x / width, 1 - (y + tall) / height, wide / width, tall / height),
+                sharey=pair[0] if pair else None,
+            )
+            pair.append(axes)
+            for curve in row:
+                _line(axes, curve, loss, labels.index(curve.label), scales.steps)
+            if i == 0:
+                axes.set_title(title, fontsize=10, pad=6)
+            if i == len(rows) - 1:
+                axes.set_xlabel("Optimiser steps", fontsize=9)
+        _axes(pair, scales)
+        pair[0].set_ylabel("L1 loss (of maximum)", fontsize=8)
+        pair[1].tick_params(labelleft=False)
+        legend = pair[1].legend(
+            loc="upper left", bbox_to_anchor=(1.02, 1.04), fontsize=8, frameon=False,
+            title=_span(trained), alignment="left", handlelength=2.8, borderaxespad=0.2,
+        )  # fmt: skip
+        legend.get_title().set(fontsize=9, fontweight="bold")
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # labels come from files of users
+    return figure
+
+
+def _line(axes: Axes, curve: Curve, loss: str, number: int, log: bool) -> None:
+    line = {"color": COLOURS[number % len(COLOURS)], "linewidth": 1.3}
+    line["linestyle"] = DASHES[number % len(DASHES)]
+    mark = {"marker": MARKERS[number % len(MARKERS)], "markersize": 6}
+    mark |= {"markeredgecolor": "black", "markeredgewidth": 0.7}
+    axes.plot(*_averaged(curve, loss, log), **line)
+    axes.plot(curve.step[curve.best], curve.losses[loss][curve.best], **line, **mark, zorder=3)
+    axes.plot([], [], label=curve.label, **line, **mark)  # for the legend
+
+
+def _axes(pair: Sequence[Axes], scales: Scales) -> None:
+    for axes in pair:
+        axes.grid(True, which="major", color="0.9", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.tick_params(labelsize=8)
+        if scales.steps:
+            axes.set_xscale("log")
+        else:
+            axes.set_xlim(left=0)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if scales.loss:
+        pair[0].set_yscale("log")
+        pair[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        pair[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        pair[0].yaxis.set_minor_formatter(NullFormatter())
