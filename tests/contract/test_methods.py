@@ -11,6 +11,7 @@ from mrisr import methods
 from mrisr.degrade import degrade
 from mrisr.io import Volume
 from mrisr.reconstruct import reconstruct
+from tiny_study import ROOT
 
 NAMES = methods.names()
 DEGRADATION = {"kernel": "spline", "grid": "corners", "antialias": None}
@@ -87,6 +88,19 @@ def test_an_input_voxel_reaches_no_further_than_the_halo(name):
         difference = (function(touched) - function(volume)).abs().amax(dim=(0, 1, 3, 4))
     assert difference[network.halo + 1 :].max() == 0
     assert difference[0] > 0
+
+
+def test_the_readme_lists_every_method_with_its_number_of_parameters():
+    rows = {}
+    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if line.startswith("| `") and len(cells) == 4:
+            rows |= {name.strip("` "): cells for name in cells[0].split(",")}
+    for name in NAMES:
+        method, cells = methods.get(name), rows[name]
+        if method.kind == "supervised":
+            assert cells[2] == {"per_scale": "one a scale"}.get(method.models, "one for all scales")
+            assert cells[3] == f"{method.spec['parameters']:,}"
 
 
 @pytest.mark.parametrize("name", NAMES)

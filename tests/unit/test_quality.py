@@ -358,6 +358,30 @@ def test_ties_share_and_one_alone_is_not_best(cells, tmp_path):
     assert set(styles(make(cells[:2])).values()) == {""}
 
 
+def test_published_table_3_of_arssr_is_whole_and_holds_what_the_paper_says_of_it():
+    table = pd.read_csv(PUBLISHED / "arssr_table3.csv")
+    first = pd.read_csv(PUBLISHED / "arssr_table1.csv")
+    assert table.columns.tolist() == first.columns.tolist()
+    assert len(table) == 50 and not table.isna().any().any()
+    assert not table.duplicated(["scale", "method", "metric"]).any()
+    assert set(table["method"]) == {"arssr_rescnn", "arssr_srresnet"}
+    assert table["std"].between(0.006, 2.4).all()
+    sums = table.groupby("metric")["mean"].sum().round(4).to_dict()
+    assert sums == {
+        **{"psnr": 340.7, "ssim": 9.4601, "lpips": 0.8705, "psi": 2.7198, "lpc_si": 9.4275}
+    }
+    # Its rows of the RDN encoder are Table 1's, value by value. The text ranks the three.
+    both = pd.concat([table, first[first["method"] == "arssr_rdn"]])
+    best = {
+        **{"psnr": "arssr_rescnn", "ssim": "arssr_rescnn", "lpc_si": "arssr_srresnet"},
+        **{"lpips": "arssr_rdn", "psi": "arssr_rdn"},
+    }
+    for (metric, _), rows in both.groupby(["metric", "scale"]):
+        means = rows.set_index("method")["mean"]
+        assert len(means) == 3
+        assert (means.idxmin() if metric == "lpips" else means.idxmax()) == best[metric]
+
+
 def test_published_table_1_of_arssr_is_whole():
     table = pd.read_csv(PUBLISHED / "arssr_table1.csv")
     assert table.columns.tolist() == [

@@ -1,7 +1,11 @@
 """The contract holds for what the other papers need: no later method has to change the rules."""
 
-import pytest
+import json
 
+import pytest
+import torch
+
+from mrisr import methods
 from tiny_study import TINY, jobs
 
 pytestmark = pytest.mark.workflow
@@ -99,6 +103,34 @@ def test_a_dataset_of_test_subjects_only_beside_the_training_set(tiny_study):
     assert planned["evaluate_other"] == 2
     code, _ = study.run("-n", "results/tiny/sr/other/srcnn3d/x3/sub-04.nii.gz")
     assert code == 0
+
+
+def test_imported_weights_take_the_place_of_training(tiny_study):
+    imports = {
+        "arssr_rdn": {**TINY["arssr_rdn"], "weights": "authors.pkl"},
+        "srcnn3d": {**TINY["srcnn3d"], "weights": "x{scale}.pt"},
+    }
+    study = tiny_study(methods={"cubic": None, **imports}, scales=[2, 3], baseline="cubic")
+    study.config["datasets"] = {"tiny": {"roles": ["test"]}}
+    for name, file in (("arssr_rdn", "authors.pkl"), ("srcnn3d", "x2.pt"), ("srcnn3d", "x3.pt")):
+        method = methods.get(name, TINY[name])
+        torch.save(method.build().state_dict(), study.folder / file)
+    planned = jobs(study.run("-n")[1])
+    assert (planned["import_arssr_rdn"], planned["import_srcnn3d"]) == (1, 2)
+    assert not [name for name in planned if name.startswith("train_") or name.endswith("_train")]
+    assert "figure_curves" not in planned  # nothing was trained here
+
+    (study.folder / "x2.pt").write_bytes((study.folder / "authors.pkl").read_bytes())
+    models = "results/tiny/models"
+    target = [f"{models}/srcnn3d/x{scale}/model.json" for scale in (2, 3)]
+    code, output = study.run("--keep-going", *target, check=False)
+    assert code != 0 and "x2.pt: does not fit method 'srcnn3d'" in output
+    about = json.loads((study.folder / target[1]).read_text())
+    assert about["imported"] and about["file"] == "x3.pt" and about["scales"] == [3]
+    assert not (study.folder / target[0]).exists()
+    (study.folder / "x3.pt").unlink()
+    code, output = study.run("-n", check=False)
+    assert code != 0 and "methods.srcnn3d.model: x3.pt: no such file" in output
 
 
 def test_numbers_in_lists_may_be_given_on_the_command_line(tiny_study):
