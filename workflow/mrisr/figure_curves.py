@@ -241,7 +241,7 @@ def _axes(pair: Sequence[Axes], scales: Scales) -> None:
             axes.set_xscale("log")
         else:
             axes.set_xlim(left=0)
-            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     if scales.loss:
         pair[0].set_yscale("log")
