@@ -182,15 +182,16 @@ def _averaged(curve: Curve, loss: str, log: bool) -> tuple[np.ndarray, np.ndarra
 def _draw(curves: Sequence[Curve]) -> Figure:
     rows = _rows(curves)
     scales = _scales(curves)
+    labels = list(dict.fromkeys(curve.label for curve in curves))
     # Inches.
-    wide, gap, left, right, head, foot, between = 3.2, 0.4, 0.75, 1.75, 0.35, 0.5, 0.25
+    wide, gap, left, head, foot, between = 3.2, 0.4, 0.75, 0.35, 0.5, 0.25
     tall = 2.1 if len(rows) <= 3 else 1.6
+    right = 0.6 + 0.067 * max([8, *map(len, labels)])  # of a letter in the legend
     count = max(1, len(rows))
     width = left + 2 * wide + between + right
     height = head + count * tall + (count - 1) * gap + foot
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
-    labels = list(dict.fromkeys(curve.label for row in rows.values() for curve in row))
     if not rows:
         figure.text(0.5, 0.5, "no losses are recorded", ha="center", color="0.4", fontsize=9)
     for i, (trained, row) in enumerate(rows.items()):
