@@ -144,6 +144,8 @@ def test_model_files_round_trip(volumes, tmp_path):
     header, *epochs = (tmp_path / "model" / "log.csv").read_text().splitlines()
     assert header.split(",") == LOSSES and len(epochs) == 3
     assert not (tmp_path / "checkpoints").exists()
+    files = [tmp_path / "model" / name for name in ("model.safetensors", "model.json")]
+    assert len({file.stat().st_mode for file in files}) == 1
     method = methods.get("arssr_rdn", {"model": {**MODEL["arssr_rdn"], "head": "linear"}})
     network = load_model(method, tmp_path / "model" / "model.safetensors")
     assert weights_equal(dict(network.state_dict()), train(job).state)

@@ -26,11 +26,12 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
         rows: Losses, a row an epoch; none if the model was not trained here.
         description: What `model.json` says.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(folder)
     with atomic(folder / "model.safetensors") as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
+        # Not save_file: it keeps others from reading what is shared on a cluster.
+        temporary.write_bytes(save({name: value.contiguous() for name, value in state.items()}))
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else LOSSES)
     writer.writeheader()
