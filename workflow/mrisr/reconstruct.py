@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mrisr.decoder import arrange
 from mrisr.degrade import hr_affine, upsample
 from mrisr.errors import InputError
 from mrisr.files import Staging
@@ -16,15 +17,21 @@ from mrisr.io import Volume, load, load_image, save
 from mrisr.models import load_model
 from mrisr.patches import query_coordinates
 from mrisr.progress import progress
-from mrisr.tiles import apply_tiled, tile_edge
+from mrisr.sampling import sample_rows
+from mrisr.tiles import apply_tiled, largest, plan
 
 if TYPE_CHECKING:
     from mrisr.methods import Method
 
 log = logging.getLogger("mrisr")
 
-# Rows of a decoder's activations that stay in a CPU's cache; a GPU wants more at once.
-CHUNK = {"cpu": 2**14, "cuda": 2**19}
+# Voxels that are decoded at once: a core's share of their activations stays in its cache; a GPU
+# wants more at once.
+CPU_CHUNK, GPU_CHUNK = 2**10, 2**19
+# Memory of a convolutional network by what its layers hold: the libraries copy to and fro.
+WORKSPACE = 1.6
+# Not worth a warning, MB.
+SMALL_MB = 500
 
 
 @dataclass(frozen=True)
@@ -124,17 +131,13 @@ def apply_grid(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
     """Apply a network that maps the interpolated LR volume to the HR volume, in tiles."""
     image = np.ascontiguousarray(upsample(lr.data, query.shape, query.grid))
     volume = torch.from_numpy(image)[None, None].to(query.device)
-    edge = tile_edge(model.halo, query.memory_mb, 4 * _channels(model))
-    return apply_tiled(model, volume, model.halo, edge)[0, 0].cpu().numpy()
+    tiles = _tiles(model, query.shape, query.memory_mb)
+    return apply_tiled(model, volume, tiles, "apply")[0, 0].cpu().numpy()
 
 
 @torch.inference_mode()
 def apply_query(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
-    """Encode the LR volume once, then decode every voxel of the HR grid in chunks.
-
-    Trilinear sampling on a regular grid is separable: features are interpolated along the first
-    axis for one HR plane at a time, then along the second and third. Equal to `grid_sample`
-    with zeros beyond the outer voxel centres.
+    """Encode the LR volume once, then decode every voxel of the HR grid, some at a time.
 
     Args:
         model: A query network, see `mrisr.methods`.
@@ -142,56 +145,64 @@ def apply_query(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
         query: What is asked for.
     """
     volume = torch.from_numpy(lr.data)[None, None].to(query.device)
-    edge = tile_edge(model.halo, query.memory_mb, 4 * _channels(model))
-    features = apply_tiled(model.encode, volume, model.halo, edge)[0].permute(1, 2, 3, 0)
-
-    sizes = zip(query.shape, lr.data.shape, strict=True)
+    channels = model.encode(volume[..., :1, :1, :1]).shape[1]
+    tiles = _tiles(model, lr.data.shape, query.memory_mb - 4 * channels * volume.numel() / 2**20)
+    features = apply_tiled(model.encode, volume, tiles, "encode")[0]
     axes = [
         torch.tensor(
             query_coordinates(n, m, query.coordinates, query.grid),
             dtype=torch.float32,
             device=query.device,
         )
-        for n, m in sizes
+        for n, m in zip(query.shape, lr.data.shape, strict=True)
     ]
-    taps = [_taps(c, m) for c, m in zip(axes, lr.data.shape, strict=True)]
-    output = torch.empty(query.shape, device=query.device)
-    rows = max(1, CHUNK.get(query.device.type, 2**14) // query.shape[2])
-    y, z = torch.meshgrid(axes[1], axes[2], indexing="ij")
-    for i in progress(range(query.shape[0]), "decode", query.shape[0]):
-        plane = _lerp(features, taps[0], 0, slice(i, i + 1))[0]
-        for start in range(0, query.shape[1], rows):
-            part = slice(start, start + rows)
-            sampled = _lerp(_lerp(plane, taps[1], 0, part), taps[2], 1, slice(None))
-            where = torch.stack([axes[0][i].expand_as(y[part]), y[part], z[part]], dim=-1)
-            values = model.decode(sampled.flatten(0, 1), where.flatten(0, 1))
-            output[i, part] = values.view(-1, query.shape[2])
-    return output.cpu().numpy()
+    return decode(model, features.permute(1, 2, 3, 0), axes).cpu().numpy()
 
 
-def _taps(coordinates: torch.Tensor, m: int) -> tuple[torch.Tensor, ...]:
-    """Return the two LR neighbours of each coordinate, and their weights (0 outside)."""
-    place = ((coordinates + 1) * m - 1) / 2
-    low = place.floor()
-    weight = place - low
-    low = low.long()
-    first = torch.where((low >= 0) & (low < m), 1 - weight, 0.0)
-    second = torch.where((low + 1 >= 0) & (low + 1 < m), weight, 0.0)
-    return low.clamp(0, m - 1), (low + 1).clamp(0, m - 1), first, second
+@torch.inference_mode()
+def decode(
+    model: torch.nn.Module,
+    features: torch.Tensor,
+    axes: Sequence[torch.Tensor],
+    planes: range | None = None,
+) -> torch.Tensor:
+    """Decode a feature map at the voxels of a grid.
+
+    Args:
+        model: A query network.
+        features: Shape (x, y, z, C).
+        axes: Coordinates of the voxels of each axis, in [-1,1].
+        planes: Those of the first axis that are decoded; default all.
+
+    Returns:
+        Intensities, shape (planes, Y, Z).
+    """
+    planes = range(len(axes[0])) if planes is None else planes
+    decoder = arrange(model)
+    chunk = GPU_CHUNK if features.is_cuda else CPU_CHUNK * torch.get_num_threads()
+    output = features.new_empty(len(planes), len(axes[1]), len(axes[2]))
+    wanted = progress(planes, "decode", len(planes))
+    for i, rows, sampled, where in sample_rows(
+        features, axes, chunk, wanted, decoder.extra, decoder.project
+    ):
+        output[i - planes.start, rows] = decoder(sampled, where).view(-1, len(axes[2]))
+    return output
 
 
-def _lerp(data: torch.Tensor, taps: tuple, axis: int, part: slice) -> torch.Tensor:
-    low, high, first, second = (tap[part] for tap in taps)
-    shape = [-1 if a == axis else 1 for a in range(data.dim())]
-    return data.index_select(axis, low) * first.view(shape) + data.index_select(
-        axis, high
-    ) * second.view(shape)
-
-
-def _channels(model: torch.nn.Module) -> int:
-    """Return how many channels of a voxel are alive at once: what the network says, or a guess."""
+def _tiles(model: torch.nn.Module, shape: tuple[int, ...], memory_mb: float) -> list:
+    """Plan the tiles that a network is applied in."""
     widest = max((p.shape[0] for p in model.parameters() if p.dim() == 5), default=1)
-    return getattr(model, "channels_alive", 4 * widest)
+    alive = getattr(model, "channels_alive", 4 * widest)
+    per_voxel = 4 * alive * WORKSPACE / 2**20
+    tiles = plan(shape, model.halo, memory_mb / per_voxel)
+    needed = largest(tiles) * per_voxel
+    if needed > max(memory_mb, SMALL_MB):
+        log.warning(
+            "the network needs about %.0f MB, more than the memory it was given; give it more, or"
+            " the job may be ended",
+            needed,
+        )
+    return tiles
 
 
 def reconstruct_subjects(

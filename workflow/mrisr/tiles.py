@@ -1,60 +1,100 @@
 """A convolutional network applied to a volume tile by tile, with exact seams."""
 
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 
+from mrisr.progress import progress
 
-def tile_edge(halo: int, memory_mb: float, bytes_per_voxel: float) -> int:
-    """Return the edge of the tiles' cores, so that a tile with its halo fits into memory.
+# A tile's core and what is around it, along one axis: first voxel and the one after the last.
+Span = tuple[int, int]
 
-    At least as large as the halo: a smaller core would mostly compute what is thrown away.
+
+def plan(shape: Sequence[int], halo: int, voxels: float) -> list[list[tuple[Span, Span]]]:
+    """Cut a volume into the tiles that cost least among those that fit.
+
+    Tiles overlap by twice the halo and what is computed twice is thrown away, so that few cuts
+    along few axes are cheap and cubes are dear.
+
+    Args:
+        shape: Of the volume.
+        halo: How many voxels a tile reaches beyond its core, where the volume does.
+        voxels: That a tile may have, its halo included. Where even the smallest tile has more,
+            that one is taken.
+
+    Returns:
+        For each axis the core of every tile and its reach.
     """
-    edge = (memory_mb * 2**20 / bytes_per_voxel) ** (1 / 3)
-    return max(8, halo, int(edge) - 2 * halo)
+    ways = [[_cut(n, halo, count) for count in _counts(n // max(8, halo) + 1)] for n in shape]
+    # Of each way: voxels computed along the axis, and those of its largest tile.
+    costs = [
+        [
+            (sum(b - a for _, (a, b) in way), max(b - a for _, (a, b) in way), way)
+            for way in ways_of_axis
+        ]
+        for ways_of_axis in ways
+    ]
+    best = min(
+        itertools.product(*costs),
+        key=lambda chosen: (
+            max(voxels, math.prod(largest for _, largest, _ in chosen)),
+            math.prod(total for total, _, _ in chosen),
+        ),
+    )
+    return [way for _, _, way in best]
+
+
+def _counts(most: int) -> list[int]:
+    """Return how many tiles an axis may have: not every number, there are three axes to combine."""
+    return [c for c in range(1, most + 1) if c <= 6 or c == most or not c & (c - 1)]
+
+
+def _cut(n: int, halo: int, count: int) -> list[tuple[Span, Span]]:
+    cuts = [round(i * n / count) for i in range(count + 1)]
+    return [((a, b), (max(0, a - halo), min(n, b + halo))) for a, b in itertools.pairwise(cuts)]
+
+
+def largest(tiles: list[list[tuple[Span, Span]]]) -> int:
+    """Return the voxels of the largest tile of a plan."""
+    return math.prod(max(b - a for _, (a, b) in axis) for axis in tiles)
 
 
 def apply_tiled(
     function: Callable[[torch.Tensor], torch.Tensor],
     volume: torch.Tensor,
-    halo: int,
-    edge: int,
+    tiles: list[list[tuple[Span, Span]]],
+    description: str = "tiles",
 ) -> torch.Tensor:
     """Apply `function` to overlapping tiles of a volume.
 
-    The result equals `function(volume)` up to rounding: a tile reaches `halo` voxels beyond its
-    core wherever the volume does, and where it does not, the tile ends with the volume, so that
-    the network's own zero padding is the same.
+    The result equals `function(volume)` up to rounding: where the volume ends, the tile ends with
+    it, so that the network's own zero padding is the same.
 
     Args:
         function: (1, C, x, y, z) -> (1, C', x, y, z); an output voxel depends on no input voxel
-            further than `halo` along any axis.
+            further than the plan's halo along any axis.
         volume: Shape (1, C, X, Y, Z).
-        halo: See above, in voxels.
-        edge: Edge of the tiles' cores, in voxels.
+        tiles: See `plan`.
+        description: What is done, for the progress.
 
     Returns:
         Shape (1, C', X, Y, Z).
     """
-    shape = volume.shape[2:]
-    counts = [-(-n // edge) if n > edge + 2 * halo else 1 for n in shape]
-    if max(counts) == 1:
+    if math.prod(map(len, tiles)) == 1:
         return function(volume)
-    cuts = [
-        [round(i * n / count) for i in range(count + 1)]
-        for n, count in zip(shape, counts, strict=True)
-    ]
     output = None
-    for place in itertools.product(*(itertools.pairwise(cut) for cut in cuts)):
-        low = [max(0, a - halo) for a, _ in place]
-        high = [min(n, b + halo) for (_, b), n in zip(place, shape, strict=True)]
-        reach = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        tile = function(volume[(..., *reach)])
-        core = tuple(slice(a - s, b - s) for (a, b), s in zip(place, low, strict=True))
+    for place in progress(list(itertools.product(*tiles)), description):
+        core = tuple(slice(*core) for core, _ in place)
+        tile = function(volume[(..., *(slice(*reach) for _, reach in place))])
+        inner = tuple(slice(a - low, b - low) for (a, b), (low, _) in place)
         if output is None:
             output = torch.empty(
-                (1, tile.shape[1], *shape), dtype=tile.dtype, device=tile.device
-            ).to(memory_format=torch.channels_last_3d)
-        output[(..., *(slice(a, b) for a, b in place))] = tile[(..., *core)]
+                (1, tile.shape[1], *volume.shape[2:]),
+                dtype=tile.dtype,
+                device=tile.device,
+                memory_format=torch.channels_last_3d,
+            )
+        output[(..., *core)] = tile[(..., *inner)]
     return output

@@ -5,6 +5,9 @@ from mrisr.layout import STACKS
 from mrisr.progress import job
 from mrisr.reconstruct import reconstruct_subjects
 
+# Of the job's memory; the rest is for volumes, libraries and what was not foreseen.
+MEMORY_SHARE = 0.7
+
 with job(snakemake.log[0], snakemake.threads):
     params, wildcards = snakemake.params, snakemake.wildcards
     outputs, inputs = list(snakemake.output.sr), list(snakemake.input.lr)
@@ -12,6 +15,7 @@ with job(snakemake.log[0], snakemake.threads):
     names = STACKS if stacks else [""]
     model = next(iter(snakemake.input.get("model", [])), None)
     method = methods.unpack(params.method)
+    device = devices.pick(snakemake.threads)
     reconstruct_subjects(
         method,
         model,
@@ -28,6 +32,8 @@ with job(snakemake.log[0], snakemake.threads):
             wildcards.scale,
             {file: files.sha256(file) for file in [*inputs, *([model] if model else [])]},
         ],
-        device=devices.pick(snakemake.threads),
-        memory_mb=snakemake.resources.get("mem_mb", 12000) / 2,
+        device=device,
+        memory_mb=devices.memory_mb(
+            device, MEMORY_SHARE * snakemake.resources.get("mem_mb", 12000)
+        ),
     )
