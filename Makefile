@@ -26,6 +26,7 @@ test: install
 bench: install
 	$(BIN)/python bench/metrics.py
 	$(BIN)/python bench/training.py
+	$(BIN)/python bench/reconstruction.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import plain_reconstruction
 from mrisr.decoder import PlainDecoder, SkipDecoder, arrange
 from mrisr.networks import ArSSR, Decoder, ResCNN
 from mrisr.reconstruct import decode
@@ -75,3 +76,17 @@ def test_some_planes_are_those_of_the_whole():
     features, axes = torch.rand(3, 4, 5, 8), [torch.linspace(-1, 1, n) for n in (6, 7, 8)]
     whole = decode(network, features, axes)
     torch.testing.assert_close(decode(network, features, axes, range(2, 5)), whole[2:5])
+
+
+@torch.inference_mode()
+def test_the_plain_versions_of_the_benchmark_give_the_same():
+    torch.manual_seed(0)
+    network = ArSSR(ResCNN(4, 1, 2, 8), 8, 16, "linear")
+    lr, axes = torch.rand(5, 6, 7), [torch.linspace(-1, 1, n) for n in (6, 7, 8)]
+    features, planes = network.encode(lr[None, None]), range(1, 4)
+    fast = decode(network, features[0].permute(1, 2, 3, 0), axes, planes)
+    for slow in (
+        plain_reconstruction.published(network, lr, axes, planes),
+        plain_reconstruction.decode(network, features, axes, planes),
+    ):
+        torch.testing.assert_close(fast, slow, rtol=0, atol=1e-5)

@@ -8,6 +8,7 @@ import typer
 
 from mrisr import cli_data
 from mrisr import metrics as metric_modules
+from mrisr.cli_models import info, sr
 from mrisr.progress import job
 
 app = typer.Typer(
@@ -18,6 +19,8 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 PATH = {"exists": True, "dir_okay": False}
+app.command()(sr)
+app.command()(info)
 
 
 @app.callback()

@@ -1,5 +1,6 @@
 """Rules train_<method> and train_<method>_<dataset>: one model."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mrisr import devices, methods, provenance, train
@@ -24,6 +25,7 @@ with job(snakemake.log[0], snakemake.threads):
     )
     about = {
         "method": method.name,
+        "folder": method.folder.name,
         "preset": method.preset,
         "scales": list(scales),
         **method.spec,
@@ -36,6 +38,7 @@ with job(snakemake.log[0], snakemake.threads):
         "commit": provenance.commit(),
         "versions": provenance.versions(),
         "device": str(training.device),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     trainer = method.function("train") or train.train
     train.train_and_save(training, Path(snakemake.output.model).parent, about, trainer)

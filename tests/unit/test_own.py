@@ -1,0 +1,241 @@
+"""`mrisr sr` and `mrisr info`: a trained model and a scan of one's own."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from typer.testing import CliRunner
+
+from mrisr import methods
+from mrisr.cli import app
+from mrisr.degrade import degrade
+from mrisr.files import sha256
+from mrisr.io import Volume
+from mrisr.models import save_model
+
+SMALL = {
+    "arssr_rdn": {"features": 4, "growth": 4, "blocks": 1, "layers": 1, "channels": 8, "width": 16},
+    "srcnn3d": {"features": [4, 4], "kernels": [3, 1, 3]},
+}
+SHAPE = (12, 14, 10)
+
+
+def call(*arguments):
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done, " ".join(done.output.replace("│", " ").split())
+
+
+def write_model(folder, name="arssr_rdn", grid="corners", spec=None, **said):
+    """Write an untrained model as a study writes it; return its folder."""
+    base = name if name in SMALL else "arssr_rdn"
+    spec = {**(spec or {}), "model": SMALL[base]}
+    spec["model"] = {**spec["model"], **({"head": "linear"} if base == "arssr_rdn" else {})}
+    method = methods.get(name, {**({} if name == base else {"base": base}), **spec})
+    torch.manual_seed(3)
+    about = {
+        **{"method": name, "folder": base, "preset": "published"},
+        "scales": [2, 4] if method.models == "all_scales" else [2.0],
+        **method.pack("network", "coordinates", "model", "training")["spec"],
+        "degradation": {"kind": "volume", "kernel": "spline", "grid": grid, "antialias": None},
+        **{"seed": 7, "dataset": "demo", "train_subjects": ["a", "b"], "val_subjects": ["c"]},
+        **{"commit": "abc1", "versions": {"torch": "2"}, "device": "cpu", "parameters": 1234},
+        **{"steps": 7800, "val_loss": 0.0123, "collapsed": False, "date": "2024-05-06"},
+        **said,
+    }
+    save_model(folder / name, method.build().state_dict(), [], about)
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Models and scans that no test changes."""
+    folder = tmp_path_factory.mktemp("own")
+    write_model(folder)
+    write_model(folder, "srcnn3d")
+    data = ndimage.gaussian_filter(np.random.default_rng(0).random(SHAPE), 1)
+    data = (3000 * (data - data.min()) / np.ptp(data)).astype(np.float32)
+    turn = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.1, 0.2, 0.05) @ np.diag([2, 1.5, 3]))
+    affine = nib.affines.from_matvec(np.eye(3), [-11, 20, 5]) @ turn
+    image = nib.Nifti1Image(data, affine)
+    image.header["descrip"] = b"made for a test"
+    image.header.set_xyzt_units("mm", "sec")
+    image.set_sform(affine, code=4)
+    image.set_qform(affine, code=1)
+    nib.save(image, folder / "scan.nii.gz")
+    to = nib.orientations.axcodes2ornt("PIL")
+    turned = nib.orientations.ornt_transform(nib.orientations.io_orientation(affine), to)
+    nib.save(image.as_reoriented(turned), folder / "turned.nii.gz")
+    nib.save(nib.Nifti1Image(np.stack([data] * 2, -1), affine), folder / "series.nii.gz")
+    return folder
+
+
+def resolved(shared, tmp_path, *arguments, scan="scan", name="sr"):
+    done, output = call(
+        "sr", shared / f"{scan}.nii.gz", "-o", tmp_path / f"{name}.nii.gz", *arguments
+    )
+    assert done.exit_code == 0, output
+    return nib.load(tmp_path / f"{name}.nii.gz")
+
+
+def corner(image, *voxel):
+    """Where a voxel index lies, mm."""
+    return nib.affines.apply_affine(image.affine, voxel)
+
+
+@pytest.mark.parametrize("arguments", [["--model", "arssr_rdn"], ["--method", "cubic"]])
+def test_the_field_of_view_of_a_scan_is_kept(arguments, shared, tmp_path):
+    given = [shared / a if a == "arssr_rdn" else a for a in arguments]
+    scan, made = (
+        nib.load(shared / "scan.nii.gz"),
+        resolved(shared, tmp_path, *given, "--scale", 2.5),
+    )
+    assert made.shape == tuple(round(2.5 * n) for n in SHAPE)
+    ends = [np.array(image.shape) - 0.5 for image in (scan, made)]
+    np.testing.assert_allclose(corner(made, *[-0.5] * 3), corner(scan, *[-0.5] * 3), atol=1e-4)
+    np.testing.assert_allclose(corner(made, *ends[1]), corner(scan, *ends[0]), atol=1e-4)
+
+
+def test_a_model_of_the_corner_grid_keeps_the_outer_voxel_centres(shared, tmp_path):
+    scan = nib.load(shared / "scan.nii.gz")
+    made = resolved(shared, tmp_path, "--model", shared / "srcnn3d", "--scale", 2)
+    ends = [np.array(image.shape) - 1 for image in (scan, made)]
+    np.testing.assert_allclose(corner(made, 0, 0, 0), corner(scan, 0, 0, 0), atol=1e-4)
+    np.testing.assert_allclose(corner(made, *ends[1]), corner(scan, *ends[0]), atol=1e-4)
+
+
+def test_a_blob_stays_where_it_is_in_millimetres(shared, tmp_path):
+    axes = np.meshgrid(*map(np.arange, (30, 32, 28)), indexing="ij")
+    blob = 500 * np.exp(-sum((a - c) ** 2 for a, c in zip(axes, (11, 18, 9), strict=True)) / 18)
+    truth = Volume(blob.astype(np.float32), nib.load(shared / "scan.nii.gz").affine)
+    how = {"kind": "volume", "kernel": "spline", "grid": "centres", "antialias": None}
+    low = degrade(truth, 2, how)[""]
+    nib.save(nib.Nifti1Image(low.data, low.affine), tmp_path / "low.nii.gz")
+    made = resolved(tmp_path, tmp_path, "--method", "cubic", "--scale", 2, scan="low")
+    centre = corner(made, *ndimage.center_of_mass(np.asarray(made.dataobj)))
+    expected = nib.affines.apply_affine(truth.affine, ndimage.center_of_mass(truth.data))
+    np.testing.assert_allclose(centre, expected, atol=0.05)
+
+
+def test_orientation_units_and_header_are_the_scans_own(shared, tmp_path):
+    options = ("--model", shared / "arssr_rdn" / "model.safetensors", "--scale", 2)
+    straight = resolved(shared, tmp_path, *options)
+    turned = resolved(shared, tmp_path, *options, scan="turned", name="turned")
+    assert nib.aff2axcodes(turned.affine) == ("P", "I", "L")
+    both = [nib.as_closest_canonical(image) for image in (straight, turned)]
+    np.testing.assert_array_equal(both[0].get_fdata(), both[1].get_fdata())
+    np.testing.assert_allclose(both[0].affine, both[1].affine, atol=1e-4)
+    header = straight.header
+    assert (int(header["sform_code"]), int(header["qform_code"])) == (4, 1)
+    assert header["descrip"].item() == b"made for a test"
+    assert header.get_xyzt_units() == ("mm", "sec")
+    assert straight.get_data_dtype() == np.float32
+    np.testing.assert_allclose(straight.get_qform(), straight.get_sform(), atol=1e-4)
+
+
+def test_intensities_are_the_scans_own_unless_they_are_left_in_0_to_1(shared, tmp_path):
+    options = ("--model", shared / "arssr_rdn", "--scale", 2)
+    own = resolved(shared, tmp_path, *options).get_fdata()
+    unit = resolved(shared, tmp_path, *options, "--keep-normalised", name="unit").get_fdata()
+    top = nib.load(shared / "scan.nii.gz").get_fdata().max()
+    np.testing.assert_allclose(own, top * unit, rtol=1e-5)
+    cubic = resolved(shared, tmp_path, "--method", "cubic", "--scale", 2, name="cubic").get_fdata()
+    np.testing.assert_allclose(cubic.max(), top, rtol=0.05)
+
+
+def test_memory_changes_nothing_that_counts(shared, tmp_path):
+    options = ("--model", shared / "srcnn3d", "--scale", 2)
+    whole = resolved(shared, tmp_path, *options).get_fdata()
+    tiled = resolved(shared, tmp_path, *options, "--memory", 1, name="tiled").get_fdata()
+    np.testing.assert_allclose(tiled, whole, atol=1e-5 * whole.max())
+
+
+def test_variants_and_methods_of_plugins_are_found(shared, tmp_path):
+    model = write_model(tmp_path, "my_arssr", spec={"coordinates": "grid"})
+    made = resolved(shared, tmp_path, "--model", model, "--scale", 2)
+    assert made.shape == tuple(2 * n for n in SHAPE)
+    np.testing.assert_allclose(made.affine[:3, 3], nib.load(shared / "scan.nii.gz").affine[:3, 3])
+    said = json.loads((model / "model.json").read_text())
+    (model / "model.json").write_text(json.dumps({**said, "method": "theirs", "folder": "theirs"}))
+    options = ["sr", shared / "scan.nii.gz", "--model", model, "--scale", 2]
+    done, output = call(*options, "-o", tmp_path / "x.nii.gz")
+    assert done.exit_code == 1 and "name the folder that holds methods/ with --plugins" in output
+    plugin = tmp_path / "plugin" / "methods" / "theirs"
+    plugin.mkdir(parents=True)
+    (plugin / "method.yaml").write_text("base: arssr_rdn\nlabel: Theirs\n")
+    done, output = call(*options, "-o", tmp_path / "x.nii.gz", "--plugins", tmp_path / "plugin")
+    assert done.exit_code == 0, output
+
+
+def test_an_output_is_replaced_only_by_force(shared, tmp_path):
+    target = tmp_path / "sr.nii.gz"
+    target.write_text("precious")
+    options = ["sr", shared / "scan.nii.gz", "--method", "cubic", "--scale", 2, "-o", target]
+    done, output = call(*options)
+    assert done.exit_code == 1 and "exists already" in output
+    assert target.read_text() == "precious"
+    assert call(*options, "--force")[0].exit_code == 0
+    assert nib.load(target).shape == tuple(2 * n for n in SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["scan.nii.gz", "--scale", 2], "give either --model FOLDER or --method NAME"),
+        (["scan.nii.gz", "--scale", 2, "--method", "cubik"], "did you mean 'cubic'"),
+        (["scan.nii.gz", "--scale", 2, "--method", "srcnn3d"], "give a trained model of it"),
+        (["scan.nii.gz", "--scale", 2, "--method", "identity"], "runs in a study only"),
+        (["scan.nii.gz", "--scale", 1, "--method", "cubic"], "a scale above 1"),
+        (["scan.nii.gz", "--scale", 5, "--model", "arssr_rdn"], "1 to 4: trained for 2 to 4"),
+        (["scan.nii.gz", "--scale", 3, "--model", "srcnn3d"], "trained for 2 only; choose such"),
+        (["scan.nii.gz", "--scale", 2, "--model", "."], "model.safetensors is missing"),
+        (["scan.nii.gz", "--scale", 2, "--model", "scan.nii.gz"], "not a model"),
+        (["series.nii.gz", "--scale", 2, "--method", "cubic"], "split the series"),
+        (["absent.nii.gz", "--scale", 2, "--method", "cubic"], "does not exist"),
+        (["scan.nii.gz", "--scale", 2, "--method", "cubic", "--device", "tpu"], "auto, cpu or"),
+        (["scan.nii.gz", "--scale", 2, "--method", "cubic", "-o", "sr.png"], "ends in .nii"),
+    ],
+)
+def test_mistakes_are_explained(arguments, message, shared, tmp_path, monkeypatch):
+    monkeypatch.chdir(shared)
+    output = [] if "-o" in arguments else ["-o", tmp_path / "out.nii.gz"]
+    done, text = call("sr", *arguments, *output)
+    assert done.exit_code != 0
+    assert message in text
+    assert not (tmp_path / "out.nii.gz").exists()
+
+
+def test_other_scales_are_done_when_insisted_on(shared, tmp_path):
+    options = ("--model", shared / "srcnn3d", "--scale", 3, "--any-scale")
+    assert resolved(shared, tmp_path, *options).shape == tuple(3 * n for n in SHAPE)
+
+
+def test_info_says_what_a_model_is(shared):
+    done, output = call("info", shared / "arssr_rdn")
+    assert done.exit_code == 0, output
+    for text in (
+        *("ArSSR (RDN) (arssr_rdn, preset published)", "doi.org/10.1109/JBHI.2022.3223106"),
+        *("any from 1 to 4 (trained on 2 to 4)", "demo, 2 subjects, 1 for validation, seed 7"),
+        *("7,800 of 780,000 published (1 %)", "0.01230", "2024-05-06", "commit abc1"),
+        sha256(shared / "arssr_rdn" / "model.safetensors"),
+        f"mrisr sr SCAN.nii.gz --model {shared / 'arssr_rdn'} --scale 2",
+    ):
+        assert text in output
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not the description of a model"),
+        ('{"method": "arssr_rdn"}', "'model'"),
+        ('{"method": "x", "model": {}, "scales": [], "degradation": {}}', "no scale"),
+    ],
+)
+def test_a_damaged_description_is_named(content, message, tmp_path):
+    folder = write_model(tmp_path)
+    (folder / "model.json").write_text(content)
+    done, output = call("info", folder)
+    assert done.exit_code == 1 and "model.json" in output and message in output
