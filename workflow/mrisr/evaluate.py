@@ -174,6 +174,39 @@ def ground_truth_scores(
     _write(output, lines, staging)
 
 
+def score_subjects(
+    images: Sequence[str | Path],
+    foregrounds: Sequence[str | Path],
+    subjects: Sequence[str],
+    options: Options,
+    output: str | Path,
+    *,
+    staging: Staging | None = None,
+    workers: int = 1,
+) -> None:
+    """Take the metrics without reference of images that have no ground truth.
+
+    Args:
+        images: Reconstruction of a real LR scan (or its HR reference) of each subject.
+        foregrounds: Where the scan has signal, on the grid of the image: slices that it does not
+            meet are left out (see `Options.empty_slices`).
+        subjects: Their names.
+        options: What is taken; metrics that compare are passed over.
+        output: CSV as that of `evaluate_subjects`.
+        staging: As in `evaluate_subjects`.
+        workers: Processes.
+
+    Raises:
+        InputError: As `evaluate_subjects`.
+    """
+    own = [name for name in options.metrics if not metric_modules.metadata(name).reference]
+    tasks = [
+        _Task(subject, str(image), foreground=str(foreground))
+        for subject, image, foreground in zip(subjects, images, foregrounds, strict=True)
+    ]
+    _write(output, _evaluate(tasks, replace(options, metrics=own), staging, workers), staging)
+
+
 @dataclass(frozen=True)
 class _Task:
     """The files of a subject, and what is known of its ground truth."""
@@ -184,6 +217,7 @@ class _Task:
     mask: str | None = None
     features: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    foreground: str | None = None
 
 
 def _evaluate(
@@ -259,7 +293,7 @@ def _part(piece: tuple[_Task, Work, Options]) -> tuple[str | None, dict]:
     """Return what is wrong with a subject, or None, and the values of a piece of work."""
     task, work, options = piece
     try:
-        pair, equal = _pair(task.image, task.reference, task.mask)
+        pair, equal = _pair(task.image, task.reference, task.mask, task.foreground)
     except InputError as error:
         return f"{task.subject}: {error}", {}
     try:
@@ -290,7 +324,12 @@ def _problem(task: _Task, error: InputError) -> str:
 
 
 @lru_cache(maxsize=1)
-def _pair(image_path: str, reference_path: str | None, mask_path: str | None) -> tuple[Pair, bool]:
+def _pair(
+    image_path: str,
+    reference_path: str | None,
+    mask_path: str | None,
+    foreground_path: str | None = None,
+) -> tuple[Pair, bool]:
     """Return the volumes of a subject, checked, and whether image and ground truth are equal.
 
     Raises:
@@ -299,6 +338,9 @@ def _pair(image_path: str, reference_path: str | None, mask_path: str | None) ->
     image = load(image_path)
     reference = load(reference_path) if reference_path else None
     mask = load(mask_path) if mask_path else None
+    foreground = load(foreground_path) if foreground_path else None
+    if foreground is not None:
+        check_grid(image, image_path, foreground, foreground_path)
     for path, volume in ((image_path, image), (mask_path, mask)):
         if volume is not None and reference is not None:
             check_grid(volume, path, reference, reference_path)
@@ -308,7 +350,8 @@ def _pair(image_path: str, reference_path: str | None, mask_path: str | None) ->
             " they stay, train the model again"
         )
     equal = reference is not None and np.array_equal(reference.data, image.data)
-    data = [None if v is None else canonical(v).data for v in (reference, image, mask)]
+    volumes = (reference, image, mask, foreground)
+    data = [None if volume is None else canonical(volume).data for volume in volumes]
     return Pair(*data), equal
 
 

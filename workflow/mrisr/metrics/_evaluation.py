@@ -24,12 +24,26 @@ class Pair:
         mask: Nonzero inside, or None.
         low: Least intensity of the ground truth (of the image, if there is none).
         extent: Its greatest intensity minus the least.
+        foreground: Where a real LR scan has signal, or None; see `__init__`.
     """
 
     def __init__(
-        self, reference: np.ndarray | None, image: np.ndarray, mask: np.ndarray | None = None
+        self,
+        reference: np.ndarray | None,
+        image: np.ndarray,
+        mask: np.ndarray | None = None,
+        foreground: np.ndarray | None = None,
     ):
-        """Take arrays as they are; raises InputError if the shapes differ."""
+        """Take arrays as they are; raises InputError if the shapes differ.
+
+        Args:
+            reference: Ground truth, or None.
+            image: What is compared with it.
+            mask: Nonzero inside, or None.
+            foreground: For a reconstruction of a real LR scan, where that scan has signal: it
+                stands for the ground truth in the choice of slices, and the range of a normalised
+                scan, 0 to 1, in their intensities. So all methods are scored on the same slices.
+        """
         self.reference = None if reference is None else np.asarray(reference)
         self.image = np.asarray(image)
         self.mask = mask
@@ -39,12 +53,20 @@ class Pair:
                 " reconstruct on the grid of the ground truth"
             )
         self._base = self.image if self.reference is None else self.reference
-        self.low = float(self._base.min())
-        self.extent = float(self._base.max()) - self.low
+        self.foreground = foreground
+        self.low, high = 0.0, 1.0
+        if foreground is None:
+            self.low, high = float(self._base.min()), float(self._base.max())
+        self.extent = high - self.low
 
     @cached_property
     def signal(self) -> list[np.ndarray]:
-        """Which slices of each stack are not constant in the ground truth (or the image)."""
+        """Which slices of each stack are not constant in the ground truth (or the image).
+
+        Of a real LR scan: which meet its foreground.
+        """
+        if self.foreground is not None:
+            return [slices.any(axis=(1, 2)) for slices in _slices.stacks(self.foreground)]
         return [_slices.signal(slices) for slices in _slices.stacks(self._base)]
 
     def kept(self, stack: int, empty_slices: str) -> np.ndarray:
