@@ -404,3 +404,39 @@ def test_published_table_1_of_arssr_is_whole():
     assert sums == {
         **{"psnr": 815.42, "ssim": 23.4199, "lpips": 3.1782, "psi": 6.4286, "lpc_si": 23.2989}
     }
+
+
+def scored(folder, name, values):
+    """Write the scores of a real LR scan's reconstructions."""
+    lines = [f"sub-{i:02d},psi,volume,{value}" for i, value in enumerate(values)]
+    (folder / f"{name}.csv").write_text("\n".join(["subject,metric,region,value", *lines]) + "\n")
+    return folder / f"{name}.csv"
+
+
+@pytest.fixture
+def real(tmp_path):
+    about = {"dataset": "real", "dataset_label": "Real", "has_ground_truth": False}
+    return [
+        cell("cubic", scored(tmp_path, "real-cubic", (0.1, 0.2)), **about),
+        cell("net", scored(tmp_path, "real-net", (0.3, 0.4)), **about),
+    ]
+
+
+def test_metrics_that_need_a_ground_truth_have_a_dash_for_real_scans(cells, real):
+    table = make([*cells, *real], metrics=["psnr", "psi", "gain"], regions=["volume"])
+    assert (table.frame[table.frame["dataset"] == "demo"]["note"] != "no ground truth").all()
+    frame = table.frame[table.frame["dataset"] == "real"].set_index(["method", "metric"])
+    assert set(frame.loc[(slice(None), "psnr"), "note"]) == {"no ground truth"}
+    assert frame.loc[("net", "psi"), "mean"] == pytest.approx(0.35)
+    # Nothing to hold it against: ranked by what there is, not marked.
+    assert frame.loc[("net", "psi"), "note"] == ""
+    assert [block.title.split(":")[0] for block in table.blocks] == ["Demo", "Demo", "Real"]
+    assert "| 2× | Net\\_1 & Co | *–* | **0.3500 ± 0.0707** | 2 |".replace("&", "\\&") in (
+        table.markdown()
+    )
+
+
+def test_real_scans_alone_show_only_metrics_without_reference(real):
+    table = make(real, metrics=["psnr", "ssim", "psi"], regions=["volume", "mask"])
+    assert set(table.frame["metric"]) == {"psi"}
+    assert table.blocks[0].header == ["Method", "PSI ↑", "n"]

@@ -171,3 +171,11 @@ def test_summary_is_two_sentences():
         "Low-resolution input of 1 test subject of Demo and 7 test subjects of Real was made from"
         " the ground truth by down-sampling at 2× and 2.5×. Cubic and Net reconstructed it"
     )
+
+
+def test_summary_of_real_scans_claims_no_ground_truth():
+    text = summarise({}, ["Cubic"], [2], "", {"Own": 2})
+    assert text.startswith("Real low-resolution scans of 2 test subjects of Own were reconstructed")
+    assert "made from" not in text and "by Cubic at 2×" in text
+    both = summarise({"Demo": 1}, ["Cubic"], [2], "down-sampling", {"Own": 2})
+    assert "made from the ground truth by down-sampling" in both and "likewise" in both

@@ -1,7 +1,9 @@
 import copy
 
 import pytest
+import yaml
 
+from mrisr import summary
 from mrisr.errors import ConfigError
 from mrisr.schema import typed
 from mrisr.study import Study
@@ -136,3 +138,76 @@ def test_values_of_the_command_line_get_their_types():
     wanted = {"scales": [2, 2.5], "a": {"b": None, "c": True}, "d": "sub-01", "e": "a: ["}
     assert typed(given) == wanted
     assert typed(["2020-01-01", "/a/b.yaml", 3]) == ["2020-01-01", "/a/b.yaml", 3]
+
+
+@pytest.fixture
+def real(tmp_path):
+    """A study of real LR scans with HR references; `changed` as its config."""
+    about = {
+        "label": "Real",
+        "skull_stripped": False,
+        "scans": "lr",
+        "source": {"kind": "bids", "folder": str(tmp_path / "lr")},
+        "reference": {"source": {"kind": "bids", "folder": str(tmp_path / "hr")}},
+        "split": "test",
+    }
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/real.yaml").write_text(yaml.safe_dump(about))
+    for folder in ("lr", "hr"):
+        (tmp_path / folder / "sub-01").mkdir(parents=True)
+    return {
+        **{"study": "real", "seed": 1, "plugins": [str(tmp_path)], "datasets": {"real": None}},
+        **{"scales": [2, 3], "degradation": {"kind": "volume"}, "metrics": ["psnr", "psi"]},
+        "methods": {"cubic": None, "identity": None},
+    }
+
+
+def test_plan_of_real_scans(real):
+    study = Study(real)
+    assert study.real_datasets == study.test_datasets == ["real"] and not study.measured_datasets
+    assert study.splits("real") == ["test"] and study.train_dataset is None
+    # No cell for the control that is the ground truth.
+    assert [(c.scale, c.method.name) for c in study.cells()] == [(2, "cubic"), (3, "cubic")]
+    assert study.degradation_of("real")["grid"] == "centres"
+    assert study.degradation["grid"] == "corners"
+    assert study.min_lr_size(2) == 4 and Study({**real, "metrics": ["lpc_si"]}).min_lr_size() == 8
+    assert study.datasets["real"].reference.folder.name == "hr"
+    beside = Study({**real, "datasets": {"demo": {"roles": ["test"]}, "real": None}})
+    assert beside.degradation_of("demo") == beside.degradation
+    assert [c.method.name for c in beside.cells("demo")][:2] == ["cubic", "identity"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metrics": ["psnr", "ssim"]}, r"metrics: none can be taken on real.*lpc_si, psi"),
+        ({"datasets": {"real": {"roles": ["train", "test"]}}}, r"datasets\.real: .*to train on"),
+        (
+            {"degradation": {"kind": "stacks"}, "methods": {"identity": None}},
+            r"datasets\.real: is real LR.*kind must be volume",
+        ),
+        ({"segmentation": True}, r"segmentation: .*no test dataset has one; leave the key out"),
+    ],
+)
+def test_what_real_scans_cannot_do_is_refused(real, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Study({**real, **changes})
+
+
+def test_only_real_scans_have_references(real, tmp_path):
+    file = tmp_path / "datasets/real.yaml"
+    file.write_text(file.read_text().replace("scans: lr", "scans: hr"))
+    with pytest.raises(ConfigError, match=r"real\.yaml: reference: .*set scans: lr"):
+        Study(real)
+
+
+def test_tables_have_a_row_of_the_references_at_every_scale(real):
+    cells = summary.cells(Study(real))
+    assert [(c["scale"], c["method"]) for c in cells] == [
+        *((2, "cubic"), (2, "hr_reference"), (3, "cubic"), (3, "hr_reference")),
+    ]
+    assert cells[1]["path"] == cells[3]["path"] == "results/real/metrics/real/reference.csv"
+    assert cells[1]["control"] and not cells[1]["has_ground_truth"]
+    said = summary.notes(Study(real))
+    assert "Ground truth" not in said and "Degradation" not in said
+    assert "keeps its field of view" in said["Real LR"] and "HR references" in said["Real LR"]

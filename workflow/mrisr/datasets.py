@@ -11,7 +11,7 @@ import csv
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrisr.errors import ConfigError, InputError
@@ -31,6 +31,8 @@ DEFAULTS = {
     "modality": "T1w",
     "crop": {"kind": "none"},
     "mask": {"kind": "signal"},
+    "scans": "hr",
+    "reference": None,
 }
 OVERRIDES = ("folder", "subjects", "crop")
 GENERATORS = {"mni152": "mrisr.simulate"}
@@ -72,6 +74,27 @@ class Dataset:
     def kind(self) -> str:
         """Kind of source: bids, https, s3 or bundled."""
         return self.spec["source"]["kind"]
+
+    @property
+    def has_ground_truth(self) -> bool:
+        """Whether the scans are ground truths that LR is simulated from; else they are real LR."""
+        return self.spec["scans"] == "hr"
+
+    @property
+    def reference(self) -> "Dataset | None":
+        """The HR scans of the same subjects that stand beside real LR, or None."""
+        about = self.spec["reference"]
+        if about is None:
+            return None
+        spec = {**self.spec, "source": about["source"]}
+        if "folder" in about["source"]:
+            spec.pop("folder", None)
+        return replace(self, spec=spec, checksums={})
+
+    @property
+    def register(self) -> str:
+        """How references are moved to the LR scans: `rigid` or `none`."""
+        return (self.spec["reference"] or {}).get("register", "none")
 
     @property
     def folder(self) -> Path | None:
@@ -229,6 +252,11 @@ def load(
         raise ConfigError(
             f"datasets.{name}.folder: this dataset is made, not read; describe scans of your own"
             " in a dataset file with source: {kind: bids, folder: ...}"
+        )
+    if spec["reference"] and spec["scans"] == "hr":
+        raise ConfigError(
+            f"{path}: reference: it stands beside real LR, but these scans are the ground truth"
+            " themselves; set scans: lr, or leave it out"
         )
     split_file, unlisted = _split_file(name, spec["split"], path, downloads)
     if unlisted and search:

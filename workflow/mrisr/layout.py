@@ -44,7 +44,7 @@ class Layout:
         return f"{self.root}/sources/checked"
 
     def hr(self, dataset: str, subject: str) -> str:
-        """Ground truth: canonical RAS, in [0,1], float32."""
+        """Ground truth: canonical RAS, in [0,1], float32; there is none of real LR scans."""
         return f"{self.root}/hr/{dataset}/{subject}.nii.gz"
 
     def mask(self, dataset: str, subject: str) -> str:
@@ -52,8 +52,20 @@ class Layout:
         return f"{self.root}/masks/{dataset}/{subject}.nii.gz"
 
     def lr(self, dataset: str, scale: object, subject: str) -> str:
-        """Simulated LR volume (for stacks: one of `<subject>_{axial,coronal,sagittal}`)."""
+        """LR volume (for stacks: one of `<subject>_{axial,coronal,sagittal}`)."""
         return f"{self.root}/lr/{dataset}/x{scale}/{subject}.nii.gz"
+
+    def grid(self, dataset: str, scale: object, subject: str) -> str:
+        """SR grid of a real LR scan, where its foreground is 1, uint8."""
+        return f"{self.root}/masks/{dataset}/x{scale}/{subject}.nii.gz"
+
+    def reference(self, dataset: str, subject: str) -> str:
+        """HR reference of a real LR scan, on its own voxels: canonical RAS, in [0,1], float32."""
+        return f"{self.root}/references/{dataset}/{subject}.nii.gz"
+
+    def reference_mask(self, dataset: str, subject: str) -> str:
+        """Foreground of the HR reference, uint8."""
+        return f"{self.root}/masks/{dataset}/reference/{subject}.nii.gz"
 
     def model(self, method: str, trained: str, *subject: str) -> str:
         """Folder of a model; for models made per subject give the dataset and the subject too."""
@@ -64,7 +76,7 @@ class Layout:
         return f"{self.model(method, trained, *subject)}/{name}"
 
     def sr(self, dataset: str, method: str, scale: object, subject: str) -> str:
-        """Reconstruction, on the exact grid and affine of the ground truth."""
+        """Reconstruction, on the exact grid and affine of the ground truth (of `grid`)."""
         return f"{self.root}/sr/{dataset}/{method}/x{scale}/{subject}.nii.gz"
 
     def metrics(self, dataset: str, method: str, scale: object) -> str:
@@ -78,6 +90,10 @@ class Layout:
     def ground_truth_scores(self, dataset: str) -> str:
         """Metrics without reference of the ground truth itself, with its numbers of slices."""
         return f"{self.root}/metrics/{dataset}/ground_truth.csv"
+
+    def reference_scores(self, dataset: str) -> str:
+        """Metrics without reference of the HR references of real LR scans."""
+        return f"{self.root}/metrics/{dataset}/reference.csv"
 
     def atlas(self, name: str) -> str:
         """Template and tissue priors of the segmentation: `template` or `priors` (4-D)."""

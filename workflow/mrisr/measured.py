@@ -46,7 +46,9 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
         cells: One a dataset, scale and method, in the order to print. Keys: dataset,
             dataset_label, scale, method, method_label, control, learned, path (of the metrics
             CSV), skipped (a reason or None), model (content of `model.json` or None),
-            published_steps (or None), and optionally simulated (the dataset is no scan).
+            published_steps (or None), and optionally simulated (the dataset is no scan) and
+            has_ground_truth (False for real LR scans: only metrics without reference exist, and
+            nothing can be held against the baseline).
         baseline: Name of the method that learned ones are held against, None for no check. A
             learned method whose mean PSNR over the volume is not above it is undertrained.
 
@@ -76,6 +78,8 @@ def columns(
 ) -> list[Column]:
     """Return what a table shows: all metrics over the volume, then inside the mask.
 
+    Metrics that need a ground truth are left out where no row has one.
+
     Args:
         rows: What was measured.
         metrics: Names in printed order; default those measured or unavailable, or all there are
@@ -83,6 +87,8 @@ def columns(
         regions: Default those measured.
         unavailable: Metrics that have no values, and columns all the same.
     """
+    rows = list(rows)
+    compared = not rows or any(map(has_ground_truth, rows))
     found = [column for row in rows for column in row.values]
     if metrics is None:
         present = {metric for metric, _ in found} | set(unavailable)
@@ -95,7 +101,13 @@ def columns(
         for region in regions
         for metric in metrics
         if region in metric_modules.metadata(metric).regions
+        and (compared or not metric_modules.metadata(metric).reference)
     ]
+
+
+def has_ground_truth(row: Row) -> bool:
+    """Return whether a row's dataset has one; real LR scans have none."""
+    return row.cell.get("has_ground_truth", True)
 
 
 def heading(metric: str, region: str) -> str:
@@ -129,7 +141,7 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
     """
     about = [metric_modules.metadata(name) for name in metrics]
     labels = [its.label for its in about if its.slices]
-    if not labels:
+    if not labels or not scores:
         return ""
     names = " and ".join([", ".join(labels[:-1]), labels[-1]] if labels[1:] else labels)
     counts = []
@@ -180,7 +192,8 @@ def _remarks(cell: Mapping, measured: dict, reference: dict, baseline: str | Non
     model = cell["model"] or {}
     if model.get("collapsed"):
         found.append(COLLAPSED)
-    if measured and cell["learned"] and baseline is not None and cell["method"] != baseline:
+    comparable = cell["method"] != baseline and cell.get("has_ground_truth", True)
+    if measured and cell["learned"] and baseline is not None and comparable:
         own, base = _psnr(measured), reference.get((cell["dataset"], cell["scale"]), math.nan)
         if math.isnan(own) or math.isnan(base):
             found.append(UNCHECKED)

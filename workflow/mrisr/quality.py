@@ -21,6 +21,7 @@ from mrisr.measured import (
     Column,
     Row,
     columns,
+    has_ground_truth,
     heading,
     places,
     read_rows,
@@ -33,7 +34,7 @@ COLUMNS = [
     *("published_mean", "published_std", "note"),
 ]
 NUMBERS = ("mean", "std", "ci_low", "ci_high", "published_mean", "published_std")
-MISSING, UNAVAILABLE = "missing", "unavailable"
+MISSING, UNAVAILABLE, NO_TRUTH = "missing", "unavailable", "no ground truth"
 FIT = "fit of SR = gain × ground truth + offset"
 
 
@@ -66,7 +67,7 @@ def quality_table(
     Returns:
         The table; its frame has the columns `COLUMNS`, a row a dataset, scale, method, metric and
         region. A row without values has n = 0 and a note: `missing` where its CSV is not there,
-        `unavailable`, or `skipped` with the reason.
+        `unavailable`, `no ground truth`, or `skipped` with the reason.
 
     Raises:
         InputError: A metrics CSV is damaged, incomplete or holds NaN.
@@ -102,6 +103,8 @@ def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[s
     """Return the note of an entry that lacks its values although its row has not been skipped."""
     if row.cell["skipped"] or column in row.values or MISSING in row.remarks:
         return []
+    if not has_ground_truth(row) and metric_modules.metadata(column[0]).reference:
+        return [NO_TRUTH]
     return [UNAVAILABLE if column[0] in unavailable else MISSING]
 
 
@@ -136,7 +139,7 @@ def _blocks(
         if ranked or not explaining:
             caption = f"Image quality on {label}"
             blocks.append(_block(inside, ranked, unavailable, label, caption))
-        if explaining:
+        if explaining and any(has_ground_truth(row) for row, _ in inside):
             title, caption = f"{label}: {FIT}", f"{FIT[0].upper()}{FIT[1:]} on {label}"
             blocks.append(_block(inside, explaining, unavailable, title, caption))
     return blocks
@@ -200,7 +203,7 @@ def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) 
         return Entry("n/a", "absent")
     if not record.n:
         absence = _absence(row, (record.metric, record.region), unavailable)
-        return Entry("–" if absence == [UNAVAILABLE] else MISSING, "absent")
+        return Entry(MISSING if absence in ([], [MISSING]) else "–", "absent")
     hint = ""
     if not math.isnan(record.ci_low):
         digits = metric_modules.metadata(record.metric).digits

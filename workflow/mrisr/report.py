@@ -22,25 +22,42 @@ UNKNOWN = "–"
 
 
 def summarise(
-    datasets: Mapping[str, int], methods: Sequence[str], scales: Sequence[float], degradation: str
+    datasets: Mapping[str, int],
+    methods: Sequence[str],
+    scales: Sequence[float],
+    degradation: str,
+    real: Mapping[str, int] | None = None,
 ) -> str:
-    """Return in two sentences what a study did.
+    """Return in two sentences what a study did, in one more what with real LR scans.
 
     Args:
-        datasets: Number of test subjects by label of the dataset.
+        datasets: Number of test subjects by label of the dataset, where there is a ground truth.
         methods: Labels without controls, in the config's order.
         scales: Up-sampling scales k.
         degradation: How LR is made, to follow "made from the ground truth by", e.g.
             `cubic B-spline down-sampling`.
+        real: Number of test subjects by label of the dataset, for real LR scans.
     """
-    cohorts = _listed(
+    names, factors = _listed(list(methods)), _listed([f"{scale_name(k)}×" for k in scales])
+    said = []
+    if datasets:
+        said.append(
+            f"Low-resolution input of {_cohorts(datasets)} was made from the ground truth by"
+            f" {degradation} at {factors}. {names} reconstructed it on the grid of the ground"
+            " truth, against which every volume was measured."
+        )
+    if real:
+        how = "likewise" if datasets else f"by {names} at {factors}"
+        said.append(
+            f"Real low-resolution scans of {_cohorts(real)} were reconstructed {how}; they have no"
+            " ground truth, so only metrics without reference are given."
+        )
+    return " ".join(said)
+
+
+def _cohorts(datasets: Mapping[str, int]) -> str:
+    return _listed(
         [f"{n} test subject{'s' * (n != 1)} of {label}" for label, n in datasets.items()]
-    )
-    factors = _listed([f"{scale_name(scale)}×" for scale in scales])
-    return (
-        f"Low-resolution input of {cohorts} was made from the ground truth by {degradation} at"
-        f" {factors}. {_listed(list(methods))} reconstructed it on the grid of the ground truth,"
-        " against which every volume was measured."
     )
 
 

@@ -117,9 +117,10 @@ class Study:
         found, roles = {}, {}
         only = len(self.config["datasets"]) == 1
         for name, overrides in self.config["datasets"].items():
-            roles[name] = (overrides or {}).get("roles", ["train", "test"] if only else ["test"])
             changes = self.dataset_overrides(name)
             found[name] = dataset_files.load(name, changes, self.plugins, self.config["downloads"])
+            both = only and found[name].has_ground_truth
+            roles[name] = (overrides or {}).get("roles", ["train", "test"] if both else ["test"])
         training = [name for name, its in roles.items() if "train" in its]
         if len(training) > 1:
             raise ConfigError(
@@ -129,6 +130,26 @@ class Study:
         self.train_dataset = training[0] if training else None
         self.test_datasets = [name for name, its in roles.items() if "test" in its]
         return found
+
+    @property
+    def measured_datasets(self) -> list[str]:
+        """The test datasets with a ground truth, which LR is simulated from."""
+        return [name for name in self.test_datasets if self.datasets[name].has_ground_truth]
+
+    @property
+    def real_datasets(self) -> list[str]:
+        """The test datasets that are real LR scans, without a ground truth."""
+        return [name for name in self.test_datasets if not self.datasets[name].has_ground_truth]
+
+    def degradation_of(self, dataset: str) -> dict:
+        """Return the study's degradation, for real LR with the grid of a scanner (`centres`)."""
+        real = {} if self.datasets[dataset].has_ground_truth else {"grid": "centres"}
+        return {**self.degradation, **real}
+
+    @property
+    def no_reference_metrics(self) -> list[str]:
+        """Those of the study's metrics that need no ground truth."""
+        return [n for n in self.config["metrics"] if not metrics.metadata(n).reference]
 
     def _methods(self) -> dict[str, Method]:
         preset, shared = self.config["preset"], {"training": self.config["training"]}
@@ -184,6 +205,8 @@ class Study:
                     f" {nearest(entry['dataset'], self.datasets)}"
                 )
         problems += self._segmentation_problems()
+        if not problems:
+            problems += self._real_problems()
         kind = self.degradation["kind"]
         for method in self.methods.values():
             if method.input not in (kind, "ground_truth"):
@@ -228,6 +251,27 @@ class Study:
                         " replace; copy it elsewhere, or leave the key out to use it"
                     )
 
+    def _real_problems(self) -> Iterator[str]:
+        """Yield what a study cannot do with real LR scans."""
+        real = [name for name, its in self.datasets.items() if not its.has_ground_truth]
+        if self.train_dataset in real:
+            yield (
+                f"datasets.{self.train_dataset}: real LR scans have no ground truth to train on;"
+                " set roles: [test], and give another dataset the role train"
+            )
+        for name in self.real_datasets:
+            if self.degradation["kind"] != "volume":
+                yield (
+                    f"datasets.{name}: is real LR, one volume a subject; degradation.kind must be"
+                    " volume"
+                )
+            if not self.no_reference_metrics:
+                known = [n for n in metrics.names() if not metrics.metadata(n).reference]
+                yield (
+                    f"metrics: none can be taken on {name}, whose LR scans are real and have no"
+                    f" ground truth; add one of {', '.join(known)}"
+                )
+
     def _segmentation(self) -> dict | None:
         asked = self.config["segmentation"]
         if asked is None or asked is False:
@@ -240,13 +284,19 @@ class Study:
             return
         if self.slices is not None:
             yield "segmentation: needs volumes, but the study is about 2-D slices"
+        if not self.measured_datasets:
+            yield (
+                "segmentation: is compared with the ground truth's, but no test dataset has one;"
+                " leave the key out"
+            )
+            return
         for name in settings["methods"] or []:
             if name not in self.methods:
                 yield (
                     f"segmentation.methods: '{name}' is not among the methods:"
                     f" {nearest(name, self.methods)}"
                 )
-        tested = {float(scale) for name in self.test_datasets for scale in self.scales(name)}
+        tested = {float(scale) for name in self.measured_datasets for scale in self.scales(name)}
         for scale in settings["scales"] or []:
             if float(scale) not in tested:
                 yield (
@@ -308,16 +358,26 @@ class Study:
         if split != "test":
             sizes = [patch_size(m) for m in self.supervised if "training" in m.spec]
             return max([MIN_HR_SIZE, *sizes])
-        scales = [scale for name in self.test_datasets for scale in self.scales(name)]
+        scales = [scale for name in self.measured_datasets for scale in self.scales(name)]
         slices = [metrics.metadata(name).min_size for name in self.slice_metrics]
         # The same for all scales up to 4: another scale must not prepare everything again.
         return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])), *slices)
 
+    def min_lr_size(self, scale: float | None = None) -> int:
+        """Return the fewest voxels along an axis of a real LR scan, or (no scale) a reference."""
+        sizes = [metrics.metadata(name).min_size for name in self.no_reference_metrics]
+        return max([MIN_LR_SIZE, *(math.ceil(size / (scale or 1)) for size in sizes)])
+
     def cells(self, dataset: str | None = None) -> Iterator[Cell]:
-        """Yield every (dataset, scale, method) of the study's tables, in their order."""
+        """Yield every (dataset, scale, method) of the study's tables, in their order.
+
+        The control that is the ground truth has none where there is no ground truth.
+        """
         for name in self.test_datasets if dataset is None else [dataset]:
             for scale in self.scales(name):
                 for method in self.methods.values():
+                    if method.input == "ground_truth" and name in self.real_datasets:
+                        continue
                     yield Cell(name, scale, method, method.refuses(scale))
 
     def segmented_cells(self, dataset: str | None = None) -> list[Cell]:
@@ -328,7 +388,8 @@ class Study:
         return [
             cell
             for cell in self.cells(dataset)
-            if (methods is None or cell.method.name in methods)
+            if cell.dataset in self.measured_datasets
+            and (methods is None or cell.method.name in methods)
             and (scales is None or float(cell.scale) in map(float, scales))
         ]
 

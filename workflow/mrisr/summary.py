@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mrisr import priors
+from mrisr import metrics, priors
 from mrisr.layout import scale_name
 from mrisr.models import described
 from mrisr.study import Study
@@ -14,7 +14,8 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
     """Return a description of every cell of the tables, see `mrisr.measured.read_rows`.
 
     `model` is the folder of the model behind the cell, None for methods without, and for those
-    with a model for each subject.
+    with a model for each subject. The HR references of real LR scans follow the methods of each
+    scale as one more control.
     """
     described = []
     for cell in study.cells(dataset):
@@ -36,9 +37,41 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
                 "path": None if cell.skipped else path,
                 "model": study.layout.model(method.name, method.trained(scale)) if shared else None,
                 "published_steps": method.spec.get("published_steps"),
+                "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
+                "reference": False,
             }
         )
+    for name in [dataset] if dataset else study.real_datasets:
+        if study.datasets[name].reference:
+            described = _with_references(study, name, described)
     return described
+
+
+def _with_references(study: Study, dataset: str, described: list[dict]) -> list[dict]:
+    """Return cells with a row of the HR references after each scale of a dataset."""
+    found = []
+    for place, cell in enumerate(described):
+        found.append(cell)
+        following = described[place + 1] if place + 1 < len(described) else None
+        key = ("dataset", "scale")
+        if cell["dataset"] == dataset and (
+            following is None or any(cell[k] != following[k] for k in key)
+        ):
+            found.append(
+                {
+                    **cell,
+                    "method": "hr_reference",
+                    "method_label": "HR reference",
+                    "control": True,
+                    "learned": False,
+                    "skipped": None,
+                    "path": study.layout.reference_scores(dataset),
+                    "model": None,
+                    "published_steps": None,
+                    "reference": True,
+                }
+            )
+    return found
 
 
 def notes(study: Study) -> dict[str, str]:
@@ -66,18 +99,45 @@ def notes(study: Study) -> dict[str, str]:
     )
     crops = "; ".join(
         f"{study.datasets[name].label}: {_crop(study.datasets[name].spec['crop'])}"
-        for name in study.test_datasets
+        for name in study.measured_datasets
     )
-    found = {
-        "Degradation": f"{kernel} along {how}, {blur}, {grid}.",
-        "Ground truth": f"one gain to [0, 1] for each subject, LR made from it. Crop: {crops}.",
-        "Data range": "maximum minus minimum of the ground truth.",
-        "Mask": "voxels with signal, closed and filled.",
-        "Seed": str(study.seed),
-    }
+    found = {}
+    if study.measured_datasets:
+        found = {
+            "Degradation": f"{kernel} along {how}, {blur}, {grid}.",
+            "Ground truth": f"one gain to [0, 1] for each subject, LR made from it. Crop: {crops}.",
+            "Data range": "maximum minus minimum of the ground truth.",
+            "Mask": "voxels with signal, closed and filled.",
+        }
+    elif study.supervised:
+        found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
+    if study.real_datasets:
+        found["Real LR"] = _real(study)
+    found["Seed"] = str(study.seed)
     if study.config["preset"] == "demo":
         found["Demo"] = "networks and training are shrunk; no row tells how good a method is."
     return found
+
+
+def _real(study: Study) -> str:
+    """Return what is to be said of real LR scans."""
+    datasets = [study.datasets[name] for name in study.real_datasets]
+    labels = ", ".join(dataset.label for dataset in datasets)
+    sharpness = " and ".join(metrics.metadata(n).label for n in study.no_reference_metrics)
+    said = [
+        f"{labels}: the input is a scan, divided by its maximum; SR refines its grid by the scale"
+        " along every axis and keeps its field of view. There is no ground truth: nothing is held"
+        " against the baseline, and a metric that needs one has no value"
+        + (" (–)." if study.measured_datasets else "."),
+        f"{sharpness} see the slices that meet the scan's foreground, and tell how sharp they are,"
+        " not how true: noise and ringing count as sharp.",
+    ]
+    if any(dataset.reference for dataset in datasets):
+        said.append(
+            "HR references are other acquisitions of the same subjects, scored on their own voxels,"
+            " which are the same at every scale."
+        )
+    return " ".join(said)
 
 
 def _crop(crop: dict) -> str:
@@ -123,6 +183,7 @@ def datasets(study: Study) -> list[dict]:
         {
             "label": dataset.spec["label"],
             **{key: dataset.spec.get(key) for key in keys},
+            "has_ground_truth": dataset.has_ground_truth,
             "subjects": {s: len(dataset.subjects[s]) for s in study.splits(name)},
         }
         for name, dataset in study.datasets.items()

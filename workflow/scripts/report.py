@@ -1,6 +1,6 @@
 """Rule report_page: one page to read, and the manifest of how everything was made."""
 
-from mrisr import figure_curves, figure_segmentation, report
+from mrisr import figure_curves, figure_real, figure_segmentation, report
 from mrisr.figures import caption
 from mrisr.files import write_json
 from mrisr.models import read_description
@@ -18,19 +18,22 @@ with job(snakemake.log[0]):
     )
     methods = {c["method_label"]: None for c in params.cells if not c["control"]}
     scales = {c["scale"]: None for c in params.cells}
-    degradation = params.notes["Degradation"].rstrip(".")
+    degradation = params.notes.get("Degradation", "").rstrip(".")
     captions = [caption(*about) for about in params.figures]
     captions += [figure_segmentation.caption(*about) for about in params.segmentations]
+    captions += [figure_real.caption(*about) for about in params.real_figures]
+    cohorts = [d for d in params.datasets if "test" in d["subjects"]]
     curves = list(inputs.get("curves", []))
     losses = figure_curves.read_curves(params.models) if curves else ()
     report.report(
         snakemake.output.page,
         title=params.config["title"] or params.config["study"],
         summary=report.summarise(
-            {d["label"]: d["subjects"]["test"] for d in params.datasets if "test" in d["subjects"]},
+            {d["label"]: d["subjects"]["test"] for d in cohorts if d["has_ground_truth"]},
             list(methods),
             list(scales),
-            degradation[0].lower() + degradation[1:],
+            degradation[:1].lower() + degradation[1:],
+            {d["label"]: d["subjects"]["test"] for d in cohorts if not d["has_ground_truth"]},
         ),
         tables=[inputs.table],
         folded=[("Significance: every method against the best", inputs.significance)],

@@ -1,0 +1,69 @@
+"""The figure of real LR scans: the same part of the head on every grid, and bad files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from mrisr.errors import InputError
+from mrisr.figure_real import caption, real_comparison, refined
+from mrisr.figures import View, take
+from mrisr.io import Volume, save
+from mrisr.real_lr import nearest, sr_grid
+
+AFFINE = np.diag([1.0, 1.2, 1.4, 1.0])
+
+
+@pytest.fixture
+def files(tmp_path):
+    grid = np.meshgrid(*[np.linspace(-1, 1, n) for n in (20, 22, 18)], indexing="ij")
+    inside = sum((axis / 0.8) ** 2 for axis in grid) < 1
+    lr = (inside * (0.5 + 0.4 * grid[0])).astype(np.float32)
+    scan = Volume(lr, AFFINE)
+    save(scan, tmp_path / "lr.nii.gz")
+    for scale in (2, 2.5):
+        shape, affine = sr_grid(scan, scale)
+        save(Volume(nearest(lr, shape), affine), tmp_path / f"sr{scale}.nii.gz")
+    save(Volume(ndimage.zoom(lr, 3, order=1), AFFINE / [3, 3, 3, 1]), tmp_path / "hr.nii.gz")
+    return tmp_path
+
+
+@pytest.mark.parametrize("scale", [2, 2.5, 3])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_refined_view_shows_the_same_part(scale, axis):
+    view = View(axis, 7, (slice(4, 14), slice(2, 12)), 1.5)
+    for place in np.indices((20, 22, 18)):
+        shape, _ = sr_grid(Volume(place, AFFINE), scale)
+        finer = refined(view, place.shape, shape)
+        assert finer.aspect == pytest.approx(1.5)
+        image = take(nearest(place, shape), finer)
+        assert image.shape == (round(10 * scale), round(10 * scale))
+        wanted = nearest(take(place, view)[..., None], (*image.shape, 1))[..., 0]
+        # Between two LR voxels, the nearest depends on the side that one comes from.
+        assert np.abs(image - wanted).max() <= (0 if scale == round(scale) else 1)
+
+
+def test_the_same_files_give_the_same_bytes(files):
+    images = {(2, "A $x"): files / "sr2.nii.gz", (2.5, "A $x"): files / "sr2.5.nii.gz"}
+    images |= {(2, "B"): None, (2.5, "B"): files / "none.nii.gz"}
+    outputs = [[files / f"{name}.{kind}" for kind in ("png", "pdf")] for name in "ab"]
+    for its in outputs:
+        real_comparison(files / "lr.nii.gz", images, files / "hr.nii.gz", its, "Title")
+    for one, other in zip(*outputs, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    real_comparison(files / "lr.nii.gz", images, None, [files / "c.png"])
+    wide, narrow = (Image.open(files / f"{name}.png").size for name in "ac")
+    assert wide[0] > narrow[0] and wide[1] > narrow[1]  # a column more, and a title
+
+
+def test_a_reconstruction_off_the_grid_is_refused(files):
+    with pytest.raises(InputError, match=r"sr2\.nii\.gz: shape .* refined by 2\.5"):
+        real_comparison(
+            files / "lr.nii.gz", {(2.5, "A"): files / "sr2.nii.gz"}, None, [files / "a.png"]
+        )
+
+
+def test_caption_says_what_the_reference_is():
+    assert "another acquisition" in caption("sub-01", "Own", True)
+    text = caption("sub-01", "Own", False)
+    assert "No ground truth" in text and "HR reference" not in text
