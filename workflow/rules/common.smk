@@ -33,6 +33,11 @@ try:
         for name, dataset in STUDY.datasets.items()
         for split in STUDY.splits(name)
     }
+    LOCAL_REFERENCES = {
+        name: [str(path) for path in dataset.reference.local_files("test").values()]
+        for name, dataset in STUDY.datasets.items()
+        if dataset.reference and name in STUDY.real_datasets
+    }
     LOCAL_PRIORS = (
         [str(path) for path in priors.local_files(STUDY.segmentation["priors"])]
         if STUDY.segmentation is not None
@@ -74,6 +79,47 @@ def lr_files(dataset, scale="{scale}", items=None):
     """LR files of a dataset's test items at a scale; three an item if the study has stacks."""
     items = STUDY.items(dataset, "test") if items is None else items
     return [LAYOUT.lr(dataset, scale, name) for item in items for name in STUDY.inputs(item)]
+
+
+def grid_files(dataset, scale="{scale}", items=None):
+    """SR grids of a dataset's real LR scans."""
+    items = STUDY.items(dataset, "test") if items is None else items
+    return [LAYOUT.grid(dataset, scale, item) for item in items]
+
+
+def grid_file(wildcards):
+    """The file on whose grid an SR volume is written, for rules of external methods."""
+    if STUDY.datasets[wildcards.dataset].has_ground_truth:
+        return LAYOUT.hr(wildcards.dataset, wildcards.subject)
+    return LAYOUT.grid(wildcards.dataset, wildcards.scale, wildcards.subject)
+
+
+def reference_files(dataset):
+    """HR references of a dataset's real LR scans; empty if it has none."""
+    items = STUDY.items(dataset, "test") if STUDY.datasets[dataset].reference else []
+    return [LAYOUT.reference(dataset, item) for item in items]
+
+
+def reference_mask_files(dataset):
+    """Foregrounds of the HR references."""
+    return [LAYOUT.reference_mask(dataset, item) for item in STUDY.items(dataset, "test")]
+
+
+def checked_files():
+    """What is made of every scan of the study before anything is trained."""
+    return [
+        file
+        for dataset, its in STUDY.datasets.items()
+        for split in STUDY.splits(dataset)
+        for file in (
+            hr_files(dataset, split)
+            if its.has_ground_truth
+            else [
+                *reference_files(dataset),
+                *[f for k in STUDY.scales(dataset) for f in lr_files(dataset, scale_name(k))],
+            ]
+        )
+    ]
 
 
 def sr_files(dataset, method, scale):
@@ -189,8 +235,11 @@ def reconstruction_items(method, dataset):
 
 
 def reconstruction_references(method, dataset):
-    """Ground truths whose grids are reconstructed."""
-    return [LAYOUT.hr(dataset, item) for item in reconstruction_items(method, dataset)]
+    """Files whose grids are reconstructed: ground truths, or the grids of real LR scans."""
+    items = reconstruction_items(method, dataset)
+    if not STUDY.datasets[dataset].has_ground_truth:
+        return grid_files(dataset, items=items)
+    return [LAYOUT.hr(dataset, item) for item in items]
 
 
 def reconstruction_input(method, dataset):

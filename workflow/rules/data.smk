@@ -36,6 +36,9 @@ for dataset in STUDY.datasets.values():
             script:
                 "../scripts/fetch.py"
 
+        if not dataset.has_ground_truth:
+            continue  # real.smk prepares it
+
         rule:
             name:
                 f"prepare_{dataset.name}_{split}"
@@ -74,12 +77,7 @@ for dataset in STUDY.datasets.values():
 # does not train again.
 rule check_scans:
     input:
-        [
-            file
-            for dataset in STUDY.datasets
-            for split in STUDY.splits(dataset)
-            for file in hr_files(dataset, split)
-        ],
+        checked_files(),
         atlas_files(),
         imported_files(),
     output:

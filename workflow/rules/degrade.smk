@@ -1,5 +1,5 @@
 # Ground truth -> simulated LR input, for the test subjects. Training simulates its own.
-for dataset in STUDY.test_datasets:
+for dataset in STUDY.measured_datasets:
 
     rule:
         name:

@@ -26,7 +26,7 @@ for metric in STUDY.metrics_with("fetch"):
             "../scripts/fetch_metric.py"
 
 
-for dataset in STUDY.test_datasets:
+for dataset in STUDY.measured_datasets:
     if STUDY.slice_metrics:
 
         rule:

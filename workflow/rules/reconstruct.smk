@@ -32,7 +32,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
                 **method.resources("reconstruct"),
             params:
                 method=method.pack("network", "coordinates", "model"),
-                degradation=STUDY.degradation,
+                degradation=STUDY.degradation_of(dataset),
                 staging=LAYOUT.staging(reconstruction_stem(method, dataset)),
                 code=method.code("mrisr.reconstruct"),
             message:

@@ -4,7 +4,14 @@ QUALITY, SIGNIFICANCE = (
     for name in ("quality", "significance")
 )
 TABLES = [*QUALITY, *SIGNIFICANCE]
-FIGURES = [f"comparison_{dataset}" for dataset in STUDY.test_datasets]
+FIGURES = [f"comparison_{dataset}" for dataset in STUDY.measured_datasets]
+REAL_FIGURES = [f"real_{dataset}" for dataset in STUDY.real_datasets]
+ALL_FIGURES = FIGURES + SEGMENTATION_FIGURES + REAL_FIGURES
+REFERENCE_SCORES = [
+    LAYOUT.reference_scores(dataset)
+    for dataset in STUDY.real_datasets
+    if STUDY.datasets[dataset].reference
+]
 # Studies without learned methods have no losses.
 CURVES = ["curves"] if summary.has_losses(STUDY) else []
 
@@ -16,10 +23,11 @@ rule quality_table:
         published=[entry["file"] for entry in summary.published(STUDY)],
         scores=[
             LAYOUT.ground_truth_scores(dataset)
-            for dataset in STUDY.test_datasets
+            for dataset in STUDY.measured_datasets
             if STUDY.slice_metrics
         ],
         fetched=fetched_metrics(),
+        references=REFERENCE_SCORES,
     output:
         csv=report(QUALITY[0], caption="../report/quality.rst", category="Tables"),
         md=QUALITY[1],
@@ -42,7 +50,7 @@ rule quality_table:
             for entry in summary.published(STUDY)
         ],
         baseline=STUDY.config["baseline"],
-        datasets=[STUDY.datasets[dataset].label for dataset in STUDY.test_datasets],
+        datasets=[STUDY.datasets[dataset].label for dataset in STUDY.measured_datasets],
         metrics=STUDY.config["metrics"],
         regions=STUDY.config["regions"],
         empty_slices=STUDY.config["empty_slices"],
@@ -85,7 +93,7 @@ rule significance_table:
         "../scripts/significance.py"
 
 
-for dataset in STUDY.test_datasets:
+for dataset in STUDY.measured_datasets:
     subject = STUDY.items(dataset, "test")[0]
 
     rule:
@@ -162,7 +170,7 @@ rule report_page:
         table=LAYOUT.table("quality", "html"),
         significance=LAYOUT.table("significance", "html"),
         overlap=OVERLAP_TABLES[3:],
-        figures=[LAYOUT.figure(name, "png") for name in FIGURES + SEGMENTATION_FIGURES],
+        figures=[LAYOUT.figure(name, "png") for name in ALL_FIGURES],
         curves=[LAYOUT.figure(name, "png") for name in CURVES],
         models=model_files(),
         sources=[
@@ -170,6 +178,7 @@ rule report_page:
             for dataset in STUDY.datasets
             for split in STUDY.splits(dataset)
         ]
+        + [LAYOUT.sources(dataset, "reference") for dataset in LOCAL_REFERENCES]
         + atlas_files(),
         tables=TABLES + OVERLAP_TABLES,
     output:
@@ -189,9 +198,13 @@ rule report_page:
         cells=summary.cells(STUDY),
         figures=[
             (STUDY.items(dataset, "test")[0], STUDY.datasets[dataset].label)
-            for dataset in STUDY.test_datasets
+            for dataset in STUDY.measured_datasets
         ],
         segmentations=SEGMENTATION_ABOUT,
+        real_figures=[
+            (dataset.subjects["test"][0], dataset.label, dataset.reference is not None)
+            for dataset in map(STUDY.datasets.get, STUDY.real_datasets)
+        ],
         models=summary.models(STUDY),
         datasets=summary.datasets(STUDY),
         notes=summary.notes(STUDY),
@@ -209,11 +222,7 @@ rule tables:
 
 rule figures:
     input:
-        [
-            LAYOUT.figure(name, suffix)
-            for name in FIGURES + SEGMENTATION_FIGURES + CURVES
-            for suffix in ("png", "pdf")
-        ],
+        [LAYOUT.figure(name, suffix) for name in ALL_FIGURES + CURVES for suffix in ("png", "pdf")],
 
 
 rule report:

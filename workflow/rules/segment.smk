@@ -31,7 +31,7 @@ if STUDY.segmentation is not None:
         script:
             "../scripts/priors.py"
 
-    for dataset in STUDY.test_datasets:
+    for dataset in STUDY.measured_datasets:
 
         rule:
             name:
@@ -197,7 +197,7 @@ if STUDY.segmentation is not None:
         script:
             "../scripts/overlap_table.py"
 
-    for dataset in STUDY.test_datasets:
+    for dataset in STUDY.measured_datasets:
         # One subject at the first scale that is segmented, as the paper shows it.
         CELLS = [c for c in summary.segmented_cells(STUDY, dataset) if not c["ground_truth"]]
         CELLS = [cell for cell in CELLS if cell["scale"] == CELLS[0]["scale"]]

@@ -94,7 +94,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
                 method=method.pack("model", "training"),
                 scales=None,
                 dataset=dataset,
-                degradation=STUDY.degradation,
+                degradation=STUDY.degradation_of(dataset),
                 seed=STUDY.seed,
                 staging=LAYOUT.staging(
                     LAYOUT.model(method.name, method.trained(), dataset, "{subject}")

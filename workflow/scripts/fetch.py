@@ -1,4 +1,4 @@
-"""Rule fetch_<dataset>_<split>: raw scans found or downloaded, checked, listed."""
+"""Rules fetch_<dataset>_<split or reference>: raw scans found or downloaded, checked, listed."""
 
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from mrisr.progress import job
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         params = snakemake.params
+        dataset = datasets.load(params.dataset, params.overrides, params.plugins, params.downloads)
         sources.fetch(
-            datasets.load(params.dataset, params.overrides, params.plugins, params.downloads),
+            dataset.reference if params.get("reference") else dataset,
             params.split,
             Path(params.downloads),
             Path(snakemake.output.sources),

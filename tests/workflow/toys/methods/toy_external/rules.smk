@@ -4,7 +4,7 @@ rule:
         f"reconstruct_{METHOD.name}"
     input:
         lr=LAYOUT.lr("{dataset}", "{scale}", "{subject}"),
-        reference=LAYOUT.hr("{dataset}", "{subject}"),
+        reference=grid_file,
     output:
         LAYOUT.sr("{dataset}", METHOD.name, "{scale}", "{subject}"),
     log:

@@ -1,0 +1,193 @@
+# Real LR scans: no ground truth, nothing simulated. Raw scan -> LR input and its SR grid, one for
+# each scale; HR references beside them; metrics without reference; a figure.
+
+
+for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
+
+    rule:
+        name:
+            f"prepare_{dataset.name}_real"
+        input:
+            sources=LAYOUT.sources(dataset.name, "test"),
+        output:
+            lr=lr_files(dataset.name),
+            masks=grid_files(dataset.name),
+        log:
+            LAYOUT.log(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}"),
+        benchmark:
+            LAYOUT.benchmark(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}")
+        conda:
+            ENV
+        resources:
+            mem_mb=8000,
+            runtime=120,
+        params:
+            subjects=dataset.subjects["test"],
+            crop=dataset.spec["crop"],
+            mask=dataset.spec["mask"],
+            min_size=lambda wildcards: STUDY.min_lr_size(float(wildcards.scale)),
+            staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
+            code=code_digest("mrisr.real_lr"),
+        message:
+            f"Preparing the real LR scans of {dataset.name} (x{{wildcards.scale}})"
+        script:
+            "../scripts/real_lr.py"
+
+    rule:
+        name:
+            f"evaluate_{dataset.name}"
+        input:
+            images=sr_files(dataset.name, "{method}", "{scale}"),
+            masks=grid_files(dataset.name),
+        output:
+            metrics=LAYOUT.metrics(dataset.name, "{method}", "{scale}"),
+        log:
+            LAYOUT.log(f"{LAYOUT.root}/metrics/{dataset.name}/{{method}}/x{{scale}}"),
+        benchmark:
+            LAYOUT.benchmark(f"{LAYOUT.root}/metrics/{dataset.name}/{{method}}/x{{scale}}")
+        conda:
+            ENV
+        threads: 4
+        resources:
+            mem_mb=8000,
+            runtime=240,
+        params:
+            **evaluation_params(dataset.name),
+            staging=LAYOUT.staging("metrics", dataset.name, "{method}", "x{scale}"),
+        message:
+            f"Scoring {{wildcards.method}} on {dataset.name} (x{{wildcards.scale}})"
+        script:
+            "../scripts/real_scores.py"
+
+    if dataset.reference:
+
+        rule:
+            name:
+                f"fetch_{dataset.name}_reference"
+            input:
+                LOCAL_REFERENCES[dataset.name],
+            output:
+                sources=LAYOUT.sources(dataset.name, "reference"),
+            log:
+                LAYOUT.log(LAYOUT.sources(dataset.name, "reference")),
+            benchmark:
+                LAYOUT.benchmark(LAYOUT.sources(dataset.name, "reference"))
+            localrule: True
+            conda:
+                ENV
+            threads: 4
+            resources:
+                mem_mb=4000,
+                runtime=1440,
+            params:
+                dataset=dataset.name,
+                split="test",
+                reference=True,
+                source=dataset.spec["reference"],
+                seed=STUDY.seed,
+                overrides=STUDY.dataset_overrides(dataset.name, "test"),
+                plugins=STUDY.plugins,
+                downloads=STUDY.config["downloads"],
+            message:
+                f"Fetching and checking the HR references of {dataset.name}"
+            script:
+                "../scripts/fetch.py"
+
+        rule:
+            name:
+                f"prepare_{dataset.name}_reference"
+            input:
+                sources=LAYOUT.sources(dataset.name, "reference"),
+                # The scan is the same at every scale.
+                lr=lr_files(dataset.name, scale_name(STUDY.scales(dataset.name)[0])),
+            output:
+                references=reference_files(dataset.name),
+                masks=reference_mask_files(dataset.name),
+            log:
+                LAYOUT.log(f"{LAYOUT.root}/references/{dataset.name}"),
+            benchmark:
+                LAYOUT.benchmark(f"{LAYOUT.root}/references/{dataset.name}")
+            conda:
+                ENV
+            # With more, ANTs does not give the same bytes twice.
+            threads: 1
+            resources:
+                mem_mb=8000,
+                runtime=240,
+            params:
+                subjects=dataset.subjects["test"],
+                mask=dataset.spec["mask"],
+                register=dataset.register,
+                min_size=STUDY.min_lr_size(),
+                seed=STUDY.seed,
+                staging=LAYOUT.staging("references", dataset.name),
+                code=code_digest("mrisr.real_lr"),
+            message:
+                f"Preparing the HR references of {dataset.name}"
+            script:
+                "../scripts/real_reference.py"
+
+        rule:
+            name:
+                f"reference_scores_{dataset.name}"
+            input:
+                images=reference_files(dataset.name),
+                masks=reference_mask_files(dataset.name),
+            output:
+                metrics=LAYOUT.reference_scores(dataset.name),
+            log:
+                LAYOUT.log(LAYOUT.reference_scores(dataset.name)),
+            benchmark:
+                LAYOUT.benchmark(LAYOUT.reference_scores(dataset.name))
+            conda:
+                ENV
+            threads: 4
+            resources:
+                mem_mb=8000,
+                runtime=240,
+            params:
+                **evaluation_params(dataset.name),
+                staging=LAYOUT.staging("metrics", dataset.name, "reference"),
+            message:
+                f"Scoring the HR references of {dataset.name}"
+            script:
+                "../scripts/real_scores.py"
+
+    REAL_SUBJECT = dataset.subjects["test"][0]
+
+    rule:
+        name:
+            f"figure_real_{dataset.name}"
+        input:
+            lr=LAYOUT.lr(dataset.name, scale_name(STUDY.scales(dataset.name)[0]), REAL_SUBJECT),
+            sr=[
+                LAYOUT.sr(dataset.name, cell.method.name, scale_name(cell.scale), REAL_SUBJECT)
+                for cell in STUDY.cells(dataset.name)
+                if not cell.skipped
+            ],
+            reference=reference_files(dataset.name)[:1],
+        output:
+            png=report(
+                LAYOUT.figure(f"real_{dataset.name}", "png"),
+                caption="../report/real.rst",
+                category="Figures",
+            ),
+            pdf=LAYOUT.figure(f"real_{dataset.name}", "pdf"),
+        log:
+            LAYOUT.log(f"{LAYOUT.root}/figures/real_{dataset.name}"),
+        benchmark:
+            LAYOUT.benchmark(f"{LAYOUT.root}/figures/real_{dataset.name}")
+        conda:
+            ENV
+        resources:
+            mem_mb=4000,
+            runtime=20,
+        params:
+            cells=[c for c in summary.cells(STUDY, dataset.name) if not c["reference"]],
+            subject=REAL_SUBJECT,
+            dataset=dataset.label,
+            code=code_digest("mrisr.figure_real"),
+        message:
+            f"Drawing the real scans of {dataset.name}"
+        script:
+            "../scripts/figure_real.py"

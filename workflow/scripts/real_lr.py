@@ -1,0 +1,21 @@
+"""Rule prepare_<dataset>_real: LR input of real scans, and their SR grids, at one scale."""
+
+from mrisr import files
+from mrisr.progress import job
+from mrisr.real_lr import prepare_lr_subjects
+
+with job(snakemake.log[0], snakemake.threads):
+    given, params, made = snakemake.input, snakemake.params, snakemake.output
+    scale = float(snakemake.wildcards.scale)
+    settings = {"crop": params.crop, "mask": params.mask, "min_size": params.min_size}
+    prepare_lr_subjects(
+        given.sources,
+        list(params.subjects),
+        list(made.lr),
+        list(made.masks),
+        scale=scale,
+        **settings,
+        staging=files.Staging(
+            params.staging, [params.code, scale, settings, files.sha256(given.sources)]
+        ),
+    )

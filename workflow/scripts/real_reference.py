@@ -1,0 +1,19 @@
+"""Rule prepare_<dataset>_reference: HR references of real LR scans, moved to them if asked."""
+
+from mrisr import files
+from mrisr.progress import job
+from mrisr.real_lr import prepare_reference_subjects
+
+with job(snakemake.log[0], snakemake.threads):
+    given, params, made = snakemake.input, snakemake.params, snakemake.output
+    settings = {key: params[key] for key in ("mask", "register", "min_size", "seed")}
+    inputs = {file: files.sha256(file) for file in [given.sources, *given.lr]}
+    prepare_reference_subjects(
+        given.sources,
+        list(params.subjects),
+        list(given.lr),
+        list(made.references),
+        list(made.masks),
+        **settings,
+        staging=files.Staging(params.staging, [params.code, settings, inputs]),
+    )

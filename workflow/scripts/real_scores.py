@@ -1,0 +1,25 @@
+"""Rules evaluate_<dataset> and reference_scores_<dataset> of real LR: metrics without reference."""
+
+from pathlib import Path
+
+from mrisr import devices, files
+from mrisr.evaluate import Options, score_subjects
+from mrisr.progress import job
+
+# Its worker processes import this file, where they are not forked (macOS).
+if __name__ == "__main__":
+    with job(snakemake.log[0], threads=1):
+        given, params = snakemake.input, snakemake.params
+        options = Options(
+            params.metrics, ["volume"], params.settings, params.empty_slices, str(devices.pick(1))
+        )
+        inputs = {file: files.sha256(file) for file in [*given.images, *given.masks]}
+        score_subjects(
+            list(given.images),
+            list(given.masks),
+            list(params.subjects),
+            options,
+            Path(snakemake.output.metrics),
+            staging=files.Staging(params.staging, [options, params.code, inputs]),
+            workers=snakemake.threads,
+        )
