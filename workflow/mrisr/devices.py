@@ -33,8 +33,9 @@ def arithmetic(products: str) -> None:
         products: `ieee` (float32) or `tf32` (rounded to 10 bits of mantissa, several times
             faster).
     """
-    torch.backends.cuda.matmul.fp32_precision = products
-    torch.backends.cudnn.conv.fp32_precision = products
+    # By the older names: torch refuses to read these once the newer ones have been set.
+    torch.backends.cuda.matmul.allow_tf32 = products == "tf32"
+    torch.backends.cudnn.allow_tf32 = products == "tf32"
     # Shapes hardly change in training or over the tiles of a volume.
     torch.backends.cudnn.benchmark = True
 
