@@ -93,11 +93,13 @@ def test_missing(tmp_path):
         io.load(tmp_path / "nowhere.nii.gz")
 
 
-@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nii", "scan.txt"])
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nii", "scan.mgz", "scan.mgh", "scan.txt"])
 @pytest.mark.parametrize("content", [b"not an image\n" * 50, b"", gzip.compress(b"text" * 200)])
-def test_not_nifti(tmp_path, name, content):
+def test_not_an_image(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=rf"{name}: .*(not a NIfTI file|cannot be read).*; "):
+    with pytest.raises(
+        InputError, match=rf"{name}: .*(not an? \w+ file|cannot be read|header is damaged).*; "
+    ):
         io.load(tmp_path / name)
 
 
@@ -108,15 +110,38 @@ def test_a_folder_is_not_a_scan(tmp_path):
 
 
 def test_another_format(tmp_path):
-    nib.save(nib.MGHImage(noise(), np.eye(4)), tmp_path / "scan.mgz")
-    with pytest.raises(InputError, match=r"scan\.mgz: MGHImage where NIfTI is expected"):
-        io.load(tmp_path / "scan.mgz")
+    nib.save(nib.Spm99AnalyzeImage(noise(dtype=np.int16), np.eye(4)), tmp_path / "scan.img")
+    with pytest.raises(InputError, match=r"scan\.img: .* where NIfTI or MGH is expected"):
+        io.load(tmp_path / "scan.img")
 
 
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("name", ["scan.mgz", "scan.mgh"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_mgh_is_read_like_nifti(tmp_path, name, dtype):
+    data = noise(dtype=dtype)
+    rigid = nib.affines.from_matvec(np.diag([-0.9, 1.1, 1.25]), [80.5, -120.25, -60])
+    nib.save(nib.MGHImage(data, rigid), tmp_path / name)
+    volume = io.load(tmp_path / name)
+    assert volume.data.dtype == np.float32 and volume.header is None
+    np.testing.assert_array_equal(volume.data, data)
+    np.testing.assert_allclose(volume.affine, rigid, atol=1e-5)
+    assert io.canonical_shape(tmp_path / name) == data.shape
+    io.save(volume, tmp_path / "scan.nii.gz")
+    np.testing.assert_array_equal(io.load(tmp_path / "scan.nii.gz").data, data)
+
+
+def test_mgh_series_is_refused(tmp_path):
+    nib.save(nib.MGHImage(noise((4, 4, 4, 3)), np.eye(4)), tmp_path / "bold.mgz")
+    with pytest.raises(InputError, match=r"bold.*4-D with shape \(4, 4, 4, 3\).*split"):
+        io.load(tmp_path / "bold.mgz")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mgh", ".mgz"])
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.99])
 def test_truncated(tmp_path, suffix, part):
-    path = nifti(tmp_path / f"scan{suffix}", noise((20, 20, 20)))
+    path = tmp_path / f"scan{suffix}"
+    kind = nib.Nifti1Image if "nii" in suffix else nib.MGHImage
+    nib.save(kind(noise((20, 20, 20)), np.eye(4)), path)
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
     with pytest.raises(InputError, match=rf"scan{suffix}: .*(again|convert)") as caught:

@@ -1,4 +1,4 @@
-"""Volumes in NIfTI files: load, save, check."""
+"""Volumes in files: load (NIfTI, FreeSurfer's MGH), save (NIfTI), check."""
 
 import gzip
 import logging
@@ -16,8 +16,9 @@ from mrisr.files import atomic
 
 # Of affines that count as equal, in mm.
 AFFINE_TOLERANCE = 1e-4
-# Bytes that may follow the voxels: some programs fill up a block of the disk.
-PADDING = 4096
+# Bytes that may follow the voxels: some programs fill up a block of the disk, and MGH keeps the
+# history of a file there.
+PADDING, MGH_TAGS = 4096, 1 << 20
 # Deflate cannot pack more tightly; MRI that does half as well as SUSPICIOUS is unknown to us.
 DEFLATE_LIMIT, SUSPICIOUS = 1032, 50
 MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
@@ -35,7 +36,7 @@ class Volume:
     Attributes:
         data: Intensities, float32, shape (X, Y, Z).
         affine: Voxel indices to millimetres (RAS+), float64, shape (4, 4).
-        header: The NIfTI header it was read with, or None.
+        header: The NIfTI header it was read with, or None (not read, or from another format).
     """
 
     data: np.ndarray
@@ -48,11 +49,11 @@ class Volume:
         return nib.affines.voxel_sizes(self.affine)
 
 
-def load_image(path: str | Path) -> nib.Nifti1Image:
-    """Open a NIfTI file without reading its voxels.
+def load_image(path: str | Path) -> nib.Nifti1Image | nib.MGHImage:
+    """Open a NIfTI or MGH file without reading its voxels.
 
     Raises:
-        ScanError: The file is missing, cannot be read, is not NIfTI, or is too short for the
+        ScanError: The file is missing, cannot be read, is neither, or is too short for the
             voxels that its header states.
     """
     path = Path(path)
@@ -73,15 +74,16 @@ def load_image(path: str | Path) -> nib.Nifti1Image:
         remedy = "ask its owner, or `chmod +r` it and `chmod +x` the folders above"
         raise ScanError(path, Problem("no permission to read it", remedy)) from None
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
-        what = f"not a NIfTI file ({_line(error, path)})"
+        kind = "an MGH" if path.suffix in (".mgz", ".mgh") else "a NIfTI"
+        what = f"not {kind} file ({_line(error, path)})"
         raise ScanError(path, Problem(what, "convert the scan with dcm2niix or nibabel")) from None
     except (OSError, EOFError, zlib.error) as error:
         raise ScanError(path, Problem(f"cannot be read ({_line(error, path)})", AGAIN)) from None
     except Exception as error:  # what nibabel makes of a damaged header: ValueError, KeyError, ...
         what = f"its header is damaged ({type(error).__name__}: {_line(error, path)})"
         raise ScanError(path, Problem(what, CONVERT)) from None
-    if not isinstance(image, nib.Nifti1Image):
-        what = f"{type(image).__name__} where NIfTI is expected"
+    if not isinstance(image, nib.Nifti1Image | nib.MGHImage):
+        what = f"{type(image).__name__} where NIfTI or MGH is expected"
         raise ScanError(path, Problem(what, "write it as one file .nii.gz with nibabel"))
     _check_length(image, path)
     return image
@@ -109,12 +111,16 @@ def _check_length(image: nib.Nifti1Image, path: Path) -> None:
             f" unpacked, more than {size} bytes can hold"
         )
         raise ScanError(path, Problem(what, AGAIN))
-    if not _packed(path) and size > stated + PADDING:
+    if not _packed(path) and size > stated + _padding(image):
         raise ScanError(path, _goes_on(image))
 
 
 def _packed(path: Path) -> bool:
-    return path.suffix == ".gz"
+    return path.suffix in (".gz", ".mgz")
+
+
+def _padding(image: nib.Nifti1Image | nib.MGHImage) -> int:
+    return MGH_TAGS if isinstance(image, nib.MGHImage) else PADDING
 
 
 def _stated_bytes(image: nib.Nifti1Image) -> int:
@@ -138,7 +144,7 @@ def volume_shape(image: nib.Nifti1Image, path: str | Path) -> tuple[int, int, in
     Raises:
         ScanError: Not 3-D, or not scalar and real.
     """
-    shape, kind = tuple(image.shape), image.get_data_dtype()
+    shape, kind = tuple(map(int, image.shape)), image.get_data_dtype()
     if kind.kind not in "iuf":
         what = f"colour ({', '.join(kind.names)})" if kind.names else str(kind)
         remedy = "a scalar, real volume is expected: take the magnitude or one channel"
@@ -198,7 +204,8 @@ def _read(image: nib.Nifti1Image, path: Path) -> np.ndarray:
             with gzip.open(path) as file:
                 data = np.asanyarray(type(image).from_stream(file).dataobj, dtype=np.float32)
                 # nibabel stops at the last voxel, ahead of the checksum.
-                if len(file.read(PADDING + 1)) > PADDING:
+                padding = _padding(image)
+                if len(file.read(padding + 1)) > padding:
                     raise ScanError(path, _goes_on(image))
                 return data
     except MemoryError:
@@ -221,21 +228,22 @@ def _count(path: Path, stated: int) -> None:
 
 
 def load(path: str | Path) -> Volume:
-    """Load a 3-D NIfTI file.
+    """Load a 3-D volume.
 
     Args:
-        path: A `.nii` or `.nii.gz` file.
+        path: A `.nii`, `.nii.gz`, `.mgz` or `.mgh` file.
 
     Returns:
         The volume with float32 data of shape (X, Y, Z) in the file's own orientation and
         intensities, its affine in millimetres.
 
     Raises:
-        ScanError: The file is missing, not NIfTI, damaged, or not a 3-D scalar volume.
+        ScanError: The file is missing, neither NIfTI nor MGH, damaged, or not a 3-D scalar volume.
     """
     image = load_image(path)
     data = read_data(image, path)
-    return Volume(data, affine_mm(image), image.header)
+    header = image.header if isinstance(image.header, nib.Nifti1Header) else None
+    return Volume(data, affine_mm(image), header)
 
 
 def save(volume: Volume, path: str | Path) -> None:
