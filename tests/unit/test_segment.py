@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
 
-from mrisr import priors, segment
+from mrisr import priors, registration, segment
 from mrisr.degrade import downsample, upsample
 from mrisr.errors import InputError
 from mrisr.io import Volume, load, load_series, save, save_series
@@ -141,7 +140,7 @@ def test_two_runs_give_the_same_bytes_and_leave_nothing_behind(head, segmented):
 
 def test_the_folder_of_temporary_files_is_put_back_after_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(KeyError), segment._scratch():
+    with pytest.raises(KeyError), registration.scratch():
         assert tempfile.gettempdir() != str(tmp_path)
         (tmp_path / "mine").write_text("")
         raise KeyError
@@ -166,25 +165,6 @@ def test_a_reconstruction_off_the_grid_is_refused(head, tmp_path):
         )
 
 
-def test_the_brain_is_found_in_a_head_with_skull(head):
-    volume, brain = load(head / "hr.nii.gz"), load(head / "mask.nii.gz").data > 0
-    volume, outside = segment.working_grid(volume, 6), ndimage.distance_transform_edt(~brain, 4.0)
-    outside = segment.working_grid(Volume(outside, load(head / "hr.nii.gz").affine), 6).data
-    # Dark skull, bright scalp.
-    skull, scalp = (outside > 4) & (outside <= 10), (outside > 10) & (outside < 20)
-    data = np.where(skull, 0.05, np.where(scalp, 0.9, volume.data)).astype(np.float32)
-    signal, truth = outside < 20, outside <= 2
-    found = segment.brain_mask(
-        Volume(data, volume.affine),
-        Volume(signal, volume.affine),
-        load(head / "template.nii.gz"),
-        load_series(head / "atlas.nii.gz", 6),
-    )
-    assert found.dtype == np.uint8
-    # Voxels of 6 mm: half a voxel all around costs 0.1.
-    assert dice(found, truth, [1]) > 0.8 > 0.1 + dice(signal, truth, [1])
-
-
 SHAPES = st.tuples(*[st.integers(2, 9)] * 3)
 
 
@@ -192,7 +172,7 @@ SHAPES = st.tuples(*[st.integers(2, 9)] * 3)
 def test_the_working_grid_keeps_the_field_of_view(shape, voxel_size):
     affine = np.array([[0, -0.8, 0, 5], [1.2, 0, 0, -7], [0, 0, 1, 2], [0, 0, 0, 1]], float)
     volume = Volume(np.full(shape, 3, np.float32), affine)
-    coarse = segment.working_grid(volume, voxel_size)
+    coarse = registration.working_grid(volume, voxel_size)
     assert all(a <= b for a, b in zip(coarse.data.shape, shape, strict=True))
     np.testing.assert_allclose(coarse.data, 3, rtol=1e-6)
     for corner in np.ndindex(2, 2, 2):
@@ -203,7 +183,7 @@ def test_the_working_grid_keeps_the_field_of_view(shape, voxel_size):
 def test_a_linear_ramp_survives_resampling():
     x = np.arange(24, dtype=np.float32)
     volume = Volume(np.broadcast_to(x[:, None, None], (24, 6, 6)).copy(), np.eye(4))
-    coarse = segment.working_grid(volume, 2.0)
+    coarse = registration.working_grid(volume, 2.0)
     assert coarse.data.shape == (12, 3, 3)
     np.testing.assert_allclose(coarse.data[3:-3, 1, 1], coarse.affine[0, 3] + 2.0 * x[3:9])
 

@@ -5,35 +5,18 @@ The recipe follows `antsAtroposN4.sh` and `antsCorticalThickness.sh` (Tustison e
 IEEE TMI 29, 2010), a brain template registered to the subject (SyN, Avants et al., Medical Image
 Analysis 12, 2008) that carries six tissue priors along, and a Gaussian mixture with these priors
 and a Markov random field (Atropos, Avants et al., Neuroinformatics 9, 2011).
-
-ANTs is only deterministic with one thread (`ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS`, set before it
-is imported: `mrisr.progress.job` does) and a fixed seed.
 """
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
+from mrisr.brain import brain_mask
 from mrisr.errors import InputError
 from mrisr.io import Volume, check_grid, load, load_series, save, save_series
 from mrisr.progress import log
+from mrisr.registration import corrected, placed, register, run, scratch, warped, working_grid
 
-#: Names of the transforms in configs and in ANTs.
-TRANSFORMS = {"syn": "SyN", "affine": "Affine"}
-
-UPPER_QUANTILE = 0.995  # intensities are cut there; vessels and fat would stretch the range
-N4 = {
-    "shrink_factor": 4,
-    "convergence": {"iters": [50, 50, 50, 50], "tol": 1e-7},
-    # Spacing of the control points in mm. A list would be a mesh of that many elements.
-    "spline_param": 200,
-}
 ATROPOS = {
     "m": "[0.1,1x1x1]",
     "c": "[5,0]",
@@ -47,7 +30,6 @@ TISSUES = 6
 # Below this sum of all priors a voxel counts as not covered by them.
 COVERED = 0.01
 CSF = 0  # place of CSF among the priors
-RIM = 5.0  # mm around a brain that is looked for in a head
 
 
 def align_subject(
@@ -67,13 +49,14 @@ def align_subject(
 
     Args:
         image: The ground truth.
-        mask: Where it has signal, on the same grid.
+        mask: Its mask, on the same grid.
         template: Brain template, see `mrisr.priors.collect`.
         priors: Its six priors.
         priors_output: Priors on the working grid of the subject, 4-D.
-        mask_output: Brain mask on the working grid: the signal mask of a skull-stripped scan,
-            else the template's brain, registered.
-        skull_stripped: Whether the scan is.
+        mask_output: Brain mask on the working grid: the mask if it is one, else the template's
+            brain, registered.
+        skull_stripped: Whether the mask holds the brain alone: that of a skull-stripped scan, or
+            one that was given or found before; else it holds the head.
         transform: See `align`.
         voxel_size: See `working_grid`.
         seed: See `align`.
@@ -85,7 +68,8 @@ def align_subject(
     inside = _working_mask(load(mask), voxel_size)
     brain, maps = load(template), load_series(priors, TISSUES)
     if not skull_stripped:
-        found = brain_mask(volume, inside, brain, maps, seed=seed, name=str(image))
+        covered = maps.sum(axis=0) > 0.5
+        found = brain_mask(volume, brain, covered, seed=seed, name=str(image))
         inside = Volume(found, inside.affine)
     warped = align(volume, inside, brain, maps, transform=transform, seed=seed, name=str(image))
     save_series(warped, volume.affine, priors_output)
@@ -167,66 +151,13 @@ def align(
         InputError: ANTs gave up, or the warped priors miss the brain.
     """
     inside = mask.data > 0
-    with _scratch() as ants:
-        subject = _corrected(ants, image, inside, name)
-        fixed = _placed(ants, subject, image.affine)
-        moving = _placed(ants, template.data, template.affine)
-        found = _register(ants, fixed, moving, transform, seed, name)
-        warped = np.stack(
-            [_warped(ants, fixed, _placed(ants, p, template.affine), found) for p in priors]
-        )
-    return _normalised(warped, inside, name)
-
-
-def brain_mask(
-    head: Volume,
-    signal: Volume,
-    template: Volume,
-    priors: np.ndarray,
-    *,
-    seed: int = 0,
-    name: str = "image",
-) -> np.ndarray:
-    """Find the brain in a scan with skull: the template's brain, registered to it.
-
-    An affine of the template to the head finds where the brain is, a deformable registration to
-    what lies there its outline.
-
-    Args:
-        head: A scan with skull, shape (X, Y, Z).
-        signal: Where it has signal, nonzero inside, on the same grid.
-        template: A brain without skull in the space of the priors.
-        priors: See `align`.
-        seed: See `align`.
-        name: Of the subject or file, for messages.
-
-    Returns:
-        The mask, uint8, shape (X, Y, Z), without holes.
-
-    Raises:
-        InputError: ANTs gave up, or no brain was found.
-    """
-    with _scratch() as ants:
-        data = _corrected(ants, head, signal.data > 0, name)
-        moving = _placed(ants, template.data, template.affine)
-        covered = priors.sum(axis=0) > 0.5
-        brain = _placed(ants, covered, template.affine)
-        spacing = np.linalg.norm(template.affine[:3, :3], axis=0)
-        # Where images are compared: else the template's dark surroundings pull it to the scalp.
-        around = ndimage.distance_transform_edt(~covered, sampling=spacing) < RIM
-        around = _placed(ants, around, template.affine)
-        for transform in ("affine", "syn"):
-            fixed = _placed(ants, data, head.affine)
-            found = _register(ants, fixed, moving, transform, seed, name, around)
-            inside = _warped(ants, fixed, brain, found) > 0.5
-            if not inside.any():
-                raise InputError(
-                    f"{name}: no brain was found; look at the scan's orientation, or strip the"
-                    " skull before"
-                )
-            near = ndimage.distance_transform_edt(~inside, sampling=head.voxel_size) < RIM
-            data = np.where(near, data, 0)
-    return ndimage.binary_fill_holes(inside & (signal.data > 0)).astype(np.uint8)
+    with scratch() as ants:
+        subject = corrected(ants, image, inside, name)
+        fixed = placed(ants, subject, image.affine)
+        moving = placed(ants, template.data, template.affine)
+        found = register(ants, fixed, moving, transform, seed, name)
+        maps = [warped(ants, fixed, placed(ants, p, template.affine), found) for p in priors]
+    return _normalised(np.stack(maps), inside, name)
 
 
 def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image") -> np.ndarray:
@@ -246,7 +177,7 @@ def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image"
         InputError: Voxels are NaN, infinite or all alike inside the mask, or ANTs gave up.
     """
     inside = mask.data > 0
-    with _scratch() as ants:
+    with scratch() as ants:
         spacing = tuple(map(float, image.voxel_size))
 
         def plain(data: np.ndarray):
@@ -254,42 +185,15 @@ def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image"
             # header: image, mask and priors get one header without any offset.
             return ants.from_numpy(np.ascontiguousarray(data, np.float32), spacing=spacing)
 
-        labels = _run(
+        labels = run(
             ants.atropos,
             name,
-            a=plain(_corrected(ants, image, inside, name)),
+            a=plain(corrected(ants, image, inside, name)),
             x=plain(inside),
             i=[plain(prior) for prior in priors],
             **ATROPOS,
         )["segmentation"].numpy()
     return np.where(inside, labels, 0).astype(np.uint8)
-
-
-def working_grid(volume: Volume, voxel_size: float | None) -> Volume:
-    """Resample a volume to about isotropic voxels, if its own are smaller.
-
-    Each axis keeps its field of view. A Gaussian with a full width at half maximum of one new
-    voxel goes before linear interpolation.
-
-    Args:
-        volume: Shape (X, Y, Z).
-        voxel_size: Edge of the new voxels in mm, or None to keep the grid.
-
-    Returns:
-        The volume, float32; the same one if no axis gets fewer voxels.
-    """
-    shape = _working_shape(volume, voxel_size)
-    if shape == volume.data.shape:
-        return volume
-    ratio = np.array(volume.data.shape) / shape
-    # FWHM to sigma; an axis that stays as it is is not blurred.
-    sigma = np.where(ratio > 1, ratio / np.sqrt(8 * np.log(2)), 0)
-    data = ndimage.gaussian_filter(volume.data.astype(np.float32), sigma)
-    data = ndimage.zoom(data, 1 / ratio, order=1, grid_mode=True, mode="nearest")
-    affine = volume.affine @ np.diag([*ratio, 1.0])
-    # Corners of the field of view stay: the first voxel's centre moves inwards.
-    affine[:3, 3] = (volume.affine @ [*((ratio - 1) / 2), 1.0])[:3]
-    return Volume(data, affine)
 
 
 def _working_mask(mask: Volume, voxel_size: float | None) -> Volume:
@@ -314,65 +218,9 @@ def labels_on_grid(labels: np.ndarray, reference: Volume) -> np.ndarray:
     return labels
 
 
-def _working_shape(volume: Volume, voxel_size: float | None) -> tuple[int, ...]:
-    if voxel_size is None:
-        return volume.data.shape
-    wanted = np.array(volume.data.shape) * volume.voxel_size / voxel_size
-    return tuple(
-        min(full, max(1, round(float(size))))
-        for full, size in zip(volume.data.shape, wanted, strict=True)
-    )
-
-
-def _corrected(ants: ModuleType, image: Volume, inside: np.ndarray, name: str) -> np.ndarray:
-    """Return intensities without bias field, 0 to 1000 inside the mask and 0 outside."""
-    values = image.data[inside]
-    if not np.isfinite(values).all() or not values.size or values.min() == values.max():
-        raise InputError(
-            f"{name}: constant, NaN or infinite inside the brain mask; reconstruct the subject"
-            " again, and if it stays, leave the method out of segmentation.methods"
-        )
-    data = np.minimum(image.data, np.quantile(values, UPPER_QUANTILE)).astype(np.float32)
-    spacing = tuple(map(float, image.voxel_size))
-    # N4 takes logarithms: overshoot below 0 would be lost to it.
-    plain = ants.from_numpy(np.maximum(data, 0), spacing=spacing)
-    brain = ants.from_numpy(inside.astype(np.float32), spacing=spacing)
-    data = _run(ants.n4_bias_field_correction, name, plain, mask=brain, **N4).numpy()
-    low, high = data[inside].min(), data[inside].max()
-    return np.where(inside, (data - low) * (1000 / max(high - low, 1e-6)), 0).astype(np.float32)
-
-
-def _register(
-    ants: ModuleType,
-    fixed: object,
-    moving: object,
-    transform: str,
-    seed: int,
-    name: str,
-    moving_mask: object = None,
-) -> list[str]:
-    """Return the files of the transforms that bring `moving` to `fixed`."""
-    found = _run(
-        ants.registration,
-        name,
-        fixed=fixed,
-        moving=moving,
-        type_of_transform=TRANSFORMS[transform],
-        moving_mask=moving_mask,
-        mask_all_stages=moving_mask is not None,
-        # ANTs takes a positive 31-bit integer.
-        random_seed=1 + seed % (2**31 - 2),
-    )
-    return found["fwdtransforms"]
-
-
-def _warped(ants: ModuleType, fixed: object, moving: object, transforms: list[str]) -> np.ndarray:
-    return ants.apply_transforms(fixed, moving, transforms, interpolator="linear").numpy()
-
-
-def _normalised(warped: np.ndarray, inside: np.ndarray, name: str) -> np.ndarray:
+def _normalised(maps: np.ndarray, inside: np.ndarray, name: str) -> np.ndarray:
     """Return priors that sum to 1 inside the mask and are 0 outside."""
-    priors = np.clip(np.nan_to_num(warped), 0, 1).astype(np.float32)
+    priors = np.clip(np.nan_to_num(maps), 0, 1).astype(np.float32)
     total = priors.sum(axis=0)
     covered = inside & (total >= COVERED)
     share = covered.sum() / max(1, inside.sum())
@@ -385,42 +233,3 @@ def _normalised(warped: np.ndarray, inside: np.ndarray, name: str) -> np.ndarray
     priors = np.where(covered, priors / np.where(covered, total, 1), 0).astype(np.float32)
     priors[CSF][inside & ~covered] = 1
     return priors
-
-
-def _placed(ants: ModuleType, data: np.ndarray, affine: np.ndarray) -> object:
-    """Return an image of ANTs at its place in millimetres; ITK's axes are LPS, NIfTI's RAS."""
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    # ITK wants exactly orthonormal axes; headers have them to a few digits.
-    left, _, right = np.linalg.svd(lps[:3, :3] / spacing)
-    return ants.from_numpy(
-        np.ascontiguousarray(data, np.float32),
-        origin=tuple(lps[:3, 3]),
-        spacing=tuple(spacing),
-        direction=left @ right,
-    )
-
-
-@contextmanager
-def _scratch() -> Iterator[ModuleType]:
-    """Yield ANTs with a folder of its own for what it leaves behind, deleted afterwards."""
-    import ants
-
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="mrisr-ants-") as folder:
-        tempfile.tempdir = folder
-        try:
-            yield ants
-        finally:
-            tempfile.tempdir = before
-
-
-def _run(function: Callable, name: str, *arguments: object, **options: object) -> Any:
-    """Call a program of ANTs, which raises bare exceptions and only prints the reason."""
-    try:
-        return function(*arguments, **options)
-    except Exception as error:
-        raise InputError(
-            f"{name}: ANTs gave up in {function.__name__} ({error}); look at the volume and its"
-            " brain mask"
-        ) from error
