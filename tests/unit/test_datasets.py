@@ -46,6 +46,15 @@ HTTPS = {
 }
 
 
+HDF5 = {
+    "kind": "hdf5",
+    "dataset": "target",
+    "voxel_size": [1, 1, 1],
+    "orientation": ["SI", "AP", "LR"],
+}
+MASKS = {"kind": "file", "pattern": "masks/{subject}.nii.gz"}
+
+
 def test_the_module_is_light():
     code = (
         "import sys, mrisr.datasets as d; d.load('demo');"
@@ -60,7 +69,7 @@ def test_all_dataset_files_load():
     for name in datasets.names():
         dataset = datasets.load(name)
         every = [subject for split in dataset.subjects.values() for subject in split]
-        assert every and len(set(every)) == len(every)
+        assert len(set(every)) == len(every) and bool(every) != dataset.needs_folder
         for key in ("licence", "citation", "url"):
             assert dataset.spec[key]
 
@@ -183,7 +192,7 @@ def test_split_table_problems_are_all_named(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("subject,split\nsub-01,test\n", "no column 'subject'; tabs separate"),
+        ("subject,split\nsub-01,test\n", r"no column 'subject' \(or 'participant_id'\); tabs"),
         ("subject\nsub-01\n", "no column 'split'"),
         ("subject split sha265\nsub-01 test x\n", "unknown column 'sha265': .*'sha256'"),
     ],
@@ -208,8 +217,16 @@ def test_checksums_are_read(tmp_path):
         ({"source": {**HTTPS, "sufix": "T1w"}}, "unknown key 'source.sufix'"),
         ({"source": {**HTTPS, "pattern": "../{subject}.nii"}}, "source.pattern"),
         ({"source": {**HTTPS, "url": "https://example.org/one.nii"}}, "source.url"),
-        ({"source": HTTPS}, "split: test takes the subjects of a BIDS folder"),
+        ({"source": HTTPS}, "split: test takes the subjects of a folder"),
         ({"split": "lost.tsv"}, "no file .*lost.tsv"),
+        ({"split": {"kind": "tabel"}}, "did you mean 'table'"),
+        ({"source": {"kind": "folder", "pattern": "T1.nii"}}, "source.pattern"),
+        ({"source": {"kind": "folder", "pattern": "{subject}.h5"}}, "the key format go together"),
+        ({"format": HDF5}, "the key format go together"),
+        ({"format": {**HDF5, "orientation": ["SI"]}}, "format.orientation"),
+        ({"mask": {"kind": "file"}}, "missing key 'mask.pattern'"),
+        ({"source": HTTPS, "mask": MASKS}, "mask: kind file takes masks from the folder"),
+        ({"mask": {"kind": "template"}}, "kind template .* but skull_stripped is true"),
         ({"lable": "x"}, "unknown key 'lable': "),
     ],
 )
@@ -267,7 +284,7 @@ def test_bids_problems_are_named_together(tmp_path):
     message = str(caught.value)
     assert "3 of 4 test subjects" in message
     assert "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz and sub-01/ses-b" in message
-    assert "set session or pattern" in message
+    assert "set session, entities or pattern in source of" in message
     assert "sub-02: no file sub-02/anat/*_T1w.nii.gz" in message
     assert "sub-03: " in message and "datalad get" in message
     assert "sub-04" not in message
@@ -310,3 +327,48 @@ def test_folder_replaces_a_download(tmp_path):
     }
     with pytest.raises(InputError, match=r"sub-02: no file sub-02/sub-02_T1w.nii.gz"):
         load(tmp_path, folder=str(tmp_path / "bids")).local_files("test")
+
+
+def test_subjects_and_scans_of_a_folder_by_pattern(tmp_path):
+    add(
+        tmp_path, "patient07/T1.nii.gz", "patient12/T1.nii.gz", "patient12/FLAIR.nii.gz", "x/T2.nii"
+    )
+    source = {"kind": "folder", "folder": str(tmp_path / "bids"), "pattern": "{subject}/T1.nii.gz"}
+    write_dataset(tmp_path, source=source)
+    dataset = load(tmp_path)
+    assert dataset.subjects["test"] == ["patient07", "patient12"]
+    assert dataset.local_files("test")["patient07"] == tmp_path / "bids/patient07/T1.nii.gz"
+    del source["folder"]
+    write_dataset(tmp_path, source=source)
+    dataset = load(tmp_path)
+    assert dataset.needs_folder and not any(dataset.subjects.values())
+    for look in (dataset.check_access, lambda: dataset.local_files("test")):
+        with pytest.raises(
+            InputError, match=r"'own': .* give their folder with datasets\.own\.fold"
+        ):
+            look()
+    assert load(tmp_path, folder=tmp_path / "bids").subjects["test"] == ["patient07", "patient12"]
+    with pytest.raises(InputError, match=r"dataset 'own': .*datasets holds no file"):
+        load(tmp_path, folder=tmp_path / "datasets")
+
+
+def test_given_masks_are_looked_up_beside_the_scans(tmp_path):
+    add(tmp_path, *(f"sub-0{n}/anat/sub-0{n}_T1w.nii.gz" for n in (1, 2)), "masks/sub-01.nii.gz")
+    write_dataset(tmp_path)
+    assert load(tmp_path).mask_files("test") == {} and load(tmp_path).brain_known
+    write_dataset(tmp_path, mask=MASKS, skull_stripped=False)
+    with pytest.raises(InputError) as caught:
+        load(tmp_path).mask_files("test")
+    assert "1 of 2 test subjects have no usable mask" in str(caught.value)
+    assert "sub-02: no file masks/sub-02.nii.gz" in str(caught.value)
+    one = load(tmp_path, subjects={"test": ["sub-01"]})
+    assert one.mask_files("test") == {"sub-01": tmp_path / "bids/masks/sub-01.nii.gz"}
+    assert one.brain_known
+
+
+def test_a_head_without_a_mask_of_its_brain_has_none(tmp_path):
+    add(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz")
+    write_dataset(tmp_path, skull_stripped=False)
+    assert not load(tmp_path).brain_known
+    write_dataset(tmp_path, skull_stripped=False, mask={"kind": "template"})
+    assert load(tmp_path).brain_known

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from mrisr import datasets, listing
 from mrisr.cli import app
-from mrisr.datasets import SUBJECT
 from mrisr.errors import InputError
+from mrisr.finding import SUBJECT
 
 PATTERNS = st.sampled_from(
     ["{subject}.nii.gz", "{subject}/T1w/brain.nii.gz", "x/{subject}/{subject}_T1w.nii"]
@@ -111,7 +111,7 @@ def test_placeholders_stand_for_subjects_until_they_are_listed(own):
     assert dataset.subjects["val"] == ["placeholder0006"]
     assert dataset.subjects["test"] == ["mine"]
     assert dataset.local_files("train") == {}
-    assert dataset.list_first() == (
+    assert dataset.lacking == (
         f"dataset 'own': its subjects are not listed yet, there is no {own}/own/split.tsv; run:"
         f" mrisr data split own --downloads {own} --plugins {own}"
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mrisr import prepare
 from mrisr.errors import ConfigError, InputError
 from mrisr.io import Volume, load, save
+from mrisr.seeds import seed
 
 NONE, BRAIN, SIGNAL = {"kind": "none"}, {"kind": "brain", "margin": 2}, {"kind": "signal"}
 AFFINE = nib.affines.from_matvec(np.diag([0.9, 1.1, 1.5]), [-9.0, -12, -14])
@@ -204,6 +205,61 @@ def test_unknown_crop_or_mask(crop):
         prepare.prepare_volume(Volume(brain(), AFFINE), NONE, {"kind": "threshold"}, "sub-09")
 
 
+def turned(volume, codes):
+    """Return the same volume with its axes in another order or direction."""
+    turn = nib.orientations.ornt_transform(
+        nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(codes)
+    )
+    return Volume(
+        nib.orientations.apply_orientation(volume.data, turn),
+        volume.affine @ nib.orientations.inv_ornt_aff(turn, volume.data.shape),
+    )
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LIP"])
+def test_a_given_mask_makes_mask_and_box(tmp_path, codes):
+    inside = np.zeros(SHAPE, np.float32)
+    inside[6:9, 8:12, 9:14] = [[[2.0]]]
+    inside[7, 9, 10] = np.nan  # counts as outside
+    save(turned(Volume(inside, AFFINE), codes), tmp_path / "mask.nii.gz")
+    truth, mask = prepare.prepare_volume(
+        Volume(brain(), AFFINE),
+        *({"kind": "brain", "margin": 0}, {"kind": "file"}, "sub-01", 3),
+        lambda scan: prepare.given_mask(tmp_path / "mask.nii.gz", scan, "sub-01"),
+    )
+    assert truth.data.shape == mask.data.shape == (3, 4, 5)
+    assert mask.data.dtype == np.uint8 and mask.data.sum() == 59 and not mask.data[1, 1, 1]
+    np.testing.assert_allclose(truth.affine[:3, 3], (AFFINE @ [6, 8, 9, 1])[:3])
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (Volume(np.zeros(SHAPE, np.uint8), AFFINE), r"mask\.nii\.gz: the mask is empty; it must"),
+        (
+            Volume(np.ones((20, 22, 23), np.uint8), AFFINE),
+            r"mask\.nii\.gz: not on the grid of .*x\.nii",
+        ),
+        (Volume(np.ones(SHAPE, np.uint8), AFFINE + 0.01), "affine differs.*; resample the mask to"),
+    ],
+)
+def test_a_given_mask_that_does_not_fit_is_refused(tmp_path, mask, message):
+    save(mask, tmp_path / "mask.nii.gz")
+    with pytest.raises(InputError, match=message):
+        prepare.given_mask(tmp_path / "mask.nii.gz", Volume(brain(), AFFINE), "x.nii")
+
+
+def test_a_crop_that_leaves_nothing_of_the_mask_is_refused():
+    corners = np.zeros(SHAPE, np.uint8)
+    corners[0, 0, 0] = corners[-1, -1, -1] = 1
+    with pytest.raises(InputError, match=r"sub-01: the crop to \[9, 9, 9\] leaves nothing"):
+        prepare.prepare_volume(
+            Volume(brain(), AFFINE),
+            *({"kind": "shape", "shape": [9, 9, 9]}, {"kind": "file"}, "sub-01", 3),
+            lambda scan: Volume(corners, scan.affine),
+        )
+
+
 class Cohort:
     """Raw scans, their list and where their results go."""
 
@@ -275,7 +331,7 @@ def test_all_problems_are_reported_and_finished_subjects_are_kept(tmp_path, monk
     for subject in ["sub-02", "sub-03"]:
         save(Volume(brain(), AFFINE), cohort.raw[subject])
     loaded = []
-    monkeypatch.setattr(prepare, "load", lambda path: loaded.append(path) or load(path))
+    monkeypatch.setattr(prepare, "load_scan", lambda path, form: loaded.append(path) or load(path))
     cohort.prepare()
     assert len(cohort.results()) == 8
     assert loaded == [str(cohort.raw[subject]) for subject in ["sub-02", "sub-03"]]
@@ -285,13 +341,13 @@ def test_rerun_after_a_kill_continues_unless_something_changed(tmp_path, monkeyp
     cohort = Cohort(tmp_path)
     loaded = []
 
-    def killed(path):
+    def killed(path, form):
         loaded.append(path[-14:-11])
         if "sub-03" in path and len(loaded) <= 3:
             raise KeyboardInterrupt
         return load(path)
 
-    monkeypatch.setattr(prepare, "load", killed)
+    monkeypatch.setattr(prepare, "load_scan", killed)
     for changes in [{}, {"fingerprint": "other"}, {"min_size": 9}, {"sha256": "def"}]:
         del loaded[:]
         with pytest.raises(KeyboardInterrupt):
@@ -334,3 +390,49 @@ def test_slices_are_drawn_among_the_central_ones_and_keep_their_place():
     assert [int(t.data.flat[0]) for t, _ in again] == index
     with pytest.raises(InputError, match=r"sub-01: 3 slices, but 5"):
         prepare.take_slices(truth, inside, {"count": 5, "central": 3}, "sub-01", (1,))
+
+
+def half(scan, seed, name):
+    """Stand in for what finds brains: one half, named by the seed."""
+    inside = np.zeros(scan.data.shape, np.uint8)
+    inside[: 8 + seed % 2] = 1
+    return Volume(inside, scan.affine)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_brains_are_found_by_what_is_given(tmp_path, workers):
+    cohort = Cohort(tmp_path)
+    cohort.prepare(workers=workers, crop=NONE, mask={"kind": "template"}, find_brain=half, seed=4)
+    for subject, path in zip(cohort.subjects, cohort.masks, strict=True):
+        assert load(path).data.sum() == (8 + seed(4, "brain", subject) % 2) * 22 * 24
+
+
+def test_given_masks_are_part_of_what_results_depend_on(tmp_path, monkeypatch):
+    cohort = Cohort(tmp_path)
+    given = [tmp_path / f"given/{subject}.nii.gz" for subject in cohort.subjects]
+    for path in given:
+        save(Volume(np.ones(SHAPE, np.uint8), AFFINE), path)
+    loaded = []
+
+    def killed(path, form):
+        loaded.append(path)
+        if len(loaded) == 2:
+            raise KeyboardInterrupt
+        return load(path)
+
+    monkeypatch.setattr(prepare, "load_scan", killed)
+    options = {"crop": NONE, "mask": {"kind": "file"}, "given_masks": given}
+    with pytest.raises(KeyboardInterrupt):
+        cohort.prepare(**options)
+    save(Volume(np.eye(22, 24, dtype=np.uint8)[None].repeat(20, 0), AFFINE), given[0])
+    cohort.prepare(**options)
+    assert len(loaded) == 2 + 3
+    assert load(cohort.masks[0]).data.sum() == 20 * 22
+
+
+def test_formats_reach_the_reader(tmp_path, monkeypatch):
+    cohort = Cohort(tmp_path)
+    seen = []
+    monkeypatch.setattr(prepare, "load_scan", lambda path, form: seen.append(form) or load(path))
+    cohort.prepare(formats=[{"echo": 1}, None, {"echo": 2}])
+    assert seen == [{"echo": 1}, None, {"echo": 2}]

@@ -211,3 +211,20 @@ def test_tables_have_a_row_of_the_references_at_every_scale(real):
     said = summary.notes(Study(real))
     assert "Ground truth" not in said and "Degradation" not in said
     assert "keeps its field of view" in said["Real LR"] and "HR references" in said["Real LR"]
+
+
+def test_footnotes_say_where_each_mask_comes_from(tmp_path):
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "sub-01").mkdir()
+    for name, kind in (("heads", "template"), ("brains", "signal")):
+        dataset = {"label": name.title(), "skull_stripped": kind == "signal", "split": "test"}
+        dataset |= {"source": {"kind": "bids", "folder": str(tmp_path)}, "mask": {"kind": kind}}
+        (tmp_path / f"datasets/{name}.yaml").write_text(yaml.safe_dump(dataset))
+    base = DEMO | {"plugins": [str(tmp_path)], "methods": {"cubic": None}}
+    both = summary.notes(Study(base | {"datasets": {"heads": None, "brains": None}}, "x"))["Mask"]
+    assert both == (
+        "Heads: the brain of the MNI152 template, registered; Brains: voxels with signal, closed"
+        " and filled."
+    )
+    one = summary.notes(Study(base | {"datasets": {"brains": None}}, "x"))["Mask"]
+    assert one == "voxels with signal, closed and filled."

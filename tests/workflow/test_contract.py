@@ -2,8 +2,11 @@
 
 import json
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
+import yaml
 
 from mrisr import methods
 from tiny_study import TINY, jobs
@@ -136,3 +139,35 @@ def test_imported_weights_take_the_place_of_training(tiny_study):
 def test_numbers_in_lists_may_be_given_on_the_command_line(tiny_study):
     _, output = tiny_study().run("-n", "--config", "scales=[2, 2.5]")
     assert jobs(output)["evaluate_tiny"] == 2
+
+
+def test_scans_of_any_folder_with_given_masks_reach_the_tables(tiny_study):
+    study = tiny_study()
+    for number in (4, 5):
+        image = nib.load(study.scan(f"0{number}"))
+        folder = study.folder / "scans" / f"patient{number}"
+        folder.mkdir(parents=True)
+        data = np.asarray(image.dataobj, np.float32)
+        nib.save(nib.MGHImage(data, image.affine), folder / "T1.mgz")
+        inside = np.zeros(data.shape, np.uint8)
+        inside[8:22, 8:26, 8:24] = 1
+        nib.save(nib.Nifti1Image(inside, image.affine), folder / "brain.nii.gz")
+    ours = yaml.safe_load((study.plugins / "datasets/tiny.yaml").read_text()) | {
+        "source": {"kind": "folder", "pattern": "{subject}/T1.mgz"},
+        "split": "test",
+        "crop": {"kind": "brain", "margin": 0},
+        "mask": {"kind": "file", "pattern": "{subject}/brain*.nii.gz"},
+    }
+    (study.plugins / "datasets/ours.yaml").write_text(yaml.safe_dump(ours))
+    study.config["datasets"] = {"ours": {"subjects": {"test": "list.txt"}}}
+    (study.folder / "list.txt").write_text("patient5\n")
+    code, output = study.run("-n", check=False)
+    assert code != 0 and "give their folder with datasets.ours.folder" in output
+    study.config["datasets"]["ours"]["folder"] = "scans"
+    study.run("results/tiny/lr/ours/x2/patient5.nii.gz")
+    truth = nib.load(study.results / "hr/ours/patient5.nii.gz")
+    assert truth.shape == (14, 18, 16) and nib.aff2axcodes(truth.affine) == ("R", "A", "S")
+    assert not (study.results / "hr/ours/patient4.nii.gz").exists()
+    (study.folder / "scans/patient5/brain.nii.gz").unlink()
+    code, output = study.run("-n", check=False)
+    assert code != 0 and "patient5: no file patient5/brain*.nii.gz" in output

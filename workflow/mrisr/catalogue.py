@@ -104,8 +104,8 @@ def listing(plugins: Sequence[str | Path], downloads: str | Path) -> str:
         found = on_disk(dataset, downloads)
         facts = [
             "; ".join(filter(None, [_count(dataset), _scan(dataset)])),
-            dataset.list_first() if dataset.unlisted else "",
-            f"{_source(dataset)}; {_disk(dataset, found)}",
+            dataset.lacking,
+            "" if dataset.needs_folder else f"{_source(dataset)}; {_disk(dataset, found)}",
             f"licence: {textwrap.shorten(dataset.spec['licence'], 80, placeholder=' ...')}",
         ]
         blocks.append(_block(title(dataset), filter(None, facts)))
@@ -143,9 +143,9 @@ def _facts(dataset: Dataset, found: OnDisk) -> Iterator[tuple[str, str]]:
     yield "scan", "; ".join(filter(None, [spec["modality"], _scan(dataset), _skull(spec)]))
     yield "subjects", _count(dataset)
     yield "split", _split(dataset)
-    yield "", dataset.list_first() if dataset.unlisted else ""
+    yield "", dataset.lacking
     published = sum(1 for its in dataset.checksums.values() if "sha256" in its or "md5" in its)
-    if dataset.folder is None and dataset.kind != "bundled":
+    if dataset.folder is None and dataset.kind not in ("bundled", "folder"):
         rest = "all" if not published else "the others"
         yield (
             "checksums",
@@ -158,8 +158,11 @@ def _facts(dataset: Dataset, found: OnDisk) -> Iterator[tuple[str, str]]:
     yield "mask", _rule(spec["mask"])
     place = source.get("pattern", "found by the rules of BIDS")
     yield "files", place if dataset.kind != "bundled" else ""
-    yield "folder", str(found.folder)
-    yield "on disk", _disk(dataset, found)
+    if "format" in spec:
+        yield "format", _rule(spec["format"])
+    if not dataset.needs_folder:
+        yield "folder", str(found.folder)
+        yield "on disk", _disk(dataset, found)
     yield "defined in", str(dataset.path)
 
 
@@ -209,6 +212,8 @@ def _subjects(dataset: Dataset) -> list[str]:
 def _count(dataset: Dataset) -> str:
     parts = [f"{len(its)} {split}" for split, its in dataset.subjects.items() if its]
     total = len(_subjects(dataset))
+    if not total:
+        return "subjects not known"
     return f"{total} subject{'s' if total != 1 else ''} ({', '.join(parts)})"
 
 
@@ -227,9 +232,12 @@ def _skull(spec: dict) -> str:
 def _source(dataset: Dataset) -> str:
     if dataset.folder is not None:
         return "a folder"
-    return {"bundled": "simulated here", "https": "download", "s3": "download (S3)"}.get(
-        dataset.kind, dataset.kind
-    )
+    return {
+        "folder": "a folder of yours",
+        "bundled": "simulated here",
+        "https": "download",
+        "s3": "download (S3)",
+    }.get(dataset.kind, dataset.kind)
 
 
 def _disk(dataset: Dataset, found: OnDisk) -> str:

@@ -69,16 +69,20 @@ def refuse(name: object, problems: Sequence[Problem]) -> None:
         raise ScanError(name, *problems)
 
 
-def header(path: str | Path) -> Report:
+def header(path: str | Path, form: Mapping | None = None) -> Report:
     """Look at a file's header; voxels are not read.
 
     Args:
-        path: A NIfTI file.
+        path: A NIfTI, MGH or HDF5 file.
+        form: What an HDF5 file does not say, see `mrisr.hdf5`; None for other formats.
 
     Returns:
         What was found; nothing is raised for bad files.
     """
     report = Report(Path(path))
+    if form is not None:
+        _hdf5_header(report, form)
+        return report
     try:
         image = io.load_image(path)
         report.bytes = report.path.stat().st_size
@@ -100,6 +104,21 @@ def header(path: str | Path) -> Report:
     if not report.problems:
         report.notes += _notes(image, report)
     return report
+
+
+def _hdf5_header(report: Report, form: Mapping) -> None:
+    """Fill in the report on an HDF5 file."""
+    from mrisr.hdf5 import header_hdf5
+
+    try:
+        report.shape, report.kind, affine = header_hdf5(report.path, form)
+        report.bytes = report.path.stat().st_size
+    except ScanError as error:
+        report.problems += error.problems
+        return
+    report.problems += affine_problems(affine)
+    report.voxel_size = tuple(float(edge) for edge in nib.affines.voxel_sizes(affine))
+    report.orientation = "".join(nib.aff2axcodes(affine))
 
 
 def affine_problems(affine: np.ndarray) -> list[Problem]:

@@ -7,13 +7,13 @@ time in every job; what fetches scans is `mrisr.sources`.
 """
 
 import copy
-import csv
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mrisr import finding, subject_lists
 from mrisr.errors import ConfigError, InputError
 from mrisr.layout import SPLITS
 from mrisr.schema import nearest, read_yaml, validate
@@ -36,8 +36,7 @@ DEFAULTS = {
 }
 OVERRIDES = ("folder", "subjects", "crop")
 GENERATORS = {"mni152": "mrisr.simulate"}
-CHECKSUMS = {"sha256": r"[0-9a-f]{64}", "md5": r"[0-9a-f]{32}", "bytes": r"[0-9]+"}
-SUBJECT = r"[A-Za-z0-9][A-Za-z0-9_-]*"
+HDF5 = (".h5", ".hdf5")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +54,7 @@ class Dataset:
             or None for all subjects of a folder.
         unlisted: The command that lists the subjects, if that has still to be done: `subjects`
             then holds placeholders, enough to see what would run. None if they are known.
+        grids: What the publisher's annotations say about a subject's grid, see `format`.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Dataset:
     checksums: dict[str, dict]
     split_file: Path | None = None
     unlisted: str | None = None
+    grids: dict[str, dict] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -72,7 +73,7 @@ class Dataset:
 
     @property
     def kind(self) -> str:
-        """Kind of source: bids, https, s3 or bundled."""
+        """Kind of source: bids, folder, https, s3 or bundled."""
         return self.spec["source"]["kind"]
 
     @property
@@ -112,12 +113,42 @@ class Dataset:
         """The module that makes the scans of a bundled dataset, else None."""
         return GENERATORS[self.spec["source"]["generator"]] if self.kind == "bundled" else None
 
-    def list_first(self) -> str:
-        """Return what to say where placeholders are not enough."""
-        return (
-            f"dataset '{self.name}': its subjects are not listed yet, there is no"
-            f" {self.split_file}; run: {self.unlisted}"
-        )
+    @property
+    def needs_folder(self) -> bool:
+        """Whether the user must say where the scans are, and has not."""
+        return self.kind == "folder" and self.folder is None
+
+    @property
+    def brain_known(self) -> bool:
+        """Whether the mask is the brain, not all of a head."""
+        return self.spec["skull_stripped"] or self.spec["mask"]["kind"] != "signal"
+
+    @property
+    def lacking(self) -> str:
+        """What must be done before the scans can be used; empty if nothing."""
+        if self.needs_folder:
+            at = f" at {self.spec['url']}" if self.spec["url"] else ""
+            return (
+                f"dataset '{self.name}': its scans are not downloaded here (licence:"
+                f" {self.spec['licence']}); get them{at} and give their folder with"
+                f" datasets.{self.name}.folder in the study's config"
+            )
+        if self.unlisted:
+            return (
+                f"dataset '{self.name}': its subjects are not listed yet, there is no"
+                f" {self.split_file}; run: {self.unlisted}"
+            )
+        return ""
+
+    def check_access(self) -> None:
+        """Raise InputError if something must be done before the scans can be used."""
+        if self.lacking:
+            raise InputError(self.lacking)
+
+    def format(self, subject: str) -> dict | None:
+        """Return how a subject's file is read (see `mrisr.hdf5`), or None for NIfTI and MGH."""
+        form = self.spec.get("format")
+        return None if form is None else {**form, **self.grids.get(subject, {})}
 
     def local_files(self, split: str) -> dict[str, Path]:
         """Look up the scans of a split on disk; none of them is opened.
@@ -133,24 +164,7 @@ class Dataset:
             InputError: The folder is missing, or subjects have no file or several; all of them
                 are named at once.
         """
-        folder, subjects = self.folder, self.subjects[split]
-        if folder is None or self.unlisted:
-            return {}
-        _check_folder(self.name, folder)
-        files, problems = {}, []
-        for subject in subjects:
-            try:
-                files[subject] = self.local_file(subject)
-            except InputError as error:
-                problems.append(f"{subject}: {error}")
-        if problems:
-            head = (
-                f"dataset '{self.name}': {len(problems)} of {len(subjects)} {split} subjects have"
-                f" no usable file in {folder}; add it, or list the subjects to use under"
-                f" datasets.{self.name}.subjects.{split} of the study's config:"
-            )
-            raise InputError("\n  ".join([head, *problems]))
-        return files
+        return self._look_up(split, "file", self.local_file)
 
     def local_file(self, subject: str) -> Path:
         """Look up the scan of one subject in the dataset's folder; it is not opened.
@@ -161,41 +175,55 @@ class Dataset:
         Raises:
             InputError: No file or several match, or a link leads to nothing.
         """
-        folder, source = self.folder, self.spec["source"]
+        source = self.spec["source"]
         if "pattern" in source:
-            wanted = source["pattern"].replace("{subject}", subject)
-            # Globbing a plain path would hide a broken link.
-            plain = not re.search(r"[*?\[]", wanted)
-            found = [folder / wanted] if plain else sorted(folder.glob(wanted))
-            found = [path for path in found if path.exists() or path.is_symlink()]
-        else:
-            suffix = source.get("suffix", "T1w")
-            session = source.get("session", "*").removeprefix("ses-")
-            wanted = (
-                f"{subject}/{'' if session == '*' else f'ses-{session}/'}anat/*_{suffix}.nii.gz"
+            remedy = f"make source.pattern in {self.path} match one"
+            return finding.pattern_file(self.folder, subject, source["pattern"], remedy)
+        return finding.bids_file(self.folder, subject, source, f"source of {self.path}")
+
+    def mask_files(self, split: str) -> dict[str, Path]:
+        """Look up the masks that are given beside the scans of a split; none of them is opened.
+
+        Args:
+            split: train, val or test.
+
+        Returns:
+            The mask of each subject, in the split's order; empty if masks are made.
+
+        Raises:
+            InputError: As `local_files`.
+        """
+        mask = self.spec["mask"]
+        if mask["kind"] != "file":
+            return {}
+        remedy = f"make mask.pattern in {self.path} match one"
+        return self._look_up(
+            split,
+            "mask",
+            lambda its: finding.pattern_file(self.folder, its, mask["pattern"], remedy),
+        )
+
+    def _look_up(self, split: str, what: str, find: Callable[[str], Path]) -> dict[str, Path]:
+        folder, subjects = self.folder, self.subjects[split]
+        if self.needs_folder:
+            raise InputError(self.lacking)
+        if folder is None or self.unlisted:
+            return {}
+        _check_folder(self.name, folder)
+        files, problems = {}, []
+        for subject in subjects:
+            try:
+                files[subject] = find(subject)
+            except InputError as error:
+                problems.append(f"{subject}: {error}")
+        if problems:
+            head = (
+                f"dataset '{self.name}': {len(problems)} of {len(subjects)} {split} subjects have"
+                f" no usable {what} in {folder}; add it, or list the subjects to use under"
+                f" datasets.{self.name}.subjects.{split} of the study's config:"
             )
-            anat = list((folder / subject).glob(f"ses-{session}/anat"))
-            if session == "*":
-                anat.append(folder / subject / "anat")
-            name = re.compile(rf"{subject}(_[A-Za-z]+-[A-Za-z0-9]+)*_{suffix}\.nii(\.gz)?")
-            found = sorted(
-                path
-                for place in anat
-                if place.is_dir()
-                for path in place.iterdir()
-                if name.fullmatch(path.name)
-            )
-        if not found:
-            raise InputError(f"no file {wanted}")
-        if len(found) > 1:
-            names = " and ".join(str(path.relative_to(folder)) for path in found)
-            raise InputError(
-                f"{len(found)} files match, {names}; set session or pattern under source in"
-                f" {self.path}"
-            )
-        if not found[0].exists():
-            raise InputError(f"{wanted} is a link to nothing; if from DataLad, run `datalad get`")
-        return found[0]
+            raise InputError("\n  ".join([head, *problems]))
+        return files
 
 
 def names(search: Sequence[str | Path] = ()) -> list[str]:
@@ -222,7 +250,8 @@ def load(
         name: Its file in a `datasets` folder, without `.yaml`.
         overrides: What a study changes: `folder` (a copy on disk, used in place of the download;
             files are found there by the source's pattern or the BIDS rules), `subjects` (by
-            split, a number of first ones or a list), `crop` (replaces the dataset's).
+            split: a number of first ones, a list, or a file with one), `crop` (replaces the
+            dataset's).
         search: Further folders that hold `datasets/<name>.yaml`.
         downloads: Where `mrisr data split` puts the subjects of datasets whose list cannot be
             published: `<downloads>/<name>/split.tsv`.
@@ -253,25 +282,17 @@ def load(
             f"datasets.{name}.folder: this dataset is made, not read; describe scans of your own"
             " in a dataset file with source: {kind: bids, folder: ...}"
         )
-    if spec["reference"] and spec["scans"] == "hr":
-        raise ConfigError(
-            f"{path}: reference: it stands beside real LR, but these scans are the ground truth"
-            " themselves; set scans: lr, or leave it out"
-        )
-    split_file, unlisted = _split_file(name, spec["split"], path, downloads)
+    _check_keys(path, spec)
+    split_file, unlisted = _split_file(name, spec, path, downloads)
     if unlisted and search:
         unlisted += "".join(f" --plugins {folder}" for folder in search)
     subjects = {split: [] for split in SPLITS}
     dataset = Dataset(name, spec, path, subjects, {}, split_file, unlisted)
     if dataset.folder is not None:
         _check_folder(name, dataset.folder)
-    if unlisted:
-        subjects |= _placeholders(spec["split"]["counts"])
-    elif split_file is None:
-        subjects["test"] += _bids_subjects(dataset)
-    else:
-        _read_split(split_file, dataset)
-    subjects.update(_choose(name, subjects, asked, known=not unlisted))
+    known = _read_subjects(dataset)
+    if known or unlisted:
+        subjects.update(_choose(name, subjects, asked, known))
     return dataset
 
 
@@ -322,13 +343,21 @@ def _files(search: Sequence[str | Path]) -> dict[str, Path]:
 
 
 def _split_file(
-    name: str, split: str | Mapping, path: Path, downloads: str | Path
+    name: str, spec: Mapping, path: Path, downloads: str | Path
 ) -> tuple[Path | None, str | None]:
-    """Return the TSV of a dataset's split, if any, and the command that must make it first."""
+    """Return the file of a dataset's split, if any, and the command that must make it first."""
+    split, source = spec["split"], spec["source"]
+    kind = "table" if isinstance(split, str) else split["kind"]
+    folder = spec.get("folder") or source.get("folder")
     if split == "test":
         return None, None
-    if isinstance(split, str):
-        return path.with_name(split), None
+    if kind == "table":
+        named = split if isinstance(split, str) else split["file"]
+        beside = path.with_name(named)
+        inside = Path(folder).expanduser() / named if folder else beside
+        return (inside if inside.exists() and not beside.exists() else beside), None
+    if kind == "annotations":
+        return Path(folder or "").expanduser() / split["files"], None
     file = Path(downloads) / name / "split.tsv"
     if file.exists():
         return file, None
@@ -352,75 +381,71 @@ def _check_folder(name: str, folder: Path) -> None:
         )
 
 
-def _bids_subjects(dataset: Dataset) -> list[str]:
-    if dataset.kind != "bids":
+def _check_keys(path: Path, spec: Mapping) -> None:
+    """Refuse keys of a dataset file that do not go together."""
+    source = spec["source"]
+    if source.get("pattern", "").endswith(HDF5) != ("format" in spec):
         raise ConfigError(
-            f"{dataset.path}: split: test takes the subjects of a BIDS folder; name a TSV here"
+            f"{path}: a source.pattern that ends in {' or '.join(HDF5)} and the key format go"
+            " together"
         )
-    found = sorted(path.name for path in dataset.folder.glob("sub-*") if path.is_dir())
-    if not found:
-        raise InputError(
-            f"dataset '{dataset.name}': {dataset.folder} holds no folder sub-*; give the folder"
-            " that has the subjects' folders in it"
+    local = "folder" in spec or source["kind"] in ("bids", "folder")
+    if spec["mask"]["kind"] == "file" and not local:
+        raise ConfigError(
+            f"{path}: mask: kind file takes masks from the folder that has the scans, but they"
+            " are downloaded or made; give a folder, or another kind of mask"
         )
-    wrong = [subject for subject in found if not re.fullmatch(SUBJECT, subject)]
-    if wrong:
-        raise InputError(
-            f"dataset '{dataset.name}': {dataset.folder}: {', '.join(map(repr, wrong))} cannot name"
-            f" {'a subject' if len(wrong) == 1 else 'subjects'}; rename to letters, digits, - and _"
+    if spec["scans"] == "lr":
+        for key, usual in (("mask", DEFAULTS["mask"]), ("format", None)):
+            if spec.get(key) != usual:
+                raise ConfigError(
+                    f"{path}: {key}: not possible with scans: lr, whose foreground is found in"
+                    " NIfTI or MGH scans; leave it out"
+                )
+    elif spec["reference"]:
+        raise ConfigError(
+            f"{path}: reference: it stands beside real LR, but these scans are the ground truth"
+            " themselves; set scans: lr, or leave it out"
         )
-    return found
+    if spec["mask"]["kind"] == "template" and spec["skull_stripped"]:
+        raise ConfigError(
+            f"{path}: mask: kind template finds the brain in scans with skull, but skull_stripped"
+            " is true; take {kind: signal}"
+        )
 
 
-def _read_split(path: Path, dataset: Dataset) -> None:
-    """Fill in a dataset's subjects and checksums from its TSV."""
+def _read_subjects(dataset: Dataset) -> bool:
+    """Fill in a dataset's subjects; return False if they are not known yet."""
+    split, file = dataset.spec["split"], dataset.split_file
+    if dataset.unlisted:
+        dataset.subjects.update(_placeholders(split["counts"]))
+        return False
+    if dataset.needs_folder and (file is None or not file.exists()):
+        return False
+    if file is None:
+        _all_for_testing(dataset)
+    elif isinstance(split, Mapping) and split["kind"] == "annotations":
+        subject_lists.read_annotations(split["files"], dataset)
+    else:
+        only = split.get("as") if isinstance(split, Mapping) else None
+        subject_lists.read_split(file, dataset, only)
+    return True
+
+
+def _all_for_testing(dataset: Dataset) -> None:
+    """Make all subjects of a dataset's folder test subjects."""
+    if dataset.kind not in ("bids", "folder"):
+        raise ConfigError(
+            f"{dataset.path}: split: test takes the subjects of a folder; name a TSV here"
+        )
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise ConfigError(f"{dataset.path}: split: no file {path}; it lies beside it") from None
-    reader = csv.DictReader(lines, delimiter="\t")
-    columns = reader.fieldnames or []
-    known = ("subject", "split", *CHECKSUMS)
-    problems = [
-        f"no column '{c}'; tabs separate the columns {', '.join(known[:2])} (and, if published,"
-        f" {', '.join(CHECKSUMS)})"
-        for c in known[:2]
-        if c not in columns
-    ] or [f"unknown column '{c}': {nearest(c, known)}" for c in columns if c not in known]
-    if not problems:
-        first: dict[str, int] = {}
-        for row in reader:
-            at = f"line {reader.line_num}"
-            wrong = list(_row_problems(row, first))
-            problems += [f"{at}: {problem}" for problem in wrong]
-            if wrong:
-                continue
-            first[row["subject"]] = reader.line_num
-            dataset.subjects[row["split"]].append(row["subject"])
-            dataset.checksums[row["subject"]] = {
-                kind: int(row[kind]) if kind == "bytes" else row[kind].lower()
-                for kind in CHECKSUMS
-                if row.get(kind) not in (None, "", "n/a")
-            }
-    if problems:
-        raise ConfigError("\n  ".join([f"{path}:", *problems]))
-
-
-def _row_problems(row: dict, first: dict[str, int]) -> Iterator[str]:
-    if None in row or None in row.values():
-        yield "as many cells as there are columns are expected; separate them by tabs"
-        return
-    subject = row["subject"]
-    if not re.fullmatch(SUBJECT, subject):
-        yield f"'{subject}' cannot name a subject; use letters, digits, - and _, e.g. sub-01"
-    if subject in first:
-        yield f"subject {subject} is in line {first[subject]} already; a subject has one split"
-    if row["split"] not in SPLITS:
-        yield f"subject {subject}: unknown split '{row['split']}': {nearest(row['split'], SPLITS)}"
-    for kind, form in CHECKSUMS.items():
-        value = row.get(kind, "")
-        if value not in ("", "n/a") and not re.fullmatch(form, value.lower()):
-            yield f"subject {subject}: '{value}' is no {kind}; leave it empty if none is published"
+        dataset.subjects["test"] += (
+            finding.bids_subjects(dataset.folder)
+            if dataset.kind == "bids"
+            else finding.pattern_subjects(dataset.folder, dataset.spec["source"]["pattern"])
+        )
+    except InputError as error:
+        raise InputError(f"dataset '{dataset.name}': {error}") from None
 
 
 def _choose(
@@ -438,7 +463,10 @@ def _choose(
             if not 1 <= choice <= len(available):
                 problems.append(f"{at}: {choice} asked, the split has {len(available)} subjects")
             chosen[split] = available[:choice]
-        elif isinstance(choice, Sequence) and not isinstance(choice, str):
+            continue
+        if isinstance(choice, str):
+            choice = subject_lists.read_list(choice, split, at, available)
+        if isinstance(choice, Sequence) and not isinstance(choice, str):
             for subject in dict.fromkeys(choice):
                 if choice.count(subject) > 1:
                     problems.append(f"{at}: {subject} is listed twice")
@@ -448,7 +476,7 @@ def _choose(
                     problems.append(f"{at}: no {split} subject '{subject}': {hint}")
             chosen[split] = list(choice)
         else:
-            problems.append(f"{at}: {choice!r}; give a number of subjects or a list of them")
+            problems.append(f"{at}: {choice!r}; give a number of subjects, a list or a file")
     if problems:
         raise ConfigError("\n  ".join(["the study's config:", *problems]))
     return chosen

@@ -11,10 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mrisr.datasets import CHECKSUMS, SUBJECT, Dataset, make_split
+from mrisr.datasets import Dataset, make_split
 from mrisr.errors import ConfigError, InputError
 from mrisr.files import write_text
+from mrisr.finding import SUBJECT
 from mrisr.layout import SPLITS
+from mrisr.subject_lists import CHECKSUMS
 
 log = logging.getLogger("mrisr")
 
@@ -36,7 +38,7 @@ def split(dataset: Dataset, downloads: str | Path, replace: bool = False) -> Pat
             written before.
     """
     rule = dataset.spec["split"]
-    if not isinstance(rule, Mapping):
+    if not isinstance(rule, Mapping) or rule["kind"] != "listed":
         raise ConfigError(
             f"dataset '{dataset.name}': its subjects are known, there is nothing to list; see"
             f" split in {dataset.path}"

@@ -1,8 +1,9 @@
 """From a raw scan to the ground truth and its mask: orientation, crop, one gain to [0, 1]."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -11,17 +12,24 @@ from scipy import ndimage
 
 from mrisr.checks import affine_problems, refuse, size_problems, voxel_problems
 from mrisr.errors import ConfigError, InputError
-from mrisr.files import Staging
-from mrisr.io import Volume, canonical, load, save
+from mrisr.files import Staging, sha256
+from mrisr.io import Volume, canonical, check_grid, load, save
 from mrisr.progress import collected, log, progress
+from mrisr.scans import load_scan
 from mrisr.seeds import generator
+from mrisr.seeds import seed as make_seed
 
 # Of the octahedron that closes the mask, in voxels.
 CLOSING_RADIUS = 2
 
 
 def prepare_volume(
-    volume: Volume, crop: dict, mask: dict, name: str, min_size: int = 8
+    volume: Volume,
+    crop: dict,
+    mask: dict,
+    name: str,
+    min_size: int = 8,
+    find_mask: Callable[[Volume], Volume] | None = None,
 ) -> tuple[Volume, Volume]:
     """Make the ground truth and the mask of one scan.
 
@@ -36,9 +44,11 @@ def prepare_volume(
             the mask's box and another window would not (or less), the window's centre is the
             box's, as far as the volume reaches.
         mask: `{kind: signal}`, what is above 0, closed (radius 2 voxels), without holes, of
-            which the largest connected part.
+            which the largest connected part; for other kinds, what `find_mask` returns.
         name: Of the subject or file, for messages.
         min_size: Least number of voxels along an axis, what the largest scale needs.
+        find_mask: Takes the scan, turned to RAS, and returns its mask on the same grid, nonzero
+            inside; needed unless the kind of mask is signal.
 
     Returns:
         The ground truth, float32 in [0, 1] with maximum 1, and the mask, uint8 of 0 and 1, on
@@ -46,13 +56,16 @@ def prepare_volume(
 
     Raises:
         ScanError: All that `mrisr.checks` has to say about voxels and affine; too small.
+        InputError: No mask is found, it is empty, or the crop leaves nothing of it.
         ConfigError: An unknown kind of crop or mask.
     """
     refuse(name, affine_problems(volume.affine) + voxel_problems(volume.data))
     volume = canonical(volume)
     data, affine = volume.data, volume.affine
 
-    inside = signal_mask(data, mask)
+    inside = find_mask(volume).data != 0 if find_mask else signal_mask(data, mask)
+    if not inside.any():
+        raise InputError(f"{name}: its mask is empty; correct the mask, or leave the subject out")
     box = ndimage.find_objects(inside.view(np.uint8))[0]
     window = crop_window(inside.shape, [(side.start, side.stop) for side in box], crop)
     size = [stop - start for start, stop in window]
@@ -60,6 +73,8 @@ def prepare_volume(
     cut = int(inside.sum())
     data, inside = _cut(data, window), _cut(inside, window)
     cut -= int(inside.sum())
+    if not inside.any():
+        raise InputError(f"{name}: the crop to {size} leaves nothing of the mask; crop less")
     if cut:
         log.warning("%s: the crop to %s cuts off %d voxels of the mask", name, size, cut)
     affine = affine @ nib.affines.from_matvec(np.eye(3), [start for start, _ in window])
@@ -72,6 +87,32 @@ def prepare_volume(
         log.info("%s: %d voxels below -1 %% of the maximum set to 0", name, ringing)
     data = np.ascontiguousarray(np.clip(data / np.float32(top), 0, 1), dtype=np.float32)
     return Volume(data, affine), Volume(inside.astype(np.uint8), affine)
+
+
+def given_mask(path: str | Path, scan: Volume, name: str) -> Volume:
+    """Load a mask that lies beside a scan.
+
+    Args:
+        path: NIfTI or MGH, on the grid of the scan in any orientation, nonzero inside.
+        scan: The scan, turned to RAS.
+        name: Of its file, for messages.
+
+    Returns:
+        The mask on the grid of `scan`, uint8 of 0 and 1.
+
+    Raises:
+        InputError: The mask is missing, unusable, off the grid or empty.
+    """
+    mask = canonical(load(path))
+    try:
+        check_grid(mask, path, scan, name)
+    except InputError as error:
+        problem = str(error).rpartition(";")[0]
+        raise InputError(f"{problem}; resample the mask to the grid of its scan") from None
+    inside = np.nan_to_num(mask.data) != 0
+    if not inside.any():
+        raise InputError(f"{path}: the mask is empty; it must be nonzero inside")
+    return Volume(inside.astype(np.uint8), mask.affine)
 
 
 def take_slices(
@@ -125,7 +166,10 @@ def signal_mask(data: np.ndarray, mask: dict) -> np.ndarray:
         ConfigError: Another kind of mask.
     """
     if mask.get("kind") != "signal":
-        raise ConfigError(f"mask: kind {mask.get('kind')!r} is unknown; known: signal")
+        raise ConfigError(
+            f"mask: kind {mask.get('kind')!r} is unknown here; known: signal, and with a function"
+            " that finds the mask, file and template"
+        )
     signal = data > 0
     box = ndimage.find_objects(signal.view(np.uint8))[0]
     # The morphology runs on the box of the signal, with a rim so that nothing touches its edge.
@@ -203,6 +247,9 @@ def prepare_subjects(
     workers: int = 1,
     slices: dict | None = None,
     seed: int = 0,
+    formats: Sequence[dict | None] | None = None,
+    given_masks: Sequence[str | Path] = (),
+    find_brain: Callable[..., Volume] | None = None,
 ) -> None:
     """Prepare all subjects of a dataset, several at a time.
 
@@ -221,7 +268,11 @@ def prepare_subjects(
         fingerprint: What the results depend on beside the other arguments: the code's digest.
         workers: Processes; each uses one thread.
         slices: In a 2-D study, see `take_slices`.
-        seed: The study's seed, for the draw of slices.
+        seed: The study's seed, for the draw of slices and the registration of brains.
+        formats: How each subject's file is read, see `mrisr.scans.load_scan`.
+        given_masks: The mask of each subject, for masks of the kind file.
+        find_brain: For masks of the kind template: `mrisr.brain.find_brain`. Not imported here,
+            so that no other dataset depends on it.
 
     Raises:
         InputError: Some subjects cannot be used, a line each; no final file has been written.
@@ -237,9 +288,11 @@ def prepare_subjects(
     count = slices["count"] if slices else 1
     pairs = list(zip(hr, masks, strict=True))
     finals = {s: pairs[i * count : (i + 1) * count] for i, s in enumerate(subjects)}
-    # Each with the checksum of its own scan: a mended one does not cost the others.
+    formats = dict(zip(subjects, formats or [None] * len(subjects), strict=True))
+    given = dict(zip(subjects, given_masks, strict=True)) if given_masks else {}
+    # Each with the checksums of its own files: a mended one does not cost the others.
     versions = {
-        path: rows[subject]["sha256"]
+        path: f"{rows[subject]['sha256']}{formats[subject] or ''}{_digest(given.get(subject))}"
         for subject in subjects
         if subject in rows
         for pair in finals[subject]
@@ -251,7 +304,9 @@ def prepare_subjects(
         if subject in rows and staged.pending([path for pair in pairs for path in pair]):
             paths = [tuple(map(staged.path, pair)) for pair in pairs]
             path = rows[subject]["path"]
-            tasks.append((subject, path, paths, crop, mask, min_size, slices, seed))
+            finder = _finder(mask, subject, given.get(subject), find_brain, seed)
+            how = (formats[subject], crop, mask, min_size, finder, slices, seed)
+            tasks.append((subject, path, paths, *how))
     count = min(workers, len(tasks))
     if count > 1:
         with ProcessPoolExecutor(count) as pool:
@@ -267,6 +322,26 @@ def prepare_subjects(
     staged.commit([*hr, *masks])
 
 
+def _digest(path: str | Path | None) -> str:
+    return "" if path is None else sha256(path)
+
+
+def _finder(
+    mask: dict,
+    subject: str,
+    given: str | Path | None,
+    find_brain: Callable[..., Volume] | None,
+    seed: int,
+) -> Callable[..., Volume] | None:
+    """Return what finds the mask of a subject, of (scan, name=...); None for the scan's signal."""
+    if mask.get("kind") == "file":
+        return partial(given_mask, given)
+    if mask.get("kind") == "template":
+        # The same subject gets the same brain in every study with this seed.
+        return partial(find_brain, seed=make_seed(seed, "brain", subject))
+    return None
+
+
 def _report(done: Iterable[tuple[str | None, list[tuple[int, str]]]]) -> list[str]:
     """Log what the subjects had to say; return the problems."""
     problems = []
@@ -280,11 +355,12 @@ def _report(done: Iterable[tuple[str | None, list[tuple[int, str]]]]) -> list[st
 
 def _prepare_subject(task: tuple) -> tuple[str | None, list[tuple[int, str]]]:
     """Prepare one subject; return its problem, if any, and its log."""
-    subject, path, paths, crop, mask, min_size, slices, seed = task
+    subject, path, paths, form, crop, mask, min_size, finder, slices, seed = task
+    find_mask = partial(finder, name=path) if finder else None
     problem = None
     with collected() as messages:  # this may be a new process
         try:
-            pairs = [prepare_volume(load(path), crop, mask, path, min_size)]
+            pairs = [prepare_volume(load_scan(path, form), crop, mask, path, min_size, find_mask)]
             if slices:
                 pairs = take_slices(*pairs[0], slices, path, (seed, "slices", subject))
             for (truth, inside), (truth_path, mask_path) in zip(pairs, paths, strict=True):

@@ -17,6 +17,7 @@ LIBRARIES = [
     "numpy",
     "scipy",
     "nibabel",
+    "h5py",
     "nilearn",
     "scikit-image",
     "antspyx",

@@ -239,17 +239,17 @@ def rigid_motion(
         InputError: ANTs gave up.
     """
     # Only then: ANTs takes seconds to import.
-    from mrisr.segment import _placed, _run, _scratch
+    from mrisr.registration import placed, run, scratch
 
     # The finest is always there.
     levels = [its for its in LEVELS[:-1] if min(fixed.data.shape) >= its[0] * MIN_LEVEL_SIZE]
     levels.append(LEVELS[-1])
-    with _scratch() as ants:
-        found = _run(
+    with scratch() as ants:
+        found = run(
             ants.registration,
             name,
-            fixed=_placed(ants, fixed.data, fixed.affine),
-            moving=_placed(ants, moving.data, moving.affine),
+            fixed=placed(ants, fixed.data, fixed.affine),
+            moving=placed(ants, moving.data, moving.affine),
             type_of_transform="Rigid",
             aff_shrink_factors=tuple(level[0] for level in levels),
             aff_smoothing_sigmas=tuple(level[1] for level in levels),

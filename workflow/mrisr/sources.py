@@ -46,8 +46,8 @@ def fetch(
 ) -> None:
     """Bring the raw scans of a split to disk, check them and list them.
 
-    Every file must agree with its checksum, if there is one, and be a 3-D scalar NIfTI by its
-    header. What was fetched before is kept, also when other subjects fail.
+    Every file must agree with its checksum, if there is one, and be a 3-D scalar volume by
+    its header. What was fetched before is kept, also when other subjects fail.
 
     Args:
         dataset: From `mrisr.datasets.load`.
@@ -65,8 +65,7 @@ def fetch(
         InputError: A line for every subject without a usable scan: what is wrong, what to do;
             the keys are refused that the source asks for; or the subjects are not listed yet.
     """
-    if dataset.unlisted:
-        raise InputError(dataset.list_first())
+    dataset.check_access()
     subjects = dataset.subjects[split]
     folder = Path(downloads) / dataset.name
     description = f"fetch {dataset.name} {split}"
@@ -122,7 +121,7 @@ def _each(
 
 def _check(dataset: Dataset, subject: str, path: Path, url: str = "n/a") -> Scan:
     """Hold a file against what is published about it, and look at its header."""
-    report = checks.header(path)
+    report = checks.header(path, dataset.format(subject))
     if report.shape is not None:
         published = dataset.checksums.get(subject, {})
         report.problems[:0] = checks.published_problems(path, published, dataset.publisher)

@@ -119,6 +119,8 @@ class Study:
         for name, overrides in self.config["datasets"].items():
             changes = self.dataset_overrides(name)
             found[name] = dataset_files.load(name, changes, self.plugins, self.config["downloads"])
+            if found[name].needs_folder:
+                raise ConfigError(f"{self.where}: {found[name].lacking}")
             both = only and found[name].has_ground_truth
             roles[name] = (overrides or {}).get("roles", ["train", "test"] if both else ["test"])
         training = [name for name, its in roles.items() if "train" in its]

@@ -9,6 +9,13 @@ from mrisr.study import Study
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "published"
 
+#: What footnotes say of a kind of mask.
+MASKS = {
+    "signal": "voxels with signal, closed and filled",
+    "file": "given with the dataset",
+    "template": "the brain of the MNI152 template, registered",
+}
+
 
 def cells(study: Study, dataset: str | None = None) -> list[dict]:
     """Return a description of every cell of the tables, see `mrisr.measured.read_rows`.
@@ -107,7 +114,7 @@ def notes(study: Study) -> dict[str, str]:
             "Degradation": f"{kernel} along {how}, {blur}, {grid}.",
             "Ground truth": f"one gain to [0, 1] for each subject, LR made from it. Crop: {crops}.",
             "Data range": "maximum minus minimum of the ground truth.",
-            "Mask": "voxels with signal, closed and filled.",
+            "Mask": f"{_masks(study)}.",
         }
     elif study.supervised:
         found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
@@ -138,6 +145,13 @@ def _real(study: Study) -> str:
             " which are the same at every scale."
         )
     return " ".join(said)
+
+
+def _masks(study: Study) -> str:
+    used = {name: study.datasets[name].spec["mask"]["kind"] for name in study.measured_datasets}
+    if len(set(used.values())) == 1:
+        return MASKS[next(iter(used.values()))]
+    return "; ".join(f"{study.datasets[n].label}: {MASKS[kind]}" for n, kind in used.items())
 
 
 def _crop(crop: dict) -> str:

@@ -16,6 +16,7 @@ from mrisr.errors import InputError, Problem, ScanError
 from mrisr.files import sha256, write_text
 from mrisr.prepare import prepare_volume
 from mrisr.progress import collected, progress
+from mrisr.scans import load_scan
 
 COLUMNS = (
     *("subject", "split", "path", "status", "bytes", "shape", "voxel_size", "orientation"),
@@ -100,8 +101,7 @@ def survey(
     Raises:
         InputError: The list of subjects has to be made first.
     """
-    if dataset.unlisted:
-        raise InputError(dataset.list_first())
+    dataset.check_access()
     folder = dataset.folder or Path(downloads).expanduser() / dataset.name
     recorded = {} if dataset.folder else _recorded(folder / "checksums.tsv")
     tasks = []
@@ -145,6 +145,7 @@ def _task(
     return {
         **{"subject": subject, "split": split, "path": path, "problem": problem, "full": full},
         **{"published": published, "stated": stated},
+        "format": dataset.format(subject),
         **{"crop": dataset.spec["crop"], "mask": dataset.spec["mask"]},
     }
 
@@ -171,7 +172,7 @@ def _examine(task: dict) -> Row:
         problems = [task["problem"]] if task["problem"] else []
         report = Report(Path(), problems=problems) if problems else None
         return Row(task["subject"], split, report)
-    report, digest = checks.header(path), ""
+    report, digest = checks.header(path, task["format"]), ""
     if report.shape is not None:
         try:
             digest = _examine_content(report, task)
@@ -187,17 +188,19 @@ def _examine_content(report: Report, task: dict) -> str:
         published = {key: value for key, value in published.items() if key == "bytes"}
     report.problems[:0] = checks.published_problems(report.path, published, task["stated"])
     if task["full"]:
-        _examine_voxels(report, crop, task["mask"], task["min_size"])
+        _examine_voxels(report, task["format"], crop, task["mask"], task["min_size"])
         return sha256(report.path)
     if crop["kind"] != "shape" and len(report.shape) == 3:
         report.problems += checks.size_problems(report.shape, task["min_size"])
     return ""
 
 
-def _examine_voxels(report: Report, crop: dict, mask: dict, min_size: int) -> None:
+def _examine_voxels(
+    report: Report, form: dict | None, crop: dict, mask: dict, min_size: int
+) -> None:
     """Add what reading and preparing a scan would say."""
     try:
-        volume = io.load(report.path)
+        volume = load_scan(report.path, form)
         if report.problems or mask["kind"] != "signal":
             report.problems += checks.voxel_problems(volume.data)
             return

@@ -38,6 +38,11 @@ try:
         for name, dataset in STUDY.datasets.items()
         if dataset.reference and name in STUDY.real_datasets
     }
+    LOCAL_MASKS = {
+        (name, split): [str(path) for path in dataset.mask_files(split).values()]
+        for name, dataset in STUDY.datasets.items()
+        for split in STUDY.splits(name)
+    }
     LOCAL_PRIORS = (
         [str(path) for path in priors.local_files(STUDY.segmentation["priors"])]
         if STUDY.segmentation is not None
@@ -49,7 +54,7 @@ except MrisrError as error:
 LAYOUT = STUDY.layout
 
 # A dry-run shows what would run, with as many subjects as there will be; anything else stops.
-UNLISTED = [dataset.list_first() for dataset in STUDY.datasets.values() if dataset.unlisted]
+UNLISTED = [dataset.lacking for dataset in STUDY.datasets.values() if dataset.unlisted]
 if UNLISTED:
     logger.warning("\n".join(["Subjects are placeholders, good for a dry-run alone:", *UNLISTED]))
 
@@ -63,6 +68,12 @@ wildcard_constraints:
     scale=r"\d+(\.\d+)?",
     method="|".join(STUDY.methods),
     subject="[A-Za-z0-9][A-Za-z0-9_-]*",
+
+
+def preparation_code(dataset):
+    """Modules that make the ground truth of a dataset; brains are only looked for in heads."""
+    found = dataset.spec["mask"]["kind"] == "template"
+    return ["mrisr.prepare", *(["mrisr.brain"] if found else [])]
 
 
 def hr_files(dataset, split):

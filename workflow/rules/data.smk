@@ -25,6 +25,7 @@ for dataset in STUDY.datasets.values():
                 dataset=dataset.name,
                 split=split,
                 source=dataset.spec["source"],
+                formats=[dataset.format(name) for name in dataset.subjects[split]],
                 checksums=[dataset.checksums.get(name) for name in dataset.subjects[split]],
                 seed=STUDY.seed,
                 overrides=STUDY.dataset_overrides(dataset.name, split),
@@ -44,6 +45,7 @@ for dataset in STUDY.datasets.values():
                 f"prepare_{dataset.name}_{split}"
             input:
                 sources=LAYOUT.sources(dataset.name, split),
+                masks=LOCAL_MASKS[dataset.name, split],
             output:
                 hr=hr_files(dataset.name, split),
                 masks=mask_files(dataset.name, split),
@@ -61,11 +63,12 @@ for dataset in STUDY.datasets.values():
                 subjects=dataset.subjects[split],
                 crop=dataset.spec["crop"],
                 mask=dataset.spec["mask"],
+                formats=[dataset.format(name) for name in dataset.subjects[split]],
                 slices=STUDY.slices,
                 min_size=STUDY.min_size(split),
                 seed=STUDY.seed,
                 staging=LAYOUT.staging("hr", dataset.name, split),
-                code=code_digest("mrisr.prepare"),
+                code=code_digest(*preparation_code(dataset)),
             message:
                 f"Preparing the ground truth of {dataset.name} ({split})"
             script:

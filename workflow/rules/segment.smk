@@ -57,7 +57,7 @@ if STUDY.segmentation is not None:
                 runtime=90,
             params:
                 dataset=dataset,
-                skull_stripped=STUDY.datasets[dataset].spec["skull_stripped"],
+                skull_stripped=STUDY.datasets[dataset].brain_known,
                 transform=STUDY.segmentation["transform"],
                 voxel_size=STUDY.segmentation["voxel_size"],
                 seed=STUDY.seed,

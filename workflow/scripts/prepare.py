@@ -9,6 +9,9 @@ from mrisr.progress import job
 if __name__ == "__main__":
     with job(snakemake.log[0], threads=1):
         params = snakemake.params
+        find_brain = None
+        if params.mask["kind"] == "template":
+            from mrisr.brain import find_brain
         prepare_subjects(
             Path(snakemake.input.sources),
             list(params.subjects),
@@ -22,4 +25,7 @@ if __name__ == "__main__":
             workers=snakemake.threads,
             slices=params.slices,
             seed=params.seed,
+            formats=params.formats,
+            given_masks=list(snakemake.input.masks),
+            find_brain=find_brain,
         )
