@@ -361,7 +361,7 @@ KINDS = [
         "two files for a subject",
         lambda lab: (lab.write(head()), other_file("sub-02_run-2_T1w.nii.gz")(lab)),
         "2 files match",
-        "set session or pattern",
+        "set session, entities or pattern",
     ),
     # The header.
     Kind(

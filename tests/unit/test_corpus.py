@@ -67,7 +67,7 @@ def test_all_bad_subjects_are_named_together_and_the_good_one_is_kept(lab, monke
     for number in range(2, 5):
         lab.write(head(), subject=f"sub-{number:02}")
     loaded = []
-    monkeypatch.setattr(prepare, "load", lambda path: loaded.append(path) or load(path))
+    monkeypatch.setattr(prepare, "load_scan", lambda path, form: loaded.append(path) or load(path))
     assert lab.fetch_and_prepare() is None
     assert loaded == [str(lab.path(f"sub-{number:02}")) for number in range(2, 5)]
     assert len(list((lab.root / "hr").iterdir())) == 4

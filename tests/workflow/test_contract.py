@@ -155,7 +155,7 @@ def test_scans_of_any_folder_with_given_masks_reach_the_tables(tiny_study):
     ours = yaml.safe_load((study.plugins / "datasets/tiny.yaml").read_text()) | {
         "source": {"kind": "folder", "pattern": "{subject}/T1.mgz"},
         "split": "test",
-        "crop": {"kind": "brain", "margin": 0},
+        "crop": {"kind": "brain", "margin": 2},
         "mask": {"kind": "file", "pattern": "{subject}/brain*.nii.gz"},
     }
     (study.plugins / "datasets/ours.yaml").write_text(yaml.safe_dump(ours))
@@ -166,7 +166,7 @@ def test_scans_of_any_folder_with_given_masks_reach_the_tables(tiny_study):
     study.config["datasets"]["ours"]["folder"] = "scans"
     study.run("results/tiny/lr/ours/x2/patient5.nii.gz")
     truth = nib.load(study.results / "hr/ours/patient5.nii.gz")
-    assert truth.shape == (14, 18, 16) and nib.aff2axcodes(truth.affine) == ("R", "A", "S")
+    assert truth.shape == (18, 22, 20) and nib.aff2axcodes(truth.affine) == ("R", "A", "S")
     assert not (study.results / "hr/ours/patient4.nii.gz").exists()
     (study.folder / "scans/patient5/brain.nii.gz").unlink()
     code, output = study.run("-n", check=False)

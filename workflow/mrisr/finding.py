@@ -4,7 +4,7 @@ Light, because the Snakefile uses it at parse time.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mrisr.errors import InputError
@@ -27,7 +27,7 @@ def bids_subjects(folder: Path) -> list[str]:
             f"{folder} holds no folder sub-*; give the folder that has the subjects' folders in"
             " it, or describe other folders with source: {kind: folder, pattern: ...}"
         )
-    _check_names({subject: folder / subject for subject in found})
+    _check_names(folder, found)
     return found
 
 
@@ -89,18 +89,16 @@ def pattern_subjects(folder: Path, pattern: str) -> list[str]:
         InputError: Nothing matches, or what stands at `{subject}` cannot name a subject.
     """
     form = re.compile(_regex(pattern))
-    found: dict[str, Path] = {}
-    for path in _matching(folder, pattern.replace("{subject}", "*")):
-        match = form.fullmatch(path.relative_to(folder).as_posix())
-        if match:
-            found.setdefault(match["subject"], path)
+    paths = _matching(folder, pattern.replace("{subject}", "*"))
+    matches = (form.fullmatch(path.relative_to(folder).as_posix()) for path in paths)
+    found = sorted({match["subject"] for match in matches if match})
     if not found:
         raise InputError(
             f"{folder} holds no file {pattern.replace('{subject}', '*')}; correct source.pattern"
             " or the folder"
         )
-    _check_names(found)
-    return sorted(found)
+    _check_names(folder, found)
+    return found
 
 
 def pattern_file(folder: Path, subject: str, pattern: str, remedy: str = "set pattern") -> Path:
@@ -160,11 +158,11 @@ def _only(found: list[Path], folder: Path, wanted: str, remedy: str) -> Path:
     return found[0]
 
 
-def _check_names(found: Mapping[str, Path]) -> None:
-    wrong = [subject for subject in found if not re.fullmatch(SUBJECT, subject)]
+def _check_names(folder: Path, subjects: Iterable[str]) -> None:
+    wrong = [subject for subject in subjects if not re.fullmatch(SUBJECT, subject)]
     if wrong:
-        lines = [f"{found[s]}: '{s}' cannot name a subject" for s in wrong]
         raise InputError(
-            "\n  ".join(lines) + "; rename to letters, digits, - and _, or list the subjects to"
-            " use in a TSV"
+            f"{folder}: {', '.join(map(repr, wrong))} cannot name"
+            f" {'a subject' if len(wrong) == 1 else 'subjects'}; rename to letters, digits, - and"
+            " _, or list the subjects to use in a TSV"
         )

@@ -159,7 +159,7 @@ def _named(row: Mapping, columns: Sequence[str], bids: bool) -> dict:
     row = dict(row)
     if NAMES[0] not in columns:
         row["subject"] = row.pop(NAMES[1])
-    if bids and row["subject"] and not row["subject"].startswith("sub-"):
+    if bids and re.fullmatch("[A-Za-z0-9]+", row["subject"] or ""):
         row["subject"] = f"sub-{row['subject']}"
     return row
 
