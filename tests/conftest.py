@@ -16,6 +16,8 @@ from tiny_study import TinyStudy
 
 # Tests run beside each other and beside Snakemake: many small tasks, one thread each.
 torch.set_num_threads(1)
+# Read once, when ANTs is first used; with more threads it does not give the same bytes twice.
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

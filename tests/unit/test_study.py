@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from mrisr import summary
-from mrisr.errors import ConfigError
+from mrisr.errors import ConfigError, InputError
 from mrisr.schema import typed
 from mrisr.study import Study
 from tiny_study import ROOT, TINY
@@ -201,6 +201,12 @@ def test_only_real_scans_have_references(real, tmp_path):
         Study(real)
 
 
+def test_a_missing_reference_is_named(real):
+    reference = Study(real).datasets["real"].reference
+    with pytest.raises(InputError, match=r"(?s)1 of 1 test subjects have no.*sub-01: no file"):
+        reference.local_files("test")
+
+
 def test_tables_have_a_row_of_the_references_at_every_scale(real):
     cells = summary.cells(Study(real))
     assert [(c["scale"], c["method"]) for c in cells] == [
@@ -210,7 +216,7 @@ def test_tables_have_a_row_of_the_references_at_every_scale(real):
     assert cells[1]["control"] and not cells[1]["has_ground_truth"]
     said = summary.notes(Study(real))
     assert "Ground truth" not in said and "Degradation" not in said
-    assert "keeps its field of view" in said["Real LR"] and "HR references" in said["Real LR"]
+    assert "keeps its field of view" in said["Real scans"] and "HR references" in said["Real scans"]
 
 
 def test_footnotes_say_where_each_mask_comes_from(tmp_path):

@@ -119,7 +119,7 @@ def notes(study: Study) -> dict[str, str]:
     elif study.supervised:
         found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
     if study.real_datasets:
-        found["Real LR"] = _real(study)
+        found["Real scans"] = _real(study)
     found["Seed"] = str(study.seed)
     if study.config["preset"] == "demo":
         found["Demo"] = "networks and training are shrunk; no row tells how good a method is."
@@ -136,8 +136,8 @@ def _real(study: Study) -> str:
         " along every axis and keeps its field of view. There is no ground truth: nothing is held"
         " against the baseline, and a metric that needs one has no value"
         + (" (–)." if study.measured_datasets else "."),
-        f"{sharpness} see the slices that meet the scan's foreground, and tell how sharp they are,"
-        " not how true: noise and ringing count as sharp.",
+        f"{sharpness}: of the slices that meet the scan's foreground; sharpness, not truth, for"
+        " blocks, noise and ringing count as sharp.",
     ]
     if any(dataset.reference for dataset in datasets):
         said.append(
