@@ -1,5 +1,5 @@
 # Real LR scans: no ground truth, nothing simulated. Raw scan -> LR input and its SR grid, one for
-# each scale; HR references beside them; metrics without reference; a figure.
+# each scale; HR references beside them; metrics without reference.
 
 
 for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
@@ -152,42 +152,3 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 f"Scoring the HR references of {dataset.name}"
             script:
                 "../scripts/real_scores.py"
-
-    REAL_SUBJECT = dataset.subjects["test"][0]
-
-    rule:
-        name:
-            f"figure_real_{dataset.name}"
-        input:
-            lr=LAYOUT.lr(dataset.name, scale_name(STUDY.scales(dataset.name)[0]), REAL_SUBJECT),
-            sr=[
-                LAYOUT.sr(dataset.name, cell.method.name, scale_name(cell.scale), REAL_SUBJECT)
-                for cell in STUDY.cells(dataset.name)
-                if not cell.skipped
-            ],
-            reference=reference_files(dataset.name)[:1],
-        output:
-            png=report(
-                LAYOUT.figure(f"real_{dataset.name}", "png"),
-                caption="../report/real.rst",
-                category="Figures",
-            ),
-            pdf=LAYOUT.figure(f"real_{dataset.name}", "pdf"),
-        log:
-            LAYOUT.log(f"{LAYOUT.root}/figures/real_{dataset.name}"),
-        benchmark:
-            LAYOUT.benchmark(f"{LAYOUT.root}/figures/real_{dataset.name}")
-        conda:
-            ENV
-        resources:
-            mem_mb=4000,
-            runtime=20,
-        params:
-            cells=[c for c in summary.cells(STUDY, dataset.name) if not c["reference"]],
-            subject=REAL_SUBJECT,
-            dataset=dataset.label,
-            code=code_digest("mrisr.figure_real"),
-        message:
-            f"Drawing the real scans of {dataset.name}"
-        script:
-            "../scripts/figure_real.py"

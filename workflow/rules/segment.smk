@@ -1,9 +1,6 @@
 # Ground truth and SR -> six regions, one job a volume, and their overlap. Only where the study
-# has a segmentation; the files of tables and figures are empty lists otherwise.
-OVERLAP_TABLES, SEGMENTATION_FIGURES, SEGMENTATION_ABOUT = [], [], []
-
+# has a segmentation.
 if STUDY.segmentation is not None:
-    OVERLAP_TABLES = [LAYOUT.table("segmentation", s) for s in ("csv", "md", "tex", "html")]
     SHARED = STUDY.segmentation["registration"] == "shared"
 
     rule fetch_priors:
@@ -159,87 +156,3 @@ if STUDY.segmentation is not None:
                 f"Overlap of {{wildcards.method}} on {dataset} (x{{wildcards.scale}})"
             script:
                 "../scripts/overlap.py"
-
-    rule segmentation_table:
-        input:
-            overlap=[cell["path"] for cell in summary.segmented_cells(STUDY) if not cell["skipped"]],
-            published=[entry["file"] for entry in summary.published_overlap(STUDY)],
-            # It says which rows support no conclusion.
-            quality=LAYOUT.table("quality", "csv"),
-        output:
-            csv=report(
-                OVERLAP_TABLES[0], caption="../report/segmentation_table.rst", category="Tables"
-            ),
-            md=OVERLAP_TABLES[1],
-            tex=OVERLAP_TABLES[2],
-            html=report(
-                OVERLAP_TABLES[3], caption="../report/segmentation_table.rst", category="Tables"
-            ),
-        log:
-            LAYOUT.log(OVERLAP_TABLES[0]),
-        benchmark:
-            LAYOUT.benchmark(OVERLAP_TABLES[0])
-        conda:
-            ENV
-        resources:
-            mem_mb=2000,
-            runtime=10,
-        params:
-            cells=summary.segmented_cells(STUDY),
-            notes=summary.segmentation_notes(STUDY),
-            published=[
-                {key: entry[key] for key in ("dataset", "source")}
-                for entry in summary.published_overlap(STUDY)
-            ],
-            code=code_digest("mrisr.overlap_table"),
-        message:
-            "Writing the table of overlap"
-        script:
-            "../scripts/overlap_table.py"
-
-    for dataset in STUDY.measured_datasets:
-        # One subject at the first scale that is segmented, as the paper shows it.
-        CELLS = [c for c in summary.segmented_cells(STUDY, dataset) if not c["ground_truth"]]
-        CELLS = [cell for cell in CELLS if cell["scale"] == CELLS[0]["scale"]]
-        if CELLS:
-            subject, scale = STUDY.items(dataset, "test")[0], scale_name(CELLS[0]["scale"])
-            SHOWN = [cell["method"] for cell in CELLS if not cell["skipped"]]
-            SEGMENTATION_FIGURES.append(f"segmentation_{dataset}")
-            SEGMENTATION_ABOUT.append((subject, STUDY.datasets[dataset].label, scale))
-
-            rule:
-                name:
-                    f"figure_segmentation_{dataset}"
-                input:
-                    truth=LAYOUT.hr(dataset, subject),
-                    truth_labels=LAYOUT.segmentation(dataset, subject),
-                    images=[LAYOUT.sr(dataset, method, scale, subject) for method in SHOWN],
-                    labels=[
-                        LAYOUT.segmentation(dataset, subject, method, scale) for method in SHOWN
-                    ],
-                    overlap=[cell["path"] for cell in CELLS if not cell["skipped"]],
-                output:
-                    png=report(
-                        LAYOUT.figure(f"segmentation_{dataset}", "png"),
-                        caption="../report/segmentation_figure.rst",
-                        category="Figures",
-                    ),
-                    pdf=LAYOUT.figure(f"segmentation_{dataset}", "pdf"),
-                log:
-                    LAYOUT.log(f"{LAYOUT.root}/figures/segmentation_{dataset}"),
-                benchmark:
-                    LAYOUT.benchmark(f"{LAYOUT.root}/figures/segmentation_{dataset}")
-                conda:
-                    ENV
-                resources:
-                    mem_mb=4000,
-                    runtime=20,
-                params:
-                    cells=CELLS,
-                    subject=subject,
-                    dataset=STUDY.datasets[dataset].label,
-                    code=code_digest("mrisr.figure_segmentation"),
-                message:
-                    f"Drawing the segmentations of {dataset}"
-                script:
-                    "../scripts/figure_segmentation.py"
