@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from mrisr.errors import InputError
-from mrisr.figure_curves import POINTS, _averaged, _draw, caption, curves_figure, read_curves
+from mrisr.figure_curves import POINTS, _averaged, _draw, caption, draw, read_curves
 from mrisr.models import LOSSES
 
 
@@ -22,7 +22,9 @@ def models(tmp_path):
     found = []
     for label, trained in (("Net", "x4"), ("Net", "x2"), ("All $x_", "x2-4"), ("Net 2", "x2")):
         folder = write(tmp_path / label / trained, falling)
-        found.append({"label": label, "trained": trained, "folder": str(folder)})
+        found.append(
+            {"method": label.lower(), "label": label, "trained": trained, "folder": str(folder)}
+        )
     return found
 
 
@@ -58,10 +60,9 @@ def test_a_method_looks_the_same_in_every_row_and_like_no_other_even_in_gray(mod
 
 
 def test_same_input_same_bytes_whatever_the_user_has_set(models, tmp_path):
-    curves, _ = read_curves(models[1:3])
-    curves_figure(curves, [tmp_path / "a.png", tmp_path / "a.pdf"])
+    draw({"models": models}, [tmp_path / "a.png", tmp_path / "a.pdf"])
     with matplotlib.rc_context({"font.size": 30, "savefig.dpi": 30, "lines.linewidth": 9}):
-        curves_figure(curves, [tmp_path / "b.png", tmp_path / "b.pdf"])
+        draw({"models": models}, [tmp_path / "b.png", tmp_path / "b.pdf"])
     for suffix in ("png", "pdf"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
@@ -105,7 +106,7 @@ def test_imported_models_without_losses_are_named(models, tmp_path):
     assert text.endswith("Not shown, because their weights were imported: I (2.5×).")
     assert "trained for: 2× to 4×, 2×, 4×." in text
     assert caption([], without).startswith("No losses are recorded. Not shown")
-    curves_figure([], [tmp_path / "a.png"])
+    draw({"models": []}, [tmp_path / "a.png"])
     assert (tmp_path / "a.png").exists()
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from mrisr import figure_segmentation
 from mrisr.errors import InputError
-from mrisr.figure_segmentation import choose_views, overlay, segmentation
-from mrisr.figures import take
+from mrisr.figure_comparison import take
+from mrisr.figure_segmentation import choose_views, overlay
 from mrisr.io import Volume, save
 from mrisr.regions import COLOURS, REGIONS
 
@@ -51,14 +52,27 @@ def files(labels, tmp_path):
     return tmp_path / "image.nii.gz", tmp_path / "labels.nii.gz"
 
 
+def segmentation(truth, methods, outputs, values=None):
+    """Draw; `values` is the file of overlaps."""
+    cells = [
+        {
+            **{"scale": 2, "method": label, "method_label": label, "path": values or "none.csv"},
+            **dict(zip(("image", "labels"), files or (None, None), strict=True)),
+        }
+        for label, files in methods.items()
+    ]
+    about = {"dataset": "demo", "label": "Demo", "subject": "sub-01", "cells": cells}
+    figure_segmentation.draw({**about, "truth": truth[0], "labels": truth[1]}, outputs)
+
+
 def test_same_input_same_bytes(files, tmp_path):
+    (tmp_path / "dice.csv").write_text("subject,region,metric,value\nsub-01,mean,dice,0.9\n")
     for name in ("a", "b"):
         segmentation(
             files,
             {"Cubic $x$": files, "None": None, "Later": (tmp_path / "no", tmp_path / "no")},
-            {"Cubic $x$": 0.9},
             [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"],
-            title="Demo, 2×",
+            tmp_path / "dice.csv",
         )
     for suffix in ("png", "pdf"):
         a, b = (tmp_path / f"{name}.{suffix}" for name in ("a", "b"))
@@ -68,7 +82,7 @@ def test_same_input_same_bytes(files, tmp_path):
 def test_colours_are_in_the_picture(files, tmp_path):
     from matplotlib.image import imread
 
-    segmentation(files, {"Cubic": files}, {}, [tmp_path / "a.png"])
+    segmentation(files, {"Cubic": files}, [tmp_path / "a.png"])
     pixels = imread(tmp_path / "a.png")[..., :3].reshape(-1, 3)
     for colour in COLOURS.values():  # the legend's patches are opaque
         assert (np.abs(pixels - colour).max(axis=1) < 0.01).sum() > 20
@@ -77,7 +91,7 @@ def test_colours_are_in_the_picture(files, tmp_path):
 def test_what_is_off_the_grid_is_named(files, labels, tmp_path):
     save(Volume(labels.data[1:], AFFINE), tmp_path / "off.nii.gz")
     with pytest.raises(InputError, match=r"off\.nii\.gz: not on the grid"):
-        segmentation(files, {"Cubic": (files[0], tmp_path / "off.nii.gz")}, {}, [])
+        segmentation(files, {"Cubic": (files[0], tmp_path / "off.nii.gz")}, [])
     save(Volume(labels.data, np.diag([-1.0, 1, 1, 1])), tmp_path / "lr.nii.gz")
     with pytest.raises(InputError, match=r"lr\.nii\.gz: not in canonical RAS"):
-        segmentation((tmp_path / "lr.nii.gz", files[1]), {}, {}, [])
+        segmentation((tmp_path / "lr.nii.gz", files[1]), {"Cubic": files}, [])

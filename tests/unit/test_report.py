@@ -63,6 +63,7 @@ def record(tmp_path):
 
 def make(tmp_path, record, **changes):
     (tmp_path / "a.png").write_bytes(b"\x89PNG picture")
+    write_json(tmp_path / "a.json", {"name": "a", "caption": 'It\'s "one"'})
     model = {
         **{"label": "Net", "trained": "x2-4", "steps": 480, "published_steps": 936000},
         **{"parameters": 52801, "seconds": 7500.0, "val_loss": 0.0123456, "best_epoch": 3},
@@ -75,7 +76,7 @@ def make(tmp_path, record, **changes):
     }
     arguments = {
         **{"title": "Demo <study>", "summary": "What was done.", "models": [model]},
-        **{"tables": [tmp_path / "quality.html"], "figures": [(tmp_path / "a.png", 'It\'s "one"')]},
+        **{"tables": [tmp_path / "quality.html"], "figures": [tmp_path / "a.json"]},
         **{"datasets": [dataset], "manifest": record},
         **changes,
     }
@@ -117,13 +118,6 @@ def test_further_tables_are_folded_under_the_others(tmp_path, record):
         make(tmp_path, record, folded=[("Tests", tmp_path / "no.html")])
 
 
-def test_training_curves_stand_with_the_models(tmp_path, record):
-    (tmp_path / "c.png").write_bytes(b"\x89PNG curves")
-    text, page = make(tmp_path, record, curves=[(tmp_path / "c.png", "Losses & steps")])
-    assert len(page.loaded) == 2 and "Losses & steps" in page.text
-    assert text.index('id="models"') < text.index("Losses &amp; steps") < text.index('id="datasets')
-
-
 def test_page_of_a_study_with_nothing_yet(tmp_path, record):
     _, page = make(tmp_path, record, tables=[], figures=[], models=[])
     for part in ("No table", "No figure", "no model is there"):
@@ -148,8 +142,8 @@ def test_only_web_addresses_become_links(tmp_path, record):
 
 
 def test_missing_table_or_figure_is_named(tmp_path, record):
-    for changes in ({"tables": [tmp_path / "no.html"]}, {"figures": [(tmp_path / "no.png", "")]}):
-        with pytest.raises(InputError, match=r"no\.(html|png): no such file"):
+    for changes in ({"tables": [tmp_path / "no.html"]}, {"figures": [tmp_path / "no.json"]}):
+        with pytest.raises(InputError, match=r"no\.(html|json|png): no such file"):
             make(tmp_path, record, **changes)
     assert not (tmp_path / "report.html").exists()
 

@@ -1,14 +1,13 @@
 """The figure of training curves: losses of every model against its steps.
 
 As Figure 12 of the ArSSR paper (arXiv 2110.14476v1), with a row for each scale that models were
-trained on. Same input, same bytes, as in `mrisr.figures`.
+trained on.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,8 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from mrisr.errors import InputError
-from mrisr.figures import METADATA
-from mrisr.files import atomic
+from mrisr.figure_files import Record, plain, write
 from mrisr.models import LOSSES
 
 SIDES = {"train_loss": "Training loss", "val_loss": "Validation loss"}
@@ -128,20 +126,22 @@ def caption(curves: Sequence[Curve], without: Sequence[Mapping]) -> str:
     return " ".join(filter(None, parts))
 
 
-def curves_figure(curves: Sequence[Curve], outputs: Sequence[str | Path]) -> None:
+def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw losses against steps, training on the left and validation on the right.
 
     Args:
-        curves: See `read_curves`. Those trained for the same scale share a row.
-        outputs: `.png` (200 dpi) and `.pdf` files to write.
+        params: `models`, see `read_curves`. Those trained for the same scale share a row.
+        outputs: `.png`, `.pdf` and `.json` files to write.
     """
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        figure = _draw(curves)
-        for output in outputs:
-            kind = Path(output).suffix.removeprefix(".")
-            with atomic(output) as temporary:
-                figure.savefig(temporary, dpi=200, format=kind, metadata=METADATA.get(kind))
+    curves, without = read_curves(params["models"])
+    record = Record(
+        title="Training and validation loss",
+        caption=caption(curves, without),
+        section="Training",
+        methods=list(dict.fromkeys(model["method"] for model in params["models"])),
+    )
+    with plain():
+        write(_draw(curves), record, outputs)
 
 
 def _rows(curves: Sequence[Curve]) -> dict[str, list[Curve]]:

@@ -1,21 +1,20 @@
 """The figure of real LR scans: the scan, its reconstructions, and an HR reference if there is one.
 
 There is no ground truth, so no error is drawn: below each image its centre is enlarged. Display
-is radiological; same input, same bytes, as in `mrisr.figures`.
+is radiological.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import nibabel as nib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mrisr.errors import InputError
-from mrisr.figures import GRAY, METADATA, Key, View, choose_view, take
-from mrisr.files import atomic
+from mrisr.figure_comparison import GRAY, Key, View, choose_view, take
+from mrisr.figure_files import Record, plain, write
 from mrisr.io import Volume, load
 from mrisr.layout import scale_name
 from mrisr.real_lr import foreground, resampled, sr_grid
@@ -24,13 +23,7 @@ LR, REFERENCE = "LR scan", "HR reference"
 ENLARGED = 0.35  # side of the part that is enlarged, of the shorter side of the image
 
 
-def real_comparison(
-    lr: str | Path,
-    images: Mapping[Key, str | Path | None],
-    reference: str | Path | None,
-    outputs: Sequence[str | Path],
-    title: str = "",
-) -> None:
+def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw a real LR scan, its reconstructions and its HR reference, one slice of each.
 
     Columns are the scan, the methods and the reference, rows the scales. The reference, which has
@@ -38,24 +31,25 @@ def real_comparison(
     reconstructions share one gray window; the reference, another acquisition, has its own.
 
     Args:
-        lr: The LR scan in canonical RAS; the slice is taken where its foreground's section is
-            largest.
-        images: Reconstruction by (scale, method label), on the SR grid; None where the method does
-            not apply (shown as n/a). A file that is not there shows as missing.
-        reference: HR scan of the same subject, where it lies in mm, or None.
-        outputs: `.png` (200 dpi) and `.pdf` files to write.
-        title: Heading.
+        params: dataset, its label, subject, lr (the scan in canonical RAS; the slice is taken
+            where its foreground's section is largest), reference (HR scan of the same subject,
+            where it lies in mm, or None), and cells as in `mrisr.figure_comparison.draw`, whose
+            images lie on the SR grid.
+        outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
         InputError: A file is unusable, or the scan is not RAS or a reconstruction not on its grid.
     """
+    lr, reference, cells = params["lr"], params["reference"], params["cells"]
+    images = {(cell["scale"], cell["method_label"]): cell["image"] for cell in cells}
     scan = load(lr)
     if nib.aff2axcodes(scan.affine) != ("R", "A", "S"):
         raise InputError(f"{lr}: not in canonical RAS orientation; prepare it again")
     view = choose_view(Volume(foreground(scan.data), scan.affine), lr)
     shown = {(0.0, LR): take(scan.data, view)}
     hr = None if reference is None else load(reference)
-    for scale in dict.fromkeys(scale for scale, _ in images):
+    scales = list(dict.fromkeys(scale for scale, _ in images))
+    for scale in scales:
         shape, affine = sr_grid(scan, scale)
         finer = refined(view, scan.data.shape, shape)
         for (its, label), path in images.items():
@@ -69,13 +63,18 @@ def real_comparison(
                 shown[its, label] = take(volume.data, finer)
         if hr is not None:
             shown[scale, REFERENCE] = _slice(hr, shape, affine, finer)
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        figure = _draw(shown, images, hr is not None, view, title)
-        for output in outputs:
-            kind = Path(output).suffix.removeprefix(".")
-            with atomic(output) as temporary:
-                figure.savefig(temporary, dpi=200, format=kind, metadata=METADATA.get(kind))
+    record = Record(
+        title=f"{params['label']}, {params['subject']}, "
+        + ", ".join(f"{scale_name(k)}×" for k in scales),
+        caption=caption(params["subject"], params["label"], hr is not None),
+        section="Real scans",
+        dataset=params["dataset"],
+        subject=params["subject"],
+        methods=list(dict.fromkeys(cell["method"] for cell in cells)),
+        scales=scales,
+    )
+    with plain():
+        write(_draw(shown, images, hr is not None, view, record.title), record, outputs)
 
 
 def caption(subject: str, dataset: str, reference: bool) -> str:

@@ -1,32 +1,30 @@
 """The figure of segmentations: three views of one subject, regions in colour over the image.
 
-As Figure 11 of the ArSSR paper (arXiv 2110.14476v1), with its colours. Display is radiological;
-same input, same bytes, as in `mrisr.figures`.
+As Figure 11 of the ArSSR paper (arXiv 2110.14476v1), with its colours. Display is radiological.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mrisr.errors import InputError
-from mrisr.figures import GRAY, MARGIN, METADATA, View, take
-from mrisr.files import atomic
+from mrisr.figure_comparison import GRAY, MARGIN, View, take
+from mrisr.figure_files import Record, plain, write
 from mrisr.io import Volume, check_grid, load
+from mrisr.layout import scale_name
 from mrisr.regions import COLOURS, REGIONS, TITLES
 
 OPACITY = 0.55
 TRUTH = "Ground truth"
 AXES = {"axial": 2, "sagittal": 0, "coronal": 1}  # rows, in the paper's order
 WHOLE = (slice(None), slice(None))
-
-Files = tuple[str | Path, str | Path]  # image, its segmentation
 
 
 def choose_views(labels: Volume, name: str | Path = "segmentation") -> list[View]:
@@ -62,48 +60,56 @@ def choose_views(labels: Volume, name: str | Path = "segmentation") -> list[View
     return views
 
 
-def segmentation(
-    truth: Files,
-    methods: Mapping[str, Files | None],
-    values: Mapping[str, float],
-    outputs: Sequence[str | Path],
-    title: str = "",
-) -> None:
+def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw the segmentations of a ground truth and of its reconstructions at one scale.
 
     Columns are the ground truth and the methods, rows an axial, a sagittal and a coronal view.
 
     Args:
-        truth: Ground truth in canonical RAS and its segmentation.
-        methods: Reconstruction and segmentation by method label, on the same grid; None where
-            the method does not apply (shown as n/a). Files that are not there show as missing.
-        values: Mean Dice of this subject by method label, printed above the columns.
-        outputs: `.png` (200 dpi) and `.pdf` files to write.
-        title: Heading.
+        params: dataset, its label, subject, truth (canonical RAS) and labels (its segmentation),
+            and cells as in `mrisr.figure_comparison.draw`, each with the `labels` of its image
+            and the `path` of the overlaps, whose mean Dice is printed above the columns.
+        outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
         InputError: A file is unusable, not RAS, or off the grid of the ground truth.
     """
-    image, labels = (load(path) for path in truth)
+    truth, cells, subject = params["truth"], params["cells"], params["subject"]
+    image, labels = load(truth), load(params["labels"])
     if nib.aff2axcodes(image.affine) != ("R", "A", "S"):
-        raise InputError(f"{truth[0]}: not in canonical RAS orientation; prepare it again")
-    check_grid(labels, truth[1], image, truth[0])
+        raise InputError(f"{truth}: not in canonical RAS orientation; prepare it again")
+    check_grid(labels, params["labels"], image, truth)
     columns: dict[str, tuple[np.ndarray, np.ndarray] | str] = {TRUTH: (image.data, labels.data)}
-    for method, files in methods.items():
-        if files is None or not all(Path(path).exists() for path in files):
-            columns[method] = "n/a" if files is None else "missing"
+    values = {}
+    for cell in cells:
+        method, files = cell["method_label"], (cell["image"], cell["labels"])
+        if None in files or not all(Path(path).exists() for path in files):
+            columns[method] = "n/a" if None in files else "missing"
             continue
         volumes = [load(path) for path in files]
         for path, volume in zip(files, volumes, strict=True):
-            check_grid(volume, path, image, truth[0])
+            check_grid(volume, path, image, truth)
         columns[method] = tuple(volume.data for volume in volumes)
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        figure = _draw(columns, choose_views(labels, truth[1]), values, title)
-        for output in outputs:
-            kind = Path(output).suffix.removeprefix(".")
-            with atomic(output) as temporary:
-                figure.savefig(temporary, dpi=200, format=kind, metadata=METADATA.get(kind))
+        if Path(cell["path"]).exists():
+            values[method] = _dice(cell["path"], subject)
+    scale = scale_name(cells[0]["scale"])
+    record = Record(
+        title=f"{params['label']}, {subject}, {scale}×",
+        caption=caption(subject, params["label"], scale),
+        section="Segmentation",
+        dataset=params["dataset"],
+        subject=subject,
+        methods=[cell["method"] for cell in cells],
+        scales=[cells[0]["scale"]],
+    )
+    with plain():
+        figure = _draw(columns, choose_views(labels, params["labels"]), values, record.title)
+        write(figure, record, outputs)
+
+
+def _dice(path: str | Path, subject: str) -> float:
+    table = pd.read_csv(path, dtype={"subject": str}).set_index(["subject", "region", "metric"])
+    return float(table["value"][subject, "mean", "dice"])
 
 
 def caption(subject: str, dataset: str, scale: str) -> str:

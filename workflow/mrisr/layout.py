@@ -119,7 +119,7 @@ class Layout:
         return f"{self.root}/tables/{name}.{suffix}"
 
     def figure(self, name: str, suffix: str) -> str:
-        """A figure as `png` or `pdf`."""
+        """A figure as `png` or `pdf`, or what it shows as `json`."""
         return f"{self.root}/figures/{name}.{suffix}"
 
     def report(self) -> str:

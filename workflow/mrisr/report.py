@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from mrisr import __version__
 from mrisr.errors import InputError
+from mrisr.figure_files import read_record
 from mrisr.files import sha256, write_text
 from mrisr.layout import scale_name
 from mrisr.provenance import commit, versions
@@ -115,14 +116,13 @@ def report(
     title: str,
     summary: str,
     tables: Sequence[str | Path],
-    figures: Sequence[tuple[str | Path, str]],
+    figures: Sequence[str | Path],
     models: Sequence[Mapping[str, Any]],
     datasets: Sequence[Mapping[str, Any]],
     manifest: Mapping[str, Any],
     warnings: Sequence[str] = (),
     overlap: Sequence[str | Path] = (),
     folded: Sequence[tuple[str, str | Path]] = (),
-    curves: Sequence[tuple[str | Path, str]] = (),
 ) -> None:
     """Write one self-contained HTML page: nothing is loaded from elsewhere.
 
@@ -131,7 +131,7 @@ def report(
         title: Title of the study.
         summary: What was done, see `summarise`.
         tables: HTML fragments, as `mrisr.tables.Table` writes them.
-        figures: PNG files, each with its caption.
+        figures: Records of figures (see `mrisr.figure_files`), each beside its PNG.
         models: What each `model.json` says (steps, published_steps, parameters, seconds,
             val_loss, best_epoch, restarts, collapsed, preset, device, imported, file; absent ones
             show as unknown), with `label` of the method and `trained`, the folder's name.
@@ -142,7 +142,6 @@ def report(
         overlap: HTML fragments of the section about segmentation; without any it is left out.
         folded: Further tables, shown under the others when their heading is clicked: heading and
             HTML fragment.
-        curves: PNG files of training curves, each with its caption; they stand with the models.
 
     Raises:
         InputError: A table or figure is not there.
@@ -168,8 +167,7 @@ def report(
         tables=[Markup(_read(path).decode("utf-8")) for path in tables],
         overlap=[Markup(_read(path).decode("utf-8")) for path in overlap],
         folded=[(heading, Markup(_read(path).decode("utf-8"))) for heading, path in folded],
-        figures=[_figure(*figure) for figure in figures],
-        curves=[_figure(*figure) for figure in curves],
+        figures=[_figure(Path(record)) for record in figures],
         models=[_model(model) for model in models],
         datasets=[_dataset(dataset) for dataset in datasets],
         facts=_facts(manifest),
@@ -177,8 +175,9 @@ def report(
     write_text(output, page)
 
 
-def _figure(path: str | Path, caption: str) -> dict[str, str]:
-    return {"data": base64.b64encode(_read(path)).decode("ascii"), "caption": caption}
+def _figure(record: Path) -> dict[str, Any]:
+    image = _read(record.with_suffix(".png"))
+    return {**read_record(record), "data": base64.b64encode(image).decode("ascii")}
 
 
 def _model(model: Mapping[str, Any]) -> dict[str, str]:

@@ -170,9 +170,10 @@ def published(study: Study) -> list[dict]:
 
 
 def models(study: Study) -> list[dict]:
-    """Return label, folder name and folder of every model of the training set."""
+    """Return method, label, folder name and folder of every model of the training set."""
     return [
         {
+            "method": method.name,
             "label": method.label,
             "trained": trained,
             "folder": study.layout.model(method.name, trained),

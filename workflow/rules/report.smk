@@ -4,8 +4,8 @@ rule report_page:
         table=LAYOUT.table("quality", "html"),
         significance=LAYOUT.table("significance", "html"),
         overlap=[file for file in TABLES if file == OVERLAP[3]],
-        figures=[LAYOUT.figure(name, "png") for name in ALL_FIGURES],
-        curves=[LAYOUT.figure(name, "png") for name in CURVES],
+        figures=[LAYOUT.figure(name, "json") for name in ALL_FIGURES],
+        pictures=[LAYOUT.figure(name, "png") for name in ALL_FIGURES],
         models=model_files(),
         sources=[
             LAYOUT.sources(dataset, split)
@@ -30,19 +30,10 @@ rule report_page:
     params:
         config=STUDY.config,
         cells=summary.cells(STUDY),
-        figures=[
-            (STUDY.items(dataset, "test")[0], STUDY.datasets[dataset].label)
-            for dataset in STUDY.measured_datasets
-        ],
-        segmentations=SEGMENTATION_ABOUT,
-        real_figures=[
-            (dataset.subjects["test"][0], dataset.label, dataset.reference is not None)
-            for dataset in map(STUDY.datasets.get, STUDY.real_datasets)
-        ],
         models=summary.models(STUDY),
         datasets=summary.datasets(STUDY),
         notes=summary.notes(STUDY),
-        code=code_digest("mrisr.report", "mrisr.figure_curves"),
+        code=code_digest("mrisr.report"),
     message:
         "Writing the report"
     script:

@@ -1,7 +1,6 @@
 """Rule report_page: one page to read, and the manifest of how everything was made."""
 
-from mrisr import figure_curves, figure_real, figure_segmentation, report
-from mrisr.figures import caption
+from mrisr import report
 from mrisr.files import write_json
 from mrisr.models import read_description
 from mrisr.progress import job
@@ -12,19 +11,14 @@ with job(snakemake.log[0]):
         params.config,
         params.config["seed"],
         tables=list(inputs.tables),
-        figures=[*inputs.figures, *inputs.get("curves", [])],
+        figures=[*inputs.figures, *inputs.pictures],
         models=list(inputs.models),
         sources=list(inputs.sources),
     )
     methods = {c["method_label"]: None for c in params.cells if not c["control"]}
     scales = {c["scale"]: None for c in params.cells}
     degradation = params.notes.get("Degradation", "").rstrip(".")
-    captions = [caption(*about) for about in params.figures]
-    captions += [figure_segmentation.caption(*about) for about in params.segmentations]
-    captions += [figure_real.caption(*about) for about in params.real_figures]
     cohorts = [d for d in params.datasets if "test" in d["subjects"]]
-    curves = list(inputs.get("curves", []))
-    losses = figure_curves.read_curves(params.models) if curves else ()
     report.report(
         snakemake.output.page,
         title=params.config["title"] or params.config["study"],
@@ -38,8 +32,7 @@ with job(snakemake.log[0]):
         tables=[inputs.table],
         folded=[("Significance: every method against the best", inputs.significance)],
         overlap=list(inputs.get("overlap", [])),
-        figures=list(zip(inputs.figures, captions, strict=True)),
-        curves=[(file, figure_curves.caption(*losses)) for file in curves],
+        figures=list(inputs.figures),
         models=[{**read_description(m["folder"]), **m} for m in params.models],
         datasets=list(params.datasets),
         manifest=manifest,

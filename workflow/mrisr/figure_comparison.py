@@ -1,7 +1,6 @@
 """The comparison figure: one slice of the ground truth and of every method and scale.
 
-Display is radiological: anterior up and the patient's left on the right of an axial slice. Only
-matplotlib's object API is used, and no date or version is stored: same input, same bytes.
+Display is radiological: anterior up and the patient's left on the right of an axial slice.
 """
 
 import math
@@ -9,21 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mrisr.errors import InputError
-from mrisr.files import atomic
+from mrisr.figure_files import Record, plain, write
 from mrisr.io import Volume, load
 from mrisr.layout import scale_name
 
 # Colour maps of increasing lightness, so that the figure also reads in gray.
 GRAY, ERROR = "gray", "inferno"
 MARGIN = 4  # voxels shown around the mask
-METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
 PLANES = ("sagittal", "coronal", "axial")
 
 Key = tuple[float, str]  # scale, method label
@@ -86,51 +84,65 @@ def _displayed(data: np.ndarray, axis: int, index: int) -> np.ndarray:
     return np.take(data, index, axis=axis).T[::-1, ::-1]
 
 
-def comparison(
-    ground_truth: str | Path,
-    mask: str | Path,
-    images: Mapping[Key, str | Path | None],
-    values: Mapping[Key, float],
-    outputs: Sequence[str | Path],
-    title: str = "",
-) -> None:
+def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw ground truth and reconstructions, and below each the error |SR - GT|.
 
-    Columns are the ground truth and the methods, rows the scales, both in the order of `images`.
+    Columns are the ground truth and the methods, rows the scales, both in the order of the cells.
     All images share one gray window, all errors one colour scale, in units of the ground truth.
 
     Args:
-        ground_truth: NIfTI file in canonical RAS.
-        mask: Its mask; the slice is taken where its section is largest.
-        images: Reconstruction by (scale, method label), on the grid of the ground truth; None
-            where the method does not apply (shown as n/a). A file that is not there shows as
-            missing.
-        values: PSNR of this subject in dB, printed above the images that have one.
-        outputs: `.png` (200 dpi) and `.pdf` files to write.
-        title: Heading.
+        params: dataset, its label, subject, truth and mask (NIfTI in canonical RAS; the slice is
+            taken where the mask's section is largest), and cells, as `mrisr.figure_plan` makes
+            them: `image` is None where the method does not apply (shown as n/a), and a file that
+            is not there shows as missing. PSNR is printed above the images that have one.
+        outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
         InputError: A file is unusable, not RAS, or off the grid of the ground truth.
     """
+    ground_truth, mask = params["truth"], params["mask"]
     truth = load(ground_truth)
     if nib.aff2axcodes(truth.affine) != ("R", "A", "S"):
         raise InputError(f"{ground_truth}: not in canonical RAS orientation; prepare it again")
     view = choose_view(_on_grid(mask, truth, ground_truth), mask)
     wanted = take(truth.data, view)
+    cells = params["cells"]
+    images = {(cell["scale"], cell["method_label"]): cell["image"] for cell in cells}
     shown = {
         key: take(_on_grid(path, truth, ground_truth).data, view)
         for key, path in images.items()
         if path is not None and Path(path).exists()
     }
+    values = {
+        (cell["scale"], cell["method_label"]): value
+        for cell in cells
+        if (value := _psnr(cell["path"], params["subject"])) is not None
+    }
     errors = {key: np.abs(image - wanted) for key, image in shown.items()}
     top = _upper_end(errors.values())
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        figure = _draw(wanted, shown, errors, images, values, view, top, title)
-        for output in outputs:
-            kind = Path(output).suffix.removeprefix(".")
-            with atomic(output) as temporary:
-                figure.savefig(temporary, dpi=200, format=kind, metadata=METADATA.get(kind))
+    scales = list(dict.fromkeys(cell["scale"] for cell in cells))
+    record = Record(
+        title=f"{params['label']}, {params['subject']}, "
+        + ", ".join(f"{scale_name(k)}×" for k in scales),
+        caption=caption(params["subject"], params["label"], view.plane),
+        section="Reconstructions",
+        dataset=params["dataset"],
+        subject=params["subject"],
+        methods=list(dict.fromkeys(cell["method"] for cell in cells)),
+        scales=scales,
+    )
+    with plain():
+        figure = _draw(wanted, shown, errors, images, values, view, top, record.title)
+        write(figure, record, outputs)
+
+
+def _psnr(path: str | Path | None, subject: str) -> float | None:
+    """Return the PSNR of a subject's volume in dB, None if it has not been measured."""
+    if path is None or not Path(path).exists():
+        return None
+    values = pd.read_csv(path, dtype={"subject": str}).set_index(["subject", "metric", "region"])
+    found = values["value"].get((subject, "psnr", "volume"))
+    return None if found is None else float(found)
 
 
 def caption(subject: str, dataset: str, plane: str = "axial") -> str:

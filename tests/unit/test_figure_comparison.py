@@ -1,10 +1,13 @@
+import json
+
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
+from mrisr import figure_comparison
 from mrisr.errors import InputError
-from mrisr.figures import caption, choose_view, comparison, take
+from mrisr.figure_comparison import caption, choose_view, take
 from mrisr.io import Volume, save
 
 AFFINE = np.diag([1.0, 1.5, 2.0, 1.0])
@@ -26,16 +29,26 @@ def files(tmp_path):
     found = {"hr": data, "mask": mask, "good": data * 0.95, "bad": data * 0.5}
     for name, content in found.items():
         save(Volume(content, AFFINE), tmp_path / f"{name}.nii.gz")
-    return {name: tmp_path / f"{name}.nii.gz" for name in found}
+    psnr = tmp_path / "psnr.csv"
+    psnr.write_text("subject,metric,region,value\nsub-01,psnr,volume,31.234\n")
+    return {name: tmp_path / f"{name}.nii.gz" for name in found} | {"psnr": psnr}
 
 
-def draw(files, outputs, images=None, **arguments):
+def draw(files, outputs, images=None):
     images = images or {
         (scale, label): files[name]
         for scale in (2, 2.5)
         for label, name in (("Bad $x", "bad"), ("Good", "good"))
     }
-    comparison(files["hr"], files["mask"], images, {(2, "Good"): 31.234}, outputs, **arguments)
+    cells = [
+        {
+            **{"scale": scale, "method": label.lower(), "method_label": label},
+            **{"image": image, "path": files["psnr"] if label == "Good" else None},
+        }
+        for (scale, label), image in images.items()
+    ]
+    about = {"dataset": "demo", "label": "Demo", "subject": "sub-01", "cells": cells}
+    figure_comparison.draw({**about, "truth": files["hr"], "mask": files["mask"]}, outputs)
 
 
 def test_view_is_the_largest_section_with_its_margin():
@@ -68,7 +81,7 @@ def test_a_single_slice_shows_its_own_plane(axis, plane, aspect):
 
 def test_same_input_same_bytes(files, tmp_path):
     for name in ("a", "b"):
-        draw(files, [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"], title="Demo, sub-01")
+        draw(files, [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"])
     for suffix in ("png", "pdf"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
     assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
@@ -121,3 +134,14 @@ def test_off_grid_empty_and_not_ras_are_refused(files, tmp_path):
     with pytest.raises(InputError, match=r"hr\.nii\.gz: not in canonical RAS"):
         draw(files, [tmp_path / "a.png"])
     assert not (tmp_path / "a.png").exists()
+
+
+def test_the_record_says_what_is_shown(files, tmp_path):
+    draw(files, [tmp_path / "comparison_demo.json"])
+    record = json.loads((tmp_path / "comparison_demo.json").read_text())
+    assert record.pop("caption") == caption("sub-01", "Demo")
+    assert record == {
+        **{"name": "comparison_demo", "title": "Demo, sub-01, 2×, 2.5×"},
+        **{"section": "Reconstructions", "dataset": "demo", "subject": "sub-01"},
+        **{"methods": ["bad $x", "good"], "scales": [2, 2.5]},
+    }

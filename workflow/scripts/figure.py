@@ -1,0 +1,7 @@
+"""Rule figure_<name>: one figure, as `mrisr.figure_plan` has planned it."""
+
+from mrisr.figure_plan import draw
+from mrisr.progress import job
+
+with job(snakemake.log[0]):
+    draw(snakemake.params.module, snakemake.params.drawn, list(snakemake.output))
