@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from mrisr import __version__
+from mrisr import __version__, table_html
 from mrisr.errors import InputError
 from mrisr.figure_files import read_record
 from mrisr.files import sha256, write_text
@@ -164,15 +164,20 @@ def report(
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
         summary=summary,
         warnings=list(warnings),
-        tables=[Markup(_read(path).decode("utf-8")) for path in tables],
-        overlap=[Markup(_read(path).decode("utf-8")) for path in overlap],
-        folded=[(heading, Markup(_read(path).decode("utf-8"))) for heading, path in folded],
+        tables=[_table(path) for path in tables],
+        overlap=[_table(path) for path in overlap],
+        folded=[(heading, _table(path)) for heading, path in folded],
         figures=[_figure(Path(record)) for record in figures],
         models=[_model(model) for model in models],
         datasets=[_dataset(dataset) for dataset in datasets],
         facts=_facts(manifest),
     )
     write_text(output, page)
+
+
+def _table(path: str | Path) -> Markup:
+    """Return what of a table's page is set in this one."""
+    return Markup(table_html.section(_read(path).decode("utf-8")))
 
 
 def _figure(record: Path) -> dict[str, Any]:
