@@ -171,6 +171,8 @@ def test_ours_published_and_difference_stand_together():
     assert "Published, and not in this table: DCSRN, 2.5×." in table.footnotes
     assert "| 2× | *published (Δ)* | *24.4 ± 2.85 (+3.60)* |" in table.markdown()
     assert r"{\tiny 24.4 $\pm$ 2.85 ($+$3.60)}".replace("$+$", "+") in table.tex()
+    pipes = [line.count("|") for line in table.markdown().splitlines() if line.startswith("|")]
+    assert len(pipes) == 2 + 6 + 2 and set(pipes) == {4}
     assert '<br><small class="below">24.4 &#177; 2.85 (+3.60)</small>' in table.html()
 
 
@@ -232,7 +234,7 @@ def test_footnotes_say_what_stands_for_what_and_how_it_was_made():
     assert found[0] == (
         "Demo cohort (simulated) stands in for HCP-1200: other scans, other subjects."
     )
-    assert "over n = 4 test subjects" in found[1]
+    assert "over the test subjects (n = 4); best bold" in found[1]
     topics = {note.partition(":")[0] for note in found}
     assert {"Degradation", "Ground truth", "Data range", "Mask", "Seed"} <= topics
     assert any(note.endswith("no scans; values say nothing about real brains.") for note in found)
