@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrisr import datasets as dataset_files
+from mrisr import figure_options, metrics, table_specs
 from mrisr import methods as method_folders
-from mrisr import metrics, table_specs
 from mrisr.datasets import Dataset
 from mrisr.errors import ConfigError
 from mrisr.layout import SPLITS, STACKS, Layout, scale_name
@@ -31,6 +31,7 @@ DEFAULTS = {
     "published": [],
     "segmentation": None,
     "tables": {},
+    "figures": True,
 }
 SEGMENTATION = {
     "priors": "oasis30ants",
@@ -208,6 +209,7 @@ class Study:
                     f" {nearest(entry['dataset'], self.datasets)}"
                 )
         problems += self._segmentation_problems()
+        problems += figure_options.problems(self)
         if not problems:
             problems += self._real_problems()
             problems += table_specs.problems(self)
