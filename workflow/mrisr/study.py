@@ -30,6 +30,7 @@ DEFAULTS = {
     "baseline": None,
     "published": [],
     "segmentation": None,
+    "report": {"viewer": True},
 }
 SEGMENTATION = {
     "priors": "oasis30ants",
@@ -207,6 +208,7 @@ class Study:
                     f" {nearest(entry['dataset'], self.datasets)}"
                 )
         problems += self._segmentation_problems()
+        problems += self._viewer_problems()
         if not problems:
             problems += self._real_problems()
         kind = self.degradation["kind"]
@@ -310,6 +312,17 @@ class Study:
                 yield (
                     f"segmentation.published: '{entry['dataset']}' is not among the datasets:"
                     f" {nearest(entry['dataset'], self.datasets)}"
+                )
+
+    def _viewer_problems(self) -> Iterator[str]:
+        viewer = self.config["report"]["viewer"]
+        tested = {float(scale) for name in self.test_datasets for scale in self.scales(name)}
+        wanted = viewer.get("scales") if isinstance(viewer, dict) else None
+        for scale in wanted or []:
+            if float(scale) not in tested:
+                yield (
+                    f"report.viewer.scales: nothing is reconstructed at {scale_name(scale)};"
+                    f" tested: {', '.join(map(scale_name, sorted(tested)))}"
                 )
 
     @property

@@ -3,6 +3,11 @@ QUALITY, SIGNIFICANCE, OVERLAP = (
     [LAYOUT.table(name, suffix) for suffix in ("csv", "md", "tex", "html")]
     for name in ("quality", "significance", "segmentation")
 )
+# Every table by name, with its title.
+TABLE_NAMES = {"quality": "Image quality"}
+if STUDY.segmentation is not None:
+    TABLE_NAMES |= {"segmentation": "Overlap of segmentations"}
+TABLE_NAMES |= {"significance": "Significance: every method against the best"}
 TABLES = [*QUALITY, *SIGNIFICANCE, *(OVERLAP if STUDY.segmentation is not None else [])]
 REFERENCE_SCORES = [
     LAYOUT.reference_scores(dataset)
