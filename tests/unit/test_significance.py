@@ -203,13 +203,15 @@ def test_skipped_and_missing_cells_take_no_part(cells):
 
 def test_all_forms_carry_the_same_and_the_same_bytes(cells, tmp_path):
     for name in ("a", "b"):
-        make(cells).write(tmp_path / name)
+        make(cells).write(tmp_path / name / "table")
     for suffix in ("csv", "md", "tex", "html"):
-        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
-    csv = pd.read_csv(tmp_path / "a.csv")
+        assert (tmp_path / f"a/table.{suffix}").read_bytes() == (
+            tmp_path / f"b/table.{suffix}"
+        ).read_bytes()
+    csv = pd.read_csv(tmp_path / "a/table.csv")
     assert csv["significant"].tolist() == [True, False] * 2 and csv["scale"].tolist() == [2] * 4
-    tex = (tmp_path / "a.tex").read_text()
+    tex = (tmp_path / "a/table.tex").read_text()
     assert tex.isascii() and "Difference from the best on Demo" in tex and "$-$2.0" in tex
-    page = (tmp_path / "a.html").read_text()
+    page = (tmp_path / "a/table.html").read_text()
     assert "95 % interval of the mean difference: &#8722;2.0" in page and "<b>best</b>" in page
-    assert r"\*" in (tmp_path / "a.md").read_text()
+    assert r"\*" in (tmp_path / "a/table.md").read_text()

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from mrisr.tables import TEX_COLUMNS, Block, Entry, Table
+from mrisr.table_latex import TEX_COLUMNS
+from mrisr.tables import Block, Entry, Table
 
 FRAME = pd.DataFrame({"scale": [2.0, 2.5], "value": [1 / 3, float("nan")]})
 
@@ -21,6 +22,7 @@ def tabulars(table):
     for columns, body in re.findall(
         r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", table.tex(), flags=re.DOTALL
     ):
+        body = re.sub(r"\\multicolumn\{1\}\{c\}\{(.*?)\}", r"\1", body)
         rows = [line[:-3].split(" & ") for line in body.splitlines() if line.endswith(r"\\")]
         assert rows and {len(row) for row in rows} == {len(columns)}
         found.append(rows)

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mrisr import footnotes
 from mrisr.errors import InputError
 from mrisr.layout import scale_name
 from mrisr.measured import MARKS
 from mrisr.overlap import METRICS
+from mrisr.printed import known, number
+from mrisr.ranking import ranks
 from mrisr.regions import MEAN, REGIONS, TITLES
 from mrisr.tables import Block, Entry, Table
 
@@ -154,12 +157,18 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
                         for c in members
                     }
                     styles = _ranks(members, records, metric)
-                    row = [Entry(TITLES[region])]
+                    about = {"dataset": dataset, "scale": scale_name(scale), "region": region}
+                    row = [Entry(TITLES[region], data=about)]
                     for method, cell in methods.items():
                         row.append(_entry(cell, records[method], styles.get(method, "")))
                         if method in beside:
-                            row.append(Entry(_number(records[method].published), "published"))
-                    row.append(Entry(str(max(record.n for record in records.values()))))
+                            value = records[method].published
+                            about = {"method": method}
+                            row.append(
+                                Entry(number(value), "published", value=known(value), data=about)
+                            )
+                    n = max(record.n for record in records.values())
+                    row.append(Entry(str(n), value=n))
                     rows.append(row)
                 groups.append((f"{scale_name(scale)}×", rows))
             label = inside[0]["dataset_label"]
@@ -176,18 +185,7 @@ def _ranks(members: Sequence[Mapping], records: Mapping, metric: str) -> dict[st
         for c in members
         if not c["control"] and not set(MARKS) & set(records[c["method"]].note.split("; "))
     }
-    means = {method: mean for method, mean in means.items() if not math.isnan(mean)}
-    if len(means) < 2:
-        return {}
-    styles, names = {}, ["best", "second"]
-    while names and means:
-        top = max(means.values())
-        tied = [method for method, mean in means.items() if mean > top - NOISE_FLOOR[metric]]
-        styles |= {method: names[0] for method in tied}
-        # Several best ones leave no second, as in the table of image quality.
-        names = names[1:] if len(tied) == 1 else []
-        means = {method: mean for method, mean in means.items() if method not in tied}
-    return styles
+    return ranks(means, "higher", NOISE_FLOOR[metric])
 
 
 def _entry(cell: Mapping, record: tuple, style: str) -> Entry:
@@ -197,12 +195,8 @@ def _entry(cell: Mapping, record: tuple, style: str) -> Entry:
     if not record.n:
         return Entry("missing", "absent")
     marks = "".join(mark for remark, mark in MARKS.items() if remark in remarks)
-    deviation = "" if math.isnan(record.std) else f" ± {_number(record.std)}"
-    return Entry(f"{_number(record.mean)}{deviation}{marks}", style)
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4f}"
+    about = {"method": cell["method"]}
+    return Entry(f"{number(record.mean, record.std)}{marks}", style, value=record.mean, data=about)
 
 
 def _footnotes(
@@ -220,7 +214,7 @@ def _footnotes(
         " IoU) mean nothing. For each scale and region all methods that close to the best are"
         " bold; the second best, if there is one, is underlined. Controls and marked values are"
         " not ranked.",
-        *(f"{topic}: {text}" for topic, text in notes.items() if text),
+        *footnotes.topics(notes),
     ]
     remarks = frame["note"].str.split("; ")
     for remark, mark in MARKS.items():
@@ -241,6 +235,4 @@ def _footnotes(
     if frame["published"].notna().any():
         sources = published["source"].dropna().unique() if "source" in published else []
         found += [str(source) for source in sources] or ["published: as the paper printed it."]
-    simulated = dict.fromkeys(c["dataset_label"] for c in cells if c.get("simulated"))
-    found += [f"{name}: no scans; values say nothing about real brains." for name in simulated]
-    return found
+    return found + footnotes.simulated(cells)

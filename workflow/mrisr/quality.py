@@ -6,18 +6,15 @@ explain the others and stand in a block of their own.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from mrisr import footnotes
 from mrisr import metrics as metric_modules
 from mrisr.layout import scale_name
 from mrisr.measured import (
-    COLLAPSED,
     MARKS,
-    UNCHECKED,
-    UNDERTRAINED,
     Column,
     Row,
     columns,
@@ -26,6 +23,8 @@ from mrisr.measured import (
     places,
     read_rows,
 )
+from mrisr.printed import known, number
+from mrisr.ranking import ranks
 from mrisr.statistics import bootstrap_interval
 from mrisr.tables import Block, Entry, Table
 
@@ -75,13 +74,13 @@ def quality_table(
     reasons = unavailable or {}
     rows = read_rows(cells, baseline)
     shown = columns(rows, metrics, regions, reasons)
-    known = {} if published is None else _published(published)
+    beside = {} if published is None else _published(published)
     records = []
     for row in rows:
         key = (row.cell["dataset"], float(row.cell["scale"]), row.cell["method"])
         for column in shown:
             said = [*row.remarks, *_absence(row, column, reasons)]
-            paper = known.get((*key, *column), (math.nan, math.nan))
+            paper = beside.get((*key, *column), (math.nan, math.nan))
             its = (key[0], row.cell["scale"], key[2], *column)
             summary = _summary(row.values.get(column), seed)
             records.append((*its, *summary, *paper, "; ".join(said)))
@@ -162,18 +161,25 @@ def _block(
     for scale in dict.fromkeys(row.cell["scale"] for row, _ in by_row):
         members = [(row, its) for row, its in by_row if row.cell["scale"] == scale]
         styles = {
-            c: _ranks({i: its[c].mean for i, (row, its) in enumerate(members) if row.ranked}, c[0])
+            c: ranks(
+                {i: its[c].mean for i, (row, its) in enumerate(members) if row.ranked},
+                metric_modules.metadata(c[0]).better,
+            )
             for c in shown
         }
         lines = []
         for i, (row, its) in enumerate(members):
-            line = [Entry(_name(row))]
+            about = {k: str(row.cell[k]) for k in ("dataset", "method")}
+            about["scale"] = scale_name(row.cell["scale"])
+            line = [Entry(_name(row), data=about)]
             for c in shown:
                 line.append(_entry(its[c], row, unavailable, styles[c].get(i, "")))
                 if c in beside:
-                    text = _number(its[c].published_mean, its[c].published_std, c[0])
-                    line.append(Entry(text, "published"))
-            line.append(Entry(str(max(its[c].n for c in shown)) if shown else ""))
+                    digits = metric_modules.metadata(c[0]).digits
+                    text = number(its[c].published_mean, its[c].published_std, digits)
+                    line.append(Entry(text, "published", value=known(its[c].published_mean)))
+            n = max(its[c].n for c in shown) if shown else None
+            line.append(Entry("" if n is None else str(n), value=n))
             lines.append(line)
         groups.append((f"{scale_name(scale)}×", lines))
     return Block(title, [*header, "n"], groups, caption, tuple(starts))
@@ -185,43 +191,19 @@ def _name(row: Row) -> str:
     return f"{row.cell['method_label']}{' (control)' if row.cell['control'] else ''}{marks}"
 
 
-def _ranks(means: dict[int, float], metric: str) -> dict[int, str]:
-    """Return who is best and second; nobody if there are not two to compare. Ties share."""
-    better = metric_modules.metadata(metric).better
-    means = {i: mean for i, mean in means.items() if not math.isnan(mean)}
-    order = sorted(set(means.values()), reverse=better == "higher")
-    if len(means) < 2 or not better:
-        return {}
-    names = {order[0]: "best"}
-    if list(means.values()).count(order[0]) == 1:
-        names[order[1]] = "second"
-    return {i: names[mean] for i, mean in means.items() if mean in names}
-
-
 def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) -> Entry:
     if row.cell["skipped"]:
         return Entry("n/a", "absent")
     if not record.n:
         absence = _absence(row, (record.metric, record.region), unavailable)
         return Entry(MISSING if absence in ([], [MISSING]) else "–", "absent")
-    hint = ""
+    hint, digits = "", metric_modules.metadata(record.metric).digits
     if not math.isnan(record.ci_low):
-        digits = metric_modules.metadata(record.metric).digits
         hint = (
             f"95 % interval of the mean: {record.ci_low:.{digits}f} to {record.ci_high:.{digits}f}"
         )
-    return Entry(_number(record.mean, record.std, record.metric), style, hint)
-
-
-def _number(mean: float, std: float, metric: str) -> str:
-    """Return mean ± std with the metric's decimals; empty if unknown."""
-    if math.isnan(mean):
-        return ""
-    digits = metric_modules.metadata(metric).digits
-    parts = [mean] if math.isnan(std) else [mean, std]
-    return " ± ".join(f"{x:.{digits}f}" if math.isfinite(x) else f"{x}" for x in parts).replace(
-        "inf", "∞"
-    )
+    text = number(record.mean, record.std, digits)
+    return Entry(text, style, hint, value=known(record.mean))
 
 
 def _footnotes(
@@ -252,44 +234,24 @@ def _footnotes(
         )
     if np.isinf(frame["mean"]).any():
         found.append("∞: equal to the ground truth.")
-    for topic, text in notes.items():
-        if text:
-            topic = topic.replace("_", " ").capitalize()
-            said = str(text).casefold().startswith(topic.casefold())
-            found.append(str(text) if said else f"{topic}: {text}")
+    found += footnotes.topics(notes)
 
     def where(remark: str) -> str:
         return places([row.cell for row in rows if remark in row.remarks], cells)
 
+    said = {remark: where(remark) for row in rows for remark in row.remarks}
     base = next((c["method_label"] for c in cells if c["method"] == baseline), baseline)
-    meaning = {
-        UNDERTRAINED: f"undertrained, the mean PSNR over the volume is not above {base}; supports"
-        " no conclusion",
-        COLLAPSED: "collapsed, training ended in a constant output; supports no conclusion",
-        UNCHECKED: f"not held against {base}, whose PSNR over the volume (or its own) is missing",
-    }
-    for remark, text in meaning.items():
-        if its := where(remark):
-            found.append(f"{MARKS[remark]} {text}: {its}.")
-    found += _training(cells)
-    for remark in dict.fromkeys(remark for row in rows for remark in row.remarks):
-        if remark.startswith("skipped: "):
-            reason = remark.removeprefix("skipped: ").rstrip(".")
-            found.append(f"n/a: {where(remark)}: {reason}.")
-        elif remark.startswith("restarted "):
-            found.append(f"Training {remark} after it had collapsed: {where(remark)}.")
+    found += footnotes.marks(said, base)
+    found += footnotes.training(cells)
+    found += footnotes.skipped(said)
     found += _missing(rows, shown, unavailable)
-    for metric in dict.fromkeys(metric for metric, _ in shown if metric in unavailable):
-        label = metric_modules.metadata(metric).label
-        found.append(f"{label}: {unavailable[metric].rstrip('.')}.")
+    found += footnotes.unavailable([metric for metric, _ in shown], unavailable)
     if frame["published_mean"].notna().any():
         sources = published["source"].dropna().unique() if "source" in published else []
         found += [str(source) for source in sources] or [
             "published: as the paper printed it, over the volume."
         ]
-    simulated = dict.fromkeys(c["dataset_label"] for c in cells if c.get("simulated"))
-    found += [f"{name}: no scans; values say nothing about real brains." for name in simulated]
-    return found
+    return found + footnotes.simulated(cells)
 
 
 def _missing(
@@ -308,33 +270,3 @@ def _missing(
         f" {places(its, cells)}."
         for labels, its in groups.items()
     ]
-
-
-def _training(cells: Sequence[Mapping]) -> list[str]:
-    """Return how far each learned method was trained, or where its weights come from."""
-    groups: dict[tuple, list[Mapping]] = {}
-    for cell in cells:
-        if not cell["learned"] or cell["skipped"]:
-            continue
-        model = cell["model"] or {}
-        goal = cell["published_steps"] or model.get("published_steps")
-        file = Path(model["file"]).name if model.get("imported") else None
-        key = (model.get("steps"), goal, model.get("preset"), file)
-        groups.setdefault(key, []).append(cell)
-    lines = []
-    for (steps, goal, preset, file), its in groups.items():
-        done = "an unknown number of steps (no model.json)" if steps is None else f"{steps:,} steps"
-        if steps is not None and goal:
-            done = f"{steps:,} of the {goal:,} published steps ({_percent(steps / goal)})"
-        demo = "; demo preset, a shrunk network and schedule" if preset == "demo" else ""
-        trained = f"rained for {done}{demo}"
-        if file is None:
-            said = f"T{trained}"
-        else:
-            said = f"Weights imported from {file}" + ("" if steps is None else f", t{trained}")
-        lines.append(f"{said}: {places(its, cells)}.")
-    return lines
-
-
-def _percent(ratio: float) -> str:
-    return f"{100 * ratio:.0f} %" if ratio >= 0.01 else f"{100 * ratio:.2g} %"

@@ -2,7 +2,6 @@
 
 import base64
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 import yaml
 
 from mrisr import metrics as metric_modules
+from mrisr import table_html
 from mrisr.errors import InputError
 from mrisr.figure_files import read_record
 from mrisr.layout import scale_name
@@ -68,7 +68,7 @@ def report(
         warnings=_warnings(contents["datasets"]),
         state=state,
         tables=[
-            {"name": name, "title": title, "html": markup(embedded(_read(path).decode()))}
+            {"name": name, "title": title, "html": markup(table_html.section(_read(path).decode()))}
             for name, (title, path) in tables.items()
         ],
         figures=drawn,
@@ -113,12 +113,6 @@ def summarise(contents: Mapping[str, Any]) -> str:
             " truth, so only metrics without reference are given."
         )
     return " ".join(said)
-
-
-def embedded(page: str) -> str:
-    """Return what of a table's HTML stands in a page: its section, or all of a mere fragment."""
-    found = re.search(r'<section class="mrisr-table".*</section>', page, re.DOTALL)
-    return found[0] if found else page
 
 
 def _subjects(datasets: Sequence[Mapping]) -> str:

@@ -10,6 +10,7 @@ from mrisr import metrics as metric_modules
 from mrisr.errors import InputError
 from mrisr.layout import scale_name
 from mrisr.measured import Column, Row, columns, heading, places, read_rows
+from mrisr.printed import signed
 from mrisr.statistics import bootstrap_interval, holm, wilcoxon
 from mrisr.tables import Block, Entry, Table
 
@@ -70,9 +71,15 @@ def significance_table(
             records += found
             lines = [
                 [
-                    Entry(str(row.cell["method_label"])),
+                    Entry(
+                        str(row.cell["method_label"]),
+                        data={
+                            **{key: str(row.cell[key]) for key in ("dataset", "method")},
+                            "scale": scale_name(scale),
+                        },
+                    ),
                     *(_entry(row.cell["method"], its) for its in by_column.values()),
-                    Entry(str(max(map(len, row.values.values())))),
+                    Entry(str(n := max(map(len, row.values.values()))), value=n),
                 ]
                 for row in ranked
             ]
@@ -144,7 +151,7 @@ def _least_p(n: int, tests: int) -> float:
 def _entry(method: str, comparisons: Sequence[Mapping]) -> Entry:
     """Return what is printed of a method in a column."""
     if any(its["best"] == method for its in comparisons):
-        return Entry("best", "best")
+        return Entry("best", "best", value=0.0)
     its = next((its for its in comparisons if its["method"] == method), None)
     if its is None:
         return Entry("–", "absent")
@@ -153,14 +160,11 @@ def _entry(method: str, comparisons: Sequence[Mapping]) -> Entry:
     digits = metric_modules.metadata(its["metric"]).digits
     hint = f"p = {_p(its['p'])}, adjusted {_p(its['p_holm'])}"
     if not math.isnan(its["ci_low"]):
-        ends = " to ".join(_signed(its[end], digits) for end in ("ci_low", "ci_high"))
+        ends = " to ".join(signed(its[end], digits) for end in ("ci_low", "ci_high"))
         hint = f"95 % interval of the mean difference: {ends}; {hint}"
     star = "*" if its["significant"] else ""
-    return Entry(f"{_signed(its['difference'], digits)} ({_p(its['p_holm'])}){star}", "", hint)
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
+    text = f"{signed(its['difference'], digits)} ({_p(its['p_holm'])}){star}"
+    return Entry(text, "", hint, value=its["difference"])
 
 
 def _p(value: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mrisr import datasets as dataset_files
 from mrisr import methods as method_folders
-from mrisr import metrics
+from mrisr import metrics, table_specs
 from mrisr.datasets import Dataset
 from mrisr.errors import ConfigError
 from mrisr.layout import SPLITS, STACKS, Layout, scale_name
@@ -31,6 +31,7 @@ DEFAULTS = {
     "published": [],
     "segmentation": None,
     "report": {"viewer": True},
+    "tables": {},
 }
 SEGMENTATION = {
     "priors": "oasis30ants",
@@ -211,6 +212,7 @@ class Study:
         problems += self._viewer_problems()
         if not problems:
             problems += self._real_problems()
+            problems += table_specs.problems(self)
         kind = self.degradation["kind"]
         for method in self.methods.values():
             if method.input not in (kind, "ground_truth"):

@@ -1,13 +1,9 @@
 """What tables, figures and the report need to know of a study, as plain values."""
 
-from pathlib import Path
-
-from mrisr import metrics, priors
+from mrisr import metrics, priors, table_specs
 from mrisr.layout import scale_name
 from mrisr.models import described
 from mrisr.study import Study
-
-PUBLISHED = Path(__file__).parents[2] / "config" / "published"
 
 #: What footnotes say of a kind of mask.
 MASKS = {
@@ -81,8 +77,15 @@ def _with_references(study: Study, dataset: str, described: list[dict]) -> list[
     return found
 
 
-def notes(study: Study) -> dict[str, str]:
-    """Return the footnotes that say how every number of the study was made, by topic."""
+def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
+    """Return the footnotes that say how every number of the study was made, by topic.
+
+    Args:
+        study: The study.
+        dataset: A test dataset, if they are about that one alone.
+    """
+    measured = [name for name in study.measured_datasets if dataset in (None, name)]
+    real = [name for name in study.real_datasets if dataset in (None, name)]
     low = study.degradation
     how = {
         "volume": "all three axes",
@@ -106,29 +109,29 @@ def notes(study: Study) -> dict[str, str]:
     )
     crops = "; ".join(
         f"{study.datasets[name].label}: {_crop(study.datasets[name].spec['crop'])}"
-        for name in study.measured_datasets
+        for name in measured
     )
     found = {}
-    if study.measured_datasets:
+    if measured:
         found = {
             "Degradation": f"{kernel} along {how}, {blur}, {grid}.",
             "Ground truth": f"one gain to [0, 1] for each subject, LR made from it. Crop: {crops}.",
             "Data range": "maximum minus minimum of the ground truth.",
-            "Mask": f"{_masks(study)}.",
+            "Mask": f"{_masks(study, measured)}.",
         }
     elif study.supervised:
         found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
-    if study.real_datasets:
-        found["Real scans"] = _real(study)
+    if real:
+        found["Real scans"] = _real(study, real)
     found["Seed"] = str(study.seed)
     if study.config["preset"] == "demo":
         found["Demo"] = "networks and training are shrunk; no row tells how good a method is."
     return found
 
 
-def _real(study: Study) -> str:
+def _real(study: Study, real: list[str]) -> str:
     """Return what is to be said of real LR scans."""
-    datasets = [study.datasets[name] for name in study.real_datasets]
+    datasets = [study.datasets[name] for name in real]
     labels = ", ".join(dataset.label for dataset in datasets)
     sharpness = " and ".join(metrics.metadata(n).label for n in study.no_reference_metrics)
     said = [
@@ -147,8 +150,8 @@ def _real(study: Study) -> str:
     return " ".join(said)
 
 
-def _masks(study: Study) -> str:
-    used = {name: study.datasets[name].spec["mask"]["kind"] for name in study.measured_datasets}
+def _masks(study: Study, measured: list[str]) -> str:
+    used = {name: study.datasets[name].spec["mask"]["kind"] for name in measured}
     if len(set(used.values())) == 1:
         return MASKS[next(iter(used.values()))]
     return "; ".join(f"{study.datasets[n].label}: {MASKS[kind]}" for n, kind in used.items())
@@ -163,10 +166,11 @@ def _crop(crop: dict) -> str:
 
 
 def published(study: Study) -> list[dict]:
-    """Return which published values stand beside which dataset: file, dataset, source."""
-    return [
-        {**entry, "file": str(PUBLISHED / entry["file"])} for entry in study.config["published"]
-    ]
+    """Return which published values stand beside which dataset: file, dataset, source.
+
+    Those of the study's own tables too; the key `published` has the last word.
+    """
+    return _published(study, "quality", study.config["published"])
 
 
 def models(study: Study) -> list[dict]:
@@ -249,8 +253,50 @@ def segmentation_notes(study: Study) -> dict[str, str]:
 
 
 def published_overlap(study: Study) -> list[dict]:
-    """Return which published overlaps stand beside which dataset: file, dataset, source."""
-    return [
-        {**entry, "file": str(PUBLISHED / entry["file"])}
-        for entry in study.segmentation["published"]
+    """Return which published overlaps stand beside which dataset, as `published` does."""
+    return _published(study, "overlap", study.segmentation["published"])
+
+
+def _published(study: Study, kind: str, entries: list[dict]) -> list[dict]:
+    found = [
+        {**entry, "dataset": spec["dataset"]}
+        for spec in table_specs.specs(study)
+        for entry in spec["published"]
+        if spec["kind"] == kind
     ]
+    found += [{**entry, "file": table_specs.file(entry["file"])} for entry in entries]
+    return list({(its["file"], its["dataset"]): its for its in found}.values())
+
+
+def paper_tables(study: Study) -> dict[str, dict]:
+    """Return the tables that are laid out as papers do, by name, see `mrisr.table_specs.specs`."""
+    return {spec["name"]: spec for spec in table_specs.specs(study)}
+
+
+def paper_cells(study: Study, spec: dict) -> list[dict]:
+    """Return the cells of one of `paper_tables`, as `cells` does."""
+    names = {method["name"] for method in spec["methods"]}
+    scales = set(map(float, spec["scales"]))
+    return [
+        cell
+        for cell in cells(study, spec["dataset"])
+        if cell["method"] in names and float(cell["scale"]) in scales
+    ]
+
+
+def paper_models(study: Study, spec: dict) -> list[str]:
+    """Return the folders of the models behind one of `paper_tables`."""
+    return list(dict.fromkeys(cell["model"] for cell in paper_cells(study, spec) if cell["model"]))
+
+
+def baseline_label(study: Study) -> str | None:
+    """Return what the method is called that learned ones are held against, if there is one."""
+    name = study.config["baseline"]
+    return None if name is None else study.methods[name].label
+
+
+def paper_notes(study: Study, spec: dict) -> dict[str, str]:
+    """Return the footnotes of one of `paper_tables`, by topic."""
+    if spec["kind"] == "overlap":
+        return segmentation_notes(study)
+    return notes(study, spec["dataset"])

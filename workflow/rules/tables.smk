@@ -3,17 +3,28 @@ QUALITY, SIGNIFICANCE, OVERLAP = (
     [LAYOUT.table(name, suffix) for suffix in ("csv", "md", "tex", "html")]
     for name in ("quality", "significance", "segmentation")
 )
-# Every table by name, with its title.
-TABLE_NAMES = {"quality": "Image quality"}
+PAPER_TABLES = summary.paper_tables(STUDY)
+# Every table by name, with its title; those laid out as in papers come first.
+TABLE_NAMES = {name: spec["title"] for name, spec in PAPER_TABLES.items()}
+TABLE_NAMES |= {"quality": "Image quality"}
 if STUDY.segmentation is not None:
     TABLE_NAMES |= {"segmentation": "Overlap of segmentations"}
 TABLE_NAMES |= {"significance": "Significance: every method against the best"}
-TABLES = [*QUALITY, *SIGNIFICANCE, *(OVERLAP if STUDY.segmentation is not None else [])]
+TABLES = [
+    LAYOUT.table(name, suffix) for name in TABLE_NAMES for suffix in ("csv", "md", "tex", "html")
+]
 REFERENCE_SCORES = [
     LAYOUT.reference_scores(dataset)
     for dataset in STUDY.real_datasets
     if STUDY.datasets[dataset].reference
 ]
+
+
+def ground_truth_scores(spec):
+    """Scores of the ground truths that a paper's table has a footnote from; one file at most."""
+    measured = spec["dataset"] in STUDY.measured_datasets
+    taken = set(STUDY.slice_metrics) & set(spec["metrics"])
+    return [LAYOUT.ground_truth_scores(spec["dataset"])] if measured and taken else []
 
 
 rule quality_table:
@@ -43,19 +54,18 @@ rule quality_table:
         mem_mb=2000,
         runtime=10,
     params:
-        cells=summary.cells(STUDY),
-        notes=summary.notes(STUDY),
-        published=[
-            {key: entry[key] for key in ("dataset", "source")}
-            for entry in summary.published(STUDY)
-        ],
-        baseline=STUDY.config["baseline"],
-        datasets=[STUDY.datasets[dataset].label for dataset in STUDY.measured_datasets],
-        metrics=STUDY.config["metrics"],
-        regions=STUDY.config["regions"],
-        empty_slices=STUDY.config["empty_slices"],
-        seed=STUDY.seed,
-        code=code_digest("mrisr.quality"),
+        labels=[STUDY.datasets[dataset].label for dataset in STUDY.measured_datasets],
+        arguments={
+            "cells": summary.cells(STUDY),
+            "notes": summary.notes(STUDY),
+            "published": summary.published(STUDY),
+            "seed": STUDY.seed,
+            "baseline": STUDY.config["baseline"],
+            "metrics": STUDY.config["metrics"],
+            "regions": STUDY.config["regions"],
+            "empty_slices": STUDY.config["empty_slices"],
+        },
+        code=code_digest("mrisr.table_files"),
     message:
         "Writing the table of image quality"
     script:
@@ -81,12 +91,14 @@ rule significance_table:
         mem_mb=2000,
         runtime=10,
     params:
-        cells=summary.cells(STUDY),
-        baseline=STUDY.config["baseline"],
-        metrics=STUDY.config["metrics"],
-        regions=STUDY.config["regions"],
-        seed=STUDY.seed,
-        code=code_digest("mrisr.significance"),
+        arguments={
+            "cells": summary.cells(STUDY),
+            "seed": STUDY.seed,
+            "baseline": STUDY.config["baseline"],
+            "metrics": STUDY.config["metrics"],
+            "regions": STUDY.config["regions"],
+        },
+        code=code_digest("mrisr.table_files"),
     message:
         "Testing every method against the best"
     script:
@@ -116,17 +128,71 @@ if STUDY.segmentation is not None:
             mem_mb=2000,
             runtime=10,
         params:
-            cells=summary.segmented_cells(STUDY),
-            notes=summary.segmentation_notes(STUDY),
-            published=[
-                {key: entry[key] for key in ("dataset", "source")}
-                for entry in summary.published_overlap(STUDY)
-            ],
-            code=code_digest("mrisr.overlap_table"),
+            arguments={
+                "cells": summary.segmented_cells(STUDY),
+                "notes": summary.segmentation_notes(STUDY),
+                "published": summary.published_overlap(STUDY),
+            },
+            code=code_digest("mrisr.table_files"),
         message:
             "Writing the table of overlap"
         script:
             "../scripts/overlap_table.py"
+
+
+for paper_name, paper_spec in PAPER_TABLES.items():
+
+    rule:
+        name:
+            f"table_{paper_name}"
+        input:
+            # Means are taken in one place; this is a view of them.
+            complete=LAYOUT.table(
+                "segmentation" if paper_spec["kind"] == "overlap" else "quality", "csv"
+            ),
+            models=[f"{folder}/model.json" for folder in summary.paper_models(STUDY, paper_spec)],
+            published=[entry["file"] for entry in paper_spec["published"]],
+            scores=ground_truth_scores(paper_spec),
+            fetched=[
+                LAYOUT.metric_file(metric)
+                for metric in STUDY.metrics_with("fetch")
+                if metric in paper_spec["metrics"]
+            ],
+        output:
+            csv=report(
+                LAYOUT.table(paper_name, "csv"),
+                caption="../report/paper_table.rst",
+                category="Tables",
+            ),
+            md=LAYOUT.table(paper_name, "md"),
+            tex=LAYOUT.table(paper_name, "tex"),
+            html=report(
+                LAYOUT.table(paper_name, "html"),
+                caption="../report/paper_table.rst",
+                category="Tables",
+            ),
+        log:
+            LAYOUT.log(LAYOUT.table(paper_name, "csv")),
+        benchmark:
+            LAYOUT.benchmark(LAYOUT.table(paper_name, "csv"))
+        conda:
+            ENV
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            arguments={
+                "spec": paper_spec,
+                "cells": summary.paper_cells(STUDY, paper_spec),
+                "notes": summary.paper_notes(STUDY, paper_spec),
+                "baseline": summary.baseline_label(STUDY),
+                "empty_slices": STUDY.config["empty_slices"],
+            },
+            code=code_digest("mrisr.table_files"),
+        message:
+            f"Writing {paper_spec['title']}"
+        script:
+            "../scripts/paper_table.py"
 
 
 rule tables:

@@ -1,0 +1,140 @@
+"""Tables from files: what the rules of the tables do, for whoever has their inputs and params."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mrisr.measured import slices_note
+from mrisr.models import read_description
+from mrisr.overlap_table import overlap_table
+from mrisr.paper_table import paper_table
+from mrisr.quality import quality_table
+from mrisr.significance import significance_table
+from mrisr.tables import Table
+
+
+def quality(
+    cells: Sequence[Mapping],
+    notes: Mapping[str, str],
+    *,
+    published: Sequence[Mapping],
+    scores: Mapping[str, str],
+    fetched: Sequence[str],
+    seed: int,
+    baseline: str | None,
+    metrics: Sequence[str],
+    regions: Sequence[str],
+    empty_slices: str,
+) -> Table:
+    """Return the complete table of image quality.
+
+    Args:
+        cells: From `mrisr.summary.cells`.
+        notes: From `mrisr.summary.notes`.
+        published: From `mrisr.summary.published`.
+        scores: Scores of the ground truths, by label of the dataset.
+        fetched: What metrics with a file from the network said of it.
+        seed: The study's.
+        baseline: The study's.
+        metrics: The study's.
+        regions: The study's.
+        empty_slices: The study's.
+    """
+    return quality_table(
+        _with_models(cells),
+        _published(published),
+        {**notes, "Slices": slices_note(metrics, scores, empty_slices)},
+        seed=seed,
+        baseline=baseline,
+        metrics=metrics,
+        regions=regions,
+        unavailable=_unavailable(fetched),
+    )
+
+
+def significance(cells: Sequence[Mapping], **settings: object) -> Table:
+    """Return the table of significance; settings are those of `significance_table`."""
+    return significance_table(_with_models(cells), **settings)
+
+
+def overlap(
+    cells: Sequence[Mapping],
+    notes: Mapping[str, str],
+    *,
+    published: Sequence[Mapping],
+    quality: str,
+) -> Table:
+    """Return the complete table of overlap.
+
+    Args:
+        cells: From `mrisr.summary.segmented_cells`.
+        notes: From `mrisr.summary.segmentation_notes`.
+        published: From `mrisr.summary.published_overlap`.
+        quality: The CSV of the table of image quality.
+    """
+    return overlap_table(cells, _published(published), notes, pd.read_csv(quality))
+
+
+def paper(
+    spec: Mapping,
+    cells: Sequence[Mapping],
+    notes: Mapping[str, str],
+    *,
+    complete: str,
+    scores: str | None,
+    fetched: Sequence[str],
+    baseline: str | None,
+    empty_slices: str,
+) -> Table:
+    """Return a table as a paper lays it out.
+
+    Args:
+        spec: One of `mrisr.summary.paper_tables`.
+        cells: From `mrisr.summary.paper_cells`.
+        notes: From `mrisr.summary.paper_notes`.
+        complete: The CSV of the table that it is a view of.
+        scores: Scores of the dataset's ground truths, None if there are none.
+        fetched: What metrics with a file from the network said of it.
+        baseline: Label of the method that learned ones are held against.
+        empty_slices: The study's.
+    """
+    slices = ""
+    if scores:
+        slices = slices_note(spec["metrics"], {spec["dataset_label"]: scores}, empty_slices)
+    return paper_table(
+        spec,
+        pd.read_csv(complete),
+        _with_models(cells),
+        _published(spec["published"]),
+        {**notes, "Slices": slices},
+        baseline=baseline,
+        unavailable=_unavailable(fetched),
+    )
+
+
+def _with_models(cells: Sequence[Mapping]) -> list[dict]:
+    """Return cells with what is known of their models; None of those that are not there (yet)."""
+    found = []
+    for cell in cells:
+        folder = cell["model"]
+        there = folder is not None and (Path(folder) / "model.json").is_file()
+        found.append({**cell, "model": read_description(folder) if there else None})
+    return found
+
+
+def _published(entries: Sequence[Mapping]) -> pd.DataFrame | None:
+    """Return published values of several files as one frame; None if there are none."""
+    found = [
+        pd.read_csv(entry["file"]).assign(
+            **{key: entry[key] for key in ("dataset", "source") if key in entry}
+        )
+        for entry in entries
+    ]
+    return pd.concat(found) if found else None
+
+
+def _unavailable(fetched: Sequence[str]) -> dict[str, str]:
+    said = {Path(file).stem: json.loads(Path(file).read_text()) for file in fetched}
+    return {name: its["reason"] for name, its in said.items() if not its["available"]}
