@@ -4,7 +4,7 @@ Light on purpose: the Snakefile makes a study at parse time, in every job.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from mrisr.datasets import Dataset
 from mrisr.errors import ConfigError
 from mrisr.layout import SPLITS, STACKS, Layout, scale_name
 from mrisr.methods import Method, merge
-from mrisr.schema import nearest, read_yaml, validate
+from mrisr.schema import changes, nearest, read_yaml, validate
 
 DEFAULTS = {
     "title": "",
@@ -103,9 +103,14 @@ class Study:
         self._check()
 
     @classmethod
-    def load(cls, path: str | Path) -> "Study":
-        """Read a study from its config file."""
-        return cls(read_yaml(path), str(path))
+    def load(cls, path: str | Path, pairs: Sequence[str] = ()) -> "Study":
+        """Read a study from its config file.
+
+        Args:
+            path: `config/<study>.yaml`.
+            pairs: `key=value`, laid over it as Snakemake's --config does.
+        """
+        return cls(merge(read_yaml(path), changes(pairs)), str(path))
 
     def dataset_overrides(self, name: str, split: str | None = None) -> dict:
         """Return what the study changes of a dataset's YAML; for one split, what matters to it."""

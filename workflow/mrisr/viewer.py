@@ -182,7 +182,7 @@ def _add(shown: Gallery, its: Mapping, depth: int | None) -> None:
             if not images:
                 data = nib.Nifti1Image(voxels, affine).to_bytes()
             # No time and no name in it: the same volumes give the same page.
-            packed = gzip.compress(data, compresslevel=9, mtime=0)
+            packed = gzip.compress(data, compresslevel=6, mtime=0)
             shown.blobs[blob] = base64.b64encode(packed).decode("ascii")
         images.append({"key": key, "label": label, "kind": kind, "blob": blob})
 
