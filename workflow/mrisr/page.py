@@ -12,11 +12,6 @@ from mrisr.contents import NIIVUE, PAGE
 from mrisr.files import write_text
 
 
-def markup(html: str) -> Markup:
-    """Return HTML that stands in the page as it is."""
-    return Markup(html)
-
-
 def write_page(output: str | Path, **content: Any) -> None:
     """Write the page.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from markupsafe import Markup, escape
 
 from mrisr import metrics as metric_modules
 from mrisr import table_html
@@ -17,11 +18,16 @@ from mrisr.figure_files import read_record
 from mrisr.layout import scale_name
 from mrisr.measured import MARKS, heading
 from mrisr.models import read_description
-from mrisr.page import markup, write_page
+from mrisr.page import write_page
 from mrisr.values import outliers, subject_values
 from mrisr.viewer import Gallery
 
 UNKNOWN = "–"
+#: Stages in the order that they run; others follow.
+STAGES = (
+    *("sources", "splits", "hr", "masks", "lr", "references", "models", "sr", "metrics"),
+    *("segmentation", "overlap", "tables", "figures", "report"),
+)
 KINDS = {
     "control": "control: it bounds the tables and is not ranked",
     "interpolation": "interpolation",
@@ -68,7 +74,7 @@ def report(
         warnings=_warnings(contents["datasets"]),
         state=state,
         tables=[
-            {"name": name, "title": title, "html": markup(table_html.section(_read(path).decode()))}
+            {"name": name, "title": title, "html": _table(path, title)}
             for name, (title, path) in tables.items()
         ],
         figures=drawn,
@@ -140,6 +146,12 @@ def _choices(contents: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
         ],
         "method": [(its["name"], its["label"]) for its in contents["methods"]],
     }
+
+
+def _table(path: str | Path, title: str) -> Markup:
+    """Return what of a table's page is set in this one; its heading stands above it already."""
+    section = table_html.section(_read(path).decode("utf-8"))
+    return Markup(section.replace(f"<h3>{escape(title)}</h3>\n", "", 1))
 
 
 def _figure(record: Path) -> dict[str, Any]:
@@ -422,8 +434,12 @@ def _durations(stages: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]
             "cpu": duration(its["cpu_seconds"]),
             "memory": f"{its['peak_megabytes']:,.0f} MB",
         }
-        for stage, its in [*stages.items(), ("all", total)]
+        for stage, its in [*sorted(stages.items(), key=_stage), ("all", total)]
     ]
+
+
+def _stage(item: tuple[str, Any]) -> tuple[int, str]:
+    return (STAGES.index(item[0]) if item[0] in STAGES else len(STAGES)), item[0]
 
 
 def _read(path: str | Path) -> bytes:

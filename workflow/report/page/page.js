@@ -32,7 +32,7 @@
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
     for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
-    const inner = target.querySelector(":scope > details");
+    const inner = target.matches("article") && target.querySelector(":scope > details");
     if (inner) inner.open = true;
     target.scrollIntoView();
   };
