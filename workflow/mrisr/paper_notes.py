@@ -54,6 +54,9 @@ def footnotes(
     found += _missing(records, cells)
     if not overlap:
         found += shared.unavailable(spec["metrics"], unavailable)
+    if spec["unmeasured"]:
+        labels = ", ".join(metrics.metadata(name).label for name in spec["unmeasured"])
+        found.append(f"Not measured in this study: {labels}.")
     if published is not None:
         found += _sources(spec, published)
     return found + shared.simulated(cells)

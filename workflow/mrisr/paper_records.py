@@ -122,8 +122,11 @@ def _published(frame: pd.DataFrame) -> dict[Key, tuple[float, float, str]]:
     for row in frame.to_dict("records"):
         key = (float(row["scale"]), row["method"], row["metric"], row.get("region", "volume"))
         mean, std = row["mean"], row.get("std", math.nan)
-        digits = len(mean.partition(".")[2]) if isinstance(mean, str) else 4
-        found[key] = float(mean), float(std), number(float(mean), float(std), digits)
+        if isinstance(mean, str):
+            text = " ± ".join(its for its in (mean, std) if isinstance(its, str))
+        else:
+            text = number(mean, std, digits(row["metric"]))
+        found[key] = float(mean), float(std), text
     return found
 
 

@@ -19,7 +19,7 @@ _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
 def latex(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
     """Return one `table` or more a block, the notes in the last one."""
     lines = [r"% Needs \usepackage{booktabs,graphicx}."]
-    notes = [r"\begin{minipage}{\linewidth}\raggedright\tiny"]
+    notes = [r"\medskip", r"\begin{minipage}{\linewidth}\raggedright\tiny"]
     notes += [*(_sentence(escape(note)) for note in footnotes), r"\end{minipage}"]
     parts = [(block, part) for block in blocks for part in _parts(block)]
     for number, (block, (columns, groups, place)) in enumerate(parts, start=1):
@@ -28,7 +28,7 @@ def latex(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
             r"\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
             rf"\caption{{{_sentence(escape(block.caption + place))}}}",
             *_tabular(block, columns, groups),
-            *(["", r"\medskip", *notes] if number == len(parts) else []),
+            *(["", *notes] if number == len(parts) and footnotes else []),
             r"\end{table}",
         ]
     return "\n".join(lines if parts else [*lines, *notes]) + "\n"
@@ -111,7 +111,7 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
                 below = [block.below, *[""] * (block.labels - 1)]
                 below += [entry.below for entry in entries[block.labels :]]
                 lines.append(_row([*[""] * len(corner), *map(_small, below)]))
-                lines += [r"\addlinespace[2pt]"] if row is not rows[-1] else []
+                lines += [r"\addlinespace[2pt]"] if index + 1 < len(rows) else []
     return [*lines, r"\bottomrule", r"\end{tabular}}"]
 
 
