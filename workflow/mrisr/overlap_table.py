@@ -163,7 +163,7 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
                         row.append(_entry(cell, records[method], styles.get(method, "")))
                         if method in beside:
                             value = records[method].published
-                            about = {"method": method}
+                            about = {"method": method, "metric": metric}
                             row.append(
                                 Entry(number(value), "published", value=known(value), data=about)
                             )
@@ -195,7 +195,7 @@ def _entry(cell: Mapping, record: tuple, style: str) -> Entry:
     if not record.n:
         return Entry("missing", "absent")
     marks = "".join(mark for remark, mark in MARKS.items() if remark in remarks)
-    about = {"method": cell["method"]}
+    about = {"method": cell["method"], "metric": record.metric}
     return Entry(f"{number(record.mean, record.std)}{marks}", style, value=record.mean, data=about)
 
 

@@ -13,8 +13,9 @@ def number(mean: float, std: float = math.nan, digits: int = 4) -> str:
 
 
 def signed(value: float, digits: int = 4) -> str:
-    """Return a difference with its sign, a minus being one."""
-    return f"{value:+.{digits}f}".replace("-", "−").replace("inf", "∞")
+    """Return a difference with its sign, a minus being one; what rounds to zero has none."""
+    text = f"{value:+.{digits}f}".replace("-", "−").replace("inf", "∞")
+    return text if text.strip("+−0.") else text[1:]
 
 
 def known(value: float) -> float | None:

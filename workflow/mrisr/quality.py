@@ -177,7 +177,8 @@ def _block(
                 if c in beside:
                     digits = metric_modules.metadata(c[0]).digits
                     text = number(its[c].published_mean, its[c].published_std, digits)
-                    line.append(Entry(text, "published", value=known(its[c].published_mean)))
+                    value = known(its[c].published_mean)
+                    line.append(Entry(text, "published", value=value, data=_about(c)))
             n = max(its[c].n for c in shown) if shown else None
             line.append(Entry("" if n is None else str(n), value=n))
             lines.append(line)
@@ -203,7 +204,12 @@ def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) 
             f"95 % interval of the mean: {record.ci_low:.{digits}f} to {record.ci_high:.{digits}f}"
         )
     text = number(record.mean, record.std, digits)
-    return Entry(text, style, hint, value=known(record.mean))
+    about = _about((record.metric, record.region))
+    return Entry(text, style, hint, value=known(record.mean), data=about)
+
+
+def _about(column: Column) -> dict[str, str]:
+    return dict(zip(("metric", "region"), column, strict=True))
 
 
 def _footnotes(

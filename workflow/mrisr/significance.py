@@ -164,7 +164,8 @@ def _entry(method: str, comparisons: Sequence[Mapping]) -> Entry:
         hint = f"95 % interval of the mean difference: {ends}; {hint}"
     star = "*" if its["significant"] else ""
     text = f"{signed(its['difference'], digits)} ({_p(its['p_holm'])}){star}"
-    return Entry(text, "", hint, value=its["difference"])
+    about = {key: str(its[key]) for key in ("metric", "region")}
+    return Entry(text, "", hint, value=its["difference"], data=about)
 
 
 def _p(value: float) -> str:

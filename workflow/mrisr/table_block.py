@@ -38,7 +38,7 @@ class Block:
         caption: Of the LaTeX table, without full stop.
         starts: Indices of the header at which LaTeX may begin a further tabular; default any
             between labels and what closes a row, which all of them repeat.
-        corner: What the groups are; empty if they have no column.
+        corner: What the groups are, may be empty; None if they have no column.
         labels: How many entries begin a row that are labels.
         closing: How many entries close a row in every tabular.
         spans: Headings above those of columns, each with the number of columns it spans; they
@@ -51,7 +51,7 @@ class Block:
     groups: list[tuple[str, list[list[Entry]]]]
     caption: str
     starts: tuple[int, ...] = ()
-    corner: str = "Scale"
+    corner: str | None = "Scale"
     labels: int = 1
     closing: int = 1
     spans: tuple[tuple[str, int], ...] = ()

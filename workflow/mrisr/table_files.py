@@ -107,7 +107,7 @@ def paper(
         spec,
         pd.read_csv(complete),
         _with_models(cells),
-        _published(spec["published"]),
+        _published(spec["published"], as_printed=True),
         {**notes, "Slices": slices},
         baseline=baseline,
         unavailable=_unavailable(fetched),
@@ -124,10 +124,16 @@ def _with_models(cells: Sequence[Mapping]) -> list[dict]:
     return found
 
 
-def _published(entries: Sequence[Mapping]) -> pd.DataFrame | None:
-    """Return published values of several files as one frame; None if there are none."""
+def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataFrame | None:
+    """Return published values of several files as one frame; None if there are none.
+
+    Args:
+        entries: Each with its file, and what else is said of all its values.
+        as_printed: Means and deviations stay text, with the digits of the paper.
+    """
+    types = dict.fromkeys(("mean", "std"), str) if as_printed else {}
     found = [
-        pd.read_csv(entry["file"]).assign(
+        pd.read_csv(entry["file"], dtype=types).assign(
             **{key: entry[key] for key in ("dataset", "source") if key in entry}
         )
         for entry in entries

@@ -26,7 +26,8 @@ tbody th { font-weight: normal; }
 tbody th, thead th.label { text-align: left; }
 tbody th[scope="rowgroup"] { font-weight: 600; }
 .published, .absent { color: #595959; }
-.below { display: block; font-size: .8em; color: #595959; }
+.below { font-size: .8em; color: #595959; }
+.paired td, .paired thead th { text-align: left; }
 .notes { font-size: .85rem; max-width: 60rem; padding-left: 1.2rem; }
 """
 _SECTION = re.compile(r'<section class="mrisr-table".*?</section>\n?', re.DOTALL)
@@ -64,8 +65,14 @@ def section(text: str) -> str:
 
 
 def _block(block: Block) -> list[str]:
-    lines = [f"<h3>{_escape(block.title)}</h3>", '<div class="scroll">', "<table>", "<thead>"]
-    corner = [block.corner] if block.corner else []
+    kind = ' class="paired"' if block.below else ""
+    lines = [
+        f"<h3>{_escape(block.title)}</h3>",
+        '<div class="scroll">',
+        f"<table{kind}>",
+        "<thead>",
+    ]
+    corner = [] if block.corner is None else [block.corner]
     left = len(corner) + block.labels
     if block.spans:
         above = [f'<th class="span" scope="colgroup" colspan="{n}">{_escape(t)}</th>' for t, n in
@@ -94,7 +101,7 @@ def _row(block: Block, row: Sequence[Entry]) -> str:
     for index, entry in enumerate(row):
         text = styled(entry, _STYLE, _escape)
         small = entry.below or (block.below if below and index == 0 else "")
-        text += f'<span class="below">{_escape(small)}</span>' if small else ""
+        text += f'<br><small class="below">{_escape(small)}</small>' if small else ""
         if index < block.labels:
             found.append(f'<th scope="row">{text}</th>')
             continue

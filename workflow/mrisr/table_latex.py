@@ -19,16 +19,16 @@ _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
 def latex(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
     """Return one `table` or more a block, the notes in the last one."""
     lines = [r"% Needs \usepackage{booktabs,graphicx}."]
-    notes = [r"\begin{minipage}{\linewidth}\raggedright\tiny"]
-    notes += [*(rf"{escape(note)}" for note in footnotes), r"\end{minipage}"]
+    notes = [r"\medskip", r"\begin{minipage}{\linewidth}\raggedright\tiny"]
+    notes += [*(_sentence(escape(note)) for note in footnotes), r"\end{minipage}"]
     parts = [(block, part) for block in blocks for part in _parts(block)]
     for number, (block, (columns, groups, place)) in enumerate(parts, start=1):
         lines += [
             *(r"\begin{table}[htbp]", r"\centering", r"\scriptsize"),
-            r"\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{escape(block.caption + place)}.}}",
+            r"\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
+            rf"\caption{{{_sentence(escape(block.caption + place))}}}",
             *_tabular(block, columns, groups),
-            *(["", r"\medskip", *notes] if number == len(parts) else []),
+            *(["", *notes] if number == len(parts) and footnotes else []),
             r"\end{table}",
         ]
     return "\n".join(lines if parts else [*lines, *notes]) + "\n"
@@ -67,14 +67,22 @@ def _columns(block: Block) -> list[list[int]]:
 
 
 def _groups(block: Block) -> list[list]:
-    """Return groups that fit the page's height together."""
-    parts: list[list] = [[]]
-    for name, rows in block.groups:
-        lines = sum(map(_lines, rows))
-        if parts[-1] and sum(_lines(r) for _, its in parts[-1] for r in its) + lines > TEX_LINES:
-            parts.append([])
-        parts[-1].append((name, rows))
-    return parts
+    """Return groups that fit the page's height together: few parts, as equal as they can be."""
+    lines = [sum(map(_lines, rows)) for _, rows in block.groups]
+
+    def packed(limit: int) -> list[list]:
+        parts, used = [[]], 0
+        for group, its in zip(block.groups, lines, strict=True):
+            if parts[-1] and used + its > limit:
+                parts.append([])
+                used = 0
+            parts[-1].append(group)
+            used += its
+        return parts
+
+    count = len(packed(TEX_LINES))
+    # A group may be longer than a page alone.
+    return next(parts for k in range(sum(lines) + 1) if len(parts := packed(k)) == count)
 
 
 def _lines(row: Sequence[Entry]) -> int:
@@ -83,10 +91,11 @@ def _lines(row: Sequence[Entry]) -> int:
 
 def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str]:
     """Return the lines of a LaTeX tabular of some columns and groups of a block."""
-    corner = [block.corner] if block.corner else []
+    corner = [] if block.corner is None else [block.corner]
     left = len(corner) + block.labels
     wide = len(corner) + len(columns)
-    kinds = "l" * left + "r" * (wide - left)
+    # Ours above what was published: their first digits meet.
+    kinds = "l" * left + ("l" if block.below else "r") * (wide - left)
     lines = [rf"{_FIT}\begin{{tabular}}{{{kinds}}}", r"\toprule"]
     if block.spans:
         lines += _spans(block, left)
@@ -102,6 +111,7 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
                 below = [block.below, *[""] * (block.labels - 1)]
                 below += [entry.below for entry in entries[block.labels :]]
                 lines.append(_row([*[""] * len(corner), *map(_small, below)]))
+                lines += [r"\addlinespace[2pt]"] if index + 1 < len(rows) else []
     return [*lines, r"\bottomrule", r"\end{tabular}}"]
 
 
@@ -121,6 +131,11 @@ def _centred(text: str) -> str:
 
 def _small(text: str) -> str:
     return rf"{{\tiny {escape(text)}}}" if text else ""
+
+
+def _sentence(text: str) -> str:
+    """Return a note that another one can follow in the same paragraph."""
+    return text if text.endswith((".", ":", "!", "?")) else f"{text}."
 
 
 def _row(cells: Sequence[str]) -> str:

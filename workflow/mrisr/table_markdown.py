@@ -17,12 +17,12 @@ def markdown(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
     lines = []
     for block in blocks:
         lines += [f"### {_escape(block.title)}", ""]
-        header = [*([block.corner] if block.corner else []), *block.header]
+        header = [*([] if block.corner is None else [block.corner]), *block.header]
         left = len(header) - len(block.header) + block.labels
         lines += [_piped(map(_escape, header))]
         lines += [_piped(["---"] * left + ["---:"] * (len(header) - left))]
         for name, rows in block.groups:
-            first = [_escape(name)] if block.corner else []
+            first = [] if block.corner is None else [_escape(name)]
             for row in rows:
                 lines.append(_piped([*first, *(styled(e, _STYLE, _escape) for e in row)]))
                 if any(entry.below for entry in row):

@@ -35,19 +35,20 @@ def specs(study: "Study") -> list[dict]:
 
     Returns:
         Plain values, one a table: name, title, kind, dataset, dataset_label, stands_for, heading,
-        methods (name, label or None, group, columns), scales, metrics, regions, layout (groups,
-        rows, columns, cells; None where nothing lies there), mean, published (file, source).
+        methods (name, label or None, group, columns), scales, metrics, unmeasured (metrics asked
+        for that the study does not take), regions, layout (groups, rows, columns, cells; None
+        where nothing lies there), mean, published (file, source).
     """
     return [
         _completed(study, name, asked)
-        for name, asked in study.config["tables"].items()
+        for name, asked in (study.config["tables"] or {}).items()
         if asked.get("kind") != "overlap" or study.segmentation is not None
     ]
 
 
 def problems(study: "Study") -> Iterator[str]:
     """Yield what is wrong with the key `tables` of a config that its schema accepts."""
-    for name, asked in study.config["tables"].items():
+    for name, asked in (study.config["tables"] or {}).items():
         where = f"tables.{name}"
         if name in RESERVED:
             yield f"{where}: every study has a table of this name; choose another"
@@ -74,6 +75,10 @@ def _completed(study: "Study", name: str, asked: dict) -> dict:
     dataset = study.datasets[asked["dataset"]]
     kind = asked.get("kind", "quality")
     layout = asked.get("layout", LAYOUTS[kind])
+    wanted = asked.get("metrics", _possible_metrics(study, kind, asked["dataset"]))
+    # A study may measure less than the paper; a name that no metric has is refused later.
+    taken = study.config["metrics"] if kind == "quality" else OVERLAP_METRICS
+    unmeasured = [name for name in wanted if name in metrics.names() and name not in taken]
     return {
         "name": name,
         "title": asked.get("title", f"{name}: {dataset.label}"),
@@ -84,7 +89,8 @@ def _completed(study: "Study", name: str, asked: dict) -> dict:
         "heading": asked.get("heading", "Method"),
         "methods": _methods(asked.get("methods", _possible_methods(study, kind, asked["dataset"]))),
         "scales": asked.get("scales", _possible_scales(study, kind, asked["dataset"])),
-        "metrics": asked.get("metrics", _possible_metrics(study, kind, asked["dataset"])),
+        "metrics": [name for name in wanted if name not in unmeasured],
+        "unmeasured": unmeasured,
         "regions": [*REGIONS, MEAN] if kind == "overlap" else [asked.get("region", "volume")],
         "layout": {axis: layout.get(axis) for axis in AXES},
         "mean": asked.get("mean", False),
@@ -143,6 +149,8 @@ def _unknown(study: "Study", where: str, spec: dict) -> Iterator[str]:
         "scales": list(map(scale_name, spec["scales"])),
         "metrics": spec["metrics"],
     }
+    if not spec["metrics"]:
+        yield f"{where}.metrics: none of them is measured; add one to the study's metrics"
     what = "segmented" if kind == "overlap" else "measured"
     for key, names in asked.items():
         for name in names:

@@ -1,0 +1,95 @@
+"""Text and tables for LaTeX: escaping, and that pdflatex takes them, where it is installed."""
+
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mrisr.latex import escape
+from mrisr.table_block import Block, Entry
+from mrisr.table_latex import TEX_LINES, latex
+from mrisr.tables import Table
+
+HOSTILE = "a_b & 50 % #1 $x$ {y} \\z ~^ <b>|\"' ± × ≥ λ Ω é Å ñ ł ß ı̈ Φ Dvořák 患者-7 🧠 ∞ ✓ –"
+DOCUMENT = r"""\documentclass{article}
+\usepackage{booktabs,graphicx}
+\begin{document}
+\input{table}
+\end{document}
+"""
+
+
+def test_special_characters_become_commands():
+    assert escape("50 % of a_b & #1") == r"50 \% of a\_b \& \#1"
+    assert escape("1 ± 2, 3×, ≥ 4") == r"1 $\pm$ 2, 3$\times$, $\geq$ 4"
+    assert escape("λ Σ μ Λ") == r"$\lambda$ $\Sigma$ $\mu$ $\Lambda$"
+    assert escape("Dvořák, ï, ç") == r"Dvo\v{r}\'{a}k, \"{\i}, \c{c}"
+    assert escape("a\n  b") == "a b"
+    assert escape("患") == "U+60A3"
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_any_text_is_ascii_and_balanced(text):
+    found = escape(text)
+    assert found.isascii() and found.isprintable()
+    bare = re.sub(r"\\[^a-zA-Z]", "", found)
+    assert bare.count("{") == bare.count("}") and bare.count("$") % 2 == 0
+    assert not re.search(r"[%#&]", bare)
+
+
+def pair(text):
+    """A row of two cells: joined ones, and one with a published value below."""
+    joined = (Entry("0.91", "best"), Entry("0.83", "second"))
+    return [Entry(text), Entry("", joined=joined), Entry("3 ± 1", below="2 ± 1 (+1)")]
+
+
+def block(groups, **changes):
+    """A block of groups with so many rows each, all of them with a second line."""
+    named = [(f"{i}×", [pair(HOSTILE)] * rows) for i, rows in enumerate(groups)]
+    about = {"closing": 0, "spans": ((HOSTILE, 2),), "below": "published (Δ)"}
+    return Block(HOSTILE, ["Method", "A", "B"], named, HOSTILE, **{**about, **changes})
+
+
+def test_second_lines_stand_below_and_groups_are_ruled_off():
+    found = latex([block([2, 1])], [])
+    assert r"\multicolumn{2}{c}" in found and r"\cmidrule(lr){3-4}" in found
+    assert r"\textbf{0.91}/\underline{0.83} & 3 $\pm$ 1 \\" in found
+    assert r" & {\tiny published ($\Delta$)} &  & {\tiny 2 $\pm$ 1 (+1)} \\" in found
+    assert found.count(r"\midrule") == 2 and found.count(r"\addlinespace") == 1
+
+
+def test_tall_tables_are_split_between_groups():
+    rows = TEX_LINES // 6
+    found = latex([block([rows] * 5)], ["A note"])
+    counts = [part.count("{\\tiny 2 ") for part in found.split(r"\end{table}")[:-1]]
+    assert sum(counts) == 5 * rows and counts == [3 * rows, 2 * rows]
+    assert "(part 2 of 2)" in found and found.count("A note.") == 1
+    # A group that no page holds stays whole.
+    assert latex([block([TEX_LINES])], []).count(r"\begin{table}") == 1
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_pdflatex_takes_every_kind_of_table(tmp_path):
+    frame = pd.DataFrame({"scale": [2.0]})
+    wide = [f"{HOSTILE} {i}" for i in range(9)]
+    row = [Entry(text, style) for text in wide for style in ("second",)]
+    blocks = [
+        block([12, 12, 12]),
+        block([2], corner=None, labels=1),
+        block([1], spans=()),
+        Block(HOSTILE, wide, [("2×", [row])], HOSTILE),
+    ]
+    (tmp_path / "table.tex").write_text(Table(frame, blocks, [HOSTILE] * 3).tex())
+    (tmp_path / "document.tex").write_text(DOCUMENT)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, errors="replace",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull \\hbox" not in done.stdout and "Float too large" not in done.stdout
+    assert (tmp_path / "document.pdf").stat().st_size > 10_000
