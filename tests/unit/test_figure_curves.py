@@ -16,15 +16,23 @@ def write(folder, losses, steps=50):
     return folder
 
 
+LABELS = ["Net", "All $x_", "Net 2"]
+
+
+def about(label, trained, folder):
+    """Return a model as `mrisr.figure_plan` plans it."""
+    look = LABELS.index(label) if label in LABELS else len(LABELS)
+    its = {"method": label.lower(), "look": look}
+    return {**its, "label": label, "trained": trained, "folder": folder}
+
+
 @pytest.fixture
 def models(tmp_path):
     falling = [(0.03, 0.032), (0.02, 0.018), (0.018, 0.019)]
     found = []
     for label, trained in (("Net", "x4"), ("Net", "x2"), ("All $x_", "x2-4"), ("Net 2", "x2")):
         folder = write(tmp_path / label / trained, falling)
-        found.append(
-            {"method": label.lower(), "label": label, "trained": trained, "folder": str(folder)}
-        )
+        found.append(about(label, trained, str(folder)))
     return found
 
 
@@ -70,25 +78,25 @@ def test_same_input_same_bytes_whatever_the_user_has_set(models, tmp_path):
 
 
 def test_long_and_unequal_trainings_get_logarithmic_axes(models, tmp_path):
-    def about(*more):
+    def drawn(*more):
         curves, without = read_curves([*models, *more])
         axes = _draw(curves).axes[0]
         return axes.get_xscale(), axes.get_yscale(), caption(curves, without)
 
-    x, y, text = about()
+    x, y, text = drawn()
     assert (x, y) == ("linear", "linear") and "Logarithmic" not in text and "means" not in text
     folder = write(tmp_path / "far", [(0.3, 0.01)] * 3, steps=500)
-    x, y, text = about({"label": "Far", "trained": "x2-4", "folder": folder})
+    x, y, text = drawn(about("Far", "x2-4", folder))
     assert (x, y) == ("log", "log") and "Logarithmic axes: steps and loss." in text
     folder = write(tmp_path / "long", [(0.02, 0.02)] * (POINTS + 1), steps=1)
-    x, y, text = about({"label": "Long", "trained": "x2-4", "folder": folder})
+    x, y, text = drawn(about("Long", "x2-4", folder))
     assert x == "log" and f"more than {POINTS} epochs are means" in text
 
 
 @pytest.mark.parametrize("log", [False, True])
 def test_many_epochs_are_averaged_without_losing_any(log, tmp_path):
     random = np.random.default_rng(0).random((737, 2))
-    model = {"label": "Net", "trained": "x2", "folder": write(tmp_path / "m", random.tolist())}
+    model = about("Net", "x2", write(tmp_path / "m", random.tolist()))
     curve = read_curves([model])[0][0]
     steps, losses = _averaged(curve, "val_loss", log)
     assert len(steps) == len(losses) <= POINTS and len(steps) > POINTS / 2
@@ -100,7 +108,7 @@ def test_many_epochs_are_averaged_without_losing_any(log, tmp_path):
 
 def test_imported_models_without_losses_are_named(models, tmp_path):
     folder = write(tmp_path / "imported", [])
-    curves, without = read_curves([*models, {"label": "I", "trained": "x2.5", "folder": folder}])
+    curves, without = read_curves([*models, about("I", "x2.5", folder)])
     assert len(curves) == 4
     text = caption(curves, without)
     assert text.endswith("Not shown, because their weights were imported: I (2.5×).")

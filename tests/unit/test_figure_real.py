@@ -5,10 +5,11 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from figure_study import texts
 from mrisr import figure_real
 from mrisr.errors import InputError
-from mrisr.figure_comparison import View, take
-from mrisr.figure_real import caption, refined
+from mrisr.figure_real import refined
+from mrisr.figure_view import View, take
 from mrisr.io import Volume, save
 from mrisr.real_lr import nearest, sr_grid
 
@@ -31,7 +32,7 @@ def files(tmp_path):
 
 def draw(lr, images, reference, outputs):
     cells = [
-        {"scale": scale, "method": label, "method_label": label, "image": image}
+        {"scale": scale, "method": label, "method_label": label, "image": image, "look": 1}
         for (scale, label), image in images.items()
     ]
     about = {"dataset": "own", "label": "Own", "subject": "sub-01", "cells": cells}
@@ -71,7 +72,29 @@ def test_a_reconstruction_off_the_grid_is_refused(files):
         draw(files / "lr.nii.gz", {(2.5, "A"): files / "sr2.nii.gz"}, None, [files / "a.png"])
 
 
-def test_caption_says_what_the_reference_is():
-    assert "another acquisition" in caption("sub-01", "Own", True)
-    text = caption("sub-01", "Own", False)
-    assert "No ground truth" in text and "HR reference" not in text
+def test_what_is_shown_is_said(files, monkeypatch):
+    images = {(2, "A"): files / "sr2.nii.gz", (2, "B"): None, (2, "C"): files / "no.nii.gz"}
+    for reference in (files / "hr.nii.gz", None):
+        found = []
+        monkeypatch.setattr(figure_real, "write", lambda *its, found=found: found.extend(its))
+        draw(files / "lr.nii.gz", images, reference, [])
+        figure, record = found[:2]
+        assert {"LR scan", "A", "n/a", "missing", "R", "L", "mm"} <= set(texts(figure))
+        assert "Own, sub-01: axial slice" in record.caption and "at 2×" in record.caption
+        assert ("HR reference" in texts(figure)) == (reference is not None)
+        said = "another acquisition" if reference else "No ground truth exists"
+        assert said in record.caption
+
+
+def test_profiles_of_all_grids_run_along_the_same_line(files, monkeypatch):
+    """The scan rises linearly from left to right, and so does what is made of it."""
+    found = []
+    monkeypatch.setattr(figure_real, "write", lambda *its: found.extend(its))
+    draw(files / "lr.nii.gz", {(2, "A"): files / "sr2.nii.gz"}, None, [])
+    plots = [axes for axes in found[0].axes if not axes.images and axes.get_lines()]
+    low, high = plots[-1].get_lines()
+    assert high.get_xdata()[-1] == pytest.approx(low.get_xdata()[-1])
+    # Nearest neighbours: within half a step of the scan's own voxels.
+    step = np.abs(np.diff(low.get_ydata()[::2])).max()
+    between = np.interp(high.get_xdata(), low.get_xdata(), low.get_ydata())
+    assert np.abs(high.get_ydata() - between).max() <= 0.51 * step

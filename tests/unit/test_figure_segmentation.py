@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from figure_study import texts
 from mrisr import figure_segmentation
 from mrisr.errors import InputError
-from mrisr.figure_comparison import take
 from mrisr.figure_segmentation import choose_views, overlay
+from mrisr.figure_view import take
 from mrisr.io import Volume, save
 from mrisr.regions import COLOURS, REGIONS
 
@@ -56,12 +57,15 @@ def segmentation(truth, methods, outputs, values=None):
     """Draw; `values` is the file of overlaps."""
     cells = [
         {
-            **{"scale": 2, "method": label, "method_label": label, "path": values or "none.csv"},
+            **{"scale": 2, "method": label, "method_label": label, "overlap": values or "none.csv"},
+            **{"dataset": "demo", "path": None, "model": None, "learned": False, "control": False},
             **dict(zip(("image", "labels"), files or (None, None), strict=True)),
+            "skipped": "too large" if files is None else None,
         }
         for label, files in methods.items()
     ]
     about = {"dataset": "demo", "label": "Demo", "subject": "sub-01", "cells": cells}
+    about |= {"held": [], "baseline": None}
     figure_segmentation.draw({**about, "truth": truth[0], "labels": truth[1]}, outputs)
 
 
@@ -95,3 +99,16 @@ def test_what_is_off_the_grid_is_named(files, labels, tmp_path):
     save(Volume(labels.data, np.diag([-1.0, 1, 1, 1])), tmp_path / "lr.nii.gz")
     with pytest.raises(InputError, match=r"lr\.nii\.gz: not in canonical RAS"):
         segmentation((tmp_path / "lr.nii.gz", files[1]), {"Cubic": files}, [])
+
+
+def test_what_is_shown_is_said(files, tmp_path, monkeypatch):
+    (tmp_path / "dice.csv").write_text("subject,region,metric,value\nsub-01,mean,dice,0.9\n")
+    found = []
+    monkeypatch.setattr(figure_segmentation, "write", lambda *its: found.extend(its))
+    methods = {"Cubic": files, "None": None, "Later": ("no", "no")}
+    segmentation(files, methods, [], tmp_path / "dice.csv")
+    written = texts(found[0])
+    assert {"Dice 0.900", "n/a", "missing", "axial", "sagittal", "coronal"} <= set(written)
+    caption = found[1].caption
+    assert "Demo, sub-01, 2×" in caption and "axial 7, sagittal 5, coronal 6" in caption
+    assert "n/a: outside" in caption and "missing: not there" in caption

@@ -33,6 +33,7 @@ DEFAULTS = {
     "mask": {"kind": "signal"},
     "scans": "hr",
     "reference": None,
+    "lesions": None,
 }
 OVERRIDES = ("folder", "subjects", "crop")
 GENERATORS = {"mni152": "mrisr.simulate"}
@@ -84,7 +85,16 @@ class Dataset:
     @property
     def reference(self) -> "Dataset | None":
         """The HR scans of the same subjects that stand beside real LR, or None."""
-        about = self.spec["reference"]
+        return self._beside("reference")
+
+    @property
+    def lesions(self) -> "Dataset | None":
+        """The masks of lesions that are published beside the scans, or None."""
+        return self._beside("lesions")
+
+    def _beside(self, key: str) -> "Dataset | None":
+        """Return other files of the same subjects, as a dataset of their own."""
+        about = self.spec[key]
         if about is None:
             return None
         spec = {**self.spec, "source": about["source"]}

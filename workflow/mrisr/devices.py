@@ -26,6 +26,11 @@ def pick(threads: int, wanted: str = "auto") -> torch.device:
     return torch.device("cuda" if found and wanted != "cpu" else "cpu")
 
 
+def describe(device: torch.device) -> str:
+    """Return a device as people name it: its GPU, or a CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
+
+
 def arithmetic(products: str) -> None:
     """Say how a GPU multiplies float32 numbers from now on; a CPU is not affected.
 

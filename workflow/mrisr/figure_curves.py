@@ -11,19 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from mrisr.errors import InputError
+from mrisr.figure_canvas import Canvas
 from mrisr.figure_files import Record, plain, write
+from mrisr.figure_style import PAPER, SMALL, TEXT, look
 from mrisr.models import LOSSES
 
+TITLE = "Training and validation loss"
 SIDES = {"train_loss": "Training loss", "val_loss": "Validation loss"}
-# Okabe and Ito's colours without yellow, from dark to light; dashes and markers read in gray.
-COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-DASHES = ["-", (0, (5, 1.5)), (0, (1, 1)), (0, (7, 1.5, 1.5, 1.5)), (0, (3, 1)), (0, (9, 2))]
-MARKERS = "osD^vPX"
 # Where the largest value is this many times the smallest, a linear axis hides the small ones.
 LOG_STEPS, LOG_LOSS = 5, 4
 POINTS = 100  # of a line; more epochs are averaged, or their noise hides the other lines
@@ -38,12 +36,14 @@ class Curve:
         trained: Name of its folder: `x2`, or `x2-4` for all scales from 2 to 4.
         step: Optimiser steps at the end of each epoch.
         losses: By name (`train_loss`, `val_loss`), a value an epoch.
+        look: Place of its method among the study's, see `mrisr.figure_style.look`.
     """
 
     label: str
     trained: str
     step: np.ndarray
     losses: Mapping[str, np.ndarray]
+    look: int = 0
 
     @property
     def best(self) -> int:
@@ -63,7 +63,7 @@ def read_curves(models: Sequence[Mapping]) -> tuple[list[Curve], list[Mapping]]:
     """Read the losses of models.
 
     Args:
-        models: Each with label, trained and folder, where its `log.csv` lies.
+        models: Each with label, trained, look, and folder, where its `log.csv` lies.
 
     Returns:
         Curves, models for all scales first, then by scale; and the models that have no losses,
@@ -87,8 +87,8 @@ def read_curves(models: Sequence[Mapping]) -> tuple[list[Curve], list[Mapping]]:
         if not np.isfinite(table["val_loss"]).any():
             raise InputError(f"{file}: no validation loss is finite; train the model again")
         losses = {name: table[name].to_numpy() for name in SIDES}
-        curve = Curve(model["label"], model["trained"], table["step"].to_numpy(), losses)
-        curves.append(curve)
+        step = table["step"].to_numpy()
+        curves.append(Curve(model["label"], model["trained"], step, losses, model["look"]))
     return sorted(curves, key=lambda curve: _order(curve.trained)), without
 
 
@@ -118,7 +118,8 @@ def caption(curves: Sequence[Curve], without: Sequence[Mapping]) -> str:
             if any(len(curve.step) > POINTS for curve in curves)
             else "",
             "A marker stands at the epoch with the least validation loss, whose weights were"
-            " kept. Methods compare where they were trained on the same patches.",
+            " kept. Methods compare where they were trained on the same patches. As Figure 12 of Wu"
+            " et al. (arXiv 2110.14476, version 1).",
         ]
     if without:
         names = dict.fromkeys(f"{model['label']} ({_span(model['trained'])})" for model in without)
@@ -135,7 +136,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """
     curves, without = read_curves(params["models"])
     record = Record(
-        title="Training and validation loss",
+        title=TITLE,
         caption=caption(curves, without),
         section="Training",
         methods=list(dict.fromkeys(model["method"] for model in params["models"])),
@@ -182,52 +183,49 @@ def _averaged(curve: Curve, loss: str, log: bool) -> tuple[np.ndarray, np.ndarra
 def _draw(curves: Sequence[Curve]) -> Figure:
     rows = _rows(curves)
     scales = _scales(curves)
-    labels = list(dict.fromkeys(curve.label for curve in curves))
+    labels = [curve.label for curve in curves]
     # Inches.
-    wide, gap, left, head, foot, between = 3.2, 0.4, 0.75, 0.35, 0.5, 0.25
-    tall = 2.1 if len(rows) <= 3 else 1.6
-    right = 0.6 + 0.067 * max([8, *map(len, labels)])  # of a letter in the legend
+    gap, left, head, foot, between = 0.3, 0.55, 0.5, 0.4, 0.15
+    tall = 1.6 if len(rows) <= 3 else 1.25
+    # The legend: its handles, and its letters, of a mean width.
+    right = 0.45 + 0.58 * TEXT / 72 * max([8, *map(len, labels)])
+    wide = (PAPER - left - between - right) / 2
     count = max(1, len(rows))
-    width = left + 2 * wide + between + right
-    height = head + count * tall + (count - 1) * gap + foot
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
+    canvas = Canvas(PAPER, head + count * tall + (count - 1) * gap + foot)
+    canvas.heading(left, TITLE)
     if not rows:
-        figure.text(0.5, 0.5, "no losses are recorded", ha="center", color="0.4", fontsize=9)
+        canvas.text(PAPER / 2, head + tall / 2, "no losses are recorded", ha="center", color="0.4")
     for i, (trained, row) in enumerate(rows.items()):
         y = head + i * (tall + gap)
-        pair = []
+        pair: list[Axes] = []
         for j, (loss, title) in enumerate(SIDES.items()):
-            x = left + j * (wide + between)
-            axes = figure.add_axes(
-                (x / width, 1 - (y + tall) / height, wide / width, tall / height),
-                sharey=pair[0] if pair else None,
-            )
+            share = {"sharey": pair[0]} if pair else {}
+            axes = canvas.axes(left + j * (wide + between), y, wide, tall, **share)
             pair.append(axes)
             for curve in row:
-                _line(axes, curve, loss, labels.index(curve.label), scales.steps)
+                _line(axes, curve, loss, scales.steps)
             if i == 0:
-                axes.set_title(title, fontsize=10, pad=6)
+                axes.set_title(title, fontsize=TEXT + 1, pad=3)
             if i == len(rows) - 1:
-                axes.set_xlabel("Optimiser steps", fontsize=9)
+                axes.set_xlabel("Optimiser steps", fontsize=TEXT, labelpad=2)
         _axes(pair, scales)
-        pair[0].set_ylabel("L1 loss (of maximum)", fontsize=8)
+        pair[0].set_ylabel("L1 loss (of maximum)", fontsize=TEXT, labelpad=2)
         pair[1].tick_params(labelleft=False)
         legend = pair[1].legend(
-            loc="upper left", bbox_to_anchor=(1.02, 1.04), fontsize=8, frameon=False,
-            title=_span(trained), alignment="left", handlelength=2.8, borderaxespad=0.2,
+            loc="upper left", bbox_to_anchor=(1.0, 1.05), fontsize=TEXT, frameon=False,
+            title=_span(trained), alignment="left", handlelength=2.6, borderaxespad=0.2,
+            labelspacing=0.35,
         )  # fmt: skip
-        legend.get_title().set(fontsize=9, fontweight="bold")
+        legend.get_title().set(fontsize=TEXT + 1, fontweight="bold")
         for text in legend.get_texts():
             text.set_parse_math(False)  # labels come from files of users
-    return figure
+    return canvas.figure
 
 
-def _line(axes: Axes, curve: Curve, loss: str, number: int, log: bool) -> None:
-    line = {"color": COLOURS[number % len(COLOURS)], "linewidth": 1.3}
-    line["linestyle"] = DASHES[number % len(DASHES)]
-    mark = {"marker": MARKERS[number % len(MARKERS)], "markersize": 6}
-    mark |= {"markeredgecolor": "black", "markeredgewidth": 0.7}
+def _line(axes: Axes, curve: Curve, loss: str, log: bool) -> None:
+    its = look(curve.look)
+    line = {**its.line, "linewidth": 1.0}
+    mark = {**its.mark, "markersize": 4.5}
     axes.plot(*_averaged(curve, loss, log), **line)
     axes.plot(curve.step[curve.best], curve.losses[loss][curve.best], **line, **mark, zorder=3)
     axes.plot([], [], label=curve.label, **line, **mark)  # for the legend
@@ -237,7 +235,7 @@ def _axes(pair: Sequence[Axes], scales: Scales) -> None:
     for axes in pair:
         axes.grid(True, which="major", color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.tick_params(labelsize=8)
+        axes.tick_params(labelsize=SMALL, length=2, width=0.5, pad=1.5)
         if scales.steps:
             axes.set_xscale("log")
         else:

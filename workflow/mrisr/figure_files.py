@@ -18,6 +18,8 @@ from mrisr.errors import InputError
 from mrisr.files import atomic, write_json
 
 RESOLUTION = 200  # of PNG, in dots per inch
+# Figures print as large as they are drawn: editable text, no Type 3 fonts, which journals refuse.
+SETTINGS = {"pdf.fonttype": 42}
 METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
 
 
@@ -49,16 +51,20 @@ def plain() -> Iterator[None]:
     """Draw with matplotlib's own defaults, then give the user's settings back."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
         yield
 
 
-def write(figure: Figure, record: Record, outputs: Sequence[str | Path]) -> None:
+def write(
+    figure: Figure, record: Record, outputs: Sequence[str | Path], detail: float = 1.0
+) -> None:
     """Write a figure; call it inside `plain`, in which the figure was drawn.
 
     Args:
         figure: What was drawn.
         record: What it shows.
         outputs: `.png`, `.pdf` and `.json` files; the name in the record is the JSON's stem.
+        detail: How many times the usual resolution the PNG has, for many small panels.
     """
     for output in map(Path, outputs):
         kind = output.suffix.removeprefix(".")
@@ -66,7 +72,8 @@ def write(figure: Figure, record: Record, outputs: Sequence[str | Path]) -> None
             write_json(output, {"name": output.stem, **asdict(record)})
             continue
         with atomic(output) as temporary:
-            figure.savefig(temporary, dpi=RESOLUTION, format=kind, metadata=METADATA[kind])
+            dpi = RESOLUTION * detail
+            figure.savefig(temporary, dpi=dpi, format=kind, metadata=METADATA[kind])
 
 
 def read_record(path: str | Path) -> dict[str, Any]:

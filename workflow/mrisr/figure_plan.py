@@ -5,11 +5,13 @@ Light, because the Snakefile imports it at parse time. A figure's module has a f
 """
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrisr import summary
+from mrisr.errors import InputError
+from mrisr.figure_options import options
 from mrisr.layout import scale_name
 from mrisr.study import Study
 
@@ -47,16 +49,67 @@ def draw(module: str, params: Mapping, outputs: Sequence[str | Path]) -> None:
 
 
 def figures(study: Study) -> list[Planned]:
-    """Return the figures of a study, in the order of the report."""
+    """Return the figures of a study, in the order of the report: those its data allow."""
+    measured, real = study.measured_datasets, study.real_datasets
+    makers: list[tuple[str, Callable[..., Planned | None], Sequence[str | None]]] = [
+        ("scales", _scales, measured[:1]),
+        ("comparison", _comparison, measured),
+        ("zoom", _zoom, measured),
+        ("profile", _profile, measured),
+        ("lesion", _lesion, measured),
+        ("encoders", _encoders, measured),
+        ("real", _real, real),
+        ("segmentation", _segmentation, measured),
+        ("quality_by_scale", _quality_by_scale, measured),
+        ("subjects", _subjects, measured),
+        ("quality_by_cost", _quality_by_cost, measured),
+        ("curves", _curves, [None]),
+    ]
+    found = []
+    for kind, make, names in makers:
+        for name in names:
+            its = options(study, kind, name)
+            planned = None if its is None else make(study, name, its)
+            if planned is not None:
+                found.append(planned)
+    return found
+
+
+def lesion_subjects(study: Study) -> Iterator[tuple[str, str]]:
+    """Yield dataset and subject of every figure of a lesion."""
+    for name in study.measured_datasets:
+        if (its := options(study, "lesion", name)) is not None and _has_lesions(study, name, its):
+            yield name, _subject(study, name, its)
+
+
+def _subject(study: Study, dataset: str, its: Mapping) -> str:
+    return its.get("subject", study.items(dataset, "test")[0])
+
+
+def _cells(study: Study, dataset: str, its: Mapping, truth: bool = False) -> list[dict]:
+    """Return the cells of a figure; the ground truth, which images show anyway, if asked.
+
+    `look` is the method's place among the study's methods without controls, and of a control the
+    bound that it is, see `mrisr.figure_style.look`.
+    """
+    order = [method.name for method in study.methods.values() if not method.control]
+    scales = [float(scale) for scale in its.get("scales", study.scales(dataset))]
     return [
-        *(its for name in study.measured_datasets for its in _comparison(study, name)),
-        *(its for name in study.measured_datasets for its in _segmentation(study, name)),
-        *(its for name in study.real_datasets for its in _real(study, name)),
-        *_curves(study),
+        {
+            **cell,
+            "look": order.index(cell["method"])
+            if cell["method"] in order
+            else ("upper" if cell["ground_truth"] else "lower"),
+        }
+        for cell in summary.cells(study, dataset)
+        if (truth or not cell["ground_truth"])
+        and not cell["reference"]
+        and float(cell["scale"]) in scales
+        and cell["method"] in its.get("methods", study.methods)
     ]
 
 
-def _shown(study: Study, cells: list[dict], subject: str) -> list[dict]:
+def _images(study: Study, cells: list[dict], subject: str) -> list[dict]:
     """Return cells with the `image` of a subject, None for what is skipped."""
     return [
         {
@@ -71,74 +124,193 @@ def _shown(study: Study, cells: list[dict], subject: str) -> list[dict]:
     ]
 
 
+def _scene(study: Study, dataset: str, its: Mapping, cells: list[dict] | None = None) -> dict:
+    """Return what `mrisr.figure_scene.read_scene` takes."""
+    subject = _subject(study, dataset, its)
+    cells = _images(study, _cells(study, dataset, its) if cells is None else cells, subject)
+    return {
+        "dataset": dataset,
+        "label": study.datasets[dataset].label,
+        "subject": subject,
+        "truth": study.layout.hr(dataset, subject),
+        "mask": study.layout.mask(dataset, subject),
+        "cells": cells,
+        "held": _held(study, dataset, cells),
+        "baseline": study.config["baseline"],
+    }
+
+
+def _held(study: Study, dataset: str, cells: list[dict]) -> list[dict]:
+    """Return the baseline's cells that learned ones are held against, where they are not shown."""
+    scales = {cell["scale"] for cell in cells}
+    shown = {(cell["scale"], cell["method"]) for cell in cells}
+    return [
+        cell
+        for cell in summary.cells(study, dataset)
+        if cell["method"] == study.config["baseline"]
+        and cell["scale"] in scales
+        and (cell["scale"], cell["method"]) not in shown
+    ]
+
+
+def _scene_files(scene: Mapping) -> list[str]:
+    """Return the files that `mrisr.figure_scene.read_scene` reads."""
+    return [scene["truth"], scene["mask"], *_files(scene["cells"], "image"), *_measured(scene)]
+
+
+def _measured(params: Mapping) -> list[str]:
+    """Return metrics and descriptions of models, which say what is marked."""
+    cells = [*params["cells"], *params["held"]]
+    folders = dict.fromkeys(_files(cells, "model"))
+    return [*_files(cells, "path"), *(f"{folder}/model.json" for folder in folders)]
+
+
 def _files(cells: list[dict], *keys: str) -> list[str]:
     return [cell[key] for key in keys for cell in cells if cell[key] is not None]
 
 
-def _comparison(study: Study, dataset: str) -> Iterator[Planned]:
-    subject = study.items(dataset, "test")[0]
-    cells = summary.cells(study, dataset)
-    # The ground truth is the first column already.
-    cells = [cell for cell in _shown(study, cells, subject) if not cell["ground_truth"]]
-    truth, mask = study.layout.hr(dataset, subject), study.layout.mask(dataset, subject)
-    yield Planned(
+def _scales(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    if study.degradation["kind"] == "stacks":
+        return None  # three LR volumes
+    cells = _without_controls(study, dataset, its)
+    single = [name for name, method in study.methods.items() if method.models == "all_scales"]
+    # The first model for all scales, else the first method that is learned.
+    names = its.get("methods") or [
+        *single,
+        *(cell["method"] for cell in cells if cell["learned"]),
+    ]
+    cells = [cell for cell in cells if cell["method"] == (names or [None])[0]]
+    cells = [cell for cell in cells if not cell["skipped"]]
+    if not cells:
+        return None
+    subject = _subject(study, dataset, its)
+    cells = [
+        {
+            **cell,
+            "lr": study.layout.lr(dataset, scale_name(cell["scale"]), subject),
+            "one_model": cell["method"] in single,
+        }
+        for cell in cells
+    ]
+    scene = _scene(study, dataset, its, cells)
+    return Planned(
+        "scales",
+        "mrisr.figure_scales",
+        [*_scene_files(scene), *_files(scene["cells"], "lr")],
+        scene,
+        "LR and SR of one method at every scale.",
+    )
+
+
+def _comparison(study: Study, dataset: str, its: Mapping) -> Planned:
+    scene = _scene(study, dataset, its)
+    return Planned(
         f"comparison_{dataset}",
         "mrisr.figure_comparison",
-        [truth, mask, *_files(cells, "image", "path")],
-        {
-            "dataset": dataset,
-            "label": study.datasets[dataset].label,
-            "subject": subject,
-            "truth": truth,
-            "mask": mask,
-            "cells": cells,
-        },
+        _scene_files(scene),
+        scene,
         "One slice of every method and scale, and below each image its absolute error.",
     )
 
 
-def _segmentation(study: Study, dataset: str) -> Iterator[Planned]:
-    # One subject at the first scale that is segmented, as the paper shows it.
-    cells = [c for c in summary.segmented_cells(study, dataset) if not c["ground_truth"]]
-    cells = [cell for cell in cells if cell["scale"] == cells[0]["scale"]]
+def _enlarged(study: Study, dataset: str, its: Mapping, kind: str, about: str) -> Planned:
+    scene = {**_scene(study, dataset, its), "kind": kind, "inset": its.get("inset")}
+    return Planned(f"{kind}_{dataset}", "mrisr.figure_zoom", _scene_files(scene), scene, about)
+
+
+def _zoom(study: Study, dataset: str, its: Mapping) -> Planned:
+    about = "One slice of every method and scale, and below each image a part of it, enlarged."
+    return _enlarged(study, dataset, its, "zoom", about)
+
+
+def _encoders(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    # At the first scale, as the paper shows them.
+    encoders = [n for n, its in study.methods.items() if its.spec.get("network") == "query"]
+    its = {"scales": study.scales(dataset)[:1], "methods": encoders, **its}
+    if len(its["methods"]) < 2:
+        return None
+    about = "The encoders of ArSSR: one slice of each, and below it a part, enlarged."
+    return _enlarged(study, dataset, its, "encoders", about)
+
+
+def _has_lesions(study: Study, dataset: str, its: Mapping) -> bool:
+    """Whether there is a mask of lesions of the subject, or an address of one."""
+    lesions = study.datasets[dataset].lesions
+    if lesions is None or study.slices is not None:
+        return False
+    if lesions.folder is None:
+        return True
+    try:
+        lesions.local_file(_subject(study, dataset, its))
+    except InputError:  # a copy of the scans alone
+        return False
+    return True
+
+
+def _lesion(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    if not _has_lesions(study, dataset, its):
+        return None
+    planned = _enlarged(
+        study, dataset, its, "lesion", "A lesion in every reconstruction, with an arrow."
+    )
+    planned.params["lesions"] = study.layout.sources(dataset, "lesions")
+    planned.inputs.append(planned.params["lesions"])
+    return planned
+
+
+def _profile(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    cells = _without_controls(study, dataset, its)
     if not cells:
-        return
-    subject = study.items(dataset, "test")[0]
-    layout, scale = study.layout, scale_name(cells[0]["scale"])
+        return None
+    scene = {**_scene(study, dataset, its, cells), "line": its.get("line")}
+    return Planned(
+        f"profile_{dataset}",
+        "mrisr.figure_profile",
+        _scene_files(scene),
+        scene,
+        "Intensity along a line of the ground truth and of every method and scale.",
+    )
+
+
+def _segmentation(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    segmented = summary.segmented_cells(study, dataset)
+    if not segmented:
+        return None
+    # One subject at the first scale that is segmented, as the paper shows it.
+    its = {"scales": [segmented[0]["scale"]], **its}
+    scale = float(its["scales"][0])
+    paths = {cell["method"]: cell["path"] for cell in segmented if float(cell["scale"]) == scale}
+    subject, layout = _subject(study, dataset, its), study.layout
     cells = [
         {
             **cell,
+            "overlap": paths[cell["method"]],
             "labels": None
             if cell["skipped"]
-            else layout.segmentation(dataset, subject, cell["method"], scale),
+            else layout.segmentation(dataset, subject, cell["method"], scale_name(scale)),
         }
-        for cell in _shown(study, cells, subject)
+        for cell in _cells(study, dataset, {**its, "scales": [scale]})
+        if cell["method"] in paths
     ]
-    truth, labels = layout.hr(dataset, subject), layout.segmentation(dataset, subject)
-    yield Planned(
+    if not cells:
+        return None
+    scene = _scene(study, dataset, its, cells)
+    scene["labels"] = layout.segmentation(dataset, subject)
+    return Planned(
         f"segmentation_{dataset}",
         "mrisr.figure_segmentation",
-        [truth, labels, *_files(cells, "image", "labels", "path")],
-        {
-            "dataset": dataset,
-            "label": study.datasets[dataset].label,
-            "subject": subject,
-            "truth": truth,
-            "labels": labels,
-            "cells": cells,
-        },
+        [*_scene_files(scene), scene["labels"], *_files(scene["cells"], "labels", "overlap")],
+        scene,
         "The same automatic segmentation of the ground truth and of every reconstruction.",
     )
 
 
-def _real(study: Study, dataset: str) -> Iterator[Planned]:
-    about = study.datasets[dataset]
-    subject = about.subjects["test"][0]
-    cells = [cell for cell in summary.cells(study, dataset) if not cell["reference"]]
-    cells = _shown(study, cells, subject)
+def _real(study: Study, dataset: str, its: Mapping) -> Planned:
+    about, subject = study.datasets[dataset], _subject(study, dataset, its)
+    cells = _images(study, _cells(study, dataset, its), subject)
     lr = study.layout.lr(dataset, scale_name(study.scales(dataset)[0]), subject)
     reference = study.layout.reference(dataset, subject) if about.reference else None
-    yield Planned(
+    return Planned(
         f"real_{dataset}",
         "mrisr.figure_real",
         [lr, *([reference] if reference else []), *_files(cells, "image")],
@@ -151,16 +323,97 @@ def _real(study: Study, dataset: str) -> Iterator[Planned]:
             "cells": cells,
         },
         "One slice of a real low-resolution scan, of every reconstruction, and of the HR reference"
-        " if there is one.",
+        " if there is one; and the intensity along a line.",
     )
 
 
-def _curves(study: Study) -> Iterator[Planned]:
+def _measures(study: Study, dataset: str, cells: list[dict]) -> dict:
+    return {
+        "dataset": dataset,
+        "label": study.datasets[dataset].label,
+        "cells": cells,
+        "held": _held(study, dataset, cells),
+        "baseline": study.config["baseline"],
+        "seed": study.seed,
+        "metrics": study.config["metrics"],
+    }
+
+
+def _quality_by_scale(study: Study, dataset: str, its: Mapping) -> Planned:
+    params = _measures(study, dataset, _cells(study, dataset, its, truth=True))
+    return Planned(
+        f"quality_by_scale_{dataset}",
+        "mrisr.figure_quality",
+        _measured(params),
+        params,
+        "Every metric against the up-sampling scale, with 95 % intervals of the means.",
+    )
+
+
+def _without_controls(study: Study, dataset: str, its: Mapping) -> list[dict]:
+    return [cell for cell in _cells(study, dataset, its) if not cell["control"]]
+
+
+def _subjects(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    cells = _without_controls(study, dataset, its)
+    if not cells:
+        return None
+    params = _measures(study, dataset, cells)
+    return Planned(
+        f"subjects_{dataset}",
+        "mrisr.figure_subjects",
+        _measured(params),
+        params,
+        "Every subject's PSNR and a perceptual metric, and its difference to the baseline.",
+    )
+
+
+def _quality_by_cost(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    # One scale, the first: costs differ between scales by the same for all methods.
+    its = {**its, "scales": its.get("scales", study.scales(dataset))[:1]}
+    cells = [
+        {**cell, **_runs(study, cell)}
+        for cell in _without_controls(study, dataset, its)
+        if not cell["skipped"]
+    ]
+    if not cells:
+        return None
+    params = _measures(study, dataset, cells)
+    # Benchmarks are no inputs: what is not there is said, and they differ from run to run.
+    return Planned(
+        f"quality_by_cost_{dataset}",
+        "mrisr.figure_cost",
+        _measured(params),
+        params,
+        "PSNR and a perceptual metric against the seconds for a volume and the parameters.",
+    )
+
+
+def _runs(study: Study, cell: dict) -> dict:
+    """Return benchmark and log of the jobs that reconstructed a cell, and how many volumes each."""
+    items = study.items(cell["dataset"], "test")
+    stem = study.layout.sr(cell["dataset"], cell["method"], scale_name(cell["scale"]), "{}")
+    stem = stem.removesuffix(".nii.gz")
+    one = study.methods[cell["method"]].granularity == "subject"
+    stems = [stem.format(item) for item in items] if one else [str(Path(stem).parent)]
+    layout = study.layout
+    return {
+        "runs": [{"benchmark": layout.benchmark(its), "log": layout.log(its)} for its in stems],
+        "volumes": 1 if one else len(items),
+    }
+
+
+def _curves(study: Study, _: None, its: Mapping) -> Planned | None:
     # Studies without learned methods have no losses.
     if not summary.has_losses(study):
-        return
-    models = summary.models(study)
-    yield Planned(
+        return None
+    order = [method.name for method in study.methods.values() if not method.control]
+    models = [
+        {**model, "look": order.index(model["method"])}
+        for model in summary.models(study)
+        if model["method"] in its.get("methods", order)
+    ]
+    return Planned(
         "curves",
         "mrisr.figure_curves",
         [f"{model['folder']}/log.csv" for model in models],

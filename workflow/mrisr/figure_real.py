@@ -1,26 +1,48 @@
-"""The figure of real LR scans: the scan, its reconstructions, and an HR reference if there is one.
+"""The figure of real LR scans: the scan, its reconstructions, an HR reference if there is one.
 
-There is no ground truth, so no error is drawn: below each image its centre is enlarged. Display
-is radiological.
+As Figures 8 and 10 of the ArSSR paper, versions 2 and 1 (arXiv 2110.14476). There is no ground
+truth, so no error is drawn: below each image its centre is enlarged, and below that stands the
+intensity along a line.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from mrisr.errors import InputError
-from mrisr.figure_comparison import GRAY, Key, View, choose_view, take
+from mrisr.figure_canvas import enlarge, frame, sides, stroke, word
 from mrisr.figure_files import Record, plain, write
+from mrisr.figure_grid import Grid
+from mrisr.figure_scene import (
+    MISSING,
+    NOT_APPLICABLE,
+    Key,
+    remarks,
+    text,
+    times,
+    title,
+    window_top,
+)
+from mrisr.figure_style import GRAY, SMALL, look
+from mrisr.figure_view import (
+    Box,
+    Place,
+    View,
+    along,
+    choose_view,
+    extent,
+    load_truth,
+    most_varied,
+    take,
+)
 from mrisr.io import Volume, load
 from mrisr.layout import scale_name
 from mrisr.real_lr import foreground, resampled, sr_grid
 
 LR, REFERENCE = "LR scan", "HR reference"
 ENLARGED = 0.35  # side of the part that is enlarged, of the shorter side of the image
+PROFILE = 0.6  # height of a profile, of its width
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
@@ -33,40 +55,32 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     Args:
         params: dataset, its label, subject, lr (the scan in canonical RAS; the slice is taken
             where its foreground's section is largest), reference (HR scan of the same subject,
-            where it lies in mm, or None), and cells as in `mrisr.figure_comparison.draw`, whose
-            images lie on the SR grid.
+            where it lies in mm, or None), and cells, each with `look` and `image` on the SR grid,
+            None where the method does not apply.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
         InputError: A file is unusable, or the scan is not RAS or a reconstruction not on its grid.
     """
-    lr, reference, cells = params["lr"], params["reference"], params["cells"]
-    images = {(cell["scale"], cell["method_label"]): cell["image"] for cell in cells}
-    scan = load(lr)
-    if nib.aff2axcodes(scan.affine) != ("R", "A", "S"):
-        raise InputError(f"{lr}: not in canonical RAS orientation; prepare it again")
-    view = choose_view(Volume(foreground(scan.data), scan.affine), lr)
-    shown = {(0.0, LR): take(scan.data, view)}
-    hr = None if reference is None else load(reference)
-    scales = list(dict.fromkeys(scale for scale, _ in images))
+    cells, reference = params["cells"], params["reference"]
+    scan = load_truth(params["lr"])
+    inside = foreground(scan.data)
+    view = choose_view(Volume(inside, scan.affine), params["lr"])
+    shown: dict[Key, np.ndarray | str] = {(0.0, LR): take(scan.data, view)}
+    hr = load(reference) if reference is not None and Path(reference).exists() else None
+    scales = list(dict.fromkeys(cell["scale"] for cell in cells))
     for scale in scales:
         shape, affine = sr_grid(scan, scale)
         finer = refined(view, scan.data.shape, shape)
-        for (its, label), path in images.items():
-            if its == scale and path is not None and Path(path).exists():
-                volume = load(path)
-                if volume.data.shape != shape:
-                    raise InputError(
-                        f"{path}: shape {volume.data.shape}, where the scan refined by"
-                        f" {scale_name(scale)} has {shape}; make it again"
-                    )
-                shown[its, label] = take(volume.data, finer)
-        if hr is not None:
-            shown[scale, REFERENCE] = _slice(hr, shape, affine, finer)
+        for cell in cells:
+            if cell["scale"] == scale:
+                shown[scale, cell["method"]] = _reconstruction(cell, shape, finer)
+        if reference is not None:
+            shown[scale, REFERENCE] = MISSING if hr is None else _slice(hr, shape, affine, finer)
+    line = most_varied(shown[0.0, LR], take(inside, view), view.aspect)
     record = Record(
-        title=f"{params['label']}, {params['subject']}, "
-        + ", ".join(f"{scale_name(k)}×" for k in scales),
-        caption=caption(params["subject"], params["label"], hr is not None),
+        title=title(params, scales),
+        caption=_caption(params, scales, shown, view, line),
         section="Real scans",
         dataset=params["dataset"],
         subject=params["subject"],
@@ -74,29 +88,48 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         scales=scales,
     )
     with plain():
-        write(_draw(shown, images, hr is not None, view, record.title), record, outputs)
+        grid = _draw(params, shown, scales, view, line, record.title)
+        write(grid.figure, record, outputs, grid.detail)
 
 
-def caption(subject: str, dataset: str, reference: bool) -> str:
-    """Return the figure's caption.
+def _reconstruction(cell: Mapping, shape: Sequence[int], view: View) -> np.ndarray | str:
+    if cell["image"] is None:
+        return NOT_APPLICABLE
+    if not Path(cell["image"]).exists():
+        return MISSING
+    volume = load(cell["image"])
+    if volume.data.shape != tuple(shape):
+        raise InputError(
+            f"{cell['image']}: shape {volume.data.shape}, where the scan refined by"
+            f" {scale_name(cell['scale'])} has {shape}; make it again"
+        )
+    return take(volume.data, view)
 
-    Args:
-        subject: Name of the subject shown.
-        dataset: Label of its dataset.
-        reference: Whether it has an HR reference.
-    """
-    beside = (
-        " The HR reference is another acquisition of the same subject, interpolated to the slice"
+
+def _caption(
+    params: Mapping,
+    scales: Sequence[float],
+    shown: Mapping[Key, np.ndarray | str],
+    view: View,
+    line: tuple[Place, Place],
+) -> str:
+    length = float(np.hypot(*np.subtract(line[1], line[0])) * view.width)
+    return text(
+        f"{params['label']}, {params['subject']}: {view.plane} slice {view.index} (counted from 0)"
+        " through the largest section of a real low-resolution scan, and the same slice of every"
+        f" reconstruction at {times(scales)}; below each image its centre, enlarged, and the"
+        f" intensity along the marked line of {length:.0f} mm, the horizontal or vertical one"
+        " along which the scan varies most: the scan's own (wide, gray), the reconstruction's"
+        " (coloured), in units of the end of the gray window.",
+        "The scan and its reconstructions share one gray window.",
+        "The HR reference is another acquisition of the same subject, interpolated to the slice"
         " and with a gray window of its own: noise, contrast and position differ, so no error is"
         " drawn."
-        if reference
-        else " No ground truth exists, so no error is drawn."
-    )
-    return (
-        f"{dataset}, {subject}: the axial slice through the largest section of a real"
-        " low-resolution scan, and the same slice of every reconstruction; below each image its"
-        f" centre, enlarged. The scan and its reconstructions share one gray window.{beside}"
-        " Radiological display: anterior is up, the patient's right is on the left."
+        if params["reference"] is not None
+        else "No ground truth exists, so no error is drawn.",
+        view.orientation,
+        remarks(shown.values(), []),
+        "As Figure 8 of Wu et al. (arXiv 2110.14476, version 2; 10 in version 1).",
     )
 
 
@@ -129,79 +162,85 @@ def _slice(volume: Volume, shape: Sequence[int], affine: np.ndarray, view: View)
 
 
 def _draw(
-    shown: Mapping[Key, np.ndarray],
-    images: Mapping[Key, object],
-    referenced: bool,
+    params: Mapping,
+    shown: Mapping[Key, np.ndarray | str],
+    scales: Sequence[float],
     view: View,
+    line: tuple[Place, Place],
     title: str,
-) -> Figure:
-    scales = list(dict.fromkeys(scale for scale, _ in images))
-    methods = list(dict.fromkeys(method for _, method in images))
-    names = [LR, *methods, *([REFERENCE] if referenced else [])]
+) -> Grid:
+    looks = {cell["method"]: cell["look"] for cell in params["cells"]}
+    names = {LR: LR} | {cell["method"]: cell["method_label"] for cell in params["cells"]}
+    if params["reference"] is not None:
+        names[REFERENCE] = REFERENCE
     scan = shown[0.0, LR]
-    # Inches: panels shrink a little in wide studies; the rest is text at a fixed size.
-    wide = 1.7 if len(names) <= 7 else 1.4
-    tall, gap, left = wide * scan.shape[0] * view.aspect / scan.shape[1], 0.04, 0.45
-    head = 0.45 + (0.35 if title else 0.0)
-    width = left + len(names) * (wide + gap) + 0.05
-    height = head + len(scales) * (tall + wide + 3 * gap) + 0.05
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
-
-    def panel(row: int, column: int, enlarged: bool):
-        x = left + column * (wide + gap)
-        y = head + row * (tall + wide + 3 * gap) + (tall + gap if enlarged else 0)
-        high = wide if enlarged else tall
-        axes = figure.add_axes(
-            (x / width, 1 - (y + high) / height, wide / width, high / height), frame_on=False
-        )
-        axes.set_xticks([])
-        axes.set_yticks([])
-        return axes
-
-    ceilings = {LR: float(np.percentile(scan, 99.9)) or 1.0}
-    pooled = [image for (_, name), image in shown.items() if name == REFERENCE]
-    if pooled:
-        ceilings[REFERENCE] = float(np.percentile(np.concatenate(pooled, axis=None), 99.9)) or 1.0
+    # In units of LR voxels' width, so that a part is the same on every grid.
+    whole = extent(scan, view.aspect)
+    half = ENLARGED / 2 * min(whole[1], whole[2])
+    box = Box(whole[1] / 2 - half, whole[2] / 2 - half, 2 * half)
+    rows = [f"{scale_name(scale)}×" for scale in scales]
+    ratio = whole[2] / whole[1]
+    grid = Grid(title, list(names.values()), rows, ratio, [1.0, PROFILE], above=False, foot=0.25)
+    tops = {LR: window_top(scan)}
+    pooled = [its for (_, name), its in shown.items() if name == REFERENCE]
+    if pooled and not isinstance(pooled[0], str):
+        tops[REFERENCE] = window_top(np.concatenate(pooled, axis=None))
+    profiles = {
+        key: _along(its, scan, view, line) / tops.get(key[1], tops[LR])
+        for key, its in shown.items()
+        if not isinstance(its, str)
+    }
+    most = 1.05 * max(float(values.max()) for values in profiles.values())
     for row, scale in enumerate(scales):
         for column, name in enumerate(names):
-            axes = panel(row, column, enlarged=False)
-            image = shown.get((0.0 if name == LR else scale, name))
-            if column == 0:
-                axes.set_ylabel(f"{scale_name(scale)}×", fontsize=11, fontweight="bold")
-                for letter, x in (("R", 0.02), ("L", 0.98)):
-                    axes.text(
-                        *(x, 0.02, letter), va="bottom", color="white", fontsize=7,
-                        ha="left" if letter == "R" else "right", transform=axes.transAxes,
-                    )  # fmt: skip
-            if image is None:
-                word = "n/a" if images.get((scale, name)) is None else "missing"
-                axes.text(
-                    *(0.5, 0.5, word), ha="center", va="center", color="0.4", fontsize=9,
-                    transform=axes.transAxes,
-                )  # fmt: skip
+            key = (0.0 if name == LR else scale, name)
+            axes = grid.image(row, column)
+            if isinstance(shown[key], str):
+                word(axes, shown[key])
                 continue
-            # In units of LR voxels' width, so that a part is the same on every grid.
-            extent = (0, scan.shape[1], scan.shape[0] * view.aspect, 0)
-            for enlarged in (False, True):
-                axes = panel(row, column, True) if enlarged else axes
+            for below in (0, 1):
+                axes = grid.image(row, column, 1) if below else axes
                 axes.imshow(
-                    *(image, GRAY), vmin=0, vmax=ceilings.get(name, ceilings[LR]),
-                    extent=extent, aspect=1, interpolation="nearest",
+                    shown[key], cmap=GRAY, vmin=0, vmax=tops.get(name, tops[LR]), extent=whole,
+                    aspect=1, interpolation="nearest",
                 )  # fmt: skip
-            half = ENLARGED / 2 * min(extent[1], extent[2])
-            x, y = extent[1] / 2, extent[2] / 2
-            axes.set_xlim(x - half, x + half)
-            axes.set_ylim(y + half, y - half)
-    for column, name in enumerate(names):
-        x = left + column * (wide + gap) + wide / 2
-        size = min(10, 72 * wide / (0.6 * len(name)))  # a letter is about 0.6 of its size wide
-        _text(figure, x / width, 1 - (head - 0.25) / height, name, size, ha="center")
-    if title:
-        _text(figure, left / width, 1 - 0.12 / height, title, 12, ha="left", weight="bold")
-    return figure
+                axes.autoscale(False)
+                if below:
+                    enlarge(axes, box)
+                else:
+                    stroke(axes, *zip(*line, strict=True))
+                    frame(axes, box)
+                    if column == 0:
+                        sides(axes, view)
+            plot = grid.plot(row, column, 2)
+            _profile(plot, profiles, key, looks.get(name, "lower"), view, line)
+            plot.set_ylim(0, most)
+            plot.tick_params(labelleft=column == 0, labelbottom=row == len(scales) - 1)
+            if row == len(scales) - 1:
+                plot.set_xlabel("mm", fontsize=SMALL, labelpad=1)
+    return grid
 
 
-def _text(figure: Figure, x: float, y: float, text: str, size: float, **style: object) -> None:
-    # Labels come from files of users: a dollar sign is no formula.
-    figure.text(x, y, text, fontsize=size, va="top", parse_math=False, **style)
+def _along(
+    image: np.ndarray, scan: np.ndarray, view: View, line: tuple[Place, Place]
+) -> np.ndarray:
+    """Return what an image holds along a line of the scan's, every half of its own voxels."""
+    finer = image.shape[1] / scan.shape[1]
+    aspect = view.aspect * finer * scan.shape[0] / image.shape[0]
+    return along(image, aspect, tuple((x * finer, y * finer) for x, y in line))
+
+
+def _profile(axes, profiles, key, number, view: View, line: tuple[Place, Place]) -> None:
+    length = float(np.hypot(*np.subtract(line[1], line[0])) * view.width)
+    for its, style in (
+        ((0.0, LR), {"color": "0.72", "linewidth": 2.0}),
+        (key, {"color": look(number).colour, "linewidth": 0.9}),
+    ):
+        if its == key and key[1] == LR:
+            continue
+        axes.plot(np.linspace(0, length, len(profiles[its])), profiles[its], **style)
+    axes.set_xlim(0, length)
+    axes.tick_params(labelsize=SMALL, length=1.5, width=0.5, pad=1)
+    axes.locator_params(nbins=3)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.5)

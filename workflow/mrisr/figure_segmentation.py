@@ -1,30 +1,31 @@
 """The figure of segmentations: three views of one subject, regions in colour over the image.
 
-As Figure 11 of the ArSSR paper (arXiv 2110.14476v1), with its colours. Display is radiological.
+As Figures 9 and 11 of the ArSSR paper, versions 2 and 1 (arXiv 2110.14476), with its colours.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mrisr.errors import InputError
-from mrisr.figure_comparison import GRAY, MARGIN, View, take
+from mrisr.figure_canvas import Canvas, column_width, detail, lines_of, show, sides, word
 from mrisr.figure_files import Record, plain, write
-from mrisr.io import Volume, check_grid, load
+from mrisr.figure_scene import MISSING, NOT_APPLICABLE, marks, measured_rows, remarks, text
+from mrisr.figure_style import SMALL, TEXT
+from mrisr.figure_view import View, extent, load_like, load_truth, take, view_at
+from mrisr.io import Volume
 from mrisr.layout import scale_name
 from mrisr.regions import COLOURS, REGIONS, TITLES
 
 OPACITY = 0.55
 TRUTH = "Ground truth"
 AXES = {"axial": 2, "sagittal": 0, "coronal": 1}  # rows, in the paper's order
-WHOLE = (slice(None), slice(None))
+
+Shown = tuple[np.ndarray, np.ndarray] | str  # image and labels, or a word in their place
 
 
 def choose_views(labels: Volume, name: str | Path = "segmentation") -> list[View]:
@@ -49,14 +50,7 @@ def choose_views(labels: Volume, name: str | Path = "segmentation") -> list[View
         for label in REGIONS.values():
             area = (labels.data == label).sum(axis=others)
             score += area / max(1, area.sum())
-        index = int(np.argmax(score))
-        section = take(labels.data > 0, View(axis, index, WHOLE, 1.0))
-        window = tuple(
-            slice(max(0, hits[0] - MARGIN), hits[-1] + 1 + MARGIN)
-            for hits in (np.flatnonzero(section.any(axis=side)) for side in (1, 0))
-        )
-        across, up = (labels.voxel_size[a] for a in others)
-        views.append(View(axis, index, window, float(up / across)))
+        views.append(view_at(labels, axis, int(np.argmax(score))))
     return views
 
 
@@ -67,35 +61,43 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
     Args:
         params: dataset, its label, subject, truth (canonical RAS) and labels (its segmentation),
-            and cells as in `mrisr.figure_comparison.draw`, each with the `labels` of its image
-            and the `path` of the overlaps, whose mean Dice is printed above the columns.
+            baseline, held, and cells, each with `image`, the `labels` of it and the file of
+            `overlap`, whose mean Dice is printed above the columns.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
         InputError: A file is unusable, not RAS, or off the grid of the ground truth.
     """
-    truth, cells, subject = params["truth"], params["cells"], params["subject"]
-    image, labels = load(truth), load(params["labels"])
-    if nib.aff2axcodes(image.affine) != ("R", "A", "S"):
-        raise InputError(f"{truth}: not in canonical RAS orientation; prepare it again")
-    check_grid(labels, params["labels"], image, truth)
-    columns: dict[str, tuple[np.ndarray, np.ndarray] | str] = {TRUTH: (image.data, labels.data)}
-    values = {}
+    name, cells, subject = params["truth"], params["cells"], params["subject"]
+    truth = load_truth(name)
+    labels = load_like(params["labels"], truth, name)
+    rows = measured_rows(params)
+    columns: dict[str, Shown] = {TRUTH: (truth.data, labels.data)}
+    above = {}
     for cell in cells:
-        method, files = cell["method_label"], (cell["image"], cell["labels"])
+        method, files = cell["method"], (cell["image"], cell["labels"])
         if None in files or not all(Path(path).exists() for path in files):
-            columns[method] = "n/a" if None in files else "missing"
+            columns[method] = NOT_APPLICABLE if None in files else MISSING
             continue
-        volumes = [load(path) for path in files]
-        for path, volume in zip(files, volumes, strict=True):
-            check_grid(volume, path, image, truth)
-        columns[method] = tuple(volume.data for volume in volumes)
-        if Path(cell["path"]).exists():
-            values[method] = _dice(cell["path"], subject)
-    scale = scale_name(cells[0]["scale"])
+        columns[method] = tuple(load_like(path, truth, name).data for path in files)
+        dice = f"Dice {_dice(cell['overlap'], subject):.3f}" if _there(cell["overlap"]) else ""
+        above[method] = f"{dice} {marks(rows[cell['scale'], method])}".strip()
+    names = {TRUTH: TRUTH} | {cell["method"]: cell["method_label"] for cell in cells}
+    views = choose_views(labels, params["labels"])
+    scale = f"{scale_name(cells[0]['scale'])}×"
+    slices = ", ".join(f"{view.plane} {view.index}" for view in views)
     record = Record(
-        title=f"{params['label']}, {subject}, {scale}×",
-        caption=caption(subject, params["label"], scale),
+        title=f"{params['label']}, {subject}, {scale}",
+        caption=text(
+            f"{params['label']}, {subject}, {scale}: the same automatic segmentation of the ground"
+            " truth and of every reconstruction, laid over it, with the mean Dice of this"
+            f" subject's six regions above. Slices ({slices}, counted from 0) are those that show"
+            " most of all regions. Radiological display: the patient's right (sagittal: anterior)"
+            " is on the left.",
+            remarks(columns.values(), rows.values()),
+            "As Figure 9 of Wu et al. (arXiv 2110.14476, version 2; 11 in version 1), in its"
+            " colours.",
+        ),
         section="Segmentation",
         dataset=params["dataset"],
         subject=subject,
@@ -103,29 +105,17 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         scales=[cells[0]["scale"]],
     )
     with plain():
-        figure = _draw(columns, choose_views(labels, params["labels"]), values, record.title)
-        write(figure, record, outputs)
+        canvas, more = _draw(columns, names, views, above, record.title)
+        write(canvas.figure, record, outputs, more)
+
+
+def _there(path: str | Path | None) -> bool:
+    return path is not None and Path(path).exists()
 
 
 def _dice(path: str | Path, subject: str) -> float:
     table = pd.read_csv(path, dtype={"subject": str}).set_index(["subject", "region", "metric"])
     return float(table["value"][subject, "mean", "dice"])
-
-
-def caption(subject: str, dataset: str, scale: str) -> str:
-    """Return the figure's caption.
-
-    Args:
-        subject: Name of the subject shown.
-        dataset: Label of its dataset.
-        scale: The scale as it prints.
-    """
-    return (
-        f"{dataset}, {subject}, {scale}×: the same automatic segmentation of the ground truth and"
-        " of every reconstruction, laid over it, with the mean Dice of this subject's six regions"
-        " above. Slices are those that show most of all regions. Radiological display: the"
-        " patient's right (sagittal: anterior) is on the left."
-    )
 
 
 def overlay(labels: np.ndarray) -> np.ndarray:
@@ -137,74 +127,51 @@ def overlay(labels: np.ndarray) -> np.ndarray:
 
 
 def _draw(
-    columns: Mapping[str, tuple[np.ndarray, np.ndarray] | str],
+    columns: Mapping[str, Shown],
+    names: Mapping[str, str],
     views: Sequence[View],
-    values: Mapping[str, float],
+    above: Mapping[str, str],
     title: str,
-) -> Figure:
+) -> tuple[Canvas, float]:
     truth = columns[TRUTH][0]
-    ceiling = float(np.percentile(truth[truth > 0], 99.5)) if (truth > 0).any() else 1.0
-    shapes = [take(truth, view).shape for view in views]
+    top = float(np.percentile(truth[truth > 0], 99.5)) if (truth > 0).any() else 1.0
     # Inches; rows are as tall as their view at one width of the columns.
-    wide, gap, left = 1.9, 0.04, 0.3
+    gap, left, right = 0.03, 0.22, 0.05
+    wide = column_width(len(columns), left + right, gap, 1.9)
+    wholes = [extent(take(truth, view), view.aspect) for view in views]
+    talls = [wide * bottom / width for _, width, bottom, _ in wholes]
+    head = 0.45 + TEXT * 1.2 / 72 * lines_of(list(names.values()), wide)
     # Three columns are too narrow for six names in one line.
-    legend_columns = 6 if len(columns) > 3 else 3
-    foot = 0.3 if legend_columns == 6 else 0.48
-    heights = [wide * rows * v.aspect / n for (rows, n), v in zip(shapes, views, strict=True)]
-    head = 0.5 + (0.35 if title else 0.0)
-    width = left + len(columns) * (wide + gap)
-    height = head + sum(heights) + gap * len(views) + foot
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
-
-    for j, (name, shown) in enumerate(columns.items()):
-        x = left + j * (wide + gap)
-        y = head
-        for view, tall in zip(views, heights, strict=True):
-            axes = figure.add_axes(
-                (x / width, 1 - (y + tall) / height, wide / width, tall / height), frame_on=False
-            )
-            axes.set_xticks([])
-            axes.set_yticks([])
-            if j == 0:
-                axes.set_ylabel(view.plane, fontsize=9)
-            _panel(axes, shown, view, ceiling)
+    in_line = 6 if len(columns) * wide > 5 else 3
+    foot = 0.22 if in_line == 6 else 0.36
+    width = max(left + len(columns) * (wide + gap) + right, 3.4)
+    canvas = Canvas(width, head + sum(talls) + gap * len(views) + foot)
+    canvas.heading(left, title)
+    for column, (method, shown) in enumerate(columns.items()):
+        x, y = left + column * (wide + gap), head
+        canvas.label(x, head - 0.14, wide, names[method])
+        canvas.text(x + wide / 2, head - 0.02, above.get(method, ""), SMALL, ha="center",
+                    va="bottom")  # fmt: skip
+        for view, tall in zip(views, talls, strict=True):
+            axes = canvas.panel(x, y, wide, tall)
+            if column == 0:
+                axes.set_ylabel(view.plane, fontsize=TEXT, labelpad=2)
+                sides(axes, view)
+            _panel(axes, shown, view, top)
             y += tall + gap
-        middle = (x + wide / 2) / width
-        size = min(10, 72 * wide / (0.6 * len(name)))  # a letter is about 0.6 of its size wide
-        _write(figure, middle, 1 - (head - 0.42) / height, name, size, ha="center")
-        if name in values:
-            text = f"Dice {values[name]:.3f}"
-            _write(figure, middle, 1 - (head - 0.2) / height, text, 8, ha="center")
-    if title:
-        _write(figure, left / width, 1 - 0.12 / height, title, 12, ha="left", weight="bold")
-    figure.legend(
+    canvas.figure.legend(
         handles=[Patch(facecolor=COLOURS[name], label=TITLES[name]) for name in REGIONS],
-        ncols=legend_columns,
-        loc="lower center",
-        fontsize=8,
-        frameon=False,
-        handlelength=1.2,
-        columnspacing=1.2,
-        borderaxespad=0.1,
-    )
-    return figure
+        ncols=in_line, loc="lower center", fontsize=TEXT, frameon=False, handlelength=1.2,
+        columnspacing=1.2, borderaxespad=0.1,
+    )  # fmt: skip
+    return canvas, detail(wide)
 
 
-def _panel(
-    axes: Axes, shown: tuple[np.ndarray, np.ndarray] | str, view: View, ceiling: float
-) -> None:
+def _panel(axes: Axes, shown: Shown, view: View, top: float) -> None:
     if isinstance(shown, str):
-        axes.text(
-            *(0.5, 0.5, shown), ha="center", va="center", color="0.4", fontsize=9,
-            transform=axes.transAxes,
-        )  # fmt: skip
+        word(axes, shown)
         return
     image, labels = (take(data, view) for data in shown)
-    axes.imshow(image, cmap=GRAY, vmin=0, vmax=ceiling, aspect=view.aspect)
-    axes.imshow(overlay(labels), aspect=view.aspect, interpolation="nearest")
-
-
-def _write(figure: Figure, x: float, y: float, text: str, size: float, **style: object) -> None:
-    # Labels come from files of users: a dollar sign is no formula.
-    figure.text(x, y, text, fontsize=size, va="top", parse_math=False, **style)
+    show(axes, image, view.aspect, top)
+    axes.imshow(overlay(labels), extent=extent(image, view.aspect), aspect=1,
+                interpolation="nearest")  # fmt: skip

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrisr import datasets as dataset_files
+from mrisr import figure_options, metrics, table_specs
 from mrisr import methods as method_folders
-from mrisr import metrics, table_specs
 from mrisr.datasets import Dataset
 from mrisr.errors import ConfigError
 from mrisr.layout import SPLITS, STACKS, Layout, scale_name
@@ -32,6 +32,7 @@ DEFAULTS = {
     "segmentation": None,
     "report": {"viewer": True},
     "tables": {},
+    "figures": True,
 }
 SEGMENTATION = {
     "priors": "oasis30ants",
@@ -215,6 +216,7 @@ class Study:
                 )
         problems += self._segmentation_problems()
         problems += self._viewer_problems()
+        problems += figure_options.problems(self)
         if not problems:
             problems += self._real_problems()
             problems += table_specs.problems(self)

@@ -40,6 +40,44 @@ for figure in figure_plan.figures(STUDY):
             "../scripts/figure.py"
 
 
+for dataset, subject in figure_plan.lesion_subjects(STUDY):
+
+    rule:
+        name:
+            f"fetch_{dataset}_lesions"
+        input:
+            [
+                str(STUDY.datasets[dataset].lesions.local_file(subject))
+                for folder in [STUDY.datasets[dataset].lesions.folder]
+                if folder is not None
+            ],
+        output:
+            sources=LAYOUT.sources(dataset, "lesions"),
+        log:
+            LAYOUT.log(LAYOUT.sources(dataset, "lesions")),
+        benchmark:
+            LAYOUT.benchmark(LAYOUT.sources(dataset, "lesions"))
+        localrule: True
+        conda:
+            ENV
+        resources:
+            mem_mb=4000,
+            runtime=240,
+        params:
+            dataset=dataset,
+            split="test",
+            beside="lesions",
+            source=STUDY.datasets[dataset].spec["lesions"],
+            seed=STUDY.seed,
+            overrides=STUDY.dataset_overrides(dataset, "test") | {"subjects": {"test": [subject]}},
+            plugins=STUDY.plugins,
+            downloads=STUDY.config["downloads"],
+        message:
+            f"Fetching and checking the lesions of {subject} of {dataset}"
+        script:
+            "../scripts/fetch.py"
+
+
 rule figures:
     input:
         [LAYOUT.figure(name, suffix) for name in ALL_FIGURES for suffix in figure_plan.SUFFIXES],

@@ -82,7 +82,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             params:
                 dataset=dataset.name,
                 split="test",
-                reference=True,
+                beside="reference",
                 source=dataset.spec["reference"],
                 seed=STUDY.seed,
                 overrides=STUDY.dataset_overrides(dataset.name, "test"),

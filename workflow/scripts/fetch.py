@@ -1,4 +1,4 @@
-"""Rules fetch_<dataset>_<split or reference>: raw scans found or downloaded, checked, listed."""
+"""Rules fetch_<dataset>_<split, reference or lesions>: raw scans found or downloaded, listed."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ if __name__ == "__main__":
         params = snakemake.params
         dataset = datasets.load(params.dataset, params.overrides, params.plugins, params.downloads)
         sources.fetch(
-            dataset.reference if params.get("reference") else dataset,
+            getattr(dataset, params.beside) if params.get("beside") else dataset,
             params.split,
             Path(params.downloads),
             Path(snakemake.output.sources),

@@ -2,7 +2,7 @@
 
 from mrisr import devices, files, methods
 from mrisr.layout import STACKS
-from mrisr.progress import job
+from mrisr.progress import job, log
 from mrisr.reconstruct import reconstruct_subjects
 
 # Of the job's memory; the rest is for volumes, libraries and what was not foreseen.
@@ -16,6 +16,8 @@ with job(snakemake.log[0], snakemake.threads):
     model = next(iter(snakemake.input.get("model", [])), None)
     method = methods.unpack(params.method)
     device = devices.pick(snakemake.threads)
+    # Figures of cost take it from the log.
+    log.info("on %s, %d threads", devices.describe(device), snakemake.threads)
     reconstruct_subjects(
         method,
         model,

@@ -1,0 +1,117 @@
+"""Figures of measured values: by scale, by subject, by cost."""
+
+import numpy as np
+import pytest
+
+from figure_study import FigureStudy, caught, texts
+from mrisr import figure_cost, figure_quality, figure_subjects
+from mrisr.figure_style import COLOURS, MARKERS, look
+
+MODULES = {"figure_quality": figure_quality, "figure_subjects": figure_subjects}
+
+
+@pytest.fixture
+def study(tmp_path):
+    return FigureStudy(tmp_path)
+
+
+def costly(study, benchmarks=True, device="a CPU, 1 thread"):
+    """Return params of the figure of cost at 2."""
+    cells = [cell for cell in study.cells if cell["scale"] == 2]
+    for number, cell in enumerate(cells, start=1):
+        run = {kind: study.folder / f"{number}.{kind}" for kind in ("benchmark", "log")}
+        if benchmarks:
+            run["benchmark"].write_text(f"s\tcpu_time\n{30 * number}\t1\n")
+            run["log"].write_text(f"2026-01-01 00:00:00,000 on {device}\n... 3 of 3\n")
+        cell |= {"runs": [{kind: str(file) for kind, file in run.items()}], "volumes": 3}
+        if cell["method"] == "good":
+            (study.folder / "good").mkdir(exist_ok=True)
+            (study.folder / "good" / "model.json").write_text('{"parameters": 5000}')
+            cell["model"] = str(study.folder / "good")
+    return study.params(cells=cells)
+
+
+def test_ten_methods_look_different_even_in_gray():
+    looks = [look(number) for number in range(10)]
+    assert len({its.marker for its in looks}) == len({its.colour for its in looks}) == 10
+    assert len(COLOURS) == len(MARKERS)
+    light = [np.dot([0.299, 0.587, 0.114], _rgb(its.colour)) for its in looks]
+    assert max(light) < 0.75  # to be seen on white
+    assert look(1) == look(1) and look("lower") != look("upper")
+
+
+def _rgb(colour):
+    return [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+
+
+@pytest.mark.parametrize("name", ["figure_quality", "figure_subjects", "figure_cost"])
+def test_same_input_same_bytes(name, tmp_path):
+    study = FigureStudy(tmp_path, scales=(2,), methods=3)
+    params = costly(study) if name == "figure_cost" else study.params()
+    for its in "ab":
+        (MODULES | {"figure_cost": figure_cost})[name].draw(params, study.outputs(its))
+    for one, other in zip(study.outputs("a")[:2], study.outputs("b")[:2], strict=True):
+        assert one.read_bytes() == other.read_bytes() and one.stat().st_size > 5000
+
+
+@pytest.mark.parametrize("name", [*MODULES, "figure_cost"])
+def test_a_study_without_metrics_yet_says_so(name, study, monkeypatch):
+    for file in study.folder.glob("*.csv"):
+        file.unlink()
+    params = costly(study) if name == "figure_cost" else study.params()
+    figure, record = caught(name, params, monkeypatch)
+    assert "nothing is measured yet" in texts(figure)
+    assert "nothing is measured yet" in record.caption
+
+
+def test_quality_means_lie_at_their_scale_with_their_interval(study, monkeypatch):
+    bound = {**study.cell(2, "identity", 0), "control": True, "learned": False, "look": "upper"}
+    figure, record = caught(
+        "figure_quality", study.params(cells=[*study.cells, bound]), monkeypatch
+    )
+    psnr, ssim = figure.axes
+    assert (psnr.get_title(), ssim.get_title()) == ("PSNR ↑ (dB)", "SSIM ↑")
+    marks = {
+        line.get_marker(): line for line in psnr.get_lines() if line.get_marker() in ("s", "D")
+    }
+    assert marks["s"].get_ydata()[0] == pytest.approx(VALUE + 1)
+    assert abs(marks["s"].get_xdata()[0] - 2.5) < 0.1
+    assert marks["D"].get_markerfacecolor() == "white" != marks["s"].get_markerfacecolor()
+    found = texts(figure)
+    assert "Bad $x (†)" in found and "Later (missing)" in found
+    assert "Skipped (n/a 2.5×, missing 2×)" in found
+    for part in ("2× and 2.5×", "n = 3 test subjects", "95 %", "undertrained (†)", "controls"):
+        assert part in record.caption
+
+
+VALUE = 31.234
+
+
+def test_subjects_are_paired_with_the_baseline(study, monkeypatch):
+    figure, record = caught("figure_subjects", study.params(), monkeypatch)
+    assert len(figure.axes) == 4 * 2  # two metrics, as they are and as differences; two scales
+    points = [line for line in figure.axes[2].get_lines() if line.get_marker() == "s"]
+    np.testing.assert_allclose(points[0].get_ydata(), VALUE - 30, atol=1e-9)
+    values = [line for line in figure.axes[0].get_lines() if line.get_marker() == "s"]
+    np.testing.assert_allclose(values[0].get_ydata(), VALUE + np.arange(3))
+    found = texts(figure)
+    assert found.count("n/a") == 4 and found.count("missing") == 4 * 3 and found.count("†") == 8
+    assert "PSNR − Cubic" in found and "difference to Cubic" in record.caption
+    assert "n = 3 test subjects" in record.caption and "2× and 2.5×" in record.caption
+
+
+def test_cost_is_seconds_a_volume_and_parameters(study, monkeypatch):
+    figure, record = caught("figure_cost", costly(study), monkeypatch)
+    seconds, parameters = figure.axes[:2]
+    at = [line.get_xdata()[0] for line in seconds.get_lines() if line.get_marker() == "s"]
+    assert at == [20]  # 60 s for three volumes
+    at = [line.get_xdata()[0] for line in parameters.get_lines() if line.get_marker() == "s"]
+    assert at == [5000]
+    assert "Timed on a CPU, 1 thread." in record.caption and "n = 3" in record.caption
+    assert "Without parameters, so a line across: Cubic" in record.caption
+
+
+def test_without_benchmarks_there_is_a_word_and_a_reason(study, monkeypatch):
+    figure, record = caught("figure_cost", costly(study, benchmarks=False), monkeypatch)
+    assert texts(figure).count("no benchmark") == 2
+    assert "No benchmark is there" in record.caption and "were not recorded" in record.caption

@@ -1,0 +1,57 @@
+"""How methods look in every figure of a study, and how large text is on paper."""
+
+from dataclasses import dataclass
+
+#: Width of a page's text in inches; figures are at most as wide, so fonts print as they are.
+PAPER = 7.2
+TEXT, SMALL, HEAD = 7.0, 6.0, 9.0  # points
+GRAY, ERROR = "gray", "inferno"  # colour maps of increasing lightness, which also read in gray
+# Controls are gray: an interpolation that bounds the others from below, and the ground truth.
+CONTROL = {"lower": ("0.5", (0, (1.5, 1.5))), "upper": ("0.5", (0, (6, 1.5, 1, 1.5)))}
+
+# Okabe and Ito's colours without yellow, from dark to light, then three of Tol's muted ones. Ten
+# colours are too many to tell apart in gray or by the colour-blind: markers and dashes do.
+COLOURS = [
+    *("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7"),
+    *("#E69F00", "#56B4E9", "#882255", "#999933", "#332288"),
+]
+MARKERS = "osD^vPX<>*"
+DASHES = ["-", (0, (5, 1.5)), (0, (1, 1)), (0, (7, 1.5, 1.5, 1.5)), (0, (3, 1)), (0, (9, 2)),
+          (0, (4, 1, 1, 1, 1, 1))]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and dashes of a method."""
+
+    colour: str
+    marker: str
+    dashes: str | tuple
+
+    @property
+    def line(self) -> dict:
+        """Arguments of a line."""
+        return {"color": self.colour, "linestyle": self.dashes}
+
+    @property
+    def mark(self) -> dict:
+        """Arguments of a marker."""
+        edge = {"markeredgecolor": "black", "markeredgewidth": 0.5}
+        return {"marker": self.marker, "markerfacecolor": self.colour, **edge}
+
+
+def look(number: int | str) -> Look:
+    """Return how a method looks.
+
+    Args:
+        number: Its place among the study's methods without the controls; of a control, which
+            bound it is: `lower` or `upper`.
+    """
+    if isinstance(number, str):
+        colour, dashes = CONTROL[number]
+        return Look(colour, "", dashes)
+    return Look(
+        COLOURS[number % len(COLOURS)],
+        MARKERS[number % len(MARKERS)],
+        DASHES[number % len(DASHES)],
+    )
