@@ -4,7 +4,6 @@ Nothing of the study is touched: results are only read, and what is made lies in
 own. Results appear under their final names whole, so whatever is there can be read.
 """
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,15 +11,15 @@ from pathlib import Path
 from mrisr import figure_plan, table_plan
 from mrisr.contents import contents, viewer_settings
 from mrisr.errors import ConfigError, MrisrError
-from mrisr.files import write_json
+from mrisr.files import digest, write_json, write_text
 from mrisr.manifest import manifest
 from mrisr.progress import progress
+from mrisr.provenance import code_digest
 from mrisr.report import report
 from mrisr.state import DONE, FAILED, RUNNING, SKIPPED, STOPPED, WAITING, State, state
 from mrisr.study import Study
 from mrisr.viewer import gallery
 
-log = logging.getLogger("mrisr")
 #: How many failed jobs are listed in full.
 LISTED = 20
 
@@ -163,18 +162,30 @@ def _tables(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str,
 
 
 def _figures(study: Study, folder: Path, say: Callable[[str], None]) -> list[Path]:
-    """Draw the figures; return the records of those that could be drawn."""
+    """Draw the figures; return the records of those that could be drawn.
+
+    A figure is only drawn again if what it is drawn from, or how, has changed since.
+    """
     made = []
     for figure in progress(figure_plan.figures(study), "figures"):
         stem = folder / "figures" / figure.name
         outputs = [stem.with_name(f"{figure.name}.{suffix}") for suffix in figure_plan.SUFFIXES]
-        if _tried(
+        mark, basis = folder / "figures" / ".drawn" / figure.name, _basis(figure)
+        drawn = mark.exists() and mark.read_text() == basis and all(map(Path.exists, outputs))
+        if drawn or _tried(
             lambda its=figure, files=outputs: figure_plan.draw(its.module, its.params, files),
             f"figure {figure.name}",
             say,
         ):
+            write_text(mark, basis)
             made.append(stem.with_name(f"{figure.name}.json"))
     return made
+
+
+def _basis(figure: figure_plan.Planned) -> str:
+    """Return a digest of what a figure is drawn from now, and of the code that draws it."""
+    times = [Path(file).stat().st_mtime_ns for file in _there(figure.inputs)]
+    return digest([figure.params, _there(figure.inputs), times, code_digest(figure.module)])
 
 
 def _tried(make: Callable[[], object], what: str, say: Callable[[str], None]) -> bool:

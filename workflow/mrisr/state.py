@@ -91,7 +91,7 @@ def _together(states: list[str]) -> tuple[str, str]:
         return ("n/a", SKIPPED) if states else ("", SKIPPED)
     done = wanted.count(DONE)
     worst = next(s for s in (FAILED, RUNNING, STOPPED, WAITING, DONE) if s in wanted)
-    if worst == DONE or (len(wanted) > 1 and done):
+    if len(wanted) > 1 and done:
         text = f"{done} of {len(wanted)}"
         return (text if worst in (DONE, WAITING) else f"{text}, {worst}"), worst
     return worst, worst
