@@ -76,11 +76,16 @@ def test_tables_figures_report_and_manifest(finished):
     assert "A &lt;tiny&gt; study" in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.replace("https://doi", ""))
     assert "data:image/png;base64" in page
-    assert "<details>" in page and "fewer than two ranked methods" in page
+    assert "fewer than two ranked methods" in page
+    for place in ("table-quality", "figure-comparison_tiny", "method-cubic", "subject-tiny-sub-05"):
+        assert f'id="{place}"' in page
+    # The viewer has one subject at two scales: GT, and LR and four and three methods.
+    assert page.count("data-blob=") == 1 + 5 + 4
     manifest = json.loads((finished.results / "manifest.json").read_text())
     assert manifest["seed"] == 1
     assert manifest["versions"]["torch"]
     assert len(manifest["sha256"]["tables"]) == 8
+    assert manifest["durations"]["metrics"]["jobs"] == 9
 
 
 def test_files_keep_the_contract(finished):

@@ -71,7 +71,7 @@ def test_from_scan_to_report(study):
     assert "| 2× | Cubic | " in (study.results / "tables/table1.md").read_text("utf-8")
     assert (study.results / "figures/segmentation_small.png").stat().st_size > 5000
     page = (study.results / "report.html").read_text(encoding="utf-8")
-    assert 'id="segmentation"' in page and "coarse six-region atlas" in page
+    assert 'id="table-segmentation"' in page and "coarse six-region atlas" in page
     assert page.count("data:image/png;base64") == 2
     assert "Nothing to be done" in study.run()[1]
 

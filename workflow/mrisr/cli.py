@@ -9,6 +9,7 @@ import typer
 from mrisr import cli_data
 from mrisr import metrics as metric_modules
 from mrisr.cli_models import info, sr
+from mrisr.cli_partial import partial
 from mrisr.progress import job
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app.add_typer(cli_data.app, name="data")
 PATH = {"exists": True, "dir_okay": False}
 app.command()(sr)
 app.command()(info)
+app.command()(partial)
 
 
 @app.callback()

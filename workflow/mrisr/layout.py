@@ -79,6 +79,15 @@ class Layout:
         """Reconstruction, on the exact grid and affine of the ground truth (of `grid`)."""
         return f"{self.root}/sr/{dataset}/{method}/x{scale}/{subject}.nii.gz"
 
+    def sr_stem(self, dataset: str, method: str, scale: object, subject: str | None = None) -> str:
+        """What the job that makes reconstructions is named after: all of a dataset, or one."""
+        folder = f"{self.root}/sr/{dataset}/{method}/x{scale}"
+        return folder if subject is None else f"{folder}/{subject}"
+
+    def metrics_stem(self, dataset: str, method: str, scale: object) -> str:
+        """What the job that takes metrics is named after."""
+        return f"{self.root}/metrics/{dataset}/{method}/x{scale}"
+
     def metrics(self, dataset: str, method: str, scale: object) -> str:
         """Tidy CSV: subject, metric, region, value."""
         return f"{self.root}/metrics/{dataset}/{method}/x{scale}.csv"

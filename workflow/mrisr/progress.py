@@ -86,6 +86,8 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
         level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True
     )
     logging.captureWarnings(True)
+    # It tells of every glyph that a PDF holds.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
     try:

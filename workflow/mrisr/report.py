@@ -1,216 +1,395 @@
-"""The page to read, `report.html`, and the record of how a study was made, `manifest.json`."""
+"""The page to read, `report.html`: what stands in it. How it looks is in `workflow/report/page`."""
 
 import base64
-import os
-import platform
+import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
+import pandas as pd
+import yaml
+from markupsafe import Markup, escape
 
-from mrisr import __version__, table_html
+from mrisr import metrics as metric_modules
+from mrisr import table_html
 from mrisr.errors import InputError
 from mrisr.figure_files import read_record
-from mrisr.files import sha256, write_text
 from mrisr.layout import scale_name
-from mrisr.provenance import commit, versions
+from mrisr.measured import MARKS, heading
+from mrisr.models import read_description
+from mrisr.page import write_page
+from mrisr.values import outliers, subject_values
+from mrisr.viewer import Gallery
 
-TEMPLATES = Path(__file__).parent.parent / "report"
 UNKNOWN = "–"
-
-
-def summarise(
-    datasets: Mapping[str, int],
-    methods: Sequence[str],
-    scales: Sequence[float],
-    degradation: str,
-    real: Mapping[str, int] | None = None,
-) -> str:
-    """Return in two sentences what a study did, in one more what with real LR scans.
-
-    Args:
-        datasets: Number of test subjects by label of the dataset, where there is a ground truth.
-        methods: Labels without controls, in the config's order.
-        scales: Up-sampling scales k.
-        degradation: How LR is made, to follow "made from the ground truth by", e.g.
-            `cubic B-spline down-sampling`.
-        real: Number of test subjects by label of the dataset, for real LR scans.
-    """
-    names, factors = _listed(list(methods)), _listed([f"{scale_name(k)}×" for k in scales])
-    said = []
-    if datasets:
-        said.append(
-            f"Low-resolution input of {_cohorts(datasets)} was made from the ground truth by"
-            f" {degradation} at {factors}. {names} reconstructed it on the grid of the ground"
-            " truth, against which every volume was measured."
-        )
-    if real:
-        how = "likewise" if datasets else f"by {names} at {factors}"
-        said.append(
-            f"Real low-resolution scans of {_cohorts(real)} were reconstructed {how}; they have no"
-            " ground truth, so only metrics without reference are given."
-        )
-    return " ".join(said)
-
-
-def _cohorts(datasets: Mapping[str, int]) -> str:
-    return _listed(
-        [f"{n} test subject{'s' * (n != 1)} of {label}" for label, n in datasets.items()]
-    )
-
-
-def manifest(
-    config: Mapping[str, Any],
-    seed: int,
-    *,
-    tables: Sequence[str | Path] = (),
-    figures: Sequence[str | Path] = (),
-    models: Sequence[str | Path] = (),
-    sources: Sequence[str | Path] = (),
-    time: datetime | None = None,
-) -> dict:
-    """Return the content of `manifest.json`.
-
-    Args:
-        config: The study's config, complete.
-        seed: The study's seed.
-        tables: Files of tables.
-        figures: Files of figures.
-        models: Files of weights.
-        sources: TSV lists of the raw scans, which hold each scan's own checksum.
-        time: When it was made, default now.
-
-    Returns:
-        study, time (UTC), mrisr, commit, versions, host (of this job; the device that a model
-        was trained on is in its model.json), seed, config, and sha256 by kind and path.
-
-    Raises:
-        InputError: A file to be recorded is not there.
-    """
-    kinds = {"tables": tables, "figures": figures, "models": models, "sources": sources}
-    return {
-        "study": config.get("study", ""),
-        "time": (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
-        "mrisr": __version__,
-        "commit": commit(),
-        "versions": versions(),
-        "host": {
-            "platform": platform.platform(),
-            "cpus": os.cpu_count(),
-            "gpu": _gpu(),
-        },
-        "seed": seed,
-        "config": dict(config),
-        "sha256": {
-            kind: {str(path): _digest(path) for path in paths} for kind, paths in kinds.items()
-        },
-    }
+#: Stages in the order that they run; others follow.
+STAGES = (
+    *("sources", "splits", "hr", "masks", "lr", "references", "models", "sr", "metrics"),
+    *("segmentation", "overlap", "tables", "figures", "report"),
+)
+KINDS = {
+    "control": "control: it bounds the tables and is not ranked",
+    "interpolation": "interpolation",
+    "supervised": "learned from a training set",
+    "optimised": "optimised for each subject",
+    "external": "computed by a program of its own",
+}
 
 
 def report(
     output: str | Path,
     *,
-    title: str,
-    summary: str,
-    tables: Sequence[str | Path],
+    contents: Mapping[str, Any],
+    tables: Mapping[str, tuple[str, str | Path]],
     figures: Sequence[str | Path],
-    models: Sequence[Mapping[str, Any]],
-    datasets: Sequence[Mapping[str, Any]],
     manifest: Mapping[str, Any],
-    warnings: Sequence[str] = (),
-    overlap: Sequence[str | Path] = (),
-    folded: Sequence[tuple[str, str | Path]] = (),
+    viewer: Gallery | None = None,
+    quality: str | Path | None = None,
+    state: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one self-contained HTML page: nothing is loaded from elsewhere.
 
     Args:
         output: `report.html`.
-        title: Title of the study.
-        summary: What was done, see `summarise`.
-        tables: HTML fragments, as `mrisr.tables.Table` writes them.
+        contents: See `mrisr.contents.contents`.
+        tables: Title and HTML file by name, in the order to print.
         figures: Records of figures (see `mrisr.figure_files`), each beside its PNG.
-        models: What each `model.json` says (steps, published_steps, parameters, seconds,
-            val_loss, best_epoch, restarts, collapsed, preset, device, imported, file; absent ones
-            show as unknown), with `label` of the method and `trained`, the folder's name.
-        datasets: What each dataset's YAML says (label, description, licence, citation, doi, url,
-            simulated), and `subjects`, numbers by split.
-        manifest: See `manifest`.
-        warnings: Set off at the top of the page; that datasets are simulated is added.
-        overlap: HTML fragments of the section about segmentation; without any it is left out.
-        folded: Further tables, shown under the others when their heading is clicked: heading and
-            HTML fragment.
+        manifest: See `mrisr.manifest.manifest`.
+        viewer: Volumes of the slice viewer, None for a page without one.
+        quality: CSV of the table of image quality, from which each method has its rows.
+        state: Of a study that is not finished, see `mrisr.state.state`.
 
     Raises:
         InputError: A table or figure is not there.
     """
-    made_up = [str(d["label"]) for d in datasets if d.get("simulated")]
-    if made_up:
-        warnings = [
-            *warnings,
-            f"{_listed(made_up)}: simulated scans. They show that the workflow runs; values"
-            " measured on them say nothing about real brains.",
-        ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    page = environment.get_template("report.html.j2").render(
-        title=title,
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-        summary=summary,
-        warnings=list(warnings),
-        tables=[_table(path) for path in tables],
-        overlap=[_table(path) for path in overlap],
-        folded=[(heading, _table(path)) for heading, path in folded],
-        figures=[_figure(Path(record)) for record in figures],
-        models=[_model(model) for model in models],
-        datasets=[_dataset(dataset) for dataset in datasets],
+    drawn = [_figure(Path(path)) for path in figures]
+    models = [_model(model) for model in contents["models"]]
+    rows = _rows(contents, quality)
+    values = subject_values(contents["cells"])
+    write_page(
+        output,
+        title=contents["config"].get("title") or contents["config"]["study"],
+        summary=summarise(contents),
+        warnings=_warnings(contents["datasets"]),
+        state=state,
+        tables=[
+            {"name": name, "title": title, "html": _table(path, title)}
+            for name, (title, path) in tables.items()
+        ],
+        figures=drawn,
+        sections=list(dict.fromkeys(figure["section"] or "Figures" for figure in drawn)),
+        viewer=_with_psnr(viewer, values) if viewer and viewer.sets else None,
+        methods=[_method(its, contents, models, drawn, rows) for its in contents["methods"]],
+        cohorts=_cohorts(contents, values),
+        models=models,
+        datasets=[_dataset(dataset) for dataset in contents["datasets"]],
         facts=_facts(manifest),
+        durations=_durations(manifest["durations"]),
+        config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True),
+        checksums=manifest["sha256"],
+        choices=_choices(contents),
     )
-    write_text(output, page)
 
 
-def _table(path: str | Path) -> Markup:
-    """Return what of a table's page is set in this one."""
-    return Markup(table_html.section(_read(path).decode("utf-8")))
+def summarise(contents: Mapping[str, Any]) -> str:
+    """Return in two sentences what a study did, in one more what with real LR scans.
+
+    Args:
+        contents: Of which cells, datasets and the note on the degradation are used.
+    """
+    cells = contents["cells"]
+    names = _listed(list(dict.fromkeys(c["method_label"] for c in cells if not c["control"])))
+    factors = _listed([f"{scale_name(k)}×" for k in dict.fromkeys(c["scale"] for c in cells)])
+    tested = [d for d in contents["datasets"] if "test" in d["subjects"]]
+    measured = _subjects([d for d in tested if d["has_ground_truth"]])
+    real = _subjects([d for d in tested if not d["has_ground_truth"]])
+    low = contents["notes"].get("Degradation", "").rstrip(".")
+    said = []
+    if measured:
+        said.append(
+            f"Low-resolution input of {measured} was made from the ground truth by"
+            f" {low[:1].lower() + low[1:]} at {factors}. {names} reconstructed it on the grid of"
+            " the ground truth, against which every volume was measured."
+        )
+    if real:
+        how = "likewise" if measured else f"by {names} at {factors}"
+        said.append(
+            f"Real low-resolution scans of {real} were reconstructed {how}; they have no ground"
+            " truth, so only metrics without reference are given."
+        )
+    return " ".join(said)
+
+
+def _subjects(datasets: Sequence[Mapping]) -> str:
+    counts = [(d["label"], d["subjects"]["test"]) for d in datasets]
+    return _listed([f"{n} test subject{'s' * (n != 1)} of {label}" for label, n in counts])
+
+
+def _warnings(datasets: Sequence[Mapping]) -> list[str]:
+    made_up = [str(d["label"]) for d in datasets if d.get("simulated")]
+    if not made_up:
+        return []
+    return [
+        f"{_listed(made_up)}: simulated scans. They show that the workflow runs; values measured"
+        " on them say nothing about real brains."
+    ]
+
+
+def _choices(contents: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Return what the page can be filtered by: value and label."""
+    cells = contents["cells"]
+    return {
+        "dataset": list({c["dataset"]: c["dataset_label"] for c in cells}.items()),
+        "scale": [
+            (scale_name(k), f"{scale_name(k)}×") for k in dict.fromkeys(c["scale"] for c in cells)
+        ],
+        "method": [(its["name"], its["label"]) for its in contents["methods"]],
+    }
+
+
+def _table(path: str | Path, title: str) -> Markup:
+    """Return what of a table's page is set in this one; its heading stands above it already."""
+    section = table_html.section(_read(path).decode("utf-8"))
+    return Markup(section.replace(f"<h3>{escape(title)}</h3>\n", "", 1))
 
 
 def _figure(record: Path) -> dict[str, Any]:
     image = _read(record.with_suffix(".png"))
-    return {**read_record(record), "data": base64.b64encode(image).decode("ascii")}
+    about = read_record(record)
+    return {
+        **about,
+        "section": about.get("section") or "Figures",
+        "title": about.get("title") or about["name"],
+        "methods": about.get("methods") or [],
+        "scales": [scale_name(scale) for scale in about.get("scales") or []],
+        "dataset": about.get("dataset") or "",
+        "data": base64.b64encode(image).decode("ascii"),
+    }
 
 
 def _model(model: Mapping[str, Any]) -> dict[str, str]:
-    """Return a model's row of the page as text."""
+    """Return a model's row of the page as text; what is not known yet stays visible."""
+    try:
+        about = {**read_description(model["folder"]), **model}
+    except FileNotFoundError:
+        about = {**model, "absent": True}
 
     def shown(key: str, pattern: str = "{}") -> str:
-        value = model.get(key)
+        value = about.get(key)
         return UNKNOWN if value is None else pattern.format(value)
 
-    imported = Path(model["file"]).name if model.get("imported") else None
+    imported = Path(about["file"]).name if about.get("imported") else None
+    done, goal = about.get("steps"), about.get("published_steps")
     remarks = [
+        *(["not there yet"] if about.get("absent") else []),
         *([f"weights imported from {imported}"] if imported else []),
-        *(["collapsed: supports no conclusion"] if model.get("collapsed") else []),
-        *(["demo preset"] if model.get("preset") == "demo" else []),
+        *(["collapsed: supports no conclusion"] if about.get("collapsed") else []),
+        *(["demo preset"] if about.get("preset") == "demo" else []),
     ]
     return {
-        "label": str(model["label"]),
-        "trained": str(model["trained"]),
+        "method": model["method"],
+        "label": str(about["label"]),
+        "trained": str(about["trained"]),
         "parameters": shown("parameters", "{:,}"),
         "steps": shown("steps", "{:,}"),
         "published_steps": shown("published_steps", "{:,}"),
+        "share": f"{100 * done / goal:.2g} %" if done is not None and goal else "",
         "val_loss": shown("val_loss", "{:.4g}"),
         "best_epoch": shown("best_epoch"),
-        "seconds": UNKNOWN if model.get("seconds") is None else _duration(model["seconds"]),
+        "seconds": UNKNOWN if about.get("seconds") is None else duration(about["seconds"]),
         "restarts": shown("restarts"),
         "device": shown("device"),
+        "sha256": about.get("sha256") or "",
         "remark": "; ".join(remarks),
     }
+
+
+def _method(
+    method: Mapping[str, Any],
+    contents: Mapping[str, Any],
+    models: Sequence[Mapping],
+    figures: Sequence[Mapping],
+    rows: Mapping[str, list[dict]],
+) -> dict[str, Any]:
+    """Return what the page says of one method."""
+    cells = [cell for cell in contents["cells"] if cell["method"] == method["name"]]
+    skipped = {
+        f"{cell['dataset_label']}, {scale_name(cell['scale'])}×: {cell['skipped']}": None
+        for cell in cells
+        if cell["skipped"]
+    }
+    return {
+        **{key: method[key] for key in ("name", "label", "control")},
+        "kind": KINDS.get(method["kind"], method["kind"]),
+        "paper": method["paper"] or {},
+        "settings": yaml.safe_dump(method["settings"], sort_keys=False, allow_unicode=True)
+        if method["settings"]
+        else "",
+        "models": [model for model in models if model["method"] == method["name"]],
+        "own": _own_models(method["own"]),
+        "skipped": list(skipped),
+        "tables": rows.get(method["name"], []),
+        "figures": [f for f in figures if method["name"] in f["methods"]],
+    }
+
+
+def _own_models(folders: Sequence[str]) -> str:
+    """Return in a sentence how models that are made for one subject each were made."""
+    if not folders:
+        return ""
+    there = [read_description(f) for f in folders if (Path(f) / "model.json").exists()]
+    said = f"{len(there)} of {len(folders)} models, one for each subject and scale, are there."
+    seconds = [its["seconds"] for its in there if its.get("seconds") is not None]
+    if seconds:
+        said += f" Time of one: {duration(min(seconds))} to {duration(max(seconds))}."
+    return said
+
+
+def _rows(contents: Mapping[str, Any], quality: str | Path | None) -> dict[str, list[dict]]:
+    """Return each method's rows of the table of image quality, a table a dataset."""
+    if quality is None or not Path(quality).exists():
+        return {}
+    frame = pd.read_csv(quality, keep_default_na=True)
+    labels = {c["dataset"]: c["dataset_label"] for c in contents["cells"]}
+    found: dict[str, list[dict]] = {}
+    for (method, dataset), its in frame.groupby(["method", "dataset"], sort=False):
+        columns = _shown_columns(its)
+        if not columns:
+            continue
+        lines = []
+        for scale, at in its.groupby("scale", sort=False):
+            by = {(r.metric, r.region): r for r in at.itertuples(index=False)}
+            remarks = next((r.note for r in by.values() if isinstance(r.note, str)), "")
+            lines.append(
+                {
+                    "scale": scale_name(scale),
+                    "marks": "".join(mark for note, mark in MARKS.items() if note in remarks),
+                    "note": remarks,
+                    "n": max(int(r.n) for r in by.values()),
+                    "values": [_mean(by.get(column), column[0]) for column in columns],
+                }
+            )
+        found.setdefault(method, []).append(
+            {
+                "dataset": dataset,
+                "label": labels.get(dataset, dataset),
+                "header": [heading(*column) for column in columns],
+                "rows": lines,
+            }
+        )
+    return found
+
+
+def _shown_columns(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return metric and region of the columns that have any value."""
+    there = frame[frame["n"] > 0]
+    return list(dict.fromkeys(zip(there["metric"], there["region"], strict=True)))
+
+
+def _mean(row: Any, metric: str) -> dict[str, str]:
+    if row is None or not row.n:
+        return {"text": UNKNOWN, "value": ""}
+    text = number(row.mean, metric)
+    if not math.isnan(row.std):
+        text += f" ± {number(row.std, metric)}"
+    return {"text": text, "value": f"{row.mean:.9g}"}
+
+
+def number(value: float, metric: str) -> str:
+    """Return a value with the decimals that are worth printing of its metric."""
+    digits = metric_modules.metadata(metric).digits
+    return f"{value:.{digits}f}" if math.isfinite(value) else str(value).replace("inf", "∞")
+
+
+def _with_psnr(viewer: Gallery, values: pd.DataFrame) -> Gallery:
+    """Return what the viewer shows with the PSNR of every reconstruction that has one."""
+    volume = values[(values["metric"] == "psnr") & (values["region"] == "volume")]
+    keys = ["dataset", "subject", "scale", "method"]
+    known = {tuple(key): value for *key, value in volume[[*keys, "value"]].itertuples(index=False)}
+    sets = []
+    for its in viewer.sets:
+        place = (its["dataset"], its["subject"], float(its["scale"]))
+        images = []
+        for image in its["images"]:
+            psnr = known.get((*place, image["key"]))
+            images.append(image if psnr is None else {**image, "psnr": number(psnr, "psnr")})
+        sets.append({**its, "images": images})
+    return replace(viewer, sets=sets)
+
+
+def _cohorts(contents: Mapping[str, Any], values: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return for each test dataset what was measured on every subject."""
+    methods = {c["method"]: c["method_label"] for c in contents["cells"]}
+    labels = {c["dataset"]: c["dataset_label"] for c in contents["cells"]}
+    striking = outliers(values)
+    found = []
+    for dataset, subjects in contents["subjects"].items():
+        its = values[values["dataset"] == dataset]
+        order = list(dict.fromkeys(zip(its["metric"], its["region"], strict=True)))
+        columns = [c for c in order if metric_modules.metadata(c[0]).better]
+        apart = striking[striking["dataset"] == dataset]
+        found.append(
+            {
+                "dataset": dataset,
+                "label": labels.get(dataset, dataset),
+                "header": [heading(*column) for column in columns],
+                "subjects": [
+                    _subject(
+                        subject,
+                        its[its["subject"] == subject],
+                        apart[apart["subject"] == subject],
+                        columns,
+                        methods,
+                    )
+                    for subject in subjects
+                ],
+                "enough": bool(its["z"].notna().any()),
+                "apart": len(apart),
+            }
+        )
+    return found
+
+
+def _subject(
+    subject: str,
+    values: pd.DataFrame,
+    apart: pd.DataFrame,
+    columns: Sequence[tuple[str, str]],
+    methods: Mapping[str, str],
+) -> dict[str, Any]:
+    marked = set(apart.index)
+    rows = []
+    for (scale, method), its in values.groupby(["scale", "method"], sort=False):
+        by = {(r.metric, r.region): r for r in its.itertuples()}
+        rows.append(
+            {
+                "scale": scale_name(scale),
+                "method": method,
+                "label": methods.get(method, method),
+                "values": [_value(by.get(column), marked) for column in columns],
+            }
+        )
+    return {
+        "name": subject,
+        "rows": rows,
+        "apart": [
+            f"{heading(r.metric, r.region).split(' ↑')[0].split(' ↓')[0]} of"
+            f" {methods.get(r.method, r.method)} at {scale_name(r.scale)}×:"
+            f" {number(r.value, r.metric)} (median {number(r.median, r.metric)}, z {r.z:+.1f})"
+            for r in apart.itertuples(index=False)
+        ],
+    }
+
+
+def _value(row: Any, marked: set) -> dict[str, Any]:
+    if row is None:
+        return {"text": UNKNOWN, "value": "", "hint": "", "apart": False}
+    hint = ""
+    if not math.isnan(row.z):
+        hint = f"median of all subjects {number(row.median, row.metric)}, z {row.z:+.1f}"
+    text = number(row.value, row.metric)
+    return {"text": text, "value": f"{row.value:.9g}", "hint": hint, "apart": row.Index in marked}
 
 
 def _dataset(dataset: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,7 +408,6 @@ def _dataset(dataset: Mapping[str, Any]) -> dict[str, Any]:
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the manifest in short, a line a fact."""
     host = manifest["host"]
-    counts = [f"{kind}: {len(files)}" for kind, files in manifest["sha256"].items() if files]
     return [
         ("Study", manifest["study"]),
         ("Made", manifest["time"]),
@@ -237,15 +415,31 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Seed", str(manifest["seed"])),
         ("Page made on", f"{host['platform']}, {host['cpus']} CPUs, GPU: {host['gpu'] or 'none'}"),
         ("Versions", ", ".join(f"{name} {v}" for name, v in manifest["versions"].items())),
-        ("Files recorded", ", ".join(counts) or "nothing yet"),
     ]
 
 
-def _gpu() -> str | None:
-    """Return the name of the first GPU, or None."""
-    import torch
+def _durations(stages: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:
+    """Return a row a stage and their sum, as text."""
+    if not stages:
+        return []
+    total = {
+        key: sum(its[key] for its in stages.values()) for key in ("jobs", "seconds", "cpu_seconds")
+    }
+    total["peak_megabytes"] = max(its["peak_megabytes"] for its in stages.values())
+    return [
+        {
+            "stage": stage,
+            "jobs": f"{its['jobs']:,}",
+            "seconds": duration(its["seconds"]),
+            "cpu": duration(its["cpu_seconds"]),
+            "memory": f"{its['peak_megabytes']:,.0f} MB",
+        }
+        for stage, its in [*sorted(stages.items(), key=_stage), ("all", total)]
+    ]
 
-    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+def _stage(item: tuple[str, Any]) -> tuple[int, str]:
+    return (STAGES.index(item[0]) if item[0] in STAGES else len(STAGES)), item[0]
 
 
 def _read(path: str | Path) -> bytes:
@@ -255,14 +449,8 @@ def _read(path: str | Path) -> bytes:
         raise InputError(f"{path}: no such file; make it, or leave it out of the report") from None
 
 
-def _digest(path: str | Path) -> str:
-    try:
-        return sha256(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make it before the manifest") from None
-
-
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time as it is read: seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

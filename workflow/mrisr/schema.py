@@ -1,7 +1,7 @@
 """YAML files checked against the schemas in `workflow/schemas`, with errors that help."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,24 @@ def validate(
     lines = [line for error in found for line in _explain(error)]
     if lines:
         raise ConfigError("\n  ".join([f"{where}: refused by the {schema} schema:", *lines]))
+
+
+def changes(pairs: Sequence[str]) -> dict:
+    """Return what `key=value` pairs say, values read as YAML, as Snakemake's --config reads them.
+
+    Raises:
+        ConfigError: A pair is none, or its value is not YAML.
+    """
+    found = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"--config '{pair}': give key=value, e.g. 'scales=[2, 4]'")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--config '{pair}': not YAML ({error})") from None
+    return found
 
 
 def typed(value: Any) -> Any:

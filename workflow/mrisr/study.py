@@ -4,7 +4,7 @@ Light on purpose: the Snakefile makes a study at parse time, in every job.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from mrisr.datasets import Dataset
 from mrisr.errors import ConfigError
 from mrisr.layout import SPLITS, STACKS, Layout, scale_name
 from mrisr.methods import Method, merge
-from mrisr.schema import nearest, read_yaml, validate
+from mrisr.schema import changes, nearest, read_yaml, validate
 
 DEFAULTS = {
     "title": "",
@@ -30,6 +30,7 @@ DEFAULTS = {
     "baseline": None,
     "published": [],
     "segmentation": None,
+    "report": {"viewer": True},
     "tables": {},
     "figures": True,
 }
@@ -103,9 +104,14 @@ class Study:
         self._check()
 
     @classmethod
-    def load(cls, path: str | Path) -> "Study":
-        """Read a study from its config file."""
-        return cls(read_yaml(path), str(path))
+    def load(cls, path: str | Path, pairs: Sequence[str] = ()) -> "Study":
+        """Read a study from its config file.
+
+        Args:
+            path: `config/<study>.yaml`.
+            pairs: `key=value`, laid over it as Snakemake's --config does.
+        """
+        return cls(merge(read_yaml(path), changes(pairs)), str(path))
 
     def dataset_overrides(self, name: str, split: str | None = None) -> dict:
         """Return what the study changes of a dataset's YAML; for one split, what matters to it."""
@@ -209,6 +215,7 @@ class Study:
                     f" {nearest(entry['dataset'], self.datasets)}"
                 )
         problems += self._segmentation_problems()
+        problems += self._viewer_problems()
         problems += figure_options.problems(self)
         if not problems:
             problems += self._real_problems()
@@ -314,6 +321,17 @@ class Study:
                 yield (
                     f"segmentation.published: '{entry['dataset']}' is not among the datasets:"
                     f" {nearest(entry['dataset'], self.datasets)}"
+                )
+
+    def _viewer_problems(self) -> Iterator[str]:
+        viewer = self.config["report"]["viewer"]
+        tested = {float(scale) for name in self.test_datasets for scale in self.scales(name)}
+        wanted = viewer.get("scales") if isinstance(viewer, dict) else None
+        for scale in wanted or []:
+            if float(scale) not in tested:
+                yield (
+                    f"report.viewer.scales: nothing is reconstructed at {scale_name(scale)};"
+                    f" tested: {', '.join(map(scale_name, sorted(tested)))}"
                 )
 
     @property

@@ -11,7 +11,7 @@ from snakemake.utils import update_config
 # Scripts and jobs import the package from this checkout, installed or not.
 sys.path.insert(0, str(Path(workflow.current_basedir).parent))
 
-from mrisr import figure_plan, metrics, priors, summary
+from mrisr import contents, figure_plan, metrics, priors, summary, table_plan
 from mrisr.environment import export_package
 from mrisr.errors import MrisrError
 from mrisr.layout import scale_name

@@ -1,9 +1,6 @@
 # Tables and figures -> the report and the manifest.
 rule report_page:
     input:
-        table=LAYOUT.table("quality", "html"),
-        significance=LAYOUT.table("significance", "html"),
-        overlap=[file for file in TABLES if file == OVERLAP[3]],
         figures=[LAYOUT.figure(name, "json") for name in ALL_FIGURES],
         pictures=[LAYOUT.figure(name, "png") for name in ALL_FIGURES],
         models=model_files(),
@@ -15,6 +12,8 @@ rule report_page:
         + [LAYOUT.sources(dataset, "reference") for dataset in LOCAL_REFERENCES]
         + atlas_files(),
         tables=TABLES,
+        metrics=metrics_files(STUDY.cells()),
+        volumes=contents.viewer_files(contents.viewer_sets(STUDY)),
     output:
         page=report(LAYOUT.report(), caption="../report/page.rst", category="Report"),
         manifest=LAYOUT.manifest(),
@@ -25,15 +24,15 @@ rule report_page:
     conda:
         ENV
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
         runtime=10,
     params:
-        config=STUDY.config,
-        cells=summary.cells(STUDY),
-        models=summary.models(STUDY),
-        datasets=summary.datasets(STUDY),
-        notes=summary.notes(STUDY),
-        code=code_digest("mrisr.report"),
+        contents=contents.contents(STUDY),
+        tables={name: (title, LAYOUT.table(name, "html")) for name, title in TABLE_NAMES.items()},
+        quality=LAYOUT.table("quality", "csv"),
+        benchmarks=f"{LAYOUT.root}/benchmarks",
+        code=code_digest("mrisr.report", "mrisr.manifest"),
+        page=contents.page_digest(),
     message:
         "Writing the report"
     script:

@@ -1,0 +1,144 @@
+import base64
+import gzip
+import shutil
+import struct
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mrisr.errors import InputError
+from mrisr.io import Volume, save
+from mrisr.viewer import gallery
+
+SHAPE = (24, 28, 30)
+AFFINE = np.array([[-0.0, 0.8, 0, 5], [0.9, 0, 0, -7], [0, 0, 1.1, 3], [0, 0, 0, 1.0]])
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """One subject at two scales: truth, mask, LR, two methods; all in [0, 1]."""
+    random = np.random.default_rng(3)
+    truth = random.random(SHAPE, dtype=np.float32)
+    mask = np.zeros(SHAPE, np.float32)
+    mask[6:20, 8:22, 5:26] = 1
+    mask[5:21, 8:22, 11] = 1  # the largest section
+
+    def put(name, data, affine=AFFINE):
+        path = tmp_path / f"{name}.nii.gz"
+        save(Volume(data.astype(np.float32), affine), path)
+        return str(path)
+
+    found = []
+    for scale in (2, 3):
+        small = truth[::scale, ::scale, ::scale]
+        affine = AFFINE @ np.diag([scale, scale, scale, 1])
+        noise = random.normal(0, 0.1, SHAPE)
+        images = {"near": np.clip(truth + noise, 0, 2), "far": truth / 2}
+        found.append(
+            {
+                **{"dataset": "d", "dataset_label": "D", "subject": "sub-1", "scale": scale},
+                **{"mask": put("mask", mask), "truth": put("truth", truth), "reference": None},
+                "lr": put(f"lr{scale}", small, affine),
+                "images": [
+                    {"method": name, "label": name, "file": put(f"{name}{scale}", data)}
+                    for name, data in images.items()
+                ],
+            }
+        )
+    return found
+
+
+def unpacked(shown, place, key):
+    its = shown.sets[place]
+    name = next(image["blob"] for image in its["images"] if image["key"] == key)
+    data = gzip.decompress(base64.b64decode(shown.blobs[name]))
+    count = np.prod(its["shape"])
+    return np.frombuffer(data[-count:], np.uint8).reshape(its["shape"], order="F"), data
+
+
+def test_all_images_lie_on_the_crop_of_the_ground_truth(sets):
+    shown = gallery(sets, 20)
+    assert shown.remarks == [] and len(shown.sets) == 2
+    box = (slice(1, 24), slice(4, 26), slice(1, 30))  # the mask and four voxels around it
+    truth = nib.load(sets[0]["truth"]).get_fdata()
+    inside = nib.load(sets[0]["mask"]).get_fdata() > 0
+    white = np.quantile(truth[inside].astype(np.float32), 0.999)
+    assert shown.sets[0]["white"] == pytest.approx(white)
+    for key, file in (("truth", sets[1]["truth"]), ("far", sets[1]["images"][1]["file"])):
+        voxels, _ = unpacked(shown, 1, key)
+        wanted = np.clip(nib.load(file).get_fdata()[box] / white, 0, 1) * 255
+        assert np.abs(voxels - wanted).max() <= 0.5001
+
+
+def test_the_first_image_is_a_nifti_file_with_the_affine_of_the_crop(sets):
+    shown = gallery(sets, 20)
+    _, data = unpacked(shown, 0, "truth")
+    image = nib.Nifti1Image.from_bytes(data)
+    assert image.shape == (23, 22, 29)
+    np.testing.assert_allclose(image.affine, AFFINE @ nib.affines.from_matvec(np.eye(3), [1, 4, 1]))
+    sizes = struct.unpack("<3f", data[80:92])  # where the page without WebGL reads them
+    np.testing.assert_allclose(sizes, [0.9, 0.8, 1.1], rtol=1e-6)
+
+
+def test_lr_has_its_own_voxels_where_they_lie(sets):
+    shown = gallery(sets, 20)
+    voxels, _ = unpacked(shown, 0, "lr")
+    truth, _ = unpacked(shown, 0, "truth")
+    # Every second voxel of the ground truth is an LR voxel of this fixture: exactly its value.
+    np.testing.assert_array_equal(voxels[1::2, ::2, 1::2], truth[1::2, ::2, 1::2])
+    assert not np.array_equal(voxels, truth)
+
+
+def test_a_ground_truth_serves_all_scales(sets):
+    shown = gallery(sets, 20)
+    assert len(shown.blobs) == 1 + 2 * 3
+    assert [its["images"][0]["blob"] for its in shown.sets] == ["d-sub-1-truth"] * 2
+
+
+def test_the_budget_is_kept_and_what_is_left_out_is_said(sets):
+    whole = gallery(sets, 20).megabytes
+    shown = gallery(sets, whole / 2)
+    assert whole / 3 < shown.megabytes <= whole / 2 and len(shown.sets) == 2
+    depth = shown.sets[0]["shape"][2]
+    assert 8 <= depth < 29 and "axial slices" in shown.remarks[0]
+    _, data = unpacked(shown, 0, "truth")
+    start = round((nib.Nifti1Image.from_bytes(data).affine[2, 3] - 3) / 1.1)
+    assert start <= 11 < start + depth  # the largest section of the mask is there
+    few = gallery(sets, whole / 5)
+    assert len(few.sets) == 1 and few.megabytes <= whole / 5
+    assert few.remarks[-1] == "Left out for the same reason: D, sub-1, 3×."
+    none = gallery(sets, 1e-4)
+    assert none.sets == [] and none.blobs == {}
+
+
+def test_the_same_volumes_give_the_same_bytes(sets):
+    assert gallery(sets, 20) == gallery(sets, 20)
+
+
+def test_what_is_not_there_yet_is_left_out(sets, tmp_path):
+    sets[0]["images"][0]["file"] = str(tmp_path / "no.nii.gz")
+    shown = gallery([*sets, {**sets[0], "truth": str(tmp_path / "no.nii.gz")}], 20)
+    assert [image["key"] for image in shown.sets[0]["images"]] == ["truth", "far", "lr"]
+    assert shown.remarks == ["1 of 3 sets are not there yet."]
+    assert gallery([], 20).sets == []
+
+
+def test_real_scans_are_shown_without_truth_and_with_their_reference(sets, tmp_path):
+    hr = tmp_path / "hr.nii.gz"
+    shutil.copy(sets[0]["truth"], hr)
+    shown = gallery([{**sets[0], "truth": None, "reference": str(hr)}], 20)
+    its = shown.sets[0]
+    assert not its["measured"]
+    assert [image["kind"] for image in its["images"]] == ["sr", "sr", "lr", "reference"]
+    _, data = unpacked(shown, 0, "near")
+    assert nib.Nifti1Image.from_bytes(data).shape == tuple(its["shape"])
+    own, _ = unpacked(shown, 0, "reference")
+    far, _ = unpacked(shown, 0, "far")
+    assert np.corrcoef(own.ravel(), far.ravel())[0, 1] > 0.99
+
+
+def test_a_volume_off_the_grid_is_refused(sets):
+    save(Volume(np.ones((4, 4, 4), np.float32), AFFINE), sets[0]["images"][1]["file"])
+    with pytest.raises(InputError, match=r"far2\.nii\.gz: \(4, 4, 4\) voxels, but .*truth"):
+        gallery(sets, 20)
