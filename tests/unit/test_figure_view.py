@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from figure_study import AFFINE, SHAPE, head
 from mrisr.errors import InputError
 from mrisr.figure_view import (
+    Box,
     View,
     along,
     box_around,
@@ -93,6 +94,9 @@ def test_the_line_is_where_the_image_varies_most():
     assert x0 == x1 == 31.5 and y1 - y0 == 20 and y0 > 2
     sideways = most_varied(image.T, inside, 1.0)
     assert sideways[0][1] == sideways[1][1] == 31.5
+    image[:, 12] = 0.5 * image[:, 31]
+    (x0, y0), (x1, y1) = most_varied(image, inside, 1.0, Box(5, 10, 20))
+    assert x0 == x1 == 12.5 and 10 < y0 < y1 < 30
 
 
 @given(st.floats(0.5, 19.5), st.floats(0.6, 14), st.floats(0.5, 19.5), st.floats(0.6, 14))

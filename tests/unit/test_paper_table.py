@@ -68,7 +68,8 @@ def make(its, published=None, notes=None, lacking=()):
     cells = [{**cell, "model": None} for cell in summary.paper_cells(its, spec)]
     if published is not None:
         names = ["scale", "method", "metric", "mean", "std"]
-        published = pd.DataFrame(published, columns=names).assign(source="Printed in Table 1.")
+        published = pd.DataFrame(published, columns=names)
+        published = published.assign(region="volume", source="Printed in Table 1.")
     return paper_table(
         spec,
         complete(spec, notes, lacking),
@@ -170,6 +171,8 @@ def test_ours_published_and_difference_stand_together():
     assert "Published, and not in this table: DCSRN, 2.5×." in table.footnotes
     assert "| 2× | *published (Δ)* | *24.4 ± 2.85 (+3.60)* |" in table.markdown()
     assert r"{\tiny 24.4 $\pm$ 2.85 ($+$3.60)}".replace("$+$", "+") in table.tex()
+    pipes = [line.count("|") for line in table.markdown().splitlines() if line.startswith("|")]
+    assert len(pipes) == 2 + 6 + 2 and set(pipes) == {4}
     assert '<br><small class="below">24.4 &#177; 2.85 (+3.60)</small>' in table.html()
 
 
@@ -231,7 +234,7 @@ def test_footnotes_say_what_stands_for_what_and_how_it_was_made():
     assert found[0] == (
         "Demo cohort (simulated) stands in for HCP-1200: other scans, other subjects."
     )
-    assert "over n = 4 test subjects" in found[1]
+    assert "over the test subjects (n = 4); best bold" in found[1]
     topics = {note.partition(":")[0] for note in found}
     assert {"Degradation", "Ground truth", "Data range", "Mask", "Seed"} <= topics
     assert any(note.endswith("no scans; values say nothing about real brains.") for note in found)
@@ -295,6 +298,10 @@ def test_html_can_be_sorted_filtered_and_set_in_another_page(tmp_path):
             r"every method must have the same columns",
         ),
         ({"published": [{"file": "none.csv", "source": ""}]}, r"none\.csv: no such file"),
+        (
+            {"published": [{"file": "arssr_table4.csv", "source": ""}]},
+            r"arssr_table4\.csv: lacks the columns std; add them",
+        ),
         ({"kind": "overlap", "metrics": ["psnr"]}, r"paper\.metrics: none of them is measured"),
     ],
 )
@@ -302,6 +309,13 @@ def test_what_a_table_asks_for_in_vain_is_refused(table, message):
     problems = list(table_specs.problems(study(**table)))
     assert all(problem.startswith("tables.paper") for problem in problems)
     assert any(re.search(message, problem) for problem in problems)
+
+
+def test_metrics_that_explain_can_be_shown_and_are_not_ranked():
+    its = study(metrics=["psnr", "gain"])
+    assert not list(table_specs.problems(its))
+    frame = make(its).frame
+    assert set(frame.loc[frame["metric"] == "gain", "rank"]) == {""}
 
 
 def test_names_of_the_complete_tables_are_taken():
@@ -327,7 +341,7 @@ def test_published_values_of_tables_stand_in_the_complete_tables_too():
 
 def test_a_table_from_files_keeps_the_digits_of_the_paper(tmp_path):
     file = tmp_path / "paper.csv"
-    file.write_text("scale,method,metric,mean,std\n2,cubic,psnr,24.10,2.80\n")
+    file.write_text("scale,method,metric,region,mean,std\n2,cubic,psnr,volume,24.10,2.80\n")
     its = study(published=[{"file": str(file), "source": "Mine."}], **PSNR)
     spec = summary.paper_tables(its)["paper"]
     complete(spec).to_csv(tmp_path / "quality.csv", index=False)

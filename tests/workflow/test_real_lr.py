@@ -19,6 +19,13 @@ def study(tiny_study):
         methods={"cubic": None, "identity": None},
         metrics=["psnr", "lpc_si", "gain"],
         baseline="cubic",
+        tables={
+            "table_healthy": {
+                "dataset": "pair",
+                "layout": {"rows": "scale", "columns": "method"},
+                "mean": True,
+            }
+        },
     )
     scans = {"kind": "bids", "folder": str(study.bids), "suffix": "T1w"}
     about = {"label": "Own", "skull_stripped": True, "scans": "lr", "source": scans}
@@ -49,6 +56,11 @@ def test_from_real_scans_to_report(study):
     table = pd.read_csv(study.results / "tables/quality.csv")
     assert table["method"].tolist() == ["cubic", "hr_reference"]
     assert set(table["metric"]) == {"lpc_si"} and set(table["n"]) == {1}
+    healthy = (study.results / "tables/table_healthy.md").read_text(encoding="utf-8").splitlines()
+    assert healthy[0] == "### table\\_healthy: Own: LPC-SI ↑"
+    assert healthy[2] == "| Scale | Cubic | HR reference (control) |"
+    assert [row.split(" | ")[0] for row in healthy[4:6]] == ["| 2×", "| Mean"]
+    assert any("There is no ground truth" in line for line in healthy)
     printed = (study.results / "tables/quality.md").read_text()
     assert "HR reference (control)" in printed and "PSNR" not in printed
     assert (study.results / "figures/real_pair.png").stat().st_size > 5000
@@ -62,6 +74,7 @@ def test_from_real_scans_to_report(study):
 
 def test_own_scans_alone_and_beside_a_simulated_dataset(study):
     study.config["datasets"] = {"tiny": {"roles": ["test"]}, "own": {"scales": [2, 3]}}
+    study.config["tables"] = {}
     study.config["methods"]["toy_external"] = None
     planned = jobs(study.run("-n")[1])
     assert planned["degrade_tiny"] == 1 and planned["prepare_own_real"] == 2

@@ -26,6 +26,14 @@ def study(tmp_path_factory):
         methods={"cubic": None, "identity": None},
         metrics=["psnr"],
         segmentation={"priors": "atlas", "transform": "affine", "voxel_size": 6},
+        tables={
+            "table1": {"dataset": "small", "title": "One"},
+            "table4": {
+                "dataset": "small",
+                "kind": "overlap",
+                "published": [{"file": "arssr_table4.csv", "source": "Printed elsewhere."}],
+            },
+        },
     )
     (study.plugins / "datasets/small.yaml").write_text(yaml.safe_dump(SMALL))
     (study.plugins / "datasets/small.tsv").write_text("subject\tsplit\nsub-01\ttest\n")
@@ -51,6 +59,16 @@ def test_from_scan_to_report(study):
     means = table.set_index(["method", "region", "metric"])["mean"]
     assert (means["identity"] == 1).all()
     assert 0.3 < means["cubic", "mean", "dice"] < 1
+    paper = pd.read_csv(study.results / "tables/table4.csv").set_index(
+        ["method", "region", "metric"]
+    )
+    row = paper.loc[("cubic", "mean", "dice")]
+    assert row["mean"] == means["cubic", "mean", "dice"] and row["published_mean"] == 0.8219
+    assert row["difference"] == row["mean"] - 0.8219
+    for suffix in ("md", "tex", "html"):
+        text = (study.results / f"tables/table4.{suffix}").read_text(encoding="utf-8")
+        assert "Printed elsewhere." in text and "0.8219/0.7116" in text
+    assert "| 2× | Cubic | " in (study.results / "tables/table1.md").read_text("utf-8")
     assert (study.results / "figures/segmentation_small.png").stat().st_size > 5000
     page = (study.results / "report.html").read_text(encoding="utf-8")
     assert 'id="table-segmentation"' in page and "coarse six-region atlas" in page

@@ -15,6 +15,7 @@ from mrisr.figure_options import options
 from mrisr.layout import scale_name
 from mrisr.study import Study
 
+ARSSR = "10.1109/JBHI.2022.3223106"  # of the paper whose encoders are compared
 SUFFIXES = ("png", "pdf", "json")
 
 
@@ -225,7 +226,11 @@ def _zoom(study: Study, dataset: str, its: Mapping) -> Planned:
 
 def _encoders(study: Study, dataset: str, its: Mapping) -> Planned | None:
     # At the first scale, as the paper shows them.
-    encoders = [n for n, its in study.methods.items() if its.spec.get("network") == "query"]
+    encoders = [
+        name
+        for name, method in study.methods.items()
+        if (method.spec.get("paper") or {}).get("doi") == ARSSR
+    ]
     its = {"scales": study.scales(dataset)[:1], "methods": encoders, **its}
     if len(its["methods"]) < 2:
         return None

@@ -77,7 +77,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
                 shown[scale, cell["method"]] = _reconstruction(cell, shape, finer)
         if reference is not None:
             shown[scale, REFERENCE] = MISSING if hr is None else _slice(hr, shape, affine, finer)
-    line = most_varied(shown[0.0, LR], take(inside, view), view.aspect)
+    box = _middle(shown[0.0, LR], view)
+    line = most_varied(shown[0.0, LR], take(inside, view), view.aspect, box)
     record = Record(
         title=title(params, scales),
         caption=_caption(params, scales, shown, view, line),
@@ -88,7 +89,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         scales=scales,
     )
     with plain():
-        grid = _draw(params, shown, scales, view, line, record.title)
+        grid = _draw(params, shown, scales, view, box, line, record.title)
         write(grid.figure, record, outputs, grid.detail)
 
 
@@ -106,6 +107,13 @@ def _reconstruction(cell: Mapping, shape: Sequence[int], view: View) -> np.ndarr
     return take(volume.data, view)
 
 
+def _middle(image: np.ndarray, view: View) -> Box:
+    """Return the middle of an image, which is enlarged."""
+    _, right, bottom, _ = extent(image, view.aspect)
+    side = ENLARGED * min(right, bottom)
+    return Box((right - side) / 2, (bottom - side) / 2, side)
+
+
 def _caption(
     params: Mapping,
     scales: Sequence[float],
@@ -119,7 +127,7 @@ def _caption(
         " through the largest section of a real low-resolution scan, and the same slice of every"
         f" reconstruction at {times(scales)}; below each image its centre, enlarged, and the"
         f" intensity along the marked line of {length:.0f} mm, the horizontal or vertical one"
-        " along which the scan varies most: the scan's own (wide, gray), the reconstruction's"
+        " in it along which the scan varies most: the scan's own (wide, gray), the reconstruction's"
         " (coloured), in units of the end of the gray window.",
         "The scan and its reconstructions share one gray window.",
         "The HR reference is another acquisition of the same subject, interpolated to the slice"
@@ -166,6 +174,7 @@ def _draw(
     shown: Mapping[Key, np.ndarray | str],
     scales: Sequence[float],
     view: View,
+    box: Box,
     line: tuple[Place, Place],
     title: str,
 ) -> Grid:
@@ -176,8 +185,6 @@ def _draw(
     scan = shown[0.0, LR]
     # In units of LR voxels' width, so that a part is the same on every grid.
     whole = extent(scan, view.aspect)
-    half = ENLARGED / 2 * min(whole[1], whole[2])
-    box = Box(whole[1] / 2 - half, whole[2] / 2 - half, 2 * half)
     rows = [f"{scale_name(scale)}×" for scale in scales]
     ratio = whole[2] / whole[1]
     grid = Grid(title, list(names.values()), rows, ratio, [1.0, PROFILE], above=False, foot=0.25)
@@ -206,9 +213,9 @@ def _draw(
                 )  # fmt: skip
                 axes.autoscale(False)
                 if below:
+                    stroke(axes, *zip(*line, strict=True))
                     enlarge(axes, box)
                 else:
-                    stroke(axes, *zip(*line, strict=True))
                     frame(axes, box)
                     if column == 0:
                         sides(axes, view)
@@ -232,12 +239,10 @@ def _along(
 
 def _profile(axes, profiles, key, number, view: View, line: tuple[Place, Place]) -> None:
     length = float(np.hypot(*np.subtract(line[1], line[0])) * view.width)
-    for its, style in (
-        ((0.0, LR), {"color": "0.72", "linewidth": 2.0}),
-        (key, {"color": look(number).colour, "linewidth": 0.9}),
-    ):
-        if its == key and key[1] == LR:
-            continue
+    lines = {(0.0, LR): {"color": "0.72", "linewidth": 2.0}}
+    if key[1] != LR:
+        lines[key] = {"color": look(number).colour, "linewidth": 0.9}
+    for its, style in lines.items():
         axes.plot(np.linspace(0, length, len(profiles[its])), profiles[its], **style)
     axes.set_xlim(0, length)
     axes.tick_params(labelsize=SMALL, length=1.5, width=0.5, pad=1)

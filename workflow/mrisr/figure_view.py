@@ -190,13 +190,16 @@ def most_detail(image: np.ndarray, inside: np.ndarray, aspect: float) -> Box:
     return box_around(centre, side, image, aspect)
 
 
-def most_varied(image: np.ndarray, inside: np.ndarray, aspect: float) -> tuple[Place, Place]:
+def most_varied(
+    image: np.ndarray, inside: np.ndarray, aspect: float, box: Box | None = None
+) -> tuple[Place, Place]:
     """Return the horizontal or vertical line inside the mask along which an image varies most.
 
     Args:
         image: Slice of the ground truth, shape (rows, columns).
         inside: The mask there.
         aspect: Height of a voxel over its width.
+        box: A part to stay well inside of.
 
     Returns:
         The line's ends, at centres of voxels.
@@ -204,6 +207,12 @@ def most_varied(image: np.ndarray, inside: np.ndarray, aspect: float) -> tuple[P
     _, right, bottom, _ = extent(image, aspect)
     length = LINE * min(right, bottom)
     inner = (inside != 0).astype(float)
+    if box is not None:
+        # Not at its very edge, where the line would not be seen.
+        length, rim = min(length, 0.8 * box.side), 0.08 * box.side
+        y, x = np.indices(image.shape) + 0.5
+        for at, low in ((x, box.left), (y * aspect, box.top)):
+            inner *= (at > low + rim) & (at < low + box.side - rim)
     best, ends = -1.0, ((0.5, 0.5 * aspect), (right - 0.5, 0.5 * aspect))
     for axis, voxel in ((1, 1.0), (0, aspect)):
         count = max(1, round(length / voxel))

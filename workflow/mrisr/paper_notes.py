@@ -70,7 +70,7 @@ def _reading(spec: Mapping, records: Collection[Record], overlap: bool) -> list[
     whole = "segmentation" if overlap else "quality"
     found = [
         ("Means" if joined else "Mean ± sample standard deviation")
-        + f" over {f'n = {ends} ' if ends else ''}test subjects; best bold, second best"
+        + f" over the test subjects{f' (n = {ends})' if ends else ''}; best bold, second best"
         " underlined. Controls and marked values are not ranked."
         + (f" Standard deviations: in the table {whole}." if joined else "")
     ]

@@ -77,7 +77,7 @@ def records(
     Args:
         spec: From `mrisr.table_specs.specs`.
         complete: The complete table that it is a view of, as its CSV holds it.
-        published: Published values: scale, method, metric, mean, optionally region and std; means
+        published: Published values: scale, method, metric, region, mean, optionally std; means
             and deviations may be text, which keeps the digits that were printed.
         controls: Methods that are not ranked.
     """
@@ -120,7 +120,7 @@ def _record(
 def _published(frame: pd.DataFrame) -> dict[Key, tuple[float, float, str]]:
     found = {}
     for row in frame.to_dict("records"):
-        key = (float(row["scale"]), row["method"], row["metric"], row.get("region", "volume"))
+        key = (float(row["scale"]), row["method"], row["metric"], row["region"])
         mean, std = row["mean"], row.get("std", math.nan)
         if isinstance(mean, str):
             text = " ± ".join(its for its in (mean, std) if isinstance(its, str))

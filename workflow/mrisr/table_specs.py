@@ -3,6 +3,7 @@
 Light on purpose, and about plain values: the Snakefile reads it at parse time.
 """
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,11 @@ REFERENCE = "hr_reference"
 LAYOUTS = {
     "quality": {"groups": "scale", "rows": "method", "columns": "metric"},
     "overlap": {"groups": "scale", "rows": "region", "columns": "method", "cells": "metric"},
+}
+#: What a file of published values must have; `mean` and `std` may be empty.
+PUBLISHED_COLUMNS = {
+    "quality": ("scale", "method", "metric", "region", "mean", "std"),
+    "overlap": ("scale", "method", "metric", "region", "mean"),
 }
 AXES = ("groups", "rows", "columns", "cells")
 
@@ -62,8 +68,7 @@ def problems(study: "Study") -> Iterator[str]:
             yield from _unknown(study, where, spec)
             yield from _misplaced(where, spec)
             for entry in spec["published"]:
-                if not Path(entry["file"]).is_file():
-                    yield f"{where}.published: {entry['file']}: no such file; correct the path"
+                yield from _unreadable(f"{where}.published", entry["file"], spec["kind"])
 
 
 def file(path: str) -> str:
@@ -124,7 +129,7 @@ def _possible_scales(study: "Study", kind: str, dataset: str) -> list[float]:
     return list(study.scales(dataset))
 
 
-def _possible_metrics(study: "Study", kind: str, dataset: str) -> list[str]:
+def _possible_metrics(study: "Study", kind: str, dataset: str, ranked: bool = True) -> list[str]:
     if kind == "overlap":
         return OVERLAP_METRICS
     truth = study.datasets[dataset].has_ground_truth
@@ -132,7 +137,8 @@ def _possible_metrics(study: "Study", kind: str, dataset: str) -> list[str]:
     return [
         name
         for name in known
-        if metrics.metadata(name).better and (truth or not metrics.metadata(name).reference)
+        if (metrics.metadata(name).better or not ranked)
+        and (truth or not metrics.metadata(name).reference)
     ]
 
 
@@ -142,7 +148,7 @@ def _unknown(study: "Study", where: str, spec: dict) -> Iterator[str]:
     possible = {
         "methods": _possible_methods(study, kind, dataset),
         "scales": list(map(scale_name, _possible_scales(study, kind, dataset))),
-        "metrics": _possible_metrics(study, kind, dataset),
+        "metrics": _possible_metrics(study, kind, dataset, ranked=False),
     }
     asked = {
         "methods": [method["name"] for method in spec["methods"]],
@@ -166,6 +172,18 @@ def _unknown(study: "Study", where: str, spec: dict) -> Iterator[str]:
         for name in spec["metrics"]:
             if name in possible["metrics"] and region not in metrics.metadata(name).regions:
                 yield f"{where}.metrics: {name} cannot be taken in the region {region}"
+
+
+def _unreadable(where: str, path: str, kind: str) -> Iterator[str]:
+    """Yield what is wrong with a file of published values."""
+    if not Path(path).is_file():
+        yield f"{where}: {path}: no such file; correct the path"
+        return
+    with Path(path).open(newline="", encoding="utf-8") as lines:
+        found = next(csv.reader(lines), [])
+    lacking = [name for name in PUBLISHED_COLUMNS[kind] if name not in found]
+    if lacking:
+        yield f"{where}: {path}: lacks the columns {', '.join(lacking)}; add them"
 
 
 def _misplaced(where: str, spec: dict) -> Iterator[str]:

@@ -1,0 +1,120 @@
+"""Which figures a study has: by its data, and by the config's key `figures`."""
+
+import pytest
+import yaml
+
+from mrisr import figure_plan
+from mrisr.errors import ConfigError
+from mrisr.study import Study
+from tiny_study import ROOT
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((ROOT / "config" / "open.yaml").read_text())
+
+
+def names(config, **changes):
+    return [figure.name for figure in figure_plan.figures(Study({**config, **changes}))]
+
+
+def test_by_default_there_is_all_that_the_data_allow(config):
+    found = names(config)
+    assert len(found) == len(set(found))
+    for kind in ("comparison", "zoom", "profile", "encoders", "quality_by_scale", "subjects"):
+        assert {f"{kind}_{its}" for its in config["datasets"]} <= set(found)
+    assert [name for name in found if "lesion" in name] == ["lesion_open_ms"]
+    assert {"scales", "curves", "segmentation_ds002748"} <= set(found)
+    assert found == [figure.name for figure in figure_plan.figures(Study(config))]
+    assert names(config, figures=True) == found and names(config, figures=False) == []
+
+
+def test_a_list_means_those_alone_and_false_leaves_one_out(config):
+    assert names(config, figures=["curves", "scales"]) == ["scales", "curves"]
+    found = names(config, figures={"zoom": False, "profile": {"datasets": {"open_ms": False}}})
+    assert not any(name.startswith("zoom") for name in found)
+    assert [name for name in found if name.startswith("profile")] == [
+        "profile_ds002748",
+        "profile_ds000011",
+    ]
+    assert "comparison_ds002748" in found
+
+
+def test_options_choose_subject_scales_and_methods(config):
+    own = {"subject": "sub-10", "inset": {"centre": [1, 2, 3]}}
+    wanted = {"zoom": {"scales": [4], "methods": ["dcsrn"], "datasets": {"ds002748": own}}}
+    figures = {its.name: its for its in figure_plan.figures(Study({**config, "figures": wanted}))}
+    zoom = figures["zoom_ds002748"].params
+    assert zoom["subject"] == "sub-10" and zoom["inset"] == {"centre": [1, 2, 3]}
+    assert [(cell["scale"], cell["method"]) for cell in zoom["cells"]] == [(4, "dcsrn")]
+    assert figures["zoom_open_ms"].params["subject"] == "patient07"
+    # DCSRN is held against cubic, which is not shown.
+    assert [cell["method"] for cell in zoom["held"]] == ["cubic"]
+
+
+def test_inputs_are_what_is_shown_and_no_more(config):
+    wanted = {"comparison": {"scales": [4], "methods": ["cubic", "dcsrn"]}}
+    (figure,) = [
+        its
+        for its in figure_plan.figures(Study({**config, "figures": wanted}))
+        if its.name == "comparison_ds002748"
+    ]
+    assert sorted(file.removeprefix("results/open/") for file in figure.inputs) == [
+        "hr/ds002748/sub-03.nii.gz",
+        "masks/ds002748/sub-03.nii.gz",
+        "metrics/ds002748/cubic/x4.csv",
+        "metrics/ds002748/dcsrn/x4.csv",
+        "models/dcsrn/x4/model.json",
+        "sr/ds002748/cubic/x4/sub-03.nii.gz",
+        "sr/ds002748/dcsrn/x4/sub-03.nii.gz",
+    ]
+
+
+def test_a_method_looks_the_same_in_all_figures(config):
+    looks = {}
+    for figure in figure_plan.figures(Study(config)):
+        for cell in [*figure.params.get("cells", []), *figure.params.get("models", [])]:
+            looks.setdefault(cell["method"], set()).add(cell["look"])
+    assert all(len(its) == 1 for its in looks.values())
+    own = [its.pop() for method, its in looks.items() if method not in ("nearest", "identity")]
+    assert sorted(own) == list(range(8))
+    assert (looks["nearest"], looks["identity"]) == ({"lower"}, {"upper"})
+
+
+def test_a_copy_of_the_scans_without_lesions_has_no_such_figure(config, tmp_path):
+    for subject in ("patient07", "patient19", "patient26"):
+        (tmp_path / subject).mkdir()
+        (tmp_path / subject / "T1.nii.gz").touch()
+    config["datasets"]["open_ms"] = {"folder": str(tmp_path)}
+    assert "lesion_open_ms" not in names(config)
+    (tmp_path / "patient07" / "lesions.nii.gz").touch()
+    assert "lesion_open_ms" in names(config)
+    study = Study(config)
+    assert list(figure_plan.lesion_subjects(study)) == [("open_ms", "patient07")]
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [
+        ({"zom": {}}, "zom"),
+        (["zoom", "all"], "'all'"),
+        ({"zoom": {"scale": [2]}}, "unknown key 'figures.zoom.scale': did you mean 'scales'"),
+        ({"zoom": {"scales": [3]}}, "nothing is reconstructed at 3; tested: 2, 4"),
+        ({"zoom": {"methods": ["dcsr"]}}, "not among the methods: did you mean 'dcsrn'"),
+        (
+            {"zoom": {"line": {"from": [0, 0, 0], "to": [1, 1, 1]}}},
+            r"under figures\.zoom\.datasets",
+        ),
+        ({"curves": {"scales": [2]}}, r"figures\.curves\.scales: this figure has no such option"),
+        ({"zoom": {"subject": "sub-03"}}, "the study has 3 test datasets; say it for one of them"),
+        ({"zoom": {"datasets": {"open": {}}}}, "no such figure of 'open': did you mean 'open_ms'"),
+        (
+            {"zoom": {"datasets": {"open_ms": {"subject": "patient7"}}}},
+            "'patient7' is no test subject of open_ms: did you mean 'patient07'",
+        ),
+        ({"zoom": {"datasets": {"open_ms": {"line": {"from": [0, 0], "to": [1, 1, 1]}}}}}, "from"),
+    ],
+)
+def test_what_is_wrong_is_named(config, figures, message):
+    with pytest.raises(ConfigError, match=message):
+        Study({**config, "figures": figures})
