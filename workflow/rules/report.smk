@@ -15,7 +15,12 @@ rule report_page:
         metrics=metrics_files(STUDY.cells()),
         volumes=contents.viewer_files(contents.viewer_sets(STUDY)),
     output:
-        page=report(LAYOUT.report(), caption="../report/page.rst", category="Report"),
+        page=report(
+            LAYOUT.report(),
+            caption="../report/page.rst",
+            category="Report",
+            labels={"page": "all of the study on one page"},
+        ),
         manifest=LAYOUT.manifest(),
     log:
         LAYOUT.log(LAYOUT.report()),
