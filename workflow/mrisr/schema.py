@@ -1,7 +1,9 @@
 """YAML files checked against the schemas in `workflow/schemas`, with errors that help."""
 
+import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ def read_yaml(path: str | Path) -> dict:
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except yaml.YAMLError as error:
@@ -46,8 +48,8 @@ def validate(
         ConfigError: Every problem in one message, a line each: the key, what is wrong, and the
             nearest valid key or the values allowed.
     """
-    rules = read_yaml(SCHEMAS / f"{schema}.schema.yaml")
-    rules["properties"] |= properties or {}
+    rules = _parsed((SCHEMAS / f"{schema}.schema.yaml").read_text(encoding="utf-8"))
+    rules = {**rules, "properties": {**rules["properties"], **(properties or {})}}
     found = sorted(
         jsonschema.Draft202012Validator(rules).iter_errors(content),
         key=lambda error: list(map(str, error.absolute_path)),
@@ -73,6 +75,12 @@ def changes(pairs: Sequence[str]) -> dict:
         except yaml.YAMLError as error:
             raise ConfigError(f"--config '{pair}': not YAML ({error})") from None
     return found
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """Parse YAML, each text once: every method is held against one schema, in every job."""
+    return yaml.safe_load(text)
 
 
 def typed(value: Any) -> Any:

@@ -33,6 +33,7 @@ DEFAULTS = {
     "report": {"viewer": True},
     "tables": {},
     "figures": True,
+    "keep": ["sr", "segmentation"],
 }
 SEGMENTATION = {
     "priors": "oasis30ants",

@@ -1,6 +1,7 @@
 # The study, its paths, and functions that the rules share; no rules here.
 import json
 import sys
+from collections import namedtuple
 from itertools import product
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from snakemake.utils import update_config
 # Scripts and jobs import the package from this checkout, installed or not.
 sys.path.insert(0, str(Path(workflow.current_basedir).parent))
 
-from mrisr import contents, figure_plan, metrics, priors, summary, table_plan
+from mrisr import contents, figure_plan, finding, metrics, priors, summary, table_plan
 from mrisr.environment import export_package
 from mrisr.errors import MrisrError
+from mrisr.keep import Keep
 from mrisr.layout import scale_name
 from mrisr.provenance import code_digest
 from mrisr.schema import typed
@@ -52,6 +54,7 @@ except MrisrError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = STUDY.layout
+KEEP = Keep(STUDY)
 
 # A dry-run shows what would run, with as many subjects as there will be; anything else stops.
 UNLISTED = [dataset.lacking for dataset in STUDY.datasets.values() if dataset.unlisted]
@@ -67,7 +70,7 @@ onstart:
 wildcard_constraints:
     scale=r"\d+(\.\d+)?",
     method="|".join(STUDY.methods),
-    subject="[A-Za-z0-9][A-Za-z0-9_-]*",
+    subject=finding.SUBJECT,
 
 
 def preparation_code(dataset):
@@ -84,6 +87,15 @@ def hr_files(dataset, split):
 def mask_files(dataset, split):
     """Masks of a split."""
     return [LAYOUT.mask(dataset, item) for item in STUDY.items(dataset, split)]
+
+
+def prepared(dataset, split, what="hr"):
+    """Ground truths or masks of a split, as inputs.
+
+    These are outputs of a rule that is named, so that Snakemake does not try the patterns of all
+    rules on each file: with thousands of subjects that was a third of a dry-run.
+    """
+    return getattr(getattr(rules, f"prepare_{dataset}_{split}").output, what)
 
 
 def lr_files(dataset, scale="{scale}", items=None):
@@ -123,7 +135,7 @@ def checked_files():
         for dataset, its in STUDY.datasets.items()
         for split in STUDY.splits(dataset)
         for file in (
-            hr_files(dataset, split)
+            prepared(dataset, split)
             if its.has_ground_truth
             else [
                 *reference_files(dataset),
@@ -250,7 +262,9 @@ def reconstruction_references(method, dataset):
     items = reconstruction_items(method, dataset)
     if not STUDY.datasets[dataset].has_ground_truth:
         return grid_files(dataset, items=items)
-    return [LAYOUT.hr(dataset, item) for item in items]
+    if method.granularity == "subject":
+        return [LAYOUT.hr(dataset, item) for item in items]
+    return prepared(dataset, "test")
 
 
 def reconstruction_input(method, dataset):
@@ -262,14 +276,35 @@ def reconstruction_input(method, dataset):
 
 def reconstruction_output(method, dataset):
     """SR files of one job."""
-    items = reconstruction_items(method, dataset)
-    return [LAYOUT.sr(dataset, method.name, "{scale}", item) for item in items]
+    if method.granularity == "subject":
+        return LAYOUT.sr(dataset, method.name, "{scale}", "{subject}")
+    return [
+        file if KEEP.stays("sr", dataset, item) else temp(file)
+        for item in STUDY.items(dataset, "test")
+        for file in [LAYOUT.sr(dataset, method.name, "{scale}", item)]
+    ]
 
 
 def reconstruction_stem(method, dataset):
     """What log, benchmark and staging folder of a job are named after."""
     stem = LAYOUT.sr(dataset, method.name, "{scale}", "{subject}").removesuffix(".nii.gz")
     return stem if method.granularity == "subject" else str(Path(stem).parent)
+
+
+# A rule of single subjects, or of some: the end of its name, which subjects, and how its output
+# is marked.
+Part = namedtuple("Part", "suffix subjects mark")
+EVERYONE = Part("", finding.SUBJECT, lambda file: file)
+
+
+def parts(kind, dataset):
+    """Split a rule of single subjects in two where volumes of a kind do not stay, see `keep`."""
+    if KEEP.all(kind):
+        return [EVERYONE]
+    return [
+        Part("", KEEP.subjects(dataset, shown=False), temp),
+        Part("_shown", KEEP.subjects(dataset, shown=True), lambda file: file),
+    ]
 
 
 def segmentation_files(dataset, method=None, scale=None):

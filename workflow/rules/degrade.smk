@@ -5,7 +5,7 @@ for dataset in STUDY.measured_datasets:
         name:
             f"degrade_{dataset}"
         input:
-            hr=hr_files(dataset, "test"),
+            hr=prepared(dataset, "test"),
         output:
             lr=lr_files(dataset),
         log:

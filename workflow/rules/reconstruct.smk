@@ -10,21 +10,25 @@ for METHOD in filter(lambda method: method.rules, STUDY.methods.values()):
 
 
 for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
-    if not method.rules:
+    if method.rules:
+        continue
+    for part in parts("sr", dataset) if method.granularity == "subject" else [EVERYONE]:
 
         rule:
             name:
-                f"reconstruct_{method.name}_{dataset}"
+                f"reconstruct_{method.name}_{dataset}{part.suffix}"
             input:
                 lr=reconstruction_input(method, dataset),
                 reference=reconstruction_references(method, dataset),
                 model=model_of(method, dataset),
             output:
-                sr=reconstruction_output(method, dataset),
+                sr=part.mark(reconstruction_output(method, dataset)),
             log:
                 LAYOUT.log(reconstruction_stem(method, dataset)),
             benchmark:
                 LAYOUT.benchmark(reconstruction_stem(method, dataset))
+            wildcard_constraints:
+                subject=part.subjects,
             conda:
                 ENV
             threads: method.threads("reconstruct")

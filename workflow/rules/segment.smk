@@ -95,42 +95,50 @@ if STUDY.segmentation is not None:
             script:
                 "../scripts/segment.py"
 
-        rule:
-            name:
-                f"segment_{dataset}"
-            input:
-                image=LAYOUT.sr(dataset, "{method}", "{scale}", "{subject}"),
-                reference=LAYOUT.hr(dataset, "{subject}"),
-                mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
-                priors=(
-                    LAYOUT.subject_priors(dataset, "{subject}", "priors")
-                    if SHARED
-                    else LAYOUT.atlas("priors")
-                ),
-                template=[] if SHARED else [LAYOUT.atlas("template")],
-            output:
-                labels=LAYOUT.segmentation(dataset, "{subject}", "{method}", "{scale}"),
-            log:
-                LAYOUT.log(LAYOUT.segmentation(dataset, "{subject}", "{method}", "{scale}")),
-            benchmark:
-                LAYOUT.benchmark(LAYOUT.segmentation(dataset, "{subject}", "{method}", "{scale}"))
-            conda:
-                ENV
-            threads: 1
-            resources:
-                mem_mb=8000,
-                runtime=60 if SHARED else 120,
-            params:
-                dataset=dataset,
-                transform=STUDY.segmentation["transform"],
-                voxel_size=STUDY.segmentation["voxel_size"],
-                seed=STUDY.seed,
-                code=code_digest("mrisr.segment"),
-            message:
-                f"Segmenting {{wildcards.subject}} of {dataset} by {{wildcards.method}}"
-                " (x{wildcards.scale})"
-            script:
-                "../scripts/segment.py"
+        for part in parts("segmentation", dataset):
+
+            rule:
+                name:
+                    f"segment_{dataset}{part.suffix}"
+                input:
+                    image=LAYOUT.sr(dataset, "{method}", "{scale}", "{subject}"),
+                    reference=LAYOUT.hr(dataset, "{subject}"),
+                    mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
+                    priors=(
+                        LAYOUT.subject_priors(dataset, "{subject}", "priors")
+                        if SHARED
+                        else LAYOUT.atlas("priors")
+                    ),
+                    template=[] if SHARED else [LAYOUT.atlas("template")],
+                output:
+                    labels=part.mark(
+                        LAYOUT.segmentation(dataset, "{subject}", "{method}", "{scale}")
+                    ),
+                log:
+                    LAYOUT.log(LAYOUT.segmentation(dataset, "{subject}", "{method}", "{scale}")),
+                benchmark:
+                    LAYOUT.benchmark(
+                        LAYOUT.segmentation(dataset, "{subject}", "{method}", "{scale}")
+                    )
+                wildcard_constraints:
+                    subject=part.subjects,
+                conda:
+                    ENV
+                threads: 1
+                resources:
+                    mem_mb=8000,
+                    runtime=60 if SHARED else 120,
+                params:
+                    dataset=dataset,
+                    transform=STUDY.segmentation["transform"],
+                    voxel_size=STUDY.segmentation["voxel_size"],
+                    seed=STUDY.seed,
+                    code=code_digest("mrisr.segment"),
+                message:
+                    f"Segmenting {{wildcards.subject}} of {dataset} by {{wildcards.method}}"
+                    " (x{wildcards.scale})"
+                script:
+                    "../scripts/segment.py"
 
         rule:
             name:
