@@ -359,7 +359,7 @@ def _split_file(
     split, source = spec["split"], spec["source"]
     kind = "table" if isinstance(split, str) else split["kind"]
     folder = spec.get("folder") or source.get("folder")
-    if split == "test":
+    if split == "test" or kind == "numbered":
         return None, None
     if kind == "table":
         named = split if isinstance(split, str) else split["file"]
@@ -375,10 +375,10 @@ def _split_file(
     return file, f"mrisr data split {name}{place}"
 
 
-def _placeholders(counts: Mapping[str, int]) -> dict[str, list[str]]:
+def _numbered(counts: Mapping[str, int], prefix: str) -> dict[str, list[str]]:
     numbers = itertools.count(1)
     return {
-        split: [f"placeholder{next(numbers):04}" for _ in range(counts[split])] for split in SPLITS
+        split: [f"{prefix}{next(numbers):04}" for _ in range(counts[split])] for split in SPLITS
     }
 
 
@@ -417,6 +417,12 @@ def _check_keys(path: Path, spec: Mapping) -> None:
             f"{path}: reference: it stands beside real LR, but these scans are the ground truth"
             " themselves; set scans: lr, or leave it out"
         )
+    numbered = isinstance(spec["split"], Mapping) and spec["split"]["kind"] == "numbered"
+    if numbered and source["kind"] != "bundled":
+        raise ConfigError(
+            f"{path}: split: kind numbered makes up subjects, so their scans must be made as well"
+            " (source: {kind: bundled}); list the subjects in a TSV"
+        )
     if spec["mask"]["kind"] == "template" and spec["skull_stripped"]:
         raise ConfigError(
             f"{path}: mask: kind template finds the brain in scans with skull, but skull_stripped"
@@ -428,8 +434,11 @@ def _read_subjects(dataset: Dataset) -> bool:
     """Fill in a dataset's subjects; return False if they are not known yet."""
     split, file = dataset.spec["split"], dataset.split_file
     if dataset.unlisted:
-        dataset.subjects.update(_placeholders(split["counts"]))
+        dataset.subjects.update(_numbered(split["counts"], "placeholder"))
         return False
+    if isinstance(split, Mapping) and split["kind"] == "numbered":
+        dataset.subjects.update(_numbered(split["counts"], "sub-"))
+        return True
     if dataset.needs_folder and (file is None or not file.exists()):
         return False
     if file is None:
