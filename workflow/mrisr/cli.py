@@ -10,6 +10,7 @@ from mrisr import cli_data
 from mrisr import metrics as metric_modules
 from mrisr.cli_models import info, sr
 from mrisr.cli_partial import partial
+from mrisr.cli_plan import plan
 from mrisr.progress import job
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ PATH = {"exists": True, "dir_okay": False}
 app.command()(sr)
 app.command()(info)
 app.command()(partial)
+app.command()(plan)
 
 
 @app.callback()

@@ -1,0 +1,197 @@
+"""The bill of a study: its jobs, what was recorded, and what follows from it."""
+
+import csv
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from mrisr import plan as plans
+from mrisr.cli import app
+from mrisr.costs import FOLDER, Cost, Costs, record
+from mrisr.errors import InputError
+from mrisr.jobs import STAGES, Jobs, StudyJobs
+from mrisr.schema import read_yaml
+from mrisr.study import Study
+
+CONFIG = FOLDER.parent.parent / "config"
+BENCHMARK = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n"
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """The jobs of the demo, nothing of it made yet."""
+    monkeypatch.chdir(tmp_path)
+    return StudyJobs(Study.load(CONFIG / "demo.yaml"))
+
+
+def measured(study_jobs, costs, study):
+    """Return what the jobs of a study took by stage, as recorded."""
+    stages = {jobs.kind: jobs.stage for jobs in study_jobs.jobs}
+    found = defaultdict(float)
+    for row in costs.costs:
+        if row.study == study and row.kind in stages:
+            found[stages[row.kind]] += row.seconds
+    return found
+
+
+def planned(study_jobs, costs):
+    stages = plans.plan(study_jobs, costs).stages
+    return {name: s.cpu_seconds + s.on_cpu_seconds for name, s in stages.items()}
+
+
+def test_the_demo_is_told_within_a_factor_of_two_by_stage(demo):
+    costs = Costs.load()
+    told, took = planned(demo, costs), measured(demo, costs, "demo")
+    assert set(took) == set(STAGES)
+    for stage in STAGES:
+        assert 1 / plans.FACTOR < told[stage] / took[stage] < plans.FACTOR, stage
+
+
+def test_real_scans_tell_what_the_demo_costs_where_its_networks_are_not_shrunk(demo):
+    costs = Costs.load()
+    others = Costs([row for row in costs.costs if row.study != "demo"], costs.disk)
+    told, took = planned(demo, others), measured(demo, costs, "demo")
+    for stage in ("degrade", "evaluate", "segment"):
+        assert 1 / plans.FACTOR < told[stage] / took[stage] < plans.FACTOR, stage
+
+
+def test_the_shape_of_the_paper_stays_below_20_000_jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = time.process_time()
+    study_jobs = StudyJobs(Study.load(CONFIG / "rehearsal.yaml"))
+    subjects = study_jobs.study.datasets["crowd"].subjects
+    assert [len(subjects[split]) for split in ("train", "val", "test")] == [780, 111, 222]
+    found = plans.plan(study_jobs, Costs.load())
+    count = {name: stage.jobs for name, stage in found.stages.items()}
+    assert count["segment"] > 222 * 5 * 10 and sum(count.values()) < 20_000
+    assert count["train"] == 3 * 5 + 4
+    assert time.process_time() - before < 15
+
+
+def test_what_was_recorded_is_told_again(demo):
+    half = {"reconstruct", "evaluate"}
+    total = 0.0
+    for number, jobs in enumerate(demo.jobs):
+        for file in jobs.benchmarks if jobs.stage in half else ():
+            seconds = 20.0 + number % 3
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            Path(file).write_text(f"{BENCHMARK}{seconds}\t0:00:20\t{300 + number}\t50\t1\n")
+            total += seconds / 2
+    costs = record(demo)
+    assert sum(row.seconds for row in costs.costs) == pytest.approx(total)
+    costs.save("costs")
+    again = Costs.load("costs")
+    assert {row.key for row in again.costs} == {row.key for row in costs.costs}
+    assert len(again.updated(costs).costs) == len(costs.costs)
+    told = planned(demo, again)
+    assert told["reconstruct"] + told["evaluate"] == pytest.approx(total, rel=0.1)
+    assert plans.plan(demo, again).stages["segment"].unknown == 22
+
+
+def test_short_jobs_that_snakemake_did_not_watch_count_by_their_wall_time(demo):
+    file = Path(next(jobs for jobs in demo.jobs if jobs.kind == "overlap").benchmarks[0])
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{BENCHMARK}0.5\t0:00:00\tNA\t0.00\tNA\n")
+    (row,) = record(demo).costs
+    assert (row.seconds, row.peak_mb) == (0.5, 0)
+
+
+def test_a_training_that_went_on_after_an_interruption_is_not_recorded(demo):
+    jobs = next(jobs for jobs in demo.jobs if jobs.kind == "train")
+    Path(jobs.benchmarks[0]).parent.mkdir(parents=True)
+    Path(jobs.benchmarks[0]).write_text(f"{BENCHMARK}100\t0:01:40\t500\t100\t100\n")
+    Path(jobs.model).mkdir(parents=True)
+    (Path(jobs.model) / "model.json").write_text('{"seconds": 900}')
+    with pytest.raises(InputError, match="holds no benchmark"):
+        record(demo)
+    (Path(jobs.model) / "model.json").write_text('{"seconds": 95}')
+    assert record(demo).costs[0].seconds == 100
+
+
+def test_a_file_that_is_no_benchmark_is_named(demo):
+    file = Path(demo.jobs[0].benchmarks[0])
+    file.parent.mkdir(parents=True)
+    file.write_text("s\tmax_rss\nabc\t1\n")
+    with pytest.raises(InputError, match=r"test\.tsv\.tsv: not a benchmark|train\.tsv\.tsv: not"):
+        record(demo)
+
+
+def test_what_is_there_already_is_left_out_if_asked(demo):
+    costs = Costs.load()
+    all_jobs = plans.plan(demo, costs, [1])
+    file = Path(next(jobs for jobs in demo.jobs if jobs.kind == "evaluate").outputs[0][0])
+    file.parent.mkdir(parents=True)
+    file.touch()
+    rest = plans.plan(demo, costs, [1], remaining=True)
+    assert rest.stages["evaluate"].jobs == all_jobs.stages["evaluate"].jobs - 1
+    assert rest.wall_seconds[1] < all_jobs.wall_seconds[1]
+
+
+def test_what_is_not_kept_passes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_yaml(CONFIG / "demo.yaml")
+    stages = [
+        plans.plan(StudyJobs(Study({**config, "keep": keep})), Costs.load()).stages["reconstruct"]
+        for keep in (["sr", "segmentation"], [])
+    ]
+    # One of two test subjects is shown.
+    assert stages[0].passing_bytes == 0
+    assert stages[1].passing_bytes == pytest.approx(stages[0].kept_bytes / 2)
+    assert stages[1].kept_bytes == pytest.approx(stages[0].kept_bytes / 2)
+
+
+def test_jobs_on_a_gpu_count_by_what_was_recorded_on_one():
+    job = Jobs("train", "train_a", "train", "a", 100.0, 0, [["x"]], ["b"], gpu=True)
+    cpu = Cost("train", "a", "cpu", "s", 1, 50.0, 1000.4, 800, 0)
+    gpu = Cost("train", "a", "NVIDIA A100", "s", 1, 50.0, 10.4, 900, 0)
+    assert Costs([cpu]).estimate(job).gpu_seconds is None
+    assert Costs([cpu]).estimate(job).seconds == pytest.approx(2000.4)
+    both = Costs([cpu, gpu]).estimate(job)
+    assert both.gpu_seconds == pytest.approx(20.4) and both.basis == "recorded"
+    other = Jobs("train", "train_b", "train", "b", 100.0, 0, [["x"]], ["b"], gpu=True)
+    assert Costs([cpu]).estimate(other).basis == "other"
+
+
+WORK = st.lists(
+    st.tuples(st.integers(1, 4), st.floats(0.1, 9), st.sets(st.integers(0, 9))),
+    min_size=1,
+    max_size=10,
+)
+
+
+@given(WORK, st.integers(1, 6))
+def test_wall_time_lies_between_the_longest_chain_and_one_after_the_other(work, workers):
+    todo = [
+        (Jobs("data", f"r{i}", "k", "", 1, 1, [[]] * n, [], [f"r{j}" for j in before if j < i],
+              f"r{i}"), n, seconds)
+        for i, (n, seconds, before) in enumerate(work)
+    ]  # fmt: skip
+    chain = sum(seconds for _, seconds in plans._critical(todo))
+    every = sum(n * seconds for _, n, seconds in todo)
+    wall = plans._wall(todo, workers)
+    assert max(chain, every / workers) <= wall * (1 + 1e-9)
+    assert wall <= every * (1 + 1e-9)
+    assert plans._wall(todo, 1) == pytest.approx(every)
+
+
+def test_the_command_prints_the_stages_and_the_longest_jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call = ["plan", "--configfile", str(CONFIG / "demo.yaml"), "--config", "scales=[2]"]
+    done = CliRunner().invoke(app, [*call, "--parallel", "4"])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0].split()[:2] == ["stage", "jobs"]
+    assert [line.split()[0] for line in lines[1:9]] == [*STAGES, "total"]
+    assert "train_arssr_rdn x2-4" in done.output and "With 4 jobs at a time" in done.output
+    done = CliRunner().invoke(app, [*call, "--config", "scales"])
+    assert done.exit_code == 1 and "give KEY=VALUE" in done.output
+
+
+def test_the_committed_costs_name_their_device():
+    with (FOLDER / "jobs.csv").open() as file:
+        assert {row["device"] for row in csv.DictReader(file)} == {"cpu"}

@@ -1,0 +1,48 @@
+"""The job graph of a large study: how many jobs, and how long Snakemake thinks about them."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from mrisr.jobs import StudyJobs
+from mrisr.schema import read_yaml
+from mrisr.study import Study
+from tiny_study import ROOT, environment, jobs
+
+pytestmark = pytest.mark.workflow
+SUBJECTS = {"train": 195, "val": 28, "test": 24}
+
+
+def cpu_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_a_ninth_of_the_papers_jobs_is_counted_in_seconds_and_as_planned(tmp_path, monkeypatch):
+    configfile = ROOT / "config" / "rehearsal.yaml"
+    changes = {"datasets": {"crowd": {"subjects": SUBJECTS}}}
+    before = cpu_seconds()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--directory", str(tmp_path), "--configfile", str(configfile), "-n", "-q", "rules"),
+            *("--cores", "1", "--config", f"datasets={changes['datasets']}"),
+        ],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # On a quiet machine a third of this.
+    assert cpu_seconds() - before < 15
+
+    found = jobs(done.stdout + done.stderr)
+    assert found["segment_crowd"] == 24 * 5 * 10
+    assert found["train_srcnn3d"] == 5 and found["train_arssr_rdn"] == 1
+    monkeypatch.chdir(tmp_path)
+    planned = {}
+    for group in StudyJobs(Study(read_yaml(configfile) | changes)).jobs:
+        planned[group.rule] = planned.get(group.rule, 0) + group.count
+    assert planned == {rule: count for rule, count in found.items() if rule != "all"}
