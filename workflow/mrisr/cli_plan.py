@@ -1,12 +1,10 @@
 """The command `mrisr plan`: the bill of a study before it runs."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mrisr.errors import ConfigError
 from mrisr.progress import job
 
 
@@ -43,12 +41,9 @@ def plan(
         from mrisr import costs as recorded
         from mrisr import plan as plans
         from mrisr.jobs import StudyJobs
-        from mrisr.methods import merge
-        from mrisr.schema import read_yaml
         from mrisr.study import Study
 
-        content = merge(read_yaml(configfile), _changes(config or []))
-        study_jobs = StudyJobs(Study(content, str(configfile)))
+        study_jobs = StudyJobs(Study.load(configfile, config or []))
         known = recorded.Costs.load(costs or recorded.FOLDER)
         if record is None:
             found = plans.plan(study_jobs, known, parallel or [1], remaining)
@@ -57,19 +52,3 @@ def plan(
         before = recorded.Costs.load(record)
         before.updated(recorded.record(study_jobs, gpu)).save(record)
         typer.echo(f"{record}: {len(recorded.Costs.load(record).costs)} costs")
-
-
-def _changes(pairs: list[str]) -> dict:
-    """Return what `KEY=VALUE` pairs say, values read as YAML as Snakemake reads them."""
-    import yaml
-
-    changes = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign or not key:
-            raise ConfigError(f"--config {json.dumps(pair)}: give KEY=VALUE, e.g. 'scales=[2, 4]'")
-        try:
-            changes[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--config {json.dumps(pair)}: not YAML ({error})") from None
-    return changes

@@ -383,6 +383,7 @@ def _numbered(counts: Mapping[str, int], prefix: str) -> dict[str, list[str]]:
 
 
 def _check_folder(name: str, folder: Path) -> None:
+    finding.check_literal(folder)
     if not folder.is_dir():
         raise InputError(
             f"dataset '{name}': no folder {folder}; correct datasets.{name}.folder in the study's"
@@ -487,6 +488,9 @@ def _choose(
             choice = subject_lists.read_list(choice, split, at, available)
         if isinstance(choice, Sequence) and not isinstance(choice, str):
             for subject in dict.fromkeys(choice):
+                if not re.fullmatch(finding.SUBJECT, str(subject)):
+                    problems.append(f"{at}: {subject!r} cannot name a subject")
+                    continue
                 if choice.count(subject) > 1:
                     problems.append(f"{at}: {subject} is listed twice")
                 if known and subject not in available:

@@ -147,6 +147,19 @@ def _regex(pattern: str) -> str:
     return "".join([*parts, re.escape(pattern[end:])])
 
 
+def check_literal(path: str | Path) -> None:
+    """Refuse a path with braces: as an input of a rule it would be read as one with wildcards.
+
+    Raises:
+        InputError: The path and what to do.
+    """
+    if re.search(r"[{}]", str(path)):
+        raise InputError(
+            f"{path}: Snakemake reads braces in a path as wildcards; rename it, or link to it under"
+            " another name"
+        )
+
+
 def _only(found: list[Path], folder: Path, wanted: str, remedy: str) -> Path:
     if not found:
         raise InputError(f"no file {wanted}")
@@ -155,6 +168,7 @@ def _only(found: list[Path], folder: Path, wanted: str, remedy: str) -> Path:
         raise InputError(f"{len(found)} files match, {names}; {remedy}")
     if not found[0].exists():
         raise InputError(f"{wanted} is a link to nothing; if from DataLad, run `datalad get`")
+    check_literal(found[0])
     return found[0]
 
 

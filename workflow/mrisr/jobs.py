@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from mrisr import figure_plan, summary
+from mrisr import figure_plan, table_plan
 from mrisr.datasets import Dataset
 from mrisr.errors import MrisrError
 from mrisr.layout import scale_name
@@ -462,21 +462,29 @@ class StudyJobs:
 
     def _tables(self) -> None:
         study, layout = self.study, self.study.layout
-        measured = self._of_stage("evaluate")
-        overlaps = [g.name for g in self._found if g.kind == "overlap"]
+        makers = {file: g.name for g in self._found for made in g.outputs for file in made}
+
+        def after(inputs: Sequence[str]) -> list[str]:
+            return list(dict.fromkeys(makers[file] for file in inputs if file in makers))
+
         made = []
-
-        def table(rule: str, name: str, variant: str, after: list[str]) -> None:
-            files = [layout.table(name, suffix) for suffix in ("csv", "md", "tex", "html")]
-            about = {"variant": variant, "after": after}
-            made.append(self._add("tables", rule, "table", files, files[0], **about))
-
-        table("quality_table", "quality", "quality", measured)
-        table("significance_table", "significance", "significance", measured)
-        if overlaps:
-            table("segmentation_table", "segmentation", "segmentation", [*overlaps, made[0]])
-        for name in summary.paper_tables(study):  # views of the others
-            table(f"table_{name}", name, "quality", list(made))
+        for table in table_plan.in_making_order(table_plan.tables(study)):
+            files = [layout.table(table.name, suffix) for suffix in table_plan.SUFFIXES]
+            made.append(
+                self._add(
+                    *("tables", table.rule, "table", files, files[0]),
+                    variant=table.maker,
+                    after=after(table.inputs),
+                )
+            )
+            makers |= dict.fromkeys(files, made[-1])
+        for dataset, _ in figure_plan.lesion_subjects(study):
+            sources = layout.sources(dataset, "lesions")
+            rule = f"fetch_{dataset}_lesions"
+            made.append(
+                self._add("tables", rule, "fetch", [sources], sources, variant="read", size=1)
+            )
+            makers[sources] = made[-1]
         for figure in figure_plan.figures(study):
             made.append(
                 self._add(
@@ -485,14 +493,11 @@ class StudyJobs:
                     f"{layout.root}/figures/{figure.name}",
                     variant=figure.module.removeprefix("mrisr.figure_"),
                     voxels=max(map(self.hr_voxels, study.test_datasets)),
-                    after=[*measured, *overlaps, *self._of_stage("train")],
+                    after=after(figure.inputs),
                 )
             )
         files = [layout.report(), layout.manifest()]
         self._add("tables", "report_page", "report", files, files[0], after=made)
-
-    def _of_stage(self, stage: str) -> list[str]:
-        return [g.name for g in self._found if g.stage == stage]
 
 
 @cache

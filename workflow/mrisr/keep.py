@@ -7,7 +7,7 @@ import re
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from mrisr import figure_plan
+from mrisr import contents, figure_plan
 from mrisr.finding import SUBJECT
 from mrisr.study import Study
 
@@ -44,11 +44,12 @@ class Keep:
     def shown(self) -> dict[str, list[str]]:
         """The items of each test dataset that figures and the report show."""
         found = {name: self.study.items(name, "test")[:1] for name in self.study.test_datasets}
-        for figure in figure_plan.figures(self.study):
-            for file in figure.inputs:
-                parts = PurePosixPath(file.removeprefix(f"{self.study.layout.root}/")).parts
-                if parts[0] in KINDS and len(parts) > 2 and parts[1] in found:
-                    found[parts[1]].append(parts[-1].removesuffix(".nii.gz"))
+        files = contents.viewer_files(contents.viewer_sets(self.study))
+        files += [file for figure in figure_plan.figures(self.study) for file in figure.inputs]
+        for file in files:
+            parts = PurePosixPath(file.removeprefix(f"{self.study.layout.root}/")).parts
+            if parts[0] in KINDS and len(parts) > 2 and parts[1] in found:
+                found[parts[1]].append(parts[-1].removesuffix(".nii.gz"))
         return {name: list(dict.fromkeys(items)) for name, items in found.items()}
 
     def subjects(self, dataset: str, shown: bool) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -48,6 +49,7 @@ def validate(
         ConfigError: Every problem in one message, a line each: the key, what is wrong, and the
             nearest valid key or the values allowed.
     """
+    _refuse_unsafe(content, where)
     rules = _parsed((SCHEMAS / f"{schema}.schema.yaml").read_text(encoding="utf-8"))
     rules = {**rules, "properties": {**rules["properties"], **(properties or {})}}
     found = sorted(
@@ -75,6 +77,31 @@ def changes(pairs: Sequence[str]) -> dict:
         except yaml.YAMLError as error:
             raise ConfigError(f"--config '{pair}': not YAML ({error})") from None
     return found
+
+
+def _refuse_unsafe(content: Any, where: str, at: str = "") -> None:
+    """Refuse what no schema refuses: passwords in addresses, and names of several lines.
+
+    What stands in a config ends in logs and results, and names stand in paths.
+
+    Raises:
+        ConfigError: The key is named, and not its value.
+    """
+    if isinstance(content, Mapping):
+        items = [(f"{at}.{key}" if at else str(key), value) for key, value in content.items()]
+    elif isinstance(content, list):
+        items = [(f"{at}.{number}", value) for number, value in enumerate(content)]
+    elif isinstance(content, str) and re.search(r"[a-z0-9+]://[^/\s]*@", content, re.IGNORECASE):
+        raise ConfigError(
+            f"{where}: '{at}' holds a user name or password in an address, which would end in logs"
+            " and results; take it out, write it to ~/.netrc and change the password"
+        )
+    else:
+        items = []
+    for key, value in items:
+        if not key.isprintable():  # `$` of a schema's pattern would let a last line end pass
+            raise ConfigError(f"{where}: key {key!r}: take the line end or tab out")
+        _refuse_unsafe(value, where, key)
 
 
 @cache

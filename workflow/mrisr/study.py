@@ -91,6 +91,8 @@ class Study:
             ConfigError: Every problem is named with the key and the nearest valid one.
         """
         validate(config, "config", where, metrics.settings_schema())
+        if config["study"] != config["study"].strip():
+            raise ConfigError(f"{where}: study: {config['study']!r}: take the line end out")
         self.config = merge(DEFAULTS, config)
         self.where = where
         self.name: str = self.config["study"]

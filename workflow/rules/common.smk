@@ -45,6 +45,8 @@ try:
         for name, dataset in STUDY.datasets.items()
         for split in STUDY.splits(name)
     }
+    if STUDY.segmentation is not None:
+        finding.check_literal(STUDY.segmentation["priors"])
     LOCAL_PRIORS = (
         [str(path) for path in priors.local_files(STUDY.segmentation["priors"])]
         if STUDY.segmentation is not None
@@ -291,8 +293,7 @@ def reconstruction_stem(method, dataset):
     return stem if method.granularity == "subject" else str(Path(stem).parent)
 
 
-# A rule of single subjects, or of some: the end of its name, which subjects, and how its output
-# is marked.
+# What is made a subject a job, all or some of them. End of the name, which, how output is marked.
 Part = namedtuple("Part", "suffix subjects mark")
 EVERYONE = Part("", finding.SUBJECT, lambda file: file)
 
