@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from figure_study import caught, texts
 from mrisr.errors import InputError
 from mrisr.figure_curves import POINTS, _averaged, _draw, caption, draw, read_curves
 from mrisr.models import LOSSES
@@ -37,7 +38,7 @@ def models(tmp_path):
 
 
 def test_models_of_all_scales_come_first_then_by_scale(models):
-    curves, without = read_curves(models)
+    curves, without, _ = read_curves(models)
     shown = [(curve.trained, curve.label) for curve in curves]
     assert shown == [("x2-4", "All $x_"), ("x2", "Net"), ("x2", "Net 2"), ("x4", "Net")]
     assert without == []
@@ -49,7 +50,7 @@ def test_models_of_all_scales_come_first_then_by_scale(models):
 
 
 def test_lines_are_the_losses_and_the_kept_epoch_is_marked(models):
-    curves, _ = read_curves(models)
+    curves, *_ = read_curves(models)
     left, right = _draw(curves).axes[:2]
     for panel, losses in ((left, [0.03, 0.02, 0.018]), (right, [0.032, 0.018, 0.019])):
         line, best = panel.get_lines()[:2]
@@ -79,7 +80,7 @@ def test_same_input_same_bytes_whatever_the_user_has_set(models, tmp_path):
 
 def test_long_and_unequal_trainings_get_logarithmic_axes(models, tmp_path):
     def drawn(*more):
-        curves, without = read_curves([*models, *more])
+        curves, without, _ = read_curves([*models, *more])
         axes = _draw(curves).axes[0]
         return axes.get_xscale(), axes.get_yscale(), caption(curves, without)
 
@@ -108,7 +109,7 @@ def test_many_epochs_are_averaged_without_losing_any(log, tmp_path):
 
 def test_imported_models_without_losses_are_named(models, tmp_path):
     folder = write(tmp_path / "imported", [])
-    curves, without = read_curves([*models, about("I", "x2.5", folder)])
+    curves, without, _ = read_curves([*models, about("I", "x2.5", folder)])
     assert len(curves) == 4
     text = caption(curves, without)
     assert text.endswith("Not shown, because their weights were imported: I (2.5×).")
@@ -118,9 +119,16 @@ def test_imported_models_without_losses_are_named(models, tmp_path):
     assert (tmp_path / "a.png").exists()
 
 
-@pytest.mark.parametrize("text", [None, "", "epoch,step\n1,2\n", ",".join(LOSSES) + "\n1,2,a,b,c"])
+@pytest.mark.parametrize("text", ["", "epoch,step\n1,2\n", ",".join(LOSSES) + "\n1,2,a,b,c"])
 def test_a_damaged_log_is_named(text, tmp_path):
-    if text is not None:
-        (tmp_path / "log.csv").write_text(text)
+    (tmp_path / "log.csv").write_text(text)
     with pytest.raises(InputError, match=r"log\.csv: not a table of epoch, step"):
         read_curves([{"label": "Net", "trained": "x2", "folder": tmp_path}])
+
+
+def test_models_that_are_not_there_yet_are_said_to_be_missing(models, tmp_path, monkeypatch):
+    later = about("Later $x", "x2", str(tmp_path / "none"))
+    figure, record = caught("figure_curves", {"models": [*models, later]}, monkeypatch)
+    assert "missing: Later $x (2×)" in texts(figure)
+    assert record.caption.endswith("Missing, not there yet: Later $x (2×).")
+    assert len(figure.axes) == 3 * 2

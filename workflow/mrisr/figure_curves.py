@@ -59,7 +59,9 @@ class Scales:
     loss: bool
 
 
-def read_curves(models: Sequence[Mapping]) -> tuple[list[Curve], list[Mapping]]:
+def read_curves(
+    models: Sequence[Mapping],
+) -> tuple[list[Curve], list[Mapping], list[Mapping]]:
     """Read the losses of models.
 
     Args:
@@ -67,14 +69,17 @@ def read_curves(models: Sequence[Mapping]) -> tuple[list[Curve], list[Mapping]]:
 
     Returns:
         Curves, models for all scales first, then by scale; and the models that have no losses,
-        because they were not trained here.
+        because they were not trained here; and those that are not there yet.
 
     Raises:
-        InputError: A `log.csv` is missing or damaged.
+        InputError: A `log.csv` is damaged.
     """
-    curves, without = [], []
+    curves, without, missing = [], [], []
     for model in models:
         file = Path(model["folder"]) / "log.csv"
+        if not file.exists():
+            missing.append(model)
+            continue
         try:
             table = pd.read_csv(file)[LOSSES].astype(float)
         except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
@@ -89,7 +94,7 @@ def read_curves(models: Sequence[Mapping]) -> tuple[list[Curve], list[Mapping]]:
         losses = {name: table[name].to_numpy() for name in SIDES}
         step = table["step"].to_numpy()
         curves.append(Curve(model["label"], model["trained"], step, losses, model["look"]))
-    return sorted(curves, key=lambda curve: _order(curve.trained)), without
+    return sorted(curves, key=lambda curve: _order(curve.trained)), without, missing
 
 
 def _order(trained: str) -> tuple[bool, list[float]]:
@@ -97,12 +102,15 @@ def _order(trained: str) -> tuple[bool, list[float]]:
     return len(scales) == 1, scales
 
 
-def caption(curves: Sequence[Curve], without: Sequence[Mapping]) -> str:
+def caption(
+    curves: Sequence[Curve], without: Sequence[Mapping], missing: Sequence[Mapping] = ()
+) -> str:
     """Return the figure's caption.
 
     Args:
         curves: What it shows, see `read_curves`.
-        without: The models that it does not show.
+        without: The models that it does not show, because they were not trained here.
+        missing: Those that are not there yet.
     """
     parts = ["No losses are recorded."]
     if curves:
@@ -122,9 +130,14 @@ def caption(curves: Sequence[Curve], without: Sequence[Mapping]) -> str:
             " et al. (arXiv 2110.14476, version 1).",
         ]
     if without:
-        names = dict.fromkeys(f"{model['label']} ({_span(model['trained'])})" for model in without)
-        parts.append(f"Not shown, because their weights were imported: {', '.join(names)}.")
+        parts.append(f"Not shown, because their weights were imported: {_named(without)}.")
+    if missing:
+        parts.append(f"Missing, not there yet: {_named(missing)}.")
     return " ".join(filter(None, parts))
+
+
+def _named(models: Sequence[Mapping]) -> str:
+    return ", ".join(dict.fromkeys(f"{its['label']} ({_span(its['trained'])})" for its in models))
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
@@ -134,15 +147,15 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         params: `models`, see `read_curves`. Those trained for the same scale share a row.
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
-    curves, without = read_curves(params["models"])
+    curves, without, missing = read_curves(params["models"])
     record = Record(
         title=TITLE,
-        caption=caption(curves, without),
+        caption=caption(curves, without, missing),
         section="Training",
         methods=list(dict.fromkeys(model["method"] for model in params["models"])),
     )
     with plain():
-        write(_draw(curves), record, outputs)
+        write(_draw(curves, missing), record, outputs)
 
 
 def _rows(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
@@ -180,7 +193,7 @@ def _averaged(curve: Curve, loss: str, log: bool) -> tuple[np.ndarray, np.ndarra
     return tuple(np.add.reduceat(x, starts) / counts for x in (curve.step, curve.losses[loss]))
 
 
-def _draw(curves: Sequence[Curve]) -> Figure:
+def _draw(curves: Sequence[Curve], missing: Sequence[Mapping] = ()) -> Figure:
     rows = _rows(curves)
     scales = _scales(curves)
     labels = [curve.label for curve in curves]
@@ -193,6 +206,8 @@ def _draw(curves: Sequence[Curve]) -> Figure:
     count = max(1, len(rows))
     canvas = Canvas(PAPER, head + count * tall + (count - 1) * gap + foot)
     canvas.heading(left, TITLE)
+    if missing:
+        canvas.text(left, 0.22, f"missing: {_named(missing)}", SMALL, color="0.4", style="italic")
     if not rows:
         canvas.text(PAPER / 2, head + tall / 2, "no losses are recorded", ha="center", color="0.4")
     for i, (trained, row) in enumerate(rows.items()):
