@@ -91,15 +91,6 @@ def mask_files(dataset, split):
     return [LAYOUT.mask(dataset, item) for item in STUDY.items(dataset, split)]
 
 
-def prepared(dataset, split, what="hr"):
-    """Ground truths or masks of a split, as inputs.
-
-    These are outputs of a rule that is named, so that Snakemake does not try the patterns of all
-    rules on each file: with thousands of subjects that was a third of a dry-run.
-    """
-    return getattr(getattr(rules, f"prepare_{dataset}_{split}").output, what)
-
-
 def lr_files(dataset, scale="{scale}", items=None):
     """LR files of a dataset's test items at a scale; three an item if the study has stacks."""
     items = STUDY.items(dataset, "test") if items is None else items
@@ -137,7 +128,7 @@ def checked_files():
         for dataset, its in STUDY.datasets.items()
         for split in STUDY.splits(dataset)
         for file in (
-            prepared(dataset, split)
+            hr_files(dataset, split)
             if its.has_ground_truth
             else [
                 *reference_files(dataset),
@@ -264,9 +255,7 @@ def reconstruction_references(method, dataset):
     items = reconstruction_items(method, dataset)
     if not STUDY.datasets[dataset].has_ground_truth:
         return grid_files(dataset, items=items)
-    if method.granularity == "subject":
-        return [LAYOUT.hr(dataset, item) for item in items]
-    return prepared(dataset, "test")
+    return [LAYOUT.hr(dataset, item) for item in items]
 
 
 def reconstruction_input(method, dataset):

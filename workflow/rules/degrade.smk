@@ -5,7 +5,7 @@ for dataset in STUDY.measured_datasets:
         name:
             f"degrade_{dataset}"
         input:
-            hr=prepared(dataset, "test"),
+            hr=hr_files(dataset, "test"),
         output:
             lr=lr_files(dataset),
         log:

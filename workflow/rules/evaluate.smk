@@ -33,7 +33,7 @@ for dataset in STUDY.measured_datasets:
             name:
                 f"ground_truth_scores_{dataset}"
             input:
-                hr=prepared(dataset, "test"),
+                hr=hr_files(dataset, "test"),
             output:
                 scores=LAYOUT.ground_truth_scores(dataset),
             log:
@@ -59,8 +59,8 @@ for dataset in STUDY.measured_datasets:
             f"evaluate_{dataset}"
         input:
             sr=sr_files(dataset, "{method}", "{scale}"),
-            hr=prepared(dataset, "test"),
-            masks=prepared(dataset, "test", "masks"),
+            hr=hr_files(dataset, "test"),
+            masks=mask_files(dataset, "test"),
             scores=[LAYOUT.ground_truth_scores(dataset)] if STUDY.slice_metrics else [],
             fetched=fetched_metrics(),
         output:

@@ -6,8 +6,8 @@ for method in STUDY.supervised:
         name:
             f"train_{method.name}"
         input:
-            train=prepared(STUDY.train_dataset, "train"),
-            val=prepared(STUDY.train_dataset, "val"),
+            train=hr_files(STUDY.train_dataset, "train"),
+            val=hr_files(STUDY.train_dataset, "val"),
             checked=ancient(LAYOUT.checked()),
         output:
             model=trained_file("model.safetensors", method),
