@@ -112,6 +112,14 @@ def test_skipped_and_missing_stay_visible(cells, tmp_path):
     assert "missing: not measured yet." in table.footnotes
 
 
+def test_reconstructions_without_labels_are_counted(cells, tmp_path):
+    cells[2] = cell(tmp_path, "net", (0.94, 0.0))
+    table = overlap_table(cells)
+    notes = table.frame.set_index("method")["note"]
+    assert set(notes["net"]) == {"without labels: 1 of 2"} and set(notes["cubic"]) == {""}
+    assert any("counted as 0: Net_1 at 2× on demo, 1 of 2" in note for note in table.footnotes)
+
+
 def test_published_values_stand_beside_ours(cells):
     published = pd.read_csv(PUBLISHED).assign(dataset="demo", source="Printed in Table 4")
     table = overlap_table(cells, published)

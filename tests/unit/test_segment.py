@@ -165,6 +165,24 @@ def test_a_reconstruction_off_the_grid_is_refused(head, tmp_path):
         )
 
 
+def test_a_blank_reconstruction_gets_no_labels_and_a_blank_ground_truth_is_refused(
+    tmp_path, caplog
+):
+    affine, names = np.eye(4), ("truth", "blank", "mask")
+    truth, blank, mask = (tmp_path / f"{name}.nii.gz" for name in names)
+    rng = np.random.default_rng(0)
+    save(Volume(rng.random((8, 8, 8), np.float32), affine), truth)
+    save(Volume(np.full((8, 8, 8), 0.5, np.float32), affine), blank)
+    save(Volume(np.ones((8, 8, 8), np.uint8), affine), mask)
+    save_series(np.full((6, 8, 8, 8), 1 / 6, np.float32), affine, tmp_path / "priors.nii.gz")
+    its = {"mask": mask, "priors": tmp_path / "priors.nii.gz", "output": tmp_path / "labels.nii.gz"}
+    segment.segment_subject(blank, truth, **its)
+    assert not load(its["output"]).data.any()
+    assert "blank.nii.gz" in caplog.text and "its overlap is 0" in caplog.text
+    with pytest.raises(InputError, match=r"blank\.nii\.gz: constant"):
+        segment.segment_subject(blank, blank, **its)
+
+
 SHAPES = st.tuples(*[st.integers(2, 9)] * 3)
 
 

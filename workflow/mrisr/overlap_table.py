@@ -28,6 +28,8 @@ ROWS = [*REGIONS, MEAN]
 #: most twice as much as its Dice: d IoU / d Dice = 2 / (2 - Dice)^2.
 NOISE_FLOOR = {"dice": 0.005, "iou": 0.01}
 
+WITHOUT = "without labels: "  # begins the note on reconstructions that could not be segmented
+
 Row = tuple[str, str]  # region, metric
 
 
@@ -64,6 +66,8 @@ def overlap_table(
             remarks = [f"skipped: {cell['skipped']}"]
         elif not values:
             remarks.append("missing")
+        elif unlabelled := int((values[MEAN, "dice"] == 0).sum()):
+            remarks.append(f"{WITHOUT}{unlabelled} of {len(values[MEAN, 'dice'])}")
         for region in ROWS:
             for metric in METRICS:
                 its = values.get((region, metric), np.empty(0))
@@ -230,6 +234,15 @@ def _footnotes(
         ]
         reason = note.removeprefix("skipped: ").rstrip(".")
         found.append(f"n/a: {', '.join(places)}: {reason}.")
+    its = frame[remarks.map(lambda its: any(remark.startswith(WITHOUT) for remark in its))]
+    for dataset, scale, method, note in (
+        its[["dataset", "scale", "method", "note"]].drop_duplicates().itertuples(index=False)
+    ):
+        count = note.partition(WITHOUT)[2].partition(";")[0]
+        found.append(
+            f"No overlap, counted as 0: {labels[method]} at {scale_name(scale)}× on {dataset},"
+            f" {count} reconstructions; ANTs could not segment them."
+        )
     if frame["note"].str.contains("missing").any():
         found.append("missing: not measured yet.")
     if frame["published"].notna().any():

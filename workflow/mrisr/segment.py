@@ -102,8 +102,11 @@ def segment_subject(
         voxel_size: See `working_grid`.
         seed: See `align`.
 
+    A reconstruction that ANTs cannot segment (an untrained network's may be blank) gets no labels
+    and a warning; its overlap is 0, and the table says so.
+
     Raises:
-        InputError: A file is unusable or off its grid, or ANTs gave up.
+        InputError: A file is unusable or off its grid, or ANTs gave up on the ground truth.
     """
     truth = load(reference)
     volume = load(image)
@@ -111,14 +114,20 @@ def segment_subject(
     volume, inside = working_grid(volume, voxel_size), load(mask)
     check_grid(inside, mask, volume, reference)
     maps = load_series(priors, TISSUES)
-    if template is not None:
-        maps = align(
-            *(volume, inside, load(template), maps),
-            transform=transform,
-            seed=seed,
-            name=str(image),
-        )
-    labels = segment(volume, inside, maps, str(image))
+    try:
+        if template is not None:
+            maps = align(
+                *(volume, inside, load(template), maps),
+                transform=transform,
+                seed=seed,
+                name=str(image),
+            )
+        labels = segment(volume, inside, maps, str(image))
+    except InputError as error:
+        if Path(image) == Path(reference):
+            raise
+        log.warning("%s; it gets no labels, so its overlap is 0", error)
+        labels = np.zeros(volume.data.shape, np.uint8)
     save(Volume(labels_on_grid(labels, truth), truth.affine), output)
 
 
