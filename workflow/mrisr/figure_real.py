@@ -127,8 +127,8 @@ def _caption(
         " through the largest section of a real low-resolution scan, and the same slice of every"
         f" reconstruction at {times(scales)}; below each image its centre, enlarged, and the"
         f" intensity along the marked line of {length:.0f} mm, the horizontal or vertical one"
-        " in it along which the scan varies most: the scan's own (wide, gray), the reconstruction's"
-        " (coloured), in units of the end of the gray window.",
+        " in it along which the scan varies most, from its left or upper end on: the scan's own"
+        " (wide, gray), the reconstruction's (coloured), in units of the end of the gray window.",
         "The scan and its reconstructions share one gray window.",
         "The HR reference is another acquisition of the same subject, interpolated to the slice"
         " and with a gray window of its own: noise, contrast and position differ, so no error is"

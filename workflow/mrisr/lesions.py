@@ -18,8 +18,8 @@ class Target:
 
     Attributes:
         view: The slice.
-        place: Its middle, where it is displayed.
-        edge: The point of its outline from which an arrow comes, likewise.
+        place: Its inmost point, where it is displayed.
+        edge: The nearest point of its outline, likewise.
         millilitres: Volume of the whole lesion.
     """
 
@@ -108,14 +108,24 @@ def largest(lesions: Volume, mask: Volume, name: str | Path, view: View | None =
         view = View(view.axis, view.index, (slice(0, whole.shape[0]), slice(0, whole.shape[1])),
                     view.aspect, view.width)  # fmt: skip
         section = take(chosen, view)
-    rows, columns = np.nonzero(section)
-    points = np.stack([columns + 0.5, (rows + 0.5) * view.aspect], axis=1)
-    middle = points.mean(axis=0)
-    # From the side of the image's middle lies the rest of the brain: the arrow is seen there.
-    centre = np.array([section.shape[1] / 2, section.shape[0] * view.aspect / 2])
-    towards = centre - middle
-    if not np.any(towards):
-        towards = np.array([1.0, 0.0])
-    edge = points[np.argmax((points - middle) @ towards)]
+    place, edge = _inmost(section, view.aspect)
     volume = float(chosen.sum() * np.prod(lesions.voxel_size) / 1000)
-    return Target(view, tuple(map(float, middle)), tuple(map(float, edge)), volume)
+    return Target(view, place, edge, volume)
+
+
+def _inmost(section: np.ndarray, aspect: float) -> tuple[Place, Place]:
+    """Return the inmost point of the largest part of a section, and the nearest on its outline.
+
+    The middle of a lesion that winds about a ventricle may lie outside it.
+    """
+    parts, _ = ndimage.label(section)
+    part = np.pad(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]), 1)
+    depth, outside = ndimage.distance_transform_edt(
+        part, sampling=(aspect, 1.0), return_indices=True
+    )
+    row, column = np.unravel_index(np.argmax(depth), depth.shape)
+    place = np.array([column - 0.5, (row - 0.5) * aspect])
+    beyond = np.array([outside[1, row, column] - 0.5, (outside[0, row, column] - 0.5) * aspect])
+    away = beyond - place
+    edge = beyond - min(0.75, 0.5 * float(np.hypot(*away))) * away / np.hypot(*away)
+    return (float(place[0]), float(place[1])), (float(edge[0]), float(edge[1]))
