@@ -157,6 +157,7 @@ def test_every_table_figure_method_and_subject_has_an_address(tmp_path, record, 
     wanted = {"table-quality", "figure-a", "method-net", "subjects-d", "subject-d-sub-6"}
     assert wanted <= set(page.ids)
     assert 'id="figure-a" data-dataset="d" data-scale="2" data-method="net"' in text
+    assert "A: A &#34;figure&#34;</a></h4>" in text  # its kind and its title
     method = text.partition('id="method-net"')[2].partition("</article>")[0]
     assert 'href="#figure-a"' in method
 

@@ -63,7 +63,8 @@ def report(
     Raises:
         InputError: A table or figure is not there.
     """
-    drawn = [_figure(Path(path)) for path in figures]
+    labels = {cell["dataset"]: cell["dataset_label"] for cell in contents["cells"]}
+    drawn = [_figure(Path(path), labels) for path in figures]
     models = [_model(model) for model in contents["models"]]
     rows = _rows(contents, quality)
     values = subject_values(contents["cells"])
@@ -154,16 +155,21 @@ def _table(path: str | Path, title: str) -> Markup:
     return Markup(section.replace(f"<h3>{escape(title)}</h3>\n", "", 1))
 
 
-def _figure(record: Path) -> dict[str, Any]:
+def _figure(record: Path, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return a figure; its kind, which several datasets share, is what its name begins with."""
     image = _read(record.with_suffix(".png"))
     about = read_record(record)
+    dataset = about.get("dataset") or ""
+    kind = about["name"].removesuffix(f"_{dataset}").replace("_", " ")
     return {
         **about,
         "section": about.get("section") or "Figures",
         "title": about.get("title") or about["name"],
+        "kind": kind[:1].upper() + kind[1:],
+        "dataset_label": labels.get(dataset, dataset),
         "methods": about.get("methods") or [],
         "scales": [scale_name(scale) for scale in about.get("scales") or []],
-        "dataset": about.get("dataset") or "",
+        "dataset": dataset,
         "data": base64.b64encode(image).decode("ascii"),
     }
 

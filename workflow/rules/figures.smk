@@ -17,7 +17,6 @@ for figure in figure_plan.figures(STUDY):
                 LAYOUT.figure(figure.name, "png"),
                 caption="../report/figure.rst",
                 category="Figures",
-                subcategory=figure.module.removeprefix("mrisr.figure_").replace("_", " "),
                 labels={"figure": figure.name.replace("_", " ")},
             ),
             pdf=LAYOUT.figure(figure.name, "pdf"),
