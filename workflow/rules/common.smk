@@ -278,8 +278,8 @@ def reconstruction_output(method, dataset):
 
 def reconstruction_stem(method, dataset):
     """What log, benchmark and staging folder of a job are named after."""
-    stem = LAYOUT.sr(dataset, method.name, "{scale}", "{subject}").removesuffix(".nii.gz")
-    return stem if method.granularity == "subject" else str(Path(stem).parent)
+    one = "{subject}" if method.granularity == "subject" else None
+    return LAYOUT.sr_stem(dataset, method.name, "{scale}", one)
 
 
 # What is made a subject a job, all or some of them. End of the name, which, how output is marked.

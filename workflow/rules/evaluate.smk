@@ -66,9 +66,9 @@ for dataset in STUDY.measured_datasets:
         output:
             metrics=LAYOUT.metrics(dataset, "{method}", "{scale}"),
         log:
-            LAYOUT.log(f"{LAYOUT.root}/metrics/{dataset}/{{method}}/x{{scale}}"),
+            LAYOUT.log(LAYOUT.metrics_stem(dataset, "{method}", "{scale}")),
         benchmark:
-            LAYOUT.benchmark(f"{LAYOUT.root}/metrics/{dataset}/{{method}}/x{{scale}}")
+            LAYOUT.benchmark(LAYOUT.metrics_stem(dataset, "{method}", "{scale}"))
         conda:
             ENV
         threads: 4

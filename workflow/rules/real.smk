@@ -42,9 +42,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
         output:
             metrics=LAYOUT.metrics(dataset.name, "{method}", "{scale}"),
         log:
-            LAYOUT.log(f"{LAYOUT.root}/metrics/{dataset.name}/{{method}}/x{{scale}}"),
+            LAYOUT.log(LAYOUT.metrics_stem(dataset.name, "{method}", "{scale}")),
         benchmark:
-            LAYOUT.benchmark(f"{LAYOUT.root}/metrics/{dataset.name}/{{method}}/x{{scale}}")
+            LAYOUT.benchmark(LAYOUT.metrics_stem(dataset.name, "{method}", "{scale}"))
         conda:
             ENV
         threads: 4
