@@ -11,6 +11,7 @@ rule report_page:
         ]
         + [LAYOUT.sources(dataset, "reference") for dataset in LOCAL_REFERENCES]
         + atlas_files(),
+        quality=LAYOUT.table("quality", "csv"),
         tables=TABLES,
         metrics=metrics_files(STUDY.cells()),
         volumes=contents.viewer_files(contents.viewer_sets(STUDY)),
@@ -34,7 +35,6 @@ rule report_page:
     params:
         contents=contents.contents(STUDY),
         tables={name: (title, LAYOUT.table(name, "html")) for name, title in TABLE_NAMES.items()},
-        quality=LAYOUT.table("quality", "csv"),
         benchmarks=f"{LAYOUT.root}/benchmarks",
         code=code_digest("mrisr.report", "mrisr.manifest"),
         page=contents.page_digest(),

@@ -27,6 +27,6 @@ with job(snakemake.log[0]):
         figures=list(given.figures),
         manifest=record,
         viewer=gallery(contents["viewer"], settings["megabytes"]) if settings else None,
-        quality=params.quality,
+        quality=given.quality,
     )
     write_json(snakemake.output.manifest, record)
