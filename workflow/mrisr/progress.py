@@ -100,19 +100,23 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
             if "torch" in sys.modules:
                 sys.modules["torch"].set_num_threads(threads)
             yield
-        except (MrisrError, OSError) as error:
-            problem = storage_problem(error) if isinstance(error, OSError) else None
-            text = str(error) if isinstance(error, MrisrError) else f"{problem}, then run again"
-            if problem is None and not isinstance(error, MrisrError):
+        except Exception as error:
+            text = _explained(error)
+            if text is None:
                 log.error("unexpected error\n%s", traceback.format_exc())
                 raise
             if logged:
                 log.error("error: %s", text)
             print(f"error: {text}", file=sys.stderr, flush=True)
             sys.exit(1)
-        except Exception:
-            log.error("unexpected error\n%s", traceback.format_exc())
-            raise
+
+
+def _explained(error: Exception) -> str | None:
+    """Return what a user needs to know; None of an error that is a fault of the program."""
+    if isinstance(error, MrisrError):
+        return str(error)
+    problem = storage_problem(error) if isinstance(error, OSError) else None
+    return problem and f"{problem}, then run again"
 
 
 def _waiting(other: str) -> None:
