@@ -146,7 +146,7 @@ def orphan(bench: Bench) -> str:
     second.until(found, "word of the orphan")
     bench.read()
     assert second.wait() == 0, second.output
-    return f"in the new job's log: {found()}, which makes the same files"
+    return f"in the new job's log: {found()}"
 
 
 def kill_cluster(bench: Bench) -> str:
@@ -157,7 +157,8 @@ def kill_cluster(bench: Bench) -> str:
     bench.cluster.start()
     assert run.wait() == 0, run.output
     bench.continued()
-    return "nothing: squeue is asked again until it answers; Slurm runs the lost jobs again"
+    status = re.search(r"SLURM status is: '\w+'", run.output)
+    return status[0] if status else "nothing: Slurm runs the lost job again"
 
 
 def lose_node(bench: Bench) -> str:
@@ -295,7 +296,7 @@ FAULTS = [
         "kill-cluster",
         "the whole cluster lost",
         "`kill -9` of all daemons and jobs; started again",
-        "none while Snakemake runs",
+        "none while Snakemake runs: the job runs once more",
         kill_cluster,
     ),
     Fault(
