@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -65,6 +67,23 @@ def test_training_is_reproducible_and_lowers_the_loss(name, volumes, tmp_path):
     assert first.info["val_loss"] == min(row["val_loss"] for row in first.log)
     other = train(make_job(name, volumes, tmp_path / "c", epochs=8, seed=2))
     assert not weights_equal(first.state, other.state)
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
+    volumes, tmp_path, monkeypatch, caplog
+):
+    whole = train(make_job("srcnn3d", volumes, tmp_path / "whole"))
+
+    def fsync(number):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    trained = train(make_job("srcnn3d", volumes, tmp_path / "full"))
+    assert weights_equal(whole.state, trained.state)
+    assert "no checkpoint" in caplog.text and "no space left on the device" in caplog.text
+    # One that was asked for, because the job is ended, must not be said to be kept.
+    with pytest.raises(OSError):
+        train(make_job("srcnn3d", volumes, tmp_path / "ended"), stop=lambda step: step == 2)
 
 
 @pytest.mark.parametrize("name", ["srcnn3d", "arssr_rdn"])

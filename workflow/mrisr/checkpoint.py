@@ -1,6 +1,7 @@
 """Checkpoints of a training: written atomically, and only taken up for the same training."""
 
 import hashlib
+import io
 import json
 import logging
 from pathlib import Path
@@ -29,9 +30,16 @@ class Checkpoints:
         self.before = self.folder / "checkpoint.before.pt"
 
     def save(self, state: dict) -> None:
-        """Write a checkpoint; the one before is kept until the next."""
+        """Write a checkpoint; the one before is kept until the next.
+
+        Raises:
+            OSError: It cannot be written; those that were there still are.
+        """
+        # Not straight to the file: torch does not say that a disk is full.
+        content = io.BytesIO()
+        torch.save({"fingerprint": self.fingerprint, **state}, content)
         with atomic(self.last) as temporary:
-            torch.save({"fingerprint": self.fingerprint, **state}, temporary)
+            temporary.write_bytes(content.getbuffer())
             if self.last.exists():
                 self.last.replace(self.before)
 

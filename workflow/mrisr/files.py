@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".tmp{secrets.token_hex(4)}.{path.name}")
     try:
         yield temporary
+        # A machine that fails now must not leave the name without the content.
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # write() does not know it
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,15 +74,16 @@ class Staging:
             versions: By final path, what this item alone depends on.
         """
         self.folder, self.versions = Path(folder), versions or {}
-        wanted = digest(fingerprint)
+        self.fingerprint = digest(fingerprint)
         mark = self.folder / "fingerprint"
-        if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
+        if not mark.exists() or mark.read_text(encoding="utf-8") != self.fingerprint:
             shutil.rmtree(self.folder, ignore_errors=True)
-            write_text(mark, wanted)
+            write_text(mark, self.fingerprint)
 
     def path(self, final: str | Path) -> Path:
         """Return where the item that will end at `final` is staged."""
-        basis = f"{final}{self.versions.get(final, '')}"
+        # With the fingerprint: what another job leaves here is never taken for this one's.
+        basis = f"{self.fingerprint}{final}{self.versions.get(final, '')}"
         name = hashlib.sha256(basis.encode()).hexdigest()[:12]
         return self.folder / f"{name}.{Path(final).name}"
 

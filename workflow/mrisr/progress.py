@@ -6,13 +6,15 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from logging.handlers import BufferingHandler
 from pathlib import Path
 
 from tqdm import tqdm
 
 from mrisr.errors import MrisrError
+from mrisr.locks import alone
+from mrisr.storage import storage_problem
 
 log = logging.getLogger("mrisr")
 _bars = True
@@ -64,8 +66,10 @@ def collected() -> Iterator[list[tuple[int, str]]]:
 def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
     """Run a job's body: messages go to `log_file`, a user's error ends it without a traceback.
 
+    Waits while another process runs the same job: two writers of one output never mix.
+
     Args:
-        log_file: Where messages and progress go; None for the terminal.
+        log_file: Where messages and progress go, a file of this job's own; None for the terminal.
         threads: Threads that torch and the numerical libraries may use.
     """
     for name in (
@@ -74,29 +78,47 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
     ):
         os.environ[name] = str(threads)
     global _bars
-    handlers: list[logging.Handler] = []
     # Jobs run side by side: their bars would overwrite each other on the terminal.
     _bars = log_file is None
-    if log_file is not None:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
-    else:
-        handlers.append(logging.StreamHandler())
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True
-    )
-    logging.captureWarnings(True)
-    # It tells of every glyph that a PDF holds.
-    logging.getLogger("fontTools").setLevel(logging.WARNING)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
-    try:
-        yield
-    except MrisrError as error:
-        if log_file is not None:
-            log.error("error: %s", error)
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        sys.exit(1)
-    except Exception:
-        log.error("unexpected error\n%s", traceback.format_exc())
-        raise
+    # A full disk is told once, by what could not write its result.
+    logging.raiseExceptions = False
+    with ExitStack() as held:
+        logged = False
+        try:
+            handler: logging.Handler = logging.StreamHandler()
+            if log_file is not None:
+                file = Path(log_file)
+                held.enter_context(alone(file.with_name(f".{file.name}.lock"), _waiting))
+                handler = logging.FileHandler(file, mode="w", encoding="utf-8")
+                logged = True
+            logging.basicConfig(
+                level=logging.INFO, format="%(asctime)s %(message)s", handlers=[handler], force=True
+            )
+            logging.captureWarnings(True)
+            # It tells of every glyph that a PDF holds.
+            logging.getLogger("fontTools").setLevel(logging.WARNING)
+            if "torch" in sys.modules:
+                sys.modules["torch"].set_num_threads(threads)
+            yield
+        except Exception as error:
+            text = _explained(error)
+            if text is None:
+                log.error("unexpected error\n%s", traceback.format_exc())
+                raise
+            if logged:
+                log.error("error: %s", text)
+            print(f"error: {text}", file=sys.stderr, flush=True)
+            sys.exit(1)
+
+
+def _explained(error: Exception) -> str | None:
+    """Return what a user needs to know; None of an error that is a fault of the program."""
+    if isinstance(error, MrisrError):
+        return str(error)
+    problem = storage_problem(error) if isinstance(error, OSError) else None
+    return problem and f"{problem}, then run again"
+
+
+def _waiting(other: str) -> None:
+    remedy = "if it is left over from a run that was killed, end it (`scancel`, `kill`)"
+    print(f"waiting for {other}, which makes the same files; {remedy}", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from mrisr.checkpoint import Checkpoints
 from mrisr.errors import TrainingError
 from mrisr.models import save_model
 from mrisr.patches import GridBatches, QueryBatches, draw_patches
+from mrisr.storage import storage_problem
 
 log = logging.getLogger("mrisr")
 
@@ -259,8 +260,13 @@ def _attempt(
             keep()
             return None
         if now - saved > 60 * training["checkpoint_minutes"]:
-            keep()
             saved = now
+            try:
+                keep()
+            except OSError as error:  # days of training are worth more than a checkpoint
+                log.warning(
+                    "%s: no checkpoint: %s; going on", job.name, storage_problem(error) or error
+                )
     return {
         "steps": state["step"],
         "best_epoch": state["best"]["epoch"],

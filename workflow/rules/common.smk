@@ -19,6 +19,7 @@ from mrisr.keep import Keep
 from mrisr.layout import scale_name
 from mrisr.provenance import code_digest
 from mrisr.schema import typed
+from mrisr.storage import check_writable
 from mrisr.study import Study
 
 export_package()
@@ -67,6 +68,10 @@ if UNLISTED:
 onstart:
     if UNLISTED:
         raise WorkflowError("\n".join(UNLISTED))
+    try:
+        check_writable(LAYOUT.root)
+    except MrisrError as error:
+        raise WorkflowError(str(error)) from None
 
 
 wildcard_constraints:

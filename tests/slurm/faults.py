@@ -1,0 +1,381 @@
+#!/usr/bin/env python3
+"""Everything that can go wrong on a cluster, done to a real one: what is seen, what helps.
+
+    faults.py [NAME ...]    all faults, or some, as a Markdown table (root, slurm-wlm, munge)
+
+Each fault meets a tiny study in the middle of its work. Files are then read (nothing half-written
+may have a final name), the recovery is done as documented, and all tables are compared with those
+of a study that nothing disturbed. Exit code 1 if a byte differs.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow")]
+
+from slurm.cluster import Cluster  # noqa: E402
+from slurm.lab import Clone, Run, script_process, slurm, until  # noqa: E402
+from tiny_study import TinyStudy  # noqa: E402
+
+# 80 steps: with a rest of 0.25 s a training takes half a minute, with a checkpoint a step.
+TRAIN, SCRIPT = "train_toy_patient", "train.py"
+# What runs on the cluster; the rest of the study follows on this machine.
+MODELS = ("models",)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A thing that goes wrong.
+
+    Attributes:
+        name: For the command line.
+        what: What goes wrong.
+        done: How it was brought about.
+        recovery: What helps.
+        act: Does it all, to a clone whose inputs are prepared; returns the lines that a user sees.
+    """
+
+    name: str
+    what: str
+    done: str
+    recovery: str
+    act: Callable[["Bench"], str]
+
+
+class Bench:
+    """A clone to be broken, and the cluster that its jobs run on; None for this machine."""
+
+    def __init__(self, clone: Clone, cluster: Cluster | None):
+        self.clone, self.cluster = clone, cluster
+        self.where = {"slurm": cluster is not None}
+
+    def training(self, *arguments: str, rest: float = 0.25) -> Run:
+        """Start the study, and return when the training has two checkpoints."""
+        run = self.clone.start(*arguments, targets=MODELS, rest=rest, **self.where)
+        folder = self.clone.results / ".staging/models/toy_patient/x2"
+        run.until((folder / "checkpoint.before.pt").exists, "two checkpoints")
+        return run
+
+    def read(self) -> None:
+        """Fail if a file with a final name is not whole."""
+        assert not self.clone.unusable(), self.clone.unusable()
+
+    def continued(self) -> None:
+        """Fail if the training began anew."""
+        log = (self.clone.results / "logs/models/toy_patient/x2.log").read_text()
+        assert "continuing after step" in log, log
+
+    def again(self, *arguments: str, check: bool = True) -> Run:
+        """Type the same command again, without a rest between steps."""
+        retype = ("--rerun-incomplete", *arguments)
+        return self.clone.run(*retype, targets=MODELS, check=check, **self.where)
+
+
+def shown(run: Run, pattern: str) -> str:
+    """Return the first thing that a run printed that fits a pattern."""
+    found = re.search(pattern, run.output)
+    assert found, f"not printed: {pattern}\n{run.output}"
+    return " ".join(found[0].split())
+
+
+def time_limit(bench: Bench) -> str:
+    run = bench.training("--set-resources", f"{TRAIN}:runtime=1", "--retries", "0", rest=1)
+    assert run.wait() != 0
+    bench.read()
+    bench.again()
+    bench.continued()
+    return shown(run, r"SLURM status is: 'TIMEOUT'")
+
+
+def _retried(disturb: Callable[[Bench, Run], None], seen: str) -> Callable[[Bench], str]:
+    """Return a fault after which the profile's one retry is enough."""
+
+    def act(bench: Bench) -> str:
+        run = bench.training()
+        disturb(bench, run)
+        bench.read()
+        assert run.wait() == 0, run.output
+        bench.continued()
+        return shown(run, seen)
+
+    return act
+
+
+def kill_job(bench: Bench, run: Run) -> None:
+    process = script_process(bench.clone.folder, SCRIPT)
+    assert process, "the training's process was not found"
+    process.kill()
+
+
+def kill_snakemake(bench: Bench) -> str:
+    run = bench.training()
+    run.kill()
+    bench.read()
+    assert slurm("squeue", "--noheader", "--name", run.run_id), "its Slurm jobs did not go on"
+    slurm("scancel", "--name", run.run_id)
+    until(lambda: not slurm("squeue", "--noheader", "--name", run.run_id), "the end of its jobs")
+    locked = bench.again(check=False)
+    seen = shown(locked, "LockException")
+    bench.again("--unlock")
+    bench.again()
+    bench.continued()
+    return f"nothing; at the next call {seen}"
+
+
+def orphan(bench: Bench) -> str:
+    run = bench.training(rest=1.5)
+    run.kill()
+    bench.again("--unlock")
+    second = bench.clone.start(targets=MODELS)
+    log = bench.clone.folder / f"results/logs/slurm/rule_{TRAIN}/2"
+    waits = re.compile("waiting for Slurm job [^;]*")
+
+    def found() -> str | None:
+        texts = [file.read_text() for file in sorted(log.glob("*.log"))]
+        return next((m[0] for text in texts if (m := waits.search(text))), None)
+
+    second.until(found, "word of the orphan")
+    bench.read()
+    assert second.wait() == 0, second.output
+    return f"in the new job's log: {found()}"
+
+
+def kill_cluster(bench: Bench) -> str:
+    run = bench.training()
+    bench.cluster.kill()
+    bench.read()
+    time.sleep(5)
+    bench.cluster.start()
+    assert run.wait() == 0, run.output
+    bench.continued()
+    status = re.search(r"SLURM status is: '\w+'", run.output)
+    return status[0] if status else "nothing: Slurm runs the lost job again"
+
+
+def lose_node(bench: Bench) -> str:
+    run = bench.training()
+    number = run.job(TRAIN)
+    bench.cluster.kill("gpu1")
+    bench.read()
+    until(lambda: "down" in bench.cluster.state("gpu1"), "word that the node is down")
+    state = slurm("squeue", "--noheader", "--format=%T %r", "--job", number)
+    bench.cluster.start()
+    assert run.wait() == 0, run.output
+    bench.continued()
+    return f"squeue: {state}"
+
+
+def requeue(bench: Bench, run: Run) -> None:
+    slurm("scontrol", "requeue", run.job(TRAIN))
+
+
+def full_disk(bench: Bench) -> str:
+    return _on_small_disk(bench, lambda disk: _fill(disk), "No space|no space left")
+
+
+def _fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(1 << 16)):
+                pass
+        except OSError:
+            return
+
+
+def _on_small_disk(bench: Bench, spoil: Callable[[Path], None], pattern: str) -> str:
+    disk = bench.clone.folder / "results"
+    aside = bench.clone.folder / "aside"
+    disk.rename(aside)
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk], check=True)
+    try:
+        shutil.copytree(aside, disk, dirs_exist_ok=True)
+        run = bench.training()
+        spoil(disk)
+        assert run.wait() != 0, run.output
+        bench.read()
+        logs = "".join(file.read_text() for file in disk.rglob("*.log"))
+        seen = re.search(f".*error: .*({pattern}).*", run.output + logs)
+        assert seen, run.output + logs
+        (disk / "filler").unlink()
+        bench.again()
+        aside = bench.clone.folder / "kept"
+        shutil.copytree(disk, aside)
+        return seen[0].strip()
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+        if (bench.clone.folder / "kept").exists():
+            disk.rmdir()
+            (bench.clone.folder / "kept").rename(disk)
+
+
+def read_only(bench: Bench) -> str:
+    disk = bench.clone.folder / "results"
+    subprocess.run(["mount", "--bind", disk, disk], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", disk], check=True)
+        run = bench.again(check=False)
+        assert run.wait() != 0, run.output
+        bench.read()
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+    bench.again()
+    return shown(run, ".*read-only.*")
+
+
+AGAIN = "the same command"
+FAULTS = [
+    Fault("time-limit", "time limit of a training", "`runtime=1`, one minute", AGAIN, time_limit),
+    Fault(
+        "scancel",
+        "a job cancelled",
+        "`scancel` of the training",
+        "none: it runs once more",
+        _retried(
+            lambda bench, run: slurm("scancel", run.job(TRAIN)), "SLURM status is: 'CANCELLED'"
+        ),
+    ),
+    Fault(
+        "sigterm",
+        "SIGTERM to a training",
+        "`scancel --signal=TERM`",
+        "none: it runs once more",
+        _retried(
+            lambda bench, run: slurm("scancel", "--signal=TERM", run.job(TRAIN)),
+            "SLURM status is: 'FAILED'",
+        ),
+    ),
+    Fault(
+        "sigusr1",
+        "SIGUSR1 to a training",
+        "`scancel --signal=USR1`",
+        "none: it runs once more",
+        _retried(
+            lambda bench, run: slurm("scancel", "--signal=USR1", run.job(TRAIN)),
+            "SLURM status is: 'FAILED'",
+        ),
+    ),
+    Fault(
+        "kill-job",
+        "a job killed",
+        "`kill -9` of the training's process",
+        "none: it runs once more",
+        _retried(kill_job, "SLURM status is: 'FAILED'"),
+    ),
+    Fault(
+        "preempted",
+        "a job preempted",
+        "`scontrol requeue` of the training",
+        "none: it waits in the queue, and continues",
+        _retried(requeue, r"Finished jobid: \d+ \(Rule: train_toy_patient\)"),
+    ),
+    Fault(
+        "kill-snakemake",
+        "Snakemake killed",
+        "`kill -9`; its Slurm jobs go on",
+        "`scancel --name <SLURM run ID>`, `--unlock`, the same command",
+        kill_snakemake,
+    ),
+    Fault(
+        "orphan",
+        "Snakemake killed, its jobs not cancelled",
+        "`kill -9`, `--unlock`, and at once the same command: two writers",
+        "none: the new job waits for the old one",
+        orphan,
+    ),
+    Fault(
+        "kill-cluster",
+        "the whole cluster lost",
+        "`kill -9` of all daemons and jobs; started again",
+        "none while Snakemake runs: the job runs once more",
+        kill_cluster,
+    ),
+    Fault(
+        "lose-node",
+        "a node vanishes",
+        "`kill -9` of its daemon and jobs; it comes back",
+        "none: Slurm runs the job again",
+        lose_node,
+    ),
+    Fault(
+        "full-disk",
+        "a full disk",
+        "`results` on a tmpfs that fills up while a network is trained",
+        "free some space, the same command",
+        full_disk,
+    ),
+    Fault(
+        "read-only",
+        "a read-only results folder",
+        "`results` mounted read-only",
+        "mount it for writing, the same command",
+        read_only,
+    ),
+]
+
+
+def prepare(folder: Path) -> tuple[Clone, dict[str, bytes]]:
+    """Return a clone with a study whose inputs are prepared, and the tables it should end with."""
+    study = TinyStudy(
+        folder / "study",
+        methods={"cubic": None, "toy_patient": None},
+        baseline="cubic",
+        metrics=["psnr"],
+        regions=["volume"],
+    )
+    clone = Clone(folder / "clone", study)
+    made = ("results/tiny/metrics/tiny/cubic/x2.csv", "results/tiny/sources/checked")
+    clone.run(targets=made, slurm=False)
+    undisturbed = clone.copy(folder / "undisturbed")
+    undisturbed.run(slurm=False)
+    return clone, undisturbed.tables()
+
+
+def main() -> None:
+    """Run the faults that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(f.name for f in FAULTS))
+    parser.add_argument("--keep", action="store_true", help="keep the clones, to look at")
+    given = parser.parse_args()
+    wanted = [f for f in FAULTS if not given.names or f.name in given.names]
+    folder = Path(tempfile.mkdtemp(prefix="mrisr-faults-"))
+    folder.chmod(0o755)
+    cluster, wrong = Cluster(folder / "cluster"), 0
+    cluster.start()
+    try:
+        clone, expected = prepare(folder)
+        print("| fault | what was done | what the user sees | recovery | bytes equal |")
+        print("|---|---|---|---|---|", flush=True)
+        for fault in wanted:
+            mine = clone.copy(folder / fault.name)
+            seen, equal = "", "no"
+            try:
+                seen = fault.act(Bench(mine, cluster))
+                mine.run(slurm=False)
+                unusable = mine.unusable()
+                equal = "yes" if mine.tables() == expected and not unusable else f"no {unusable}"
+            except Exception as error:
+                print(f"{fault.name}: {type(error).__name__}: {error}", file=sys.stderr)
+            finally:
+                mine.end()
+            wrong += equal != "yes"
+            print(f"| {fault.what} | {fault.done} | {seen} | {fault.recovery} | {equal} |")
+            sys.stdout.flush()
+    finally:
+        cluster.stop()
+        if not given.keep:
+            shutil.rmtree(folder)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""One process at a time does a job, and the others say who."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import pytest
+
+from mrisr.locks import alone
+from tiny_study import ROOT
+
+JOB = """
+import sys, time
+from mrisr.progress import job
+with job(sys.argv[1]):
+    print("working", flush=True)
+    {work}
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a job with the log `a.log`; all that run are killed in the end."""
+    started = []
+
+    def start(work, **environment):
+        process = subprocess.Popen(
+            [sys.executable, "-c", JOB.format(work=work), str(tmp_path / "a.log")],
+            env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_a_job_waits_for_the_same_job_and_says_which_it_is(start, tmp_path):
+    first = start("time.sleep(600)", SLURM_JOB_ID="12")
+    assert first.stdout.readline() == "working\n"
+    second = start("pass")
+    told = second.stderr.readline()
+    assert re.match(r"waiting for Slurm job 12 on \S+, since 20\S+ \S+, which makes the", told)
+    assert second.poll() is None
+    first.send_signal(signal.SIGKILL)
+    assert second.wait(60) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
+
+
+def test_what_a_killed_job_has_forked_does_not_hold_up_the_next(start):
+    first = start(
+        "import os; n = os.fork(); n and print(f'{n}\\n', end='', flush=True); time.sleep(60)"
+    )
+    assert first.stdout.readline() == "working\n"
+    child = int(first.stdout.readline())
+    first.send_signal(signal.SIGKILL)
+    assert start("pass").wait(60) == 0
+    os.kill(child, 0)  # it is still there
+
+
+def test_the_lock_file_is_gone_afterwards_and_no_other_is_removed(tmp_path):
+    lock = tmp_path / "folder" / "lock"
+    with alone(lock, pytest.fail):
+        assert f"process {os.getpid()} on" in lock.read_text()
+    assert not list(lock.parent.iterdir())
+
+
+def test_jobs_with_other_logs_run_beside_each_other(tmp_path):
+    began = time.monotonic()
+    with alone(tmp_path / "a", pytest.fail), alone(tmp_path / "b", pytest.fail):
+        assert time.monotonic() - began < 5
