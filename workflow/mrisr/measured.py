@@ -10,7 +10,7 @@ import pandas as pd
 
 from mrisr import metrics as metric_modules
 from mrisr.errors import InputError
-from mrisr.layout import scale_name
+from mrisr.layout import scale_name, subject_of
 
 UNDERTRAINED, COLLAPSED, UNCHECKED = "undertrained", "collapsed", "not held against the baseline"
 MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", UNCHECKED: "§"}
@@ -46,7 +46,8 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
         cells: One a dataset, scale and method, in the order to print. Keys: dataset,
             dataset_label, scale, method, method_label, control, learned, path (of the metrics
             CSV), skipped (a reason or None), model (content of `model.json` or None),
-            published_steps (or None), and optionally simulated (the dataset is no scan) and
+            published_steps (or None), and optionally simulated (the dataset is no scan), slices
+            (the CSV has a subject's slices, whose mean is the subject's value) and
             has_ground_truth (False for real LR scans: only metrics without reference exist, and
             nothing can be held against the baseline).
         baseline: Name of the method that learned ones are held against, None for no check. A
@@ -177,7 +178,10 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
         )
     if table.duplicated(["metric", "region", "subject"]).any():
         raise InputError(f"{path}: a subject is there twice; delete it and run again")
-    return {key: group.set_index("subject")["value"] for key, group in found.items()}
+    values = {key: group.set_index("subject")["value"] for key, group in found.items()}
+    if cell.get("slices"):
+        return {key: its.groupby(subject_of, sort=False).mean() for key, its in values.items()}
+    return values
 
 
 def _psnr(measured: Mapping[Column, pd.Series]) -> float:
