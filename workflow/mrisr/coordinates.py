@@ -11,6 +11,7 @@ with 576 numbers each.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +60,7 @@ class CoordinateDecoder(nn.Module):
         super().__init__()
         self.features, self.relative, self.cell = features, relative, cell
         sizes = [9 * features + 2 * relative + 2 * cell, *[width] * (layers - 1), 1]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
     def forward(
         self, features: torch.Tensor, coordinates: torch.Tensor, cell: torch.Tensor
@@ -83,16 +84,11 @@ class CoordinateDecoder(nn.Module):
         if not self.relative:  # the same prediction for every query near a feature
             values = self._rest(table)[index.flatten()]
         else:
-            columns = self._of_relative()
-            place = torch.stack(
-                [
-                    first[1][..., :, None].expand_as(weights),
-                    second[1][..., None, :].expand_as(weights),
-                ],
-                dim=-1,
-            )
-            x = table.index_select(0, index.flatten()) + place.flatten(0, 3) @ columns.t()
-            values = self._rest(x)
+            rows = first[1][..., :, None].expand_as(weights)
+            columns = second[1][..., None, :].expand_as(weights)
+            place = torch.stack([rows, columns], dim=-1)
+            x = place.flatten(0, 3) @ self._of_relative().t()
+            values = self._rest(table.index_select(0, index.flatten()) + x)
         return (values.view_as(weights) * weights).sum(dim=(-2, -1))
 
     @torch.inference_mode()
@@ -120,9 +116,8 @@ class CoordinateDecoder(nn.Module):
             other.scatter_add_(1, columns[0], columns[2])
             return spread @ values @ other.t()
         weight = self._of_relative()
-        from_row, from_column = (
-            r[1][..., None] * weight[:, i] for i, r in enumerate((rows, columns))
-        )
+        from_row = rows[1][..., None] * weight[:, 0]
+        from_column = columns[1][..., None] * weight[:, 1]
         chunk = GPU_CHUNK if features.is_cuda else CPU_CHUNK * torch.get_num_threads()
         step = max(1, chunk // (4 * len(axes[1])))
         parts = []
@@ -138,7 +133,7 @@ class CoordinateDecoder(nn.Module):
         return torch.cat(parts)
 
     def _of_features(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the first layer's product with all neighbourhoods, and its bias, (N, h w, width)."""
+        """Return the first layer's product with neighbourhoods, and its bias, (N, h w, width)."""
         first = self.layers[0]
         weight = first.weight[:, : 9 * self.features].unflatten(1, (self.features, 3, 3))
         return F.conv2d(features, weight, first.bias, padding=1).flatten(2).transpose(1, 2)
@@ -175,5 +170,5 @@ class CoordinateNetwork(nn.Module):
     def forward(
         self, lr: torch.Tensor, coordinates: torch.Tensor, cell: torch.Tensor
     ) -> torch.Tensor:
-        """LR images (N, 1, h, w) at coordinates (N, K, 2), pixels of size `cell` (N, 2) -> (N, K)."""
+        """LR images (N, 1, h, w) at coordinates (N, K, 2), pixels of size (N, 2) -> (N, K)."""
         return self.decoder(self.encode(lr), coordinates, cell)

@@ -1,8 +1,8 @@
 """Slices denoised by BM3D: targets of the denoising term of a loss (Van Veen et al. 2022, 3.1).
 
-BM3D (Dabov et al. 2007) is the authors' package `bm3d`, free for non-commercial use only: an extra,
-imported here and nowhere else. What it made is kept by content: the same slice is denoised once, for
-all studies.
+BM3D (Dabov et al. 2007) is the authors' package `bm3d`, free for non-commercial use only: an
+extra, imported here and nowhere else. What it made is kept by content: the same slice is denoised
+once, for all studies.
 """
 
 import hashlib
@@ -67,9 +67,8 @@ def denoise_slices(
     """
     if not has_bm3d():
         raise ConfigError(BM3D_LACKING)
-    tasks = [
-        (file, output, sigma, Path(cache)) for file, output in zip(files, outputs, strict=True)
-    ]
+    pairs = zip(files, outputs, strict=True)
+    tasks = [(file, output, sigma, Path(cache)) for file, output in pairs]
     if workers > 1:
         with ProcessPoolExecutor(min(workers, len(tasks))) as pool:
             done = list(progress(pool.map(_denoise, tasks), "denoise", len(tasks)))

@@ -77,8 +77,9 @@ class Trained:
         state: Weights of the best model on the validation set (with `keep: last`, of the last
             step), on the CPU.
         log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
-        info: steps, best_epoch (whose weights were kept), val_loss, died (the output became constant and training ended
-            there), collapsed (so is the kept model's), restarts, seconds, parameters.
+        info: steps, best_epoch (whose weights were kept), val_loss, died (the output became
+            constant and training ended there), collapsed (so is the kept model's), restarts,
+            seconds, parameters.
     """
 
     state: dict[str, torch.Tensor]
@@ -149,6 +150,28 @@ def train(
     return Trained(state["best"]["weights"], state["rows"], finished)
 
 
+class Interruption:
+    """Asks a training to stop once SIGTERM or SIGUSR1 came, which Slurm sends before its limit."""
+
+    def __init__(self):
+        """Receive these signals from now on."""
+        self.received: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, lambda number, frame: self.received.append(number))
+
+    def __call__(self, step: int) -> bool:
+        """Return whether to stop after this step."""
+        return bool(self.received)
+
+    def check(self, name: str) -> None:
+        """Raise a TrainingError if a signal ended the training of this name."""
+        if self.received:
+            raise TrainingError(
+                f"{name}: ended by {signal.Signals(self.received[0]).name}; a checkpoint is kept,"
+                " run again to continue"
+            )
+
+
 def train_and_save(
     job: TrainingJob,
     folder: str | Path,
@@ -169,15 +192,10 @@ def train_and_save(
     Raises:
         TrainingError: Ended by a signal, or the loss is not finite.
     """
-    received: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda number, frame: received.append(number))
-    trained = trainer(job, lambda step: bool(received))
+    interruption = Interruption()
+    trained = trainer(job, interruption)
     if trained is None:
-        name = signal.Signals(received[0]).name if received else "a stop"
-        raise TrainingError(
-            f"{job.name}: ended by {name}; a checkpoint is kept, run again to continue"
-        )
+        interruption.check(job.name)
     save_model(folder, trained.state, trained.log, {**about, **trained.info})
     shutil.rmtree(job.checkpoints, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Conv of the Coord paper: EDSR with its pixel-shuffle tail, one model a scale (Lim et al. 2017)."""
+"""Conv of the Coord paper: EDSR with its pixel-shuffle tail (Lim et al. 2017), for one scale."""
 
 import torch
 from torch import nn

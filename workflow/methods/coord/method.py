@@ -1,4 +1,4 @@
-"""Coord (Van Veen et al. 2022): EDSR's features decoded at coordinates, one model for all scales."""
+"""Coord (Van Veen et al. 2022): EDSR's features, decoded at any coordinates."""
 
 from mrisr.coordinates import CoordinateDecoder, CoordinateNetwork
 from mrisr.edsr import EDSR
