@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mrisr.methods import Method
 
 METRICS = ("vif", "psnr")
-COLUMNS = ("step", "metric", "mean", "std", "n")
+COLUMNS = ("step", "metric", "mean", "std", "n", "kept")
 
 
 def steps_of(last: int, points: int, kept: int) -> list[int]:
@@ -61,7 +61,8 @@ def early_stopping(
     """Train on, and write `curve.csv` and `images.npz`.
 
     `curve.csv` has the columns step, metric, mean, std and n over the validation slices, each
-    reconstructed at `scale`; `images.npz` the first slice's ground truth and what was made of it,
+    reconstructed at `scale`, and kept, 1 at the step whose weights the method's own training
+    keeps; `images.npz` the first slice's ground truth and what was made of it,
     by step. Interrupted, it continues from the last checkpoint.
 
     Args:
@@ -98,7 +99,7 @@ def early_stopping(
             ).data
             for low, truth in zip(lows, truths, strict=True)
         ]
-        rows = _measure(step, truths, images)
+        rows = _measure(step, int(step == kept), truths, images)
         with atomic(staged.path(f"{step}.npy")) as temporary, temporary.open("wb") as opened:
             np.save(opened, images[0].reshape(plane(truths[0]).shape), allow_pickle=False)
         write_json(staged.path(f"{step}.json"), rows)
@@ -115,8 +116,8 @@ def early_stopping(
 
 
 def _measure(
-    step: int, truths: Sequence[Volume], images: Sequence[np.ndarray]
-) -> list[tuple[int, str, float, float, int]]:
+    step: int, kept: int, truths: Sequence[Volume], images: Sequence[np.ndarray]
+) -> list[tuple]:
     rows = []
     for name in METRICS:
         values = []
@@ -124,7 +125,7 @@ def _measure(
             table = metrics.evaluate(truth.data, image, metrics=[name])
             values.append(float(table["value"].iloc[0]))
         std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-        rows.append((step, name, float(np.mean(values)), std, len(values)))
+        rows.append((step, name, float(np.mean(values)), std, len(values), kept))
     return rows
 
 

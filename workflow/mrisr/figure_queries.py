@@ -1,0 +1,171 @@
+"""A detail of one slice by every method, and from the same input at twice the scale.
+
+Figure 1 (right) of Van Veen et al. 2022: a scale-agnostic method needs no other model for that.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from scipy import ndimage
+
+from mrisr import methods
+from mrisr.figure_view import choose_view, take
+from mrisr.figure_files import Record, plain, write
+from mrisr.io import load
+from mrisr.layout import scale_name
+from mrisr.models import load_model
+from mrisr.reconstruct import reconstruct
+
+DETAIL = 0.28  # edge of the detail, of the slice's shorter one
+
+
+def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
+    """Draw the slice with a box, and of what is in the box input, reconstructions and truth.
+
+    Args:
+        params: As `mrisr.figure_plan` makes them: dataset, its label, subject, scale, grid, truth,
+            mask, lr, cells (with `image`) and beyond: at most one scale-agnostic method and its
+            model, which is asked for the LR slice at twice the scale.
+        outputs: `.png`, `.pdf` and `.json` files to write.
+
+    Raises:
+        InputError: A file is unusable.
+    """
+    truth, mask, lr = (load(params[key]) for key in ("truth", "mask", "lr"))
+    scale, subject = params["scale"], params["subject"]
+    view = choose_view(mask, params["mask"])
+    whole = take(truth.data, view)
+    box = detail(whole, take(mask.data, view) != 0)
+    shape = tuple(np.array(truth.data.shape))
+    panels = {f"Input, LR {scale_name(scale)}×": _crop(lr.data, shape, view, box)}
+    for cell in params["cells"]:
+        path = Path(cell["image"])
+        image = _crop(load(path).data, shape, view, box) if path.exists() else None
+        panels[f"{cell['method_label']}, {scale_name(scale)}×"] = image
+    for its in params["beyond"]:
+        method = methods.unpack(its["method"])
+        model = load_model(method, its["model"])
+        sr = reconstruct(method, model, lr, scale=2 * scale, grid=params["grid"])
+        label = f"{method.label}, queried at {scale_name(2 * scale)}×"
+        panels[label] = _crop(sr.data, shape, view, box)
+    panels["Ground truth"] = _crop(truth.data, shape, view, box)
+    record = Record(
+        title=f"{params['label']}, {subject}",
+        caption=caption(params["label"], subject, view.plane, scale, bool(params["beyond"])),
+        section="Reconstructions",
+        dataset=params["dataset"],
+        subject=subject,
+        methods=[cell["method"] for cell in params["cells"]],
+        scales=[scale, *([2 * scale] if params["beyond"] else [])],
+    )
+    with plain():
+        write(_draw(whole, box, panels, view.aspect, record.title), record, outputs)
+
+
+def caption(subject_of: str, subject: str, plane: str, scale: float, beyond: bool) -> str:
+    """Return the figure's caption.
+
+    Args:
+        subject_of: Label of the dataset.
+        subject: Name of the slice shown.
+        plane: Its plane.
+        scale: Of the reconstructions.
+        beyond: Whether one method is shown at twice the scale.
+    """
+    twice = (
+        f" The scale-agnostic method was also asked for {scale_name(2 * scale)}× of the same input,"
+        " without another training: there is no ground truth that fine."
+        if beyond
+        else ""
+    )
+    return (
+        f"{subject_of}, {subject}: a {plane} slice of the ground truth (left), and of the part in"
+        " the box, where the ground truth has most detail: the LR input, reconstructions at"
+        f" {scale_name(scale)}× and the ground truth, in one gray window.{twice} Compare Van Veen"
+        " et al. 2022, Fig. 1."
+    )
+
+
+def detail(image: np.ndarray, inside: np.ndarray) -> tuple[int, int, int, int]:
+    """Return where an image has most detail: first row, first column, rows and columns of a square.
+
+    Args:
+        image: Shape (rows, columns).
+        inside: Where the square's centre may lie; anywhere if nowhere it fits.
+    """
+    edge = max(4, round(DETAIL * min(image.shape)))
+    fine = (image - ndimage.gaussian_filter(image, 1.5)) ** 2
+    energy = ndimage.uniform_filter(fine, edge, mode="constant")
+    half = edge // 2
+    fits = np.zeros(image.shape, dtype=bool)
+    fits[half : image.shape[0] - edge + half + 1, half : image.shape[1] - edge + half + 1] = True
+    # Edges against the background are strong everywhere: the whole square is to be inside.
+    full = ndimage.uniform_filter(inside.astype(np.float64), edge, mode="constant") > 0.98
+    for allowed in (fits & full, fits & inside, fits):
+        if allowed.any():
+            place = np.argmax(np.where(allowed, energy, -1))
+            row, column = np.unravel_index(place, image.shape)
+            return int(row) - half, int(column) - half, edge, edge
+    raise AssertionError("a square of a part of the image fits somewhere")
+
+
+def _crop(data: np.ndarray, shape: Sequence[int], view, box: tuple[int, int, int, int]):
+    """Return what of a volume on any grid with the same field of view lies in the box."""
+    from dataclasses import replace
+
+    full = take(np.asarray(data), replace(view, window=(slice(None), slice(None))))
+    others = [n for axis, n in enumerate(shape) if axis != view.axis]
+    across, up = full.shape[1] / others[0], full.shape[0] / others[1]
+    row, column = (view.window[i].start + box[i] for i in range(2))
+    rows = slice(round(row * up), round((row + box[2]) * up))
+    columns = slice(round(column * across), round((column + box[3]) * across))
+    return full[rows, columns]
+
+
+def _draw(
+    whole: np.ndarray,
+    box: tuple[int, int, int, int],
+    panels: Mapping[str, np.ndarray | None],
+    aspect: float,
+    title: str,
+) -> Figure:
+    columns = -(-len(panels) // 2)
+    wide, gap, head, text = 1.6, 0.06, 0.4, 0.22
+    tall = wide * aspect * box[2] / box[3]
+    high = 2 * (tall + text) + gap
+    first = high * whole.shape[1] / (whole.shape[0] * aspect)
+    width, height = first + 0.15 + columns * (wide + gap), head + high
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.text(0.01, 1 - 0.08 / height, title, fontsize=11, weight="bold", va="top",
+                parse_math=False)  # fmt: skip
+    ceiling = float(np.percentile(whole, 99.9)) or 1.0
+
+    def panel(x: float, y: float, w: float, h: float, image: np.ndarray | None):
+        axes = figure.add_axes(
+            (x / width, 1 - (y + h) / height, w / width, h / height), frame_on=False
+        )
+        axes.set_xticks([])
+        axes.set_yticks([])
+        if image is None:
+            axes.text(0.5, 0.5, "missing", ha="center", va="center", color="0.4", fontsize=9)
+        else:
+            axes.imshow(image, cmap="gray", vmin=0, vmax=ceiling, aspect="auto",
+                        interpolation="nearest")  # fmt: skip
+        return axes
+
+    axes = panel(0.02, head, first, high, whole)
+    corner = (box[1] - 0.5, box[0] - 0.5)
+    axes.add_patch(Rectangle(corner, box[3], box[2], fill=False, edgecolor="red", linewidth=1.2))
+    for i, (name, image) in enumerate(panels.items()):
+        x = first + 0.15 + (i % columns) * (wide + gap)
+        y = head + (i // columns) * (tall + text + gap)
+        axes = panel(x, y + text, wide, tall, image)
+        letter = chr(ord("A") + i)
+        size = min(8, 72 * wide / (0.55 * (len(name) + 3)))
+        axes.set_title(f"{letter}: {name}", fontsize=size, pad=3, parse_math=False)
+    return figure
