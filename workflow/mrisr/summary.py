@@ -124,7 +124,7 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
             "Mask": f"{_masks(study, measured)}.",
         }
         if study.slices:
-            found["Slices"] = _slices(study.slices)
+            found["Images"] = _slices(study.slices)
     elif study.supervised:
         found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
     if real:
