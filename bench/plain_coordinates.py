@@ -25,7 +25,8 @@ def decode(
                 place = ((coordinates[..., axis] + 1) * shape[axis] - 1) / 2
                 at.append((place.floor() + move).clamp(0, shape[axis] - 1))
             rows, columns = (index.long() for index in at)
-            seen = [unfolded[n, :, rows[n], columns[n]].t() for n in range(batch)]
+            place = (rows * shape[1] + columns)[:, None].expand(-1, 9 * channels, -1)
+            seen = unfolded.flatten(2).gather(2, place).transpose(1, 2)
             relative = torch.stack(
                 [
                     (coordinates[..., axis] + 1) * shape[axis] - 1 - 2 * at[axis]
@@ -33,7 +34,7 @@ def decode(
                 ],
                 dim=-1,
             )
-            inputs = [torch.stack(seen)]
+            inputs = [seen]
             inputs += [relative] if decoder.relative else []
             inputs += [cell[:, None].expand_as(relative)] if decoder.cell else []
             x = torch.cat(inputs, dim=-1)
