@@ -8,7 +8,6 @@ import pytest
 
 from mrisr import figure_early_stopping, figure_queries, methods
 from mrisr.errors import InputError
-from mrisr.figure_queries import detail
 from mrisr.io import Volume, save
 from mrisr.models import save_model
 
@@ -64,19 +63,6 @@ def test_a_damaged_curve_is_refused(observed, tmp_path):
     (tmp_path / "curve.csv").write_text("step,psnr\n")
     with pytest.raises(InputError, match=r"curve.csv.*delete them and run again"):
         figure_early_stopping.draw(observed, outputs(tmp_path / "a"))
-
-
-def test_the_box_holds_the_finest_part_inside():
-    image = np.zeros((60, 50))
-    image[36:44, 30:38] = np.random.default_rng(0).random((8, 8))
-    image[:, :3] = 5 * np.random.default_rng(1).random((60, 3))  # outside
-    inside = np.zeros(image.shape, dtype=bool)
-    inside[5:55, 8:45] = True
-    row, column, tall, wide = detail(image, inside)
-    assert tall == wide == 14
-    assert row <= 36 and row + tall >= 44 and column <= 30 and column + wide >= 38
-    row, column, tall, wide = detail(image, np.zeros_like(inside))
-    assert row >= 0 and column >= 0 and row + tall <= 60 and column + wide <= 50
 
 
 def test_queries_show_every_method_and_twice_the_scale_of_the_same_input(tmp_path):

@@ -10,17 +10,16 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from scipy import ndimage
 
 from mrisr import methods
-from mrisr.figure_view import choose_view, take
 from mrisr.figure_files import Record, plain, write
+from mrisr.figure_view import View, choose_view, displayed, most_detail, take
 from mrisr.io import load
 from mrisr.layout import scale_name
 from mrisr.models import load_model
 from mrisr.reconstruct import reconstruct
 
-DETAIL = 0.28  # edge of the detail, of the slice's shorter one
+Part = tuple[int, int, int, int]  # first row and column, rows and columns of a displayed image
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
@@ -39,8 +38,17 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     scale, subject = params["scale"], params["subject"]
     view = choose_view(mask, params["mask"])
     whole = take(truth.data, view)
-    box = detail(whole, take(mask.data, view) != 0)
-    shape = tuple(np.array(truth.data.shape))
+    found = most_detail(whole, take(mask.data, view), view.aspect)
+    box = tuple(
+        round(n)
+        for n in (
+            found.top / view.aspect,
+            found.left,
+            found.side / view.aspect,
+            found.side,
+        )
+    )
+    shape = truth.data.shape
     panels = {f"Input, LR {scale_name(scale)}×": _crop(lr.data, shape, view, box)}
     for cell in params["cells"]:
         path = Path(cell["image"])
@@ -90,45 +98,20 @@ def caption(subject_of: str, subject: str, plane: str, scale: float, beyond: boo
     )
 
 
-def detail(image: np.ndarray, inside: np.ndarray) -> tuple[int, int, int, int]:
-    """Return where an image has most detail: first row, first column, rows and columns of a square.
-
-    Args:
-        image: Shape (rows, columns).
-        inside: Where the square's centre may lie; anywhere if nowhere it fits.
-    """
-    edge = max(4, round(DETAIL * min(image.shape)))
-    fine = (image - ndimage.gaussian_filter(image, 1.5)) ** 2
-    energy = ndimage.uniform_filter(fine, edge, mode="constant")
-    half = edge // 2
-    fits = np.zeros(image.shape, dtype=bool)
-    fits[half : image.shape[0] - edge + half + 1, half : image.shape[1] - edge + half + 1] = True
-    # Edges against the background are strong everywhere: the whole square is to be inside.
-    full = ndimage.uniform_filter(inside.astype(np.float64), edge, mode="constant") > 0.98
-    for allowed in (fits & full, fits & inside, fits):
-        if allowed.any():
-            place = np.argmax(np.where(allowed, energy, -1))
-            row, column = np.unravel_index(place, image.shape)
-            return int(row) - half, int(column) - half, edge, edge
-    raise AssertionError("a square of a part of the image fits somewhere")
-
-
-def _crop(data: np.ndarray, shape: Sequence[int], view, box: tuple[int, int, int, int]):
-    """Return what of a volume on any grid with the same field of view lies in the box."""
-    from dataclasses import replace
-
-    full = take(np.asarray(data), replace(view, window=(slice(None), slice(None))))
-    others = [n for axis, n in enumerate(shape) if axis != view.axis]
-    across, up = full.shape[1] / others[0], full.shape[0] / others[1]
+def _crop(data: np.ndarray, shape: Sequence[int], view: View, box: Part) -> np.ndarray:
+    """Return what of a volume lies in the box, on any grid of the ground truth's field of view."""
+    full = displayed(data, view.axis, view.index)
+    across, up = (n for axis, n in enumerate(shape) if axis != view.axis)
     row, column = (view.window[i].start + box[i] for i in range(2))
-    rows = slice(round(row * up), round((row + box[2]) * up))
-    columns = slice(round(column * across), round((column + box[3]) * across))
+    finer = full.shape[0] / up, full.shape[1] / across
+    rows = slice(round(row * finer[0]), round((row + box[2]) * finer[0]))
+    columns = slice(round(column * finer[1]), round((column + box[3]) * finer[1]))
     return full[rows, columns]
 
 
 def _draw(
     whole: np.ndarray,
-    box: tuple[int, int, int, int],
+    box: Part,
     panels: Mapping[str, np.ndarray | None],
     aspect: float,
     title: str,
