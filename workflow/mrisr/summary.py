@@ -201,6 +201,8 @@ def models(study: Study) -> list[dict]:
             "trained": trained,
             "folder": study.layout.model(method.name, trained),
             "published_steps": method.spec.get("published_steps"),
+            "keeps_last": method.spec.get("training", {}).get("keep") == "last",
+            "denoised": bool(method.denoising),
         }
         for method, trained in study.models()
     ]
