@@ -19,6 +19,8 @@ from mrisr.layout import scale_name
 from mrisr.models import load_model
 from mrisr.reconstruct import reconstruct
 
+COLUMNS = 4
+
 Part = tuple[int, int, int, int]  # first row and column, rows and columns of a displayed image
 
 
@@ -49,20 +51,20 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         )
     )
     shape = truth.data.shape
-    panels = {f"Input, LR {scale_name(scale)}×": _crop(lr.data, shape, view, box)}
+    panels = {"Input (LR)": _crop(lr.data, shape, view, box)}
     for cell in params["cells"]:
         path = Path(cell["image"])
         image = _crop(load(path).data, shape, view, box) if path.exists() else None
-        panels[f"{cell['method_label']}, {scale_name(scale)}×"] = image
+        panels[cell["method_label"]] = image
     for its in params["beyond"]:
         method = methods.unpack(its["method"])
         model = load_model(method, its["model"])
         sr = reconstruct(method, model, lr, scale=2 * scale, grid=params["grid"])
-        label = f"{method.label}, queried at {scale_name(2 * scale)}×"
+        label = f"{method.label}, at {scale_name(2 * scale)}×"
         panels[label] = _crop(sr.data, shape, view, box)
     panels["Ground truth"] = _crop(truth.data, shape, view, box)
     record = Record(
-        title=f"{params['label']}, {subject}",
+        title=f"{params['label']}, {subject}, {scale_name(scale)}×",
         caption=caption(params["label"], subject, view.plane, scale, bool(params["beyond"])),
         section="Reconstructions",
         dataset=params["dataset"],
@@ -116,39 +118,40 @@ def _draw(
     aspect: float,
     title: str,
 ) -> Figure:
-    columns = -(-len(panels) // 2)
-    wide, gap, head, text = 1.6, 0.06, 0.4, 0.22
+    # The slice takes the first place of a grid as wide as a page's text.
+    wide, gap, head, text = 1.66, 0.06, 0.35, 0.2
     tall = wide * aspect * box[2] / box[3]
-    high = 2 * (tall + text) + gap
-    first = high * whole.shape[1] / (whole.shape[0] * aspect)
-    width, height = first + 0.15 + columns * (wide + gap), head + high
+    rows = -(-(1 + len(panels)) // COLUMNS)
+    width, height = COLUMNS * (wide + gap) + gap, head + rows * (tall + text + gap)
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
-    figure.text(0.01, 1 - 0.08 / height, title, fontsize=11, weight="bold", va="top",
-                parse_math=False)  # fmt: skip
+    figure.text(
+        *(gap / width, 1 - 0.08 / height, title), fontsize=10, weight="bold", va="top",
+        parse_math=False,
+    )  # fmt: skip
     ceiling = float(np.percentile(whole, 99.9)) or 1.0
-
-    def panel(x: float, y: float, w: float, h: float, image: np.ndarray | None):
+    for i, (name, image) in enumerate([("", whole), *panels.items()]):
+        x = gap + (i % COLUMNS) * (wide + gap)
+        y = head + (i // COLUMNS) * (tall + text + gap) + text
         axes = figure.add_axes(
-            (x / width, 1 - (y + h) / height, w / width, h / height), frame_on=False
+            (x / width, 1 - (y + tall) / height, wide / width, tall / height), frame_on=False
         )
         axes.set_xticks([])
         axes.set_yticks([])
         if image is None:
             axes.text(0.5, 0.5, "missing", ha="center", va="center", color="0.4", fontsize=9)
+            axes.set_aspect("auto")
         else:
-            axes.imshow(image, cmap="gray", vmin=0, vmax=ceiling, aspect="auto",
-                        interpolation="nearest")  # fmt: skip
-        return axes
-
-    axes = panel(0.02, head, first, high, whole)
-    corner = (box[1] - 0.5, box[0] - 0.5)
-    axes.add_patch(Rectangle(corner, box[3], box[2], fill=False, edgecolor="red", linewidth=1.2))
-    for i, (name, image) in enumerate(panels.items()):
-        x = first + 0.15 + (i % columns) * (wide + gap)
-        y = head + (i // columns) * (tall + text + gap)
-        axes = panel(x, y + text, wide, tall, image)
-        letter = chr(ord("A") + i)
-        size = min(8, 72 * wide / (0.55 * (len(name) + 3)))
-        axes.set_title(f"{letter}: {name}", fontsize=size, pad=3, parse_math=False)
+            shape = aspect if i == 0 else "auto"  # the others fill their square
+            axes.imshow(
+                image, cmap="gray", vmin=0, vmax=ceiling, aspect=shape, interpolation="nearest"
+            )
+        if i == 0:
+            corner = (box[1] - 0.5, box[0] - 0.5)
+            part = Rectangle(corner, box[3], box[2], fill=False, edgecolor="red", linewidth=1)
+            axes.add_patch(part)
+            continue
+        label = f"{chr(ord('A') + i - 1)}: {name}"
+        size = min(8, 72 * wide / (0.55 * len(label)))  # a letter is about half its size wide
+        axes.set_title(label, fontsize=size, pad=3, parse_math=False)
     return figure
