@@ -17,6 +17,7 @@ from mrisr.layout import slice_name, subject_of
 from mrisr.measured import read_rows
 from mrisr.planes import plane
 from mrisr.prepare import take_slices
+from mrisr.quality import quality_table
 from mrisr.reconstruct import reconstruct
 from mrisr.slice_batches import SliceBatches, load_slices
 from mrisr.tiles import within
@@ -177,3 +178,27 @@ def test_the_field_of_view_of_what_has_no_ground_truth_is_that_of_the_slice():
     edges = [volume.affine @ [0, -0.5, -0.5, 1] for volume in (lr, sr)]
     np.testing.assert_allclose(*edges, atol=1e-6)
     assert plane(sr).shape == (40, 48)
+
+
+def test_a_study_may_hold_its_methods_against_the_baseline_in_another_metric(tmp_path):
+    cells = []
+    for method, vif, psnr in (("bicubic", 0.8, 31.4), ("coord", 0.87, 31.0), ("conv", 0.7, 32.0)):
+        rows = [f"sub-01_slice-1,vif,volume,{vif}", f"sub-01_slice-1,psnr,volume,{psnr}"]
+        path = tmp_path / f"{method}.csv"
+        path.write_text("\n".join(["subject,metric,region,value", *rows]))
+        cell = {
+            "dataset": "a",
+            "dataset_label": "A",
+            "scale": 2,
+            "method": method,
+            "control": False,
+        }
+        cell |= {"learned": method != "bicubic", "skipped": None, "model": None, "slices": True}
+        cells.append({**cell, "method_label": method, "published_steps": None, "path": str(path)})
+    marked = {row.cell["method"]: row.remarks for row in read_rows(cells, "bicubic")}
+    assert marked == {"bicubic": [], "coord": ["undertrained"], "conv": []}
+    by_vif = [{**cell, "held_by": "vif"} for cell in cells]
+    marked = {row.cell["method"]: row.remarks for row in read_rows(by_vif, "bicubic")}
+    assert marked == {"bicubic": [], "coord": [], "conv": ["undertrained"]}
+    lines = quality_table(by_vif, seed=1, baseline="bicubic").footnotes
+    assert any("the mean VIF over the volume is not above bicubic" in line for line in lines)

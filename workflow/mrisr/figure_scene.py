@@ -16,7 +16,7 @@ from mrisr.models import read_description
 
 NOT_APPLICABLE, MISSING = "n/a", "missing"
 SAID = {
-    UNDERTRAINED: "undertrained, not above the baseline in PSNR",
+    UNDERTRAINED: "undertrained, not above the baseline",
     COLLAPSED: "collapsed in training",
     UNCHECKED: "not held against the baseline",
 }

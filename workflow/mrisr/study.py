@@ -28,6 +28,7 @@ DEFAULTS = {
     "regions": ["volume", "mask"],
     "empty_slices": "exclude",
     "baseline": None,
+    "baseline_metric": "psnr",
     "published": [],
     "segmentation": None,
     "report": {"viewer": True},
@@ -215,6 +216,9 @@ class Study:
             problems.append(
                 f"baseline: '{base}' is not among the methods: {nearest(base, self.methods)}"
             )
+        held = self.config["baseline_metric"]
+        if base is not None and held not in known:
+            problems.append(f"baseline_metric: no metric '{held}': {nearest(held, known)}")
         for entry in self.config["published"]:
             if entry["dataset"] not in self.datasets:
                 problems.append(

@@ -42,6 +42,7 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
                 "published_steps": method.spec.get("published_steps"),
                 "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
                 "slices": study.slices is not None,
+                "held_by": study.config["baseline_metric"],
                 "reference": False,
             }
         )
