@@ -25,7 +25,7 @@ def observed(tmp_path):
     pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "curve.csv", index=False)
     image = np.random.default_rng(0).random((30, 40)).astype(np.float32)
     images = {f"step_{step}": image for step in STEPS}
-    np.savez(tmp_path / "images.npz", truth=image, **images)
+    np.savez(tmp_path / "images.npz", truth=image, voxel_size=[1, 1.2], **images)
     return {
         **{"method": "coord", "label": "Coord", "dataset": "tiny", "scale": 2},
         "curve": str(tmp_path / "curve.csv"),

@@ -134,5 +134,6 @@ def _write(staged: Staging, steps: Sequence[int], truth: Volume, folder: Path) -
     table = pd.DataFrame(rows, columns=COLUMNS)
     images = {f"step_{step}": np.load(staged.path(f"{step}.npy")) for step in steps}
     with atomic(folder / "images.npz") as temporary, temporary.open("wb") as opened:
-        np.savez_compressed(opened, truth=plane(truth), **images)
+        size = [mm for mm, n in zip(truth.voxel_size, truth.data.shape, strict=True) if n > 1]
+        np.savez_compressed(opened, truth=plane(truth), voxel_size=size, **images)
     write_text(folder / "curve.csv", table.to_csv(index=False, float_format="%.9g"))

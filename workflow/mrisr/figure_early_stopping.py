@@ -85,7 +85,7 @@ def _read(curve: str | Path, images: str | Path) -> tuple[pd.DataFrame, dict[str
         table = pd.read_csv(curve)[COLUMNS]
         with np.load(images, allow_pickle=False) as opened:
             content = {name: opened[name] for name in opened.files}
-        if table.empty or "truth" not in content:
+        if table.empty or not {"truth", "voxel_size"} <= set(content):
             raise ValueError("nothing in it")
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
@@ -113,7 +113,8 @@ def _draw(
     panels |= {f"{step:,} step{'s' if step > 1 else ''}": images[f"step_{step}"] for step in steps}
     shape = images["truth"].shape  # (anterior, superior) of a sagittal slice: shown upright
     wide, gap, left, right, head, foot, tall_axes = 1.7, 0.06, 0.7, 0.75, 0.6, 0.5, 2.2
-    tall = wide * shape[1] / shape[0]
+    across, up = images["voxel_size"]
+    tall = wide * (shape[1] * up) / (shape[0] * across)
     width = left + len(panels) * (wide + gap) + right
     height = head + tall + 0.25 + tall_axes + foot
     figure = Figure(figsize=(width, height), facecolor="white")
@@ -142,7 +143,10 @@ def _draw(
     for step in kept:
         first.axvline(step, color="0.35", linewidth=1, linestyle=":")
     handles = [line for axes in (first, second) for line in axes.get_lines()[:1]]
-    second.legend(handles=handles, loc="lower center", fontsize=8, frameon=False, ncols=2)
+    second.legend(
+        handles=handles, loc="lower right", bbox_to_anchor=(1, 0.99), fontsize=8, frameon=False,
+        ncols=2,
+    )  # fmt: skip
     return figure
 
 
@@ -158,4 +162,4 @@ def _line(axes: Axes, its: pd.DataFrame, name: str) -> None:
     axes.tick_params(labelsize=8)
     low, high = its["mean"].min(), its["mean"].max()
     room = (high - low) or 1.0
-    axes.set_ylim(low - 0.25 * room, high + 0.08 * room)  # the legend's place
+    axes.set_ylim(low - 0.06 * room, high + 0.06 * room)
