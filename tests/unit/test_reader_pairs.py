@@ -42,6 +42,7 @@ def test_the_key_tells_what_each_image_is(images, tmp_path):
         assert pair["pair"] == row["pair"]
         assert (pair["row_mm"], pair["column_mm"]) == ("0.7", "0.5")
         white = float(pair["white"])
+        assert 0 < float(pair["window"]) <= white
         for side in ("left", "right"):
             file = tmp_path / pair[side]
             assert hashlib.sha256(file.read_bytes()).hexdigest() == row[f"{side}_sha256"]

@@ -20,7 +20,7 @@ from mrisr.io import Volume, check_grid, load
 from mrisr.progress import progress
 
 SIDES = ("left", "right")
-PAIRS = ("pair", *SIDES, "rows", "columns", "row_mm", "column_mm", "black", "white")
+PAIRS = ("pair", *SIDES, "rows", "columns", "row_mm", "column_mm", "black", "white", "window")
 KEY = ("pair", "item", *(f"{side}_{what}" for side in SIDES for what in ("method", "sha256")))
 WHITE = 2**16 - 1
 
@@ -45,7 +45,8 @@ def export_pairs(
         items: Names of the slices, in the same order.
         folder: For the PNG files, `pair-001_left.png` and so on; replaced.
         pairs: CSV for readers: pair, file of each side, rows and columns, their spacing in mm, and
-            the intensities (1 is the ground truth's maximum) that are black and white.
+            the intensities (1 is the ground truth's maximum) that are black, that are white, and
+            that a viewer should show as white at first (the 99.9th percentile).
         key: CSV that is not for readers: pair, item, method and sha256 of each side.
         count: How many items are drawn; None for all.
         seed: The study's seed.
@@ -77,14 +78,15 @@ def export_pairs(
         check_grid(volumes[1], files[1], volumes[0], files[0])
         view = choose_view(Volume(np.ones(volumes[0].data.shape), volumes[0].affine))
         planes = [take(volume.data, view) for volume in volumes]
-        white = max(1.0, *(float(image.max()) for image in planes))
+        white = max(float(image.max()) for image in planes) or 1.0
+        window = float(np.percentile(planes, 99.9))
         written = [made / f"{pair}_{side}.png" for side in SIDES]
         for image, path in zip(planes, written, strict=True):
             _png(image, white, path)
         across, up = (volumes[0].voxel_size[axis] for axis in range(3) if axis != view.axis)
         paths = [f"{folder.name}/{path.name}" for path in written]
         spacing = (f"{up:g}", f"{across:g}")
-        shown.append((pair, *paths, *planes[0].shape, *spacing, 0, f"{white:g}"))
+        shown.append((pair, *paths, *planes[0].shape, *spacing, 0, f"{white:g}", f"{window:g}"))
         sums = [sha256(path) for path in written]
         known.append((pair, items[index], names[0], sums[0], names[1], sums[1]))
     shutil.rmtree(folder, ignore_errors=True)
