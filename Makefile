@@ -27,6 +27,7 @@ bench: install
 	$(BIN)/python bench/metrics.py
 	$(BIN)/python bench/training.py
 	$(BIN)/python bench/reconstruction.py
+	$(BIN)/python bench/coordinates.py
 
 lint: install
 	$(BIN)/ruff check .

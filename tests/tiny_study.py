@@ -96,10 +96,14 @@ class TinyStudy:
             *arguments,
         ]
 
+    def environment(self):
+        """Return the environment that Snakemake runs in."""
+        return environment()
+
     def run(self, *arguments, check=True):
         """Run Snakemake; return its exit code and everything it printed."""
         done = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, env=environment()
+            self.command(*arguments), capture_output=True, text=True, env=self.environment()
         )
         output = done.stdout + done.stderr
         assert not check or done.returncode == 0, output

@@ -77,47 +77,59 @@ SUPERVISED = [name for name in IN_PYTHON if methods.get(name).kind == "supervise
 
 
 def tiled_part(name):
-    """Return the part of a method's network that is applied in tiles, and its halo."""
+    """Return the part of a method's network that is applied in tiles, halo, dimensions, factor."""
     method, network, _, _ = made(name)
     query = method.spec["network"] == "query"
-    return network, network.encode if query else network, network.halo
+    dimensions = 2 if method.input == "slice" else 3
+    part = network.encode if query else network
+    return network, part, network.halo, dimensions, getattr(network, "factor", 1)
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
 @torch.inference_mode()
 def test_an_input_voxel_reaches_exactly_as_far_as_the_halo(name):
-    network, function, halo = tiled_part(name)
+    network, function, halo, dimensions, factor = tiled_part(name)
     network.double()
     for p in network.parameters():
         p.abs_()  # nothing cancels, no ReLU is shut
-    for axis in range(3):
-        shape = [9, 9, 9]
+    for axis in range(dimensions):
+        shape = [9] * dimensions
         shape[axis] = halo + 5
         volume = torch.rand(1, 1, *shape, dtype=torch.float64)
         touched = volume.clone()
         touched.select(2 + axis, 0).mul_(100)
-        difference = (function(touched) - function(volume)).abs().transpose(2, 2 + axis)
-        reached = difference.amax(dim=(0, 1, 3, 4)) > 0
+        difference = (function(touched) - function(volume)).abs().movedim(2 + axis, 0)
+        reached = difference.reshape(halo + 5, factor, -1).amax(dim=(1, 2)) > 0
         assert reached.tolist() == [place <= halo for place in range(halo + 5)], axis
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
 @torch.inference_mode()
 def test_tiles_have_no_seams(name):
-    _, function, halo = tiled_part(name)
-    volume = torch.rand(1, 1, 4 * max(8, halo), 10, 9)
+    _, function, halo, dimensions, factor = tiled_part(name)
+    volume = torch.rand(1, 1, 4 * max(8, halo), *(10, 9)[: dimensions - 1])
     tiles = plan(volume.shape[2:], halo, 1)
     assert len(tiles[0]) > 1
-    tiled, whole = apply_tiled(function, volume, tiles), function(volume)
+    tiled, whole = apply_tiled(function, volume, tiles, factor=factor), function(volume)
     torch.testing.assert_close(tiled, whole, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in SUPERVISED if methods.get(name).spec["network"] == "query"]
-)
+QUERY = [name for name in SUPERVISED if methods.get(name).spec["network"] == "query"]
+
+
+@pytest.mark.parametrize("name", QUERY)
 @torch.inference_mode()
 def test_the_grid_is_decoded_as_the_network_is_called(name):
-    _, network, _, lr = made(name)
+    method, network, _, lr = made(name)
+    if method.input == "slice":
+        image = torch.from_numpy(lr.data.reshape(1, 1, *lr.data.shape[1:]))
+        axes = [torch.linspace(-1, 1, n) for n in (23, 19)]
+        points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).view(1, -1, 2)
+        cell = torch.tensor([[2 * m / len(a) for m, a in zip(image.shape[2:], axes, strict=True)]])
+        fast = network.on_grid(network.encode(image)[0], axes)
+        expected = network(image, points, cell).view_as(fast)
+        torch.testing.assert_close(fast, expected, rtol=0, atol=1e-5)
+        return
     axes = [torch.linspace(-1, 1, n) for n in (5, 23, 19)]
     volume = torch.from_numpy(lr.data)[None, None]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).view(1, -1, 3)

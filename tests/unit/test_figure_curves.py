@@ -5,7 +5,7 @@ from PIL import Image
 
 from figure_study import caught, texts
 from mrisr.errors import InputError
-from mrisr.figure_curves import POINTS, _averaged, _draw, caption, draw, read_curves
+from mrisr.figure_curves import POINTS, Curve, _averaged, _draw, caption, draw, read_curves
 from mrisr.models import LOSSES
 
 
@@ -42,7 +42,7 @@ def test_models_of_all_scales_come_first_then_by_scale(models):
     shown = [(curve.trained, curve.label) for curve in curves]
     assert shown == [("x2-4", "All $x_"), ("x2", "Net"), ("x2", "Net 2"), ("x4", "Net")]
     assert without == []
-    assert [curve.step[curve.best] for curve in curves] == [100] * 4
+    assert [curve.step[curve.kept] for curve in curves] == [100] * 4
     panels = _draw(curves).axes
     assert len(panels) == 3 * 2
     second = panels[2].get_legend_handles_labels()[1], panels[3].get_legend().get_texts()
@@ -104,7 +104,7 @@ def test_many_epochs_are_averaged_without_losing_any(log, tmp_path):
     assert (np.diff(steps) > 0).all() and steps[-1] <= 737 * 50
     if not log:  # of equal length but for one epoch: means of means are means
         assert losses.mean() == pytest.approx(random[:, 1].mean(), abs=0.01)
-    assert curve.losses["val_loss"][curve.best] == random[:, 1].min()
+    assert curve.losses["val_loss"][curve.kept] == random[:, 1].min()
 
 
 def test_imported_models_without_losses_are_named(models, tmp_path):
@@ -132,3 +132,14 @@ def test_models_that_are_not_there_yet_are_said_to_be_missing(models, tmp_path, 
     assert "missing: Later $x (2×)" in texts(figure)
     assert record.caption.endswith("Missing, not there yet: Later $x (2×).")
     assert len(figure.axes) == 3 * 2
+
+
+def test_where_training_stops_early_the_marker_is_at_the_end():
+    losses = {name: np.array([3.0, 1.0, 2.0]) for name in ("train_loss", "val_loss")}
+    step = np.array([10, 20, 30])
+    best = Curve("A", "x2", step, losses)
+    last = Curve("B", "x2", step, losses, keeps_last=True, denoised=True)
+    assert (best.kept, last.kept) == (1, 2)
+    assert "the last, where" not in caption([best], []) and "denoising" not in caption([best], [])
+    assert "(at the last, where training stops early)" in caption([best, last], [])
+    assert "and the denoising term of methods that have one" in caption([last], [])

@@ -1,8 +1,9 @@
 """Simulated low resolution, and cubic interpolation back: products of small matrices.
 
-Cubic B-spline resampling is linear and separable: along an axis of n samples it is one m x n
-matrix, the same that `scipy.ndimage.zoom(order=3)` applies. All functions accept NumPy arrays
-and torch tensors (on any device) and return the kind that they got.
+Cubic resampling is linear and separable: along an axis of n samples it is one m x n matrix. Of the
+kernel `spline` it is the one that `scipy.ndimage.zoom(order=3)` applies, of the kernel `bicubic`
+that of PIL and of torch's bicubic interpolation with anti-aliasing. All functions accept NumPy
+arrays and torch tensors (on any device) and return the kind that they got.
 
 Two conventions say where the m LR samples of an axis lie among its n HR samples:
 
@@ -70,6 +71,42 @@ def resampling_matrix(n: int, m: int, grid: str = "corners", fwhm: float = 0.0) 
     return matrix
 
 
+@lru_cache(maxsize=512)
+def bicubic_matrix(n: int, m: int, grid: str = "centres") -> np.ndarray:
+    """Return the matrix that resamples `n` samples to `m` by cubic convolution.
+
+    Keys' kernel (IEEE TASSP 1981, a = -0.5), stretched by n/m where that is above 1: its own
+    anti-alias filter. Weights beyond the image are left out and the others made to sum to 1. On
+    the grid `centres` equal to PIL's BICUBIC and to `torch.nn.functional.interpolate` with
+    mode="bicubic", antialias=True.
+
+    Args:
+        n: Samples in.
+        m: Samples out, more or fewer.
+        grid: `corners` or `centres`.
+
+    Returns:
+        float64, shape (m, n), read-only.
+    """
+    if grid not in GRIDS:
+        raise ValueError(f"grid {grid!r}: one of {', '.join(GRIDS)}")
+    positions = lr_positions(m, n, grid)  # of the samples out among the samples in
+    spacing = n / m if grid == "centres" or m < 2 else (n - 1) / (m - 1)
+    t = abs(np.arange(n)[None, :] - positions[:, None]) / max(1.0, spacing)
+    near, far = (1.5 * t - 2.5) * t * t + 1, ((-0.5 * t + 2.5) * t - 4) * t + 2
+    weights = np.where(t < 1, near, np.where(t < 2, far, 0.0))
+    weights /= weights.sum(axis=1, keepdims=True)
+    weights.setflags(write=False)
+    return weights
+
+
+def kernel_matrix(n: int, m: int, kernel: str, grid: str, fwhm: float = 0.0) -> np.ndarray:
+    """Return the matrix that resamples `n` samples to `m` by a kernel, `spline` or `bicubic`."""
+    return (
+        bicubic_matrix(n, m, grid) if kernel == "bicubic" else resampling_matrix(n, m, grid, fwhm)
+    )
+
+
 @lru_cache(maxsize=64)
 def slice_profile_matrix(n: int, m: int) -> np.ndarray:
     """Return the matrix of thick slices: Gaussian profiles whose FWHM is the slice thickness n/m.
@@ -112,6 +149,7 @@ def downsample(
     grid: str = "corners",
     antialias: float | None = None,
     axes: tuple[int, ...] = (0, 1, 2),
+    kernel: str = "spline",
 ) -> Array:
     """Reduce a volume by `scale`; equal to `scipy.ndimage.zoom(data, 1 / scale, order=3)`.
 
@@ -121,6 +159,8 @@ def downsample(
         grid: `corners` (published) or `centres`; see the module.
         antialias: FWHM of a Gaussian applied first, in LR voxels; None (published) for none.
         axes: Axes that are reduced; the others keep their size.
+        kernel: `spline` (published, ArSSR) or `bicubic` (published, Coord), which has an
+            anti-alias filter of its own; see `bicubic_matrix`.
 
     Returns:
         Shape round(n / k) along `axes`, the type of `data`.
@@ -128,17 +168,21 @@ def downsample(
     for axis in axes:
         n = data.shape[axis]
         fwhm = float(antialias or 0.0) * scale
-        data = apply_along(data, resampling_matrix(n, lr_size(n, scale), grid, fwhm), axis)
+        matrix = kernel_matrix(n, lr_size(n, scale), kernel, grid, fwhm)
+        data = apply_along(data, matrix, axis)
     return data
 
 
-def upsample(data: Array, shape: tuple[int, ...], grid: str = "corners") -> Array:
+def upsample(
+    data: Array, shape: tuple[int, ...], grid: str = "corners", kernel: str = "spline"
+) -> Array:
     """Interpolate a volume to `shape` by cubic B-splines, as `scipy.ndimage.zoom(order=3)` does.
 
     Args:
         data: Shape (x, y, z), floating point.
         shape: Shape of the HR grid.
         grid: Convention that `data` was made with.
+        kernel: `spline` or `bicubic`, see `bicubic_matrix`.
 
     Returns:
         Shape `shape`, the type of `data`.
@@ -146,7 +190,7 @@ def upsample(data: Array, shape: tuple[int, ...], grid: str = "corners") -> Arra
     # The axis that grows least first: every later product is on a smaller array.
     for axis in sorted(range(3), key=lambda a: shape[a] / data.shape[a]):
         if data.shape[axis] != shape[axis]:
-            matrix = resampling_matrix(data.shape[axis], int(shape[axis]), grid)
+            matrix = kernel_matrix(data.shape[axis], int(shape[axis]), kernel, grid)
             data = apply_along(data, matrix, axis)
     return data
 
@@ -188,27 +232,27 @@ def degrade(volume: Volume, scale: float, degradation: dict) -> dict[str, Volume
         scale: Down-sampling scale k.
         degradation: The study's `degradation`: `kind` volume (all axes), slice (the two in-plane
             axes of a volume that has one slice) or stacks (each axis in turn, IREM 2); `kernel`
-            spline or slice_profile (stacks); `grid`; `antialias`.
+            spline, bicubic or slice_profile (stacks); `grid`; `antialias`.
 
     Returns:
         For stacks one volume for each of axial, coronal and sagittal, else one under "".
     """
     kind, grid = degradation["kind"], degradation["grid"]
-    antialias = degradation["antialias"]
+    antialias, kernel = degradation["antialias"], degradation["kernel"]
     if kind == "stacks":
         made = {}
         for name, axis in STACK_AXES.items():
-            if degradation["kernel"] == "slice_profile":
+            if kernel == "slice_profile":
                 n = volume.data.shape[axis]
                 matrix = slice_profile_matrix(n, lr_size(n, scale))
                 made[name] = (apply_along(volume.data, matrix, axis), "centres")
             else:
-                data = downsample(volume.data, scale, grid, antialias, axes=(axis,))
+                data = downsample(volume.data, scale, grid, antialias, (axis,), kernel)
                 made[name] = (data, grid)
     else:
         shape = volume.data.shape
         axes = (0, 1, 2) if kind == "volume" else tuple(a for a in range(3) if shape[a] > 1)
-        made = {"": (downsample(volume.data, scale, grid, antialias, axes), grid)}
+        made = {"": (downsample(volume.data, scale, grid, antialias, axes, kernel), grid)}
     return {
         name: Volume(
             np.ascontiguousarray(data),

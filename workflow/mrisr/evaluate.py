@@ -244,6 +244,7 @@ def _evaluate(
             continue
         try:
             plan = _evaluation.plan(shape, options.metrics, options.regions, PIECES)
+            plan = plan or [Work(())]  # no metric: the files are checked, and slices counted
         except InputError as error:
             problems[_problem(task, error)] = None
             continue

@@ -37,6 +37,8 @@ class Curve:
         step: Optimiser steps at the end of each epoch.
         losses: By name (`train_loss`, `val_loss`), a value an epoch.
         look: Place of its method among the study's, see `mrisr.figure_style.look`.
+        keeps_last: Whether the weights of the last epoch were kept.
+        denoised: Whether the losses have a denoising term.
     """
 
     label: str
@@ -44,10 +46,14 @@ class Curve:
     step: np.ndarray
     losses: Mapping[str, np.ndarray]
     look: int = 0
+    keeps_last: bool = False
+    denoised: bool = False
 
     @property
-    def best(self) -> int:
-        """Index of the epoch whose weights were kept: the first with the least validation loss."""
+    def kept(self) -> int:
+        """Index of the epoch whose weights were kept: the last, or that of the least loss."""
+        if self.keeps_last:
+            return len(self.step) - 1
         return int(np.nanargmin(self.losses["val_loss"]))
 
 
@@ -93,7 +99,8 @@ def read_curves(
             raise InputError(f"{file}: no validation loss is finite; train the model again")
         losses = {name: table[name].to_numpy() for name in SIDES}
         step = table["step"].to_numpy()
-        curves.append(Curve(model["label"], model["trained"], step, losses, model["look"]))
+        about = [bool(model.get(key)) for key in ("keeps_last", "denoised")]
+        curves.append(Curve(model["label"], model["trained"], step, losses, model["look"], *about))
     return sorted(curves, key=lambda curve: _order(curve.trained)), without, missing
 
 
@@ -117,15 +124,22 @@ def caption(
         scales = _scales(curves)
         logs = [name for name in ("steps", "loss") if getattr(scales, name)]
         rows = ", ".join(map(_span, _rows(curves)))
+        last = (
+            " (at the last, where training stops early)"
+            if any(c.keeps_last for c in curves)
+            else ""
+        )
+        denoised = ", and the denoising term of methods that have one"
+        denoised = denoised if any(curve.denoised for curve in curves) else ""
         parts = [
             "Training loss (left) and validation loss (right) after each epoch against the"
             " optimiser steps done: mean absolute error, as a fraction of the ground truth's"
-            f" maximum. A row for each scale that models were trained for: {rows}.",
+            f" maximum{denoised}. A row for each scale that models were trained for: {rows}.",
             f"Logarithmic axes: {' and '.join(logs)}." if logs else "",
             f"Lines of more than {POINTS} epochs are means of neighbouring ones; markers are not."
             if any(len(curve.step) > POINTS for curve in curves)
             else "",
-            "A marker stands at the epoch with the least validation loss, whose weights were"
+            f"A marker stands at the epoch with the least validation loss{last}, whose weights were"
             " kept. Methods compare where they were trained on the same patches. As Figure 12 of Wu"
             " et al. (arXiv 2110.14476, version 1).",
         ]
@@ -242,7 +256,7 @@ def _line(axes: Axes, curve: Curve, loss: str, log: bool) -> None:
     line = {**its.line, "linewidth": 1.0}
     mark = {**its.mark, "markersize": 4.5}
     axes.plot(*_averaged(curve, loss, log), **line)
-    axes.plot(curve.step[curve.best], curve.losses[loss][curve.best], **line, **mark, zorder=3)
+    axes.plot(curve.step[curve.kept], curve.losses[loss][curve.kept], **line, **mark, zorder=3)
     axes.plot([], [], label=curve.label, **line, **mark)  # for the legend
 
 

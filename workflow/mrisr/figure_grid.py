@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from mrisr.figure_canvas import Canvas, column_width, detail, lines_of
 from mrisr.figure_style import HEAD, SMALL, TEXT
 
-GAP, LEFT = 0.03, 0.3  # inches
+GAP, LEFT = 0.03, 0.38  # inches
 LINE = TEXT * 1.2 / 72  # of text
 
 

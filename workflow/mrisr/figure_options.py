@@ -26,7 +26,9 @@ KINDS: dict[str, set[str]] = {
     "quality_by_scale": {"scales", "methods"},
     "subjects": {"scales", "methods"},
     "quality_by_cost": {"scales", "methods"},
+    "queries": {"subject"},
     "curves": {"methods"},
+    "early_stopping": set(),
 }
 
 

@@ -64,7 +64,9 @@ def figures(study: Study) -> list[Planned]:
         ("quality_by_scale", _quality_by_scale, measured),
         ("subjects", _subjects, measured),
         ("quality_by_cost", _quality_by_cost, measured),
+        ("queries", _queries, measured),
         ("curves", _curves, [None]),
+        ("early_stopping", _early_stopping, list(study.early_stopping)),
     ]
     found = []
     for kind, make, names in makers:
@@ -424,4 +426,62 @@ def _curves(study: Study, _: None, its: Mapping) -> Planned | None:
         [f"{model['folder']}/log.csv" for model in models],
         {"models": models},
         "Training and validation loss of every model against optimiser steps.",
+    )
+
+
+def _queries(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    if study.slices is None:
+        return None
+    subject, layout = _subject(study, dataset, its), study.layout
+    scale = min(study.scales(dataset), key=lambda k: abs(k - 2))
+    cells = [c for c in summary.cells(study, dataset) if c["scale"] == scale and not c["control"]]
+    cells = [cell for cell in _images(study, cells, subject) if not cell["skipped"]]
+    agnostic = [
+        method
+        for method in study.methods.values()
+        if method.models == "all_scales" and not method.refuses(2 * scale)
+    ][:1]
+    beyond = [
+        {
+            "method": method.pack("label", "input", "network", "coordinates", "model"),
+            "model": layout.model_file("model.safetensors", method.name, method.trained()),
+        }
+        for method in agnostic
+    ]
+    truth, mask = layout.hr(dataset, subject), layout.mask(dataset, subject)
+    lr = layout.lr(dataset, scale_name(scale), subject)
+    return Planned(
+        f"queries_{dataset}",
+        "mrisr.figure_queries",
+        [truth, mask, lr, *_files(cells, "image"), *(entry["model"] for entry in beyond)],
+        {
+            "dataset": dataset,
+            "label": study.datasets[dataset].label,
+            "subject": subject,
+            "scale": scale,
+            "grid": study.degradation["grid"],
+            "truth": truth,
+            "mask": mask,
+            "lr": lr,
+            "cells": cells,
+            "beyond": beyond,
+        },
+        "A detail of one slice by every method, and at twice that scale from the same input.",
+    )
+
+
+def _early_stopping(study: Study, name: str, its: Mapping) -> Planned:
+    method, about = study.methods[name], study.early_stopping[name]
+    trained = method.trained(scale_name(about["scale"]))
+    files = {
+        key: study.layout.early_stopping(name, trained, file)
+        for key, file in (("curve", "curve.csv"), ("images", "images.npz"))
+    }
+    return Planned(
+        f"early_stopping_{name}",
+        "mrisr.figure_early_stopping",
+        list(files.values()),
+        {"method": name, "label": method.label, "scale": about["scale"], **files}
+        | {"dataset": study.train_dataset},
+        "Metrics on the validation slices against the steps of a training that goes on.",
     )

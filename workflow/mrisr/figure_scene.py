@@ -16,7 +16,7 @@ from mrisr.models import read_description
 
 NOT_APPLICABLE, MISSING = "n/a", "missing"
 SAID = {
-    UNDERTRAINED: "undertrained, not above the baseline in PSNR",
+    UNDERTRAINED: "undertrained, not above the baseline",
     COLLAPSED: "collapsed in training",
     UNCHECKED: "not held against the baseline",
 }
@@ -71,7 +71,9 @@ def read_scene(params: Mapping, view: View | None = None) -> Scene:
     mask = load_like(params["mask"], truth, name)
     if view is None:
         view = chosen_view(mask, params)
-    rows = measured_rows(params)
+    # In 2-D one slice is shown, and its own values, not the means of its subject's slices.
+    own = {key: [{**cell, "slices": False} for cell in params[key]] for key in ("cells", "held")}
+    rows = measured_rows({**params, **own})
     images: dict[Key, np.ndarray | str] = {}
     for cell in params["cells"]:
         key = cell["scale"], cell["method"]

@@ -18,18 +18,19 @@ def topics(notes: Mapping[str, str]) -> list[str]:
     return found
 
 
-def marks(where: Mapping[str, str], baseline: str | None) -> list[str]:
+def marks(where: Mapping[str, str], baseline: str | None, metric: str = "PSNR") -> list[str]:
     """Return what the marks mean that are in a table.
 
     Args:
         where: Which methods and scales it says of each remark.
         baseline: Label of the method that learned ones are held against.
+        metric: Label of the metric in which they are.
     """
     meaning = {
-        UNDERTRAINED: "undertrained, the mean PSNR over the volume is not above"
+        UNDERTRAINED: f"undertrained, the mean {metric} over the volume is not above"
         f" {baseline}; supports no conclusion",
         COLLAPSED: "collapsed, training ended in a constant output; supports no conclusion",
-        UNCHECKED: f"not held against {baseline}, whose PSNR over the volume (or its own) is"
+        UNCHECKED: f"not held against {baseline}, whose {metric} over the volume (or its own) is"
         " missing",
     }
     return [

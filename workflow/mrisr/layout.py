@@ -12,6 +12,16 @@ def scale_name(scale: float) -> str:
     return f"{float(scale):g}"
 
 
+def slice_name(subject: str, number: int) -> str:
+    """Return the name of a subject's slice in a 2-D study."""
+    return f"{subject}_slice-{number}"
+
+
+def subject_of(item: str) -> str:
+    """Return the subject that a slice is of; see `slice_name`."""
+    return item.rpartition("_slice-")[0]
+
+
 def trained_name(scales: Sequence[float]) -> str:
     """Return the folder of a model trained on one scale (`x2`) or on a range (`x2-4`)."""
     return "x" + "-".join(scale_name(scale) for scale in scales)
@@ -51,6 +61,10 @@ class Layout:
         """Brain mask on the grid of the ground truth, uint8."""
         return f"{self.root}/masks/{dataset}/{subject}.nii.gz"
 
+    def denoised(self, dataset: str, sigma: object, item: str) -> str:
+        """Ground-truth slice of a training set, denoised by BM3D with a strength."""
+        return f"{self.root}/denoised/{dataset}/sigma{sigma}/{item}.nii.gz"
+
     def lr(self, dataset: str, scale: object, subject: str) -> str:
         """LR volume (for stacks: one of `<subject>_{axial,coronal,sagittal}`)."""
         return f"{self.root}/lr/{dataset}/x{scale}/{subject}.nii.gz"
@@ -87,6 +101,22 @@ class Layout:
     def metrics_stem(self, dataset: str, method: str, scale: object) -> str:
         """What the job that takes metrics is named after."""
         return f"{self.root}/metrics/{dataset}/{method}/x{scale}"
+
+    def beyond(self, dataset: str, method: str, scale: object, item: str) -> str:
+        """The ground truth itself, super-resolved: there is nothing to compare it with."""
+        return f"{self.root}/beyond/{dataset}/{method}/x{scale}/{item}.nii.gz"
+
+    def early_stopping(self, method: str, trained: str, name: str) -> str:
+        """Metrics of a longer training at some of its steps: `curve.csv`, `images.npz`."""
+        return f"{self.root}/early_stopping/{method}/{trained}/{name}"
+
+    def reader_study(self, name: str) -> str:
+        """What readers get: `pairs.csv` and `pairs/`."""
+        return f"{self.root}/reader_study/{name}"
+
+    def reader_key(self) -> str:
+        """Which method each image of the reader study is; not for readers."""
+        return f"{self.root}/reader_study_key.csv"
 
     def metrics(self, dataset: str, method: str, scale: object) -> str:
         """Tidy CSV: subject, metric, region, value."""

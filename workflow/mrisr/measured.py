@@ -10,7 +10,7 @@ import pandas as pd
 
 from mrisr import metrics as metric_modules
 from mrisr.errors import InputError
-from mrisr.layout import scale_name
+from mrisr.layout import scale_name, subject_of
 
 UNDERTRAINED, COLLAPSED, UNCHECKED = "undertrained", "collapsed", "not held against the baseline"
 MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", UNCHECKED: "§"}
@@ -46,11 +46,13 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
         cells: One a dataset, scale and method, in the order to print. Keys: dataset,
             dataset_label, scale, method, method_label, control, learned, path (of the metrics
             CSV), skipped (a reason or None), model (content of `model.json` or None),
-            published_steps (or None), and optionally simulated (the dataset is no scan) and
+            published_steps (or None), and optionally simulated (the dataset is no scan), slices
+            (the CSV has a subject's slices, whose mean is the subject's value) and
             has_ground_truth (False for real LR scans: only metrics without reference exist, and
             nothing can be held against the baseline).
         baseline: Name of the method that learned ones are held against, None for no check. A
-            learned method whose mean PSNR over the volume is not above it is undertrained.
+            learned method whose mean PSNR (of the cells' key held_by) over the volume is not above
+            it is undertrained.
 
     Returns:
         One a cell, in their order.
@@ -60,7 +62,7 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
     """
     values = [_read(cell) for cell in cells]
     reference = {
-        (cell["dataset"], cell["scale"]): _psnr(measured)
+        (cell["dataset"], cell["scale"]): _held(cell, measured)
         for cell, measured in zip(cells, values, strict=True)
         if cell["method"] == baseline
     }
@@ -177,11 +179,20 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
         )
     if table.duplicated(["metric", "region", "subject"]).any():
         raise InputError(f"{path}: a subject is there twice; delete it and run again")
-    return {key: group.set_index("subject")["value"] for key, group in found.items()}
+    values = {key: group.set_index("subject")["value"] for key, group in found.items()}
+    if cell.get("slices"):
+        return {key: its.groupby(subject_of, sort=False).mean() for key, its in values.items()}
+    return values
 
 
-def _psnr(measured: Mapping[Column, pd.Series]) -> float:
-    values = measured.get(("psnr", "volume"))
+def held_by(cells: Iterable[Mapping]) -> str:
+    """Return the label of the metric in which learned methods are held against the baseline."""
+    names = dict.fromkeys(cell.get("held_by", "psnr") for cell in cells)
+    return metric_modules.metadata(next(iter(names), "psnr")).label
+
+
+def _held(cell: Mapping, measured: Mapping[Column, pd.Series]) -> float:
+    values = measured.get((cell.get("held_by", "psnr"), "volume"))
     return math.nan if values is None else float(np.mean(values.to_numpy()))
 
 
@@ -194,7 +205,7 @@ def _remarks(cell: Mapping, measured: dict, reference: dict, baseline: str | Non
         found.append(COLLAPSED)
     comparable = cell["method"] != baseline and cell.get("has_ground_truth", True)
     if measured and cell["learned"] and baseline is not None and comparable:
-        own, base = _psnr(measured), reference.get((cell["dataset"], cell["scale"]), math.nan)
+        own, base = _held(cell, measured), reference.get((cell["dataset"], cell["scale"]), math.nan)
         if math.isnan(own) or math.isnan(base):
             found.append(UNCHECKED)
         elif own <= base:

@@ -11,8 +11,14 @@ light: it imports torch only when a network is built.
   Z), the LR volume interpolated to the HR grid, to the same shape. A `query` network has
   `encode(lr)`, (N, 1, x, y, z) -> (N, C, x, y, z), `decode(features, coordinates)`, (K, C) and
   (K, 3) -> (K,), and a call `network(lr, coordinates)`, (N, 1, x, y, z) and (N, K, 3) -> (N, K).
-  Both have an integer `halo`: how many voxels away an input voxel can change an output voxel;
-  and they may have `channels_alive`: how many channels of a voxel are in memory at once.
+  In 2-D (`input: slice`) a `query` network has `encode(lr)`, (N, 1, h, w) -> (N, C, h, w),
+  `on_grid(features, axes)`, (C, h, w) at the coordinates of rows and columns -> (rows, columns),
+  and a call `network(lr, coordinates, cell)`, (N, 1, h, w), (N, K, 2) and the size of the queried
+  pixels in half LR pixels (N, 2) -> (N, K); an `upscale` network maps LR (N, 1, h, w) to HR of
+  `factor` times its size, an attribute.
+  All have an integer `halo`: how many (LR) voxels away an input voxel can change an output voxel
+  (of `encode`, for query networks); and they may have `channels_alive`: how many channels of a
+  voxel are in memory at once.
 - `train(job: mrisr.train.TrainingJob) -> mrisr.train.Trained`: in place of the common engine.
 - `reconstruct(lr, query: mrisr.reconstruct.Query, model) -> ndarray`: in place of the common one.
 """
@@ -230,6 +236,12 @@ class Method:
         return Path(self.spec["weights"].replace("{scale}", str(scale)))
 
     @property
+    def denoising(self) -> dict | None:
+        """Weight and strength of the denoising term of its loss, or None without one."""
+        asked = self.spec.get("training", {}).get("denoise", {})
+        return asked if asked.get("weight") else None
+
+    @property
     def per_subject(self) -> bool:
         """Whether a model is made for each subject."""
         return self.learned and self.kind == "optimised"
@@ -237,7 +249,7 @@ class Method:
     def trained(self, scale: object = "{scale}") -> str:
         """Return the folder name of the model used at `scale`: `x2`, or `x2-4` for all scales."""
         if self.models == "all_scales":
-            return trained_name(self.spec["scale_range"])
+            return trained_name(dict.fromkeys(self.spec["scale_range"]))
         return f"x{scale}"
 
     def refuses(self, scale: float) -> str | None:

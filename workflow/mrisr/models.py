@@ -77,6 +77,6 @@ def load_model(
             f"{file}: does not fit method '{method.name}': {str(error).splitlines()[1].strip()};"
             " its hyper-parameters (methods.<name>.model) must be those it was trained with"
         ) from None
-    import torch
+    from mrisr.tiles import convert
 
-    return network.to(device, memory_format=torch.channels_last_3d).eval()
+    return convert(network, device).eval()

@@ -8,7 +8,7 @@ from mrisr import footnotes as shared
 from mrisr import methods, metrics
 from mrisr.errors import ConfigError
 from mrisr.layout import scale_name
-from mrisr.measured import places
+from mrisr.measured import held_by, places
 from mrisr.overlap_table import NOISE_FLOOR
 from mrisr.paper_records import Record
 
@@ -48,7 +48,7 @@ def footnotes(
     else:
         found.append("Published values: not available.")
     found += shared.topics(notes)
-    found += shared.marks(said, baseline)
+    found += shared.marks(said, baseline, held_by(cells))
     found += shared.training(cells)
     found += shared.skipped(said)
     found += _missing(records, cells)

@@ -124,7 +124,8 @@ def take_slices(
         truth: Ground truth of shape (X, Y, Z), RAS.
         inside: Its mask.
         slices: `count`, how many; `axis`, sagittal (default), coronal or axial; `central`, among
-            how many central ones (default all).
+            how many central ones (default all); `multiple`, what rows and columns are to be a
+            multiple of (default 1): the others are cut off, as many at either end.
         name: Of the subject or file, for messages.
         seed_parts: What the draw depends on.
 
@@ -132,7 +133,7 @@ def take_slices(
         Ground truth and mask of each slice, in order, one voxel thick and where they were in mm.
 
     Raises:
-        InputError: Fewer slices than `count`.
+        InputError: Fewer slices than `count`, or fewer rows or columns than `multiple`.
     """
     axis = ("sagittal", "coronal", "axial").index(slices.get("axis", "sagittal"))
     n = truth.data.shape[axis]
@@ -143,11 +144,19 @@ def take_slices(
             " slices.count"
         )
     drawn = generator(*seed_parts).choice(central, slices["count"], replace=False)
+    multiple = slices.get("multiple", 1)
+    kept = [size - size % multiple for size in truth.data.shape]
+    starts = [(size - keep) // 2 for size, keep in zip(truth.data.shape, kept, strict=True)]
+    if min(kept[:axis] + kept[axis + 1 :]) < 1:
+        raise InputError(
+            f"{name}: slices of {truth.data.shape} cannot be cropped to a multiple of {multiple};"
+            " set a smaller slices.multiple"
+        )
     found = []
     for index in sorted((n - central) // 2 + drawn):
-        shift = np.eye(4)
-        shift[axis, 3] = index
-        part = tuple(slice(index, index + 1) if a == axis else slice(None) for a in range(3))
+        starts[axis], kept[axis] = index, 1
+        shift = nib.affines.from_matvec(np.eye(3), starts)
+        part = tuple(slice(a, a + size) for a, size in zip(starts, kept, strict=True))
         found.append(tuple(Volume(v.data[part].copy(), v.affine @ shift) for v in (truth, inside)))
     return found
 

@@ -20,6 +20,7 @@ from mrisr.measured import (
     columns,
     has_ground_truth,
     heading,
+    held_by,
     places,
     read_rows,
 )
@@ -247,7 +248,7 @@ def _footnotes(
 
     said = {remark: where(remark) for row in rows for remark in row.remarks}
     base = next((c["method_label"] for c in cells if c["method"] == baseline), baseline)
-    found += footnotes.marks(said, base)
+    found += footnotes.marks(said, base, held_by(cells))
     found += footnotes.training(cells)
     found += footnotes.skipped(said)
     found += _missing(rows, shown, unavailable)

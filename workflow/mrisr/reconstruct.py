@@ -16,9 +16,10 @@ from mrisr.files import Staging
 from mrisr.io import Volume, load, load_image, save
 from mrisr.models import load_model
 from mrisr.patches import query_coordinates
+from mrisr.planes import apply_on_grid, apply_upscale
 from mrisr.progress import progress
 from mrisr.sampling import sample_rows
-from mrisr.tiles import apply_tiled, largest, plan
+from mrisr.tiles import apply_tiled, within
 
 if TYPE_CHECKING:
     from mrisr.methods import Method
@@ -28,10 +29,6 @@ log = logging.getLogger("mrisr")
 # Voxels that are decoded at once: a core's share of their activations stays in its cache; a GPU
 # wants more at once.
 CPU_CHUNK, GPU_CHUNK = 2**10, 2**19
-# Memory of a convolutional network by what its layers hold: the libraries copy to and fro.
-WORKSPACE = 1.6
-# Not worth a warning, MB.
-SMALL_MB = 500
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,8 @@ def reconstruct(
         model: Its network with trained weights, see `mrisr.models.load_model`; None for methods
             without.
         lr: The LR volume in [0,1] (or its stacks by name).
-        shape: Shape of the SR volume; default the LR shape times `scale`, rounded.
+        shape: Shape of the SR volume; default the LR shape times `scale`, rounded (a slice stays
+            one voxel thick).
         scale: Up-sampling scale k.
         affine: Affine of the SR grid; default the one above the LR grid.
         grid: Convention of the degradation, `corners` or `centres`.
@@ -92,7 +90,7 @@ def reconstruct(
     """
     first = lr if isinstance(lr, Volume) else next(iter(lr.values()))
     if shape is None:
-        shape = [round(n * scale) for n in first.data.shape]
+        shape = [n if n == 1 else round(n * scale) for n in first.data.shape]
     shape = tuple(int(n) for n in shape)
     if affine is None:
         affine = hr_affine(first.affine, first.data.shape, shape, grid)
@@ -109,6 +107,10 @@ def reconstruct(
     own = method.function("reconstruct")
     if own is not None:
         data = own(lr, query, model)
+    elif method.spec["network"] == "upscale":
+        data = apply_upscale(model, lr, shape, query.device, memory_mb)
+    elif method.input == "slice":
+        data = apply_on_grid(model, lr, shape, grid, query.coordinates, query.device, memory_mb)
     elif method.spec["network"] == "grid":
         data = apply_grid(model, lr, query)
     else:
@@ -131,7 +133,7 @@ def apply_grid(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
     """Apply a network that maps the interpolated LR volume to the HR volume, in tiles."""
     image = np.ascontiguousarray(upsample(lr.data, query.shape, query.grid))
     volume = torch.from_numpy(image)[None, None].to(query.device)
-    tiles = _tiles(model, query.shape, query.memory_mb)
+    tiles = within(model, query.shape, query.memory_mb)
     return apply_tiled(model, volume, tiles, "apply")[0, 0].cpu().numpy()
 
 
@@ -146,7 +148,7 @@ def apply_query(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
     """
     volume = torch.from_numpy(lr.data)[None, None].to(query.device)
     channels = model.encode(volume[..., :1, :1, :1]).shape[1]
-    tiles = _tiles(model, lr.data.shape, query.memory_mb - 4 * channels * volume.numel() / 2**20)
+    tiles = within(model, lr.data.shape, query.memory_mb - 4 * channels * volume.numel() / 2**20)
     features = apply_tiled(model.encode, volume, tiles, "encode")[0]
     axes = [
         torch.tensor(
@@ -189,27 +191,11 @@ def decode(
     return output
 
 
-def _tiles(model: torch.nn.Module, shape: tuple[int, ...], memory_mb: float) -> list:
-    """Plan the tiles that a network is applied in."""
-    widest = max((p.shape[0] for p in model.parameters() if p.dim() == 5), default=1)
-    alive = getattr(model, "channels_alive", 4 * widest)
-    per_voxel = 4 * alive * WORKSPACE / 2**20
-    tiles = plan(shape, model.halo, memory_mb / per_voxel)
-    needed = largest(tiles) * per_voxel
-    if needed > max(memory_mb, SMALL_MB):
-        log.warning(
-            "the network needs about %.0f MB, more than the memory it was given; give it more, or"
-            " the job may be ended",
-            needed,
-        )
-    return tiles
-
-
 def reconstruct_subjects(
     method: "Method",
     model_file: str | Path | None,
     inputs: dict[str, list[str]],
-    references: Sequence[str],
+    references: Sequence[str] | None,
     outputs: Sequence[str],
     scale: float,
     grid: str,
@@ -227,7 +213,8 @@ def reconstruct_subjects(
         model_file: Its `model.safetensors`, or None.
         inputs: For each input name ("" or axial, coronal, sagittal) the LR files, one a subject.
         references: Ground-truth files: only their grid is used (and, by the control that is the
-            ground truth, their voxels, since they are then the inputs too).
+            ground truth, their voxels, since they are then the inputs too). None: SR voxels are
+            those of the LR grid divided by `scale`.
         outputs: SR files to be written, one a subject.
         scale: Up-sampling scale k.
         grid: Convention of the degradation.
@@ -238,18 +225,18 @@ def reconstruct_subjects(
     """
     model = load_model(method, model_file, device) if model_file else None
     staged = Staging(staging, fingerprint)
-    references = dict(zip(outputs, references, strict=True))
+    targets = dict(zip(outputs, references, strict=True)) if references else {}
     for output in progress(staged.pending(list(outputs)), f"reconstruct {method.name}"):
         index = list(outputs).index(output)
         stacks = {name: load(files[index]) for name, files in inputs.items()}
-        target = load_image(references[output])
+        target = load_image(targets[output]) if targets else None
         volume = reconstruct(
             method,
             model,
             stacks.get("", stacks),
-            target.shape,
+            target.shape if targets else None,
             scale,
-            target.affine,
+            target.affine if targets else None,
             grid,
             device,
             memory_mb,

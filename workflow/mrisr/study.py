@@ -13,7 +13,7 @@ from mrisr import figure_options, metrics, table_specs
 from mrisr import methods as method_folders
 from mrisr.datasets import Dataset
 from mrisr.errors import ConfigError
-from mrisr.layout import SPLITS, STACKS, Layout, scale_name
+from mrisr.layout import SPLITS, STACKS, Layout, scale_name, slice_name
 from mrisr.methods import Method, merge
 from mrisr.schema import changes, nearest, read_yaml, validate
 
@@ -28,13 +28,18 @@ DEFAULTS = {
     "regions": ["volume", "mask"],
     "empty_slices": "exclude",
     "baseline": None,
+    "baseline_metric": "psnr",
     "published": [],
     "segmentation": None,
     "report": {"viewer": True},
     "tables": {},
     "figures": True,
     "keep": ["sr", "segmentation"],
+    "early_stopping": {},
+    "reader_study": None,
 }
+EARLY_STOPPING = {"points": 13, "scale": 2}
+READER_STUDY = {"scale": 2, "pairs": None}
 SEGMENTATION = {
     "priors": "oasis30ants",
     "registration": "shared",
@@ -211,6 +216,9 @@ class Study:
             problems.append(
                 f"baseline: '{base}' is not among the methods: {nearest(base, self.methods)}"
             )
+        held = self.config["baseline_metric"]
+        if base is not None and held not in known:
+            problems.append(f"baseline_metric: no metric '{held}': {nearest(held, known)}")
         for entry in self.config["published"]:
             if entry["dataset"] not in self.datasets:
                 problems.append(
@@ -220,6 +228,7 @@ class Study:
         problems += self._segmentation_problems()
         problems += self._viewer_problems()
         problems += figure_options.problems(self)
+        problems += self._slice_problems()
         if not problems:
             problems += self._real_problems()
             problems += table_specs.problems(self)
@@ -266,6 +275,68 @@ class Study:
                         f"{where}: {file} is a result of this study itself, which the import would"
                         " replace; copy it elsewhere, or leave the key out to use it"
                     )
+
+    def _slice_problems(self) -> Iterator[str]:
+        """Yield what is wrong with what only 2-D studies can have."""
+        low, flat = self.degradation, self.degradation["kind"] == "slice"
+        if low["kernel"] == "bicubic" and low["antialias"]:
+            yield "degradation.antialias: the kernel bicubic has a filter of its own; leave it out"
+        multiple = (self.slices or {}).get("multiple", 1)
+        for method in self.methods.values():
+            if flat and method.spec.get("network") == "upscale":
+                factor = method.spec["model"]["factor"]
+                if method.spec.get("limits", {}).get("scales") != [factor]:
+                    yield f"methods.{method.name}: is for one scale; set limits.scales: [{factor}]"
+                if multiple % factor:
+                    yield (
+                        f"methods.{method.name}: makes {factor} times the LR slice; set"
+                        f" slices.multiple to a multiple of {factor}"
+                    )
+            if not flat and method.denoising:
+                yield (
+                    f"methods.{method.name}: training.denoise is for 2-D studies; set its weight: 0"
+                )
+        for name in self.early_stopping:
+            if name not in [its.name for its in self.supervised]:
+                known = [its.name for its in self.supervised]
+                yield (
+                    f"early_stopping: '{name}' is not among the methods trained here:"
+                    f" {nearest(name, known)}"
+                )
+            elif not flat:
+                yield "early_stopping: is for 2-D studies; leave it out"
+            elif reason := self.methods[name].refuses(self.early_stopping[name]["scale"]):
+                yield f"early_stopping.{name}: {reason}"
+        if self.reader_study is None:
+            return
+        if not flat or len(self.measured_datasets) != 1:
+            yield "reader_study: is for 2-D studies with one test dataset; leave it out"
+        for name in self.reader_study["methods"]:
+            if name not in self.methods:
+                yield (
+                    f"reader_study.methods: '{name}' is not among the methods:"
+                    f" {nearest(name, self.methods)}"
+                )
+            elif reason := self.methods[name].refuses(self.reader_study["scale"]):
+                yield f"reader_study.methods: {name}: {reason}"
+
+    @property
+    def early_stopping(self) -> dict[str, dict]:
+        """Settings of the longer trainings of Fig. 3 and A1, by method, every key present."""
+        asked = self.config["early_stopping"]
+        return {name: {**EARLY_STOPPING, **settings} for name, settings in asked.items()}
+
+    @property
+    def reader_study(self) -> dict | None:
+        """Settings of the reader study, every key present, or None without one."""
+        asked = self.config["reader_study"]
+        return None if asked is None else {**READER_STUDY, **asked}
+
+    @property
+    def denoising(self) -> list[float]:
+        """The strengths of BM3D that trainings of the study need."""
+        found = {m.denoising["sigma"]: None for m in self.supervised if m.denoising}
+        return list(found)
 
     def _real_problems(self) -> Iterator[str]:
         """Yield what a study cannot do with real LR scans."""
@@ -372,7 +443,7 @@ class Study:
         subjects = self.datasets[dataset].subjects[split]
         if self.slices is None:
             return list(subjects)
-        return [f"{s}_slice-{n}" for s in subjects for n in range(1, self.slices["count"] + 1)]
+        return [slice_name(s, n) for s in subjects for n in range(1, self.slices["count"] + 1)]
 
     def inputs(self, item: str) -> list[str]:
         """Return the names of the LR files of an item: itself, or its three stacks."""
@@ -438,6 +509,9 @@ class Study:
 def patch_size(method: Method) -> int:
     """Return the edge of the HR patches that a supervised method is trained on."""
     training = method.spec["training"]
-    if method.spec.get("network") == "query":
-        return round(training["lr_patch"] * max(method.spec["scale_range"]))
+    match method.spec.get("network"):
+        case "query":
+            return round(training["lr_patch"] * max(method.spec["scale_range"]))
+        case "upscale":
+            return training["lr_patch"] * method.spec["model"]["factor"]
     return training.get("patch", 0)

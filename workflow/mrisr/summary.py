@@ -41,6 +41,8 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
                 "model": study.layout.model(method.name, method.trained(scale)) if shared else None,
                 "published_steps": method.spec.get("published_steps"),
                 "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
+                "slices": study.slices is not None,
+                "held_by": study.config["baseline_metric"],
                 "reference": False,
             }
         )
@@ -92,11 +94,11 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         "stacks": "each axis in turn, which gives three orthogonal stacks",
         "slice": "the two in-plane axes",
     }[low["kind"]]
-    kernel = (
-        "a Gaussian slice profile whose FWHM is the slice thickness"
-        if low["kernel"] == "slice_profile"
-        else "cubic B-splines"
-    )
+    kernel = {
+        "slice_profile": "a Gaussian slice profile whose FWHM is the slice thickness",
+        "bicubic": "cubic convolution (Keys, a = -0.5)",
+        "spline": "cubic B-splines",
+    }[low["kernel"]]
     grid = (
         "first and last voxel centres kept (published)"
         if low["grid"] == "corners"
@@ -105,6 +107,8 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
     blur = (
         f"after a Gaussian of FWHM {low['antialias']:g} LR voxels"
         if low["antialias"]
+        else "stretched by the scale, its own anti-alias filter"
+        if low["kernel"] == "bicubic"
         else "without anti-alias filter"
     )
     crops = "; ".join(
@@ -116,9 +120,12 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         found = {
             "Degradation": f"{kernel} along {how}, {blur}, {grid}.",
             "Ground truth": f"one gain to [0, 1] for each subject, LR made from it. Crop: {crops}.",
-            "Data range": "maximum minus minimum of the ground truth.",
+            "Data range": "maximum minus minimum of the ground truth"
+            + (" of each slice." if study.slices else "."),
             "Mask": f"{_masks(study, measured)}.",
         }
+        if study.slices:
+            found["Images"] = _slices(study.slices)
     elif study.supervised:
         found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
     if real:
@@ -148,6 +155,19 @@ def _real(study: Study, real: list[str]) -> str:
             " which are the same at every scale."
         )
     return " ".join(said)
+
+
+def _slices(slices: dict) -> str:
+    """Return what is to be said of the slices of a 2-D study, and of what n counts."""
+    count, axis = slices["count"], slices.get("axis", "sagittal")
+    among = f"the central {slices['central']}" if "central" in slices else "all"
+    multiple = slices.get("multiple", 1)
+    cropped = f", cropped to a multiple of {multiple} pixels" if multiple > 1 else ""
+    return (
+        f"{count} {axis} slices of each subject, drawn from {among}{cropped}. A subject's value is"
+        " the mean over its slices, which are not independent: n counts subjects, and standard"
+        " deviations, intervals and tests are taken over subjects."
+    )
 
 
 def _masks(study: Study, measured: list[str]) -> str:
@@ -182,6 +202,8 @@ def models(study: Study) -> list[dict]:
             "trained": trained,
             "folder": study.layout.model(method.name, trained),
             "published_steps": method.spec.get("published_steps"),
+            "keeps_last": method.spec.get("training", {}).get("keep") == "last",
+            "denoised": bool(method.denoising),
         }
         for method, trained in study.models()
     ]

@@ -104,7 +104,9 @@ def _common(study: Study) -> dict:
 
 def _quality(study: Study) -> Planned:
     published = summary.published(study)
-    measured = study.measured_datasets if study.slice_metrics else []
+    # In 2-D there is no average over directions to tell of.
+    told = study.slice_metrics and study.slices is None
+    measured = study.measured_datasets if told else []
     scores = {study.datasets[n].label: study.layout.ground_truth_scores(n) for n in measured}
     fetched = [study.layout.metric_file(metric) for metric in study.metrics_with("fetch")]
     return Planned(
@@ -171,6 +173,7 @@ def _paper(study: Study, spec: dict, path: Callable[[str, str], str]) -> Planned
     # Means are taken in one place; this is a view of them.
     complete = path("segmentation" if spec["kind"] == "overlap" else "quality", "csv")
     dataset, taken = spec["dataset"], set(study.slice_metrics) & set(spec["metrics"])
+    taken = taken if study.slices is None else set()
     measured = dataset in study.measured_datasets and taken
     scores = study.layout.ground_truth_scores(dataset) if measured else None
     fetched = [

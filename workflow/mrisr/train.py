@@ -1,4 +1,7 @@
-"""The training engine of all supervised methods; see `mrisr.patches` for the batches."""
+"""The training engine of all supervised methods.
+
+See `mrisr.patches` for the batches of volumes, `mrisr.slice_batches` for those of slices.
+"""
 
 import hashlib
 import logging
@@ -9,16 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import l1_loss
+from torch.nn.functional import l1_loss, mse_loss
 
 from mrisr import devices, seeds
 from mrisr.checkpoint import Checkpoints
 from mrisr.errors import TrainingError
 from mrisr.models import save_model
 from mrisr.patches import GridBatches, QueryBatches, draw_patches
+from mrisr.slice_batches import SliceBatches, load_slices
 from mrisr.storage import storage_problem
+from mrisr.tiles import convert
 
 log = logging.getLogger("mrisr")
 
@@ -43,6 +49,8 @@ class TrainingJob:
             per subject).
         val: HR volumes of the validation subjects.
         checkpoints: Folder for checkpoints.
+        train_denoised: In 2-D, the training slices denoised, if the loss has a denoising term.
+        val_denoised: The validation slices denoised, likewise.
         code: Digest of the code, so that other code starts anew.
         device: Where to train.
     """
@@ -58,6 +66,8 @@ class TrainingJob:
     checkpoints: str
     code: str = ""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    train_denoised: Sequence[str] = ()
+    val_denoised: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -65,10 +75,12 @@ class Trained:
     """What a training ends with.
 
     Attributes:
-        state: Weights of the best model on the validation set, on the CPU.
+        state: Weights of the best model on the validation set (with `keep: last`, of the last
+            step), on the CPU.
         log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
-        info: steps, best_epoch, val_loss, died (the output became constant and training ended
-            there), collapsed (so is the kept model's), restarts, seconds, parameters.
+        info: steps, best_epoch (whose weights were kept), val_loss, died (the output became
+            constant and training ended there), collapsed (so is the kept model's), restarts,
+            seconds, parameters.
     """
 
     state: dict[str, torch.Tensor]
@@ -76,17 +88,29 @@ class Trained:
     info: dict
 
 
-def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) -> Trained | None:
+Observer = Callable[[int, nn.Module], None]
+
+
+def train(
+    job: TrainingJob,
+    stop: Callable[[int], bool] = lambda step: False,
+    observe: Observer = lambda step, network: None,
+) -> Trained | None:
     """Train a network with L1 loss and Adam, and keep the best model on the validation set.
 
-    Published settings are ArSSR 4.1.3 (Adam(0.9, 0.999, 1e-8), 1e-4 halved every 200 epochs). The
-    training continues from a checkpoint if there is one, and then ends with the same weights as
-    an uninterrupted one. A network whose output is constant (the published ReLU head can die)
-    never recovers: it is started anew with another seed, at most `training.restarts` times.
+    Published settings are ArSSR 4.1.3 (Adam(0.9, 0.999, 1e-8), 1e-4 halved every 200 epochs). With
+    `training.denoise` the mean squared difference to the denoised ground truth is added, times
+    its weight (Van Veen et al. 2022, 3.1). With `training.keep: last` the weights after the last
+    step are kept. The training continues from a checkpoint if there is one, and then ends with
+    the same weights as an uninterrupted one. A network whose output is constant (the published
+    ReLU head can die) never recovers: it is started anew with another seed, at most
+    `training.restarts` times.
 
     Args:
         job: What to train.
         stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
+        observe: Called after every step with the steps done and the network, which it may
+            evaluate and must not change.
 
     Returns:
         The trained model, or None if `stop` ended the training.
@@ -96,18 +120,8 @@ def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) ->
         InputError: A volume is smaller than a patch.
     """
     job = _supported(job)
-    training, spec = job.spec["training"], job.spec
-    size = (
-        round(training["lr_patch"] * max(job.scales))
-        if spec["network"] == "query"
-        else training["patch"]
-    )
-    cut = (training["patches_per_subject"], size, training["border"], job.seed)
-    patches, held_out = draw_patches(job.train, *cut), draw_patches(job.val, *cut)
-    log.info(
-        "%s: %d training and %d validation patches of %d^3 from %d and %d subjects, on %s",
-        *(job.name, len(patches), len(held_out), size, len(job.train), len(job.val), job.device),
-    )
+    training = job.spec["training"]
+    patches, held_out = _load(job)
     devices.arithmetic(PRECISION[training["precision"]])
     batches = _batches(job, patches, "train")
     validation = _validation_set(job, held_out)
@@ -120,7 +134,7 @@ def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) ->
     else:
         state = {"attempt": 0, "step": 0, "seconds": 0.0, "rows": [], "loss": 0.0, "best": None}
     while True:
-        finished = _attempt(job, state, batches, validation, per_epoch, checkpoints, stop)
+        finished = _attempt(job, state, batches, validation, per_epoch, checkpoints, stop, observe)
         if finished is None:
             return None
         if not finished["died"] or state["attempt"] >= training["restarts"]:
@@ -135,6 +149,28 @@ def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) ->
             **{"step": 0, "rows": [], "loss": 0.0, "best": None},
         }
     return Trained(state["best"]["weights"], state["rows"], finished)
+
+
+class Interruption:
+    """Asks a training to stop once SIGTERM or SIGUSR1 came, which Slurm sends before its limit."""
+
+    def __init__(self):
+        """Receive these signals from now on."""
+        self.received: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, lambda number, frame: self.received.append(number))
+
+    def __call__(self, step: int) -> bool:
+        """Return whether to stop after this step."""
+        return bool(self.received)
+
+    def check(self, name: str) -> None:
+        """Raise a TrainingError if a signal ended the training of this name."""
+        if self.received:
+            raise TrainingError(
+                f"{name}: ended by {signal.Signals(self.received[0]).name}; a checkpoint is kept,"
+                " run again to continue"
+            )
 
 
 def train_and_save(
@@ -157,15 +193,10 @@ def train_and_save(
     Raises:
         TrainingError: Ended by a signal, or the loss is not finite.
     """
-    received: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda number, frame: received.append(number))
-    trained = trainer(job, lambda step: bool(received))
+    interruption = Interruption()
+    trained = trainer(job, interruption)
     if trained is None:
-        name = signal.Signals(received[0]).name if received else "a stop"
-        raise TrainingError(
-            f"{job.name}: ended by {name}; a checkpoint is kept, run again to continue"
-        )
+        interruption.check(job.name)
     save_model(folder, trained.state, trained.log, {**about, **trained.info})
     shutil.rmtree(job.checkpoints, ignore_errors=True)
 
@@ -189,13 +220,14 @@ def _attempt(
     per_epoch: int,
     checkpoints: Checkpoints,
     stop: Callable[[int], bool],
+    observe: Observer,
 ) -> dict | None:
     """Train from `state` (changed in place) to the end; None if stopped."""
     training, device = job.spec["training"], job.device
     with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, whatever the device
         torch.manual_seed(seeds.seed(job.seed, job.name, *job.scales, "init", state["attempt"]))
         network = job.build()
-    network = network.to(device, memory_format=torch.channels_last_3d)
+    network = convert(network, device)
     optimizer = torch.optim.Adam(
         network.parameters(), training["learning_rate"], fused=device.type == "cuda"
     )
@@ -238,7 +270,8 @@ def _attempt(
             _check_finite(job.name, row)
             state["rows"].append(row)
             running.zero_()
-            if state["best"] is None or value < state["best"]["val_loss"]:
+            last = training.get("keep") == "last"
+            if last or state["best"] is None or value < state["best"]["val_loss"]:
                 weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
                 best = {"val_loss": value, "spread": spread, "epoch": epoch + 1}
                 state["best"] = {**best, "weights": weights}
@@ -251,6 +284,7 @@ def _attempt(
             if spread < COLLAPSED_STD:
                 died = True
                 break
+        observe(state["step"], network)
         state["seconds"] += time.monotonic() - now
         now = time.monotonic()
         if now - spoke > 30:
@@ -279,18 +313,50 @@ def _attempt(
     }
 
 
-def _batches(job: TrainingJob, patches: torch.Tensor, use: str) -> GridBatches | QueryBatches:
+def _load(job: TrainingJob) -> tuple[Sequence, Sequence]:
+    """Return training and validation patches: cubes as one tensor, or in 2-D whole slices."""
+    training, where = job.spec["training"], job.device
+    if _flat(job):
+        size = round(training["lr_patch"] * max(job.scales))
+        train = load_slices(job.train, job.train_denoised, size)
+        val = load_slices(job.val, job.val_denoised, size)
+        log.info(
+            "%s: %d training and %d validation slices, tiles of %d^2, on %s",
+            *(job.name, len(train), len(val), training["lr_patch"], where),
+        )
+        return train, val
+    query = job.spec["network"] == "query"
+    size = round(training["lr_patch"] * max(job.scales)) if query else training["patch"]
+    cut = (training["patches_per_subject"], size, training["border"], job.seed)
+    train, val = draw_patches(job.train, *cut), draw_patches(job.val, *cut)
+    log.info(
+        "%s: %d training and %d validation patches of %d^3 from %d and %d subjects, on %s",
+        *(job.name, len(train), len(val), size, len(job.train), len(job.val), where),
+    )
+    return train, val
+
+
+def _flat(job: TrainingJob) -> bool:
+    return job.degradation["kind"] == "slice"
+
+
+def _batches(
+    job: TrainingJob, patches: Sequence, use: str
+) -> GridBatches | QueryBatches | SliceBatches:
     parts = (job.seed, job.name, *job.scales, use)
-    training = job.spec["training"]
-    if job.spec["network"] == "query":
-        coordinates = job.spec.get("coordinates", "edges")
+    training, network = job.spec["training"], job.spec["network"]
+    coordinates = job.spec.get("coordinates", "edges")
+    if _flat(job):
+        how = (network, coordinates, job.degradation, job.device)
+        return SliceBatches(patches, job.scales, training, *how, *parts)
+    if network == "query":
         return QueryBatches(
             patches, job.scales, training, coordinates, job.degradation, job.device, *parts
         )
     return GridBatches(patches, job.scales[0], training, job.degradation, job.device, *parts)
 
 
-def _validation_set(job: TrainingJob, patches: torch.Tensor) -> list:
+def _validation_set(job: TrainingJob, patches: Sequence) -> list:
     """Draw the validation batches once, so that losses compare between epochs."""
     batches = _batches(job, patches, "val")
     steps = -(-len(patches) // job.spec["training"]["batch"])
@@ -298,20 +364,24 @@ def _validation_set(job: TrainingJob, patches: torch.Tensor) -> list:
 
 
 def _loss(
-    network: nn.Module, inputs: tuple, target: torch.Tensor, training: dict
+    network: nn.Module, inputs: tuple, target: torch.Tensor | tuple, training: dict
 ) -> tuple[torch.Tensor, torch.Tensor]:
     low = training["precision"] == "bfloat16"
-    with torch.autocast(target.device.type, dtype=torch.bfloat16, enabled=low):
+    truth, *denoised = target if isinstance(target, tuple) else (target,)
+    with torch.autocast(truth.device.type, dtype=torch.bfloat16, enabled=low):
         output = network(*inputs)
     output = output.float()
-    return l1_loss(output, target), output
+    loss = l1_loss(output, truth)
+    if denoised:
+        loss = loss + training["denoise"]["weight"] * mse_loss(output, denoised[0])
+    return loss, output
 
 
 @torch.no_grad()
 def _validate(network: nn.Module, batches: list, training: dict) -> tuple[float, float]:
     """Return the mean loss over the validation set, and the standard deviation of all outputs."""
     network.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=batches[0][1].device)
+    sums = torch.zeros(3, dtype=torch.float64, device=batches[0][0][0].device)
     count = 0
     for inputs, target in batches:
         value, output = _loss(network, inputs, target, training)
@@ -332,11 +402,18 @@ def _check_finite(name: str, row: dict) -> None:
         )
 
 
-def _fingerprint(job: TrainingJob, *patches: torch.Tensor) -> dict:
+def _fingerprint(job: TrainingJob, *patches: Sequence) -> dict:
     kept = {k: v for k, v in job.spec["training"].items() if k != "checkpoint_minutes"}
     return {
         "job": [job.name, list(job.scales), job.degradation, job.seed, job.code],
         "spec": {**job.spec, "training": kept},
-        "data": [hashlib.sha256(p.numpy().tobytes()).hexdigest() for p in patches],
+        "data": [_digest(part) for part in patches],
         "subjects": [Path(file).name for file in (*job.train, *job.val)],
     }
+
+
+def _digest(patches: Sequence) -> str:
+    content = hashlib.sha256()
+    for patch in patches:
+        content.update(np.ascontiguousarray(patch).data)
+    return content.hexdigest()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import update_config
 
 # Scripts and jobs import the package from this checkout, installed or not.
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(workflow.current_basedir).parent))
 from mrisr import contents, figure_plan, finding, metrics, priors, summary, table_plan
 from mrisr.environment import export_package
 from mrisr.errors import MrisrError
+from mrisr.extras import BM3D_LACKING, has_bm3d
 from mrisr.keep import Keep
 from mrisr.layout import scale_name
 from mrisr.provenance import code_digest
@@ -24,7 +26,8 @@ from mrisr.study import Study
 
 export_package()
 
-ENV = "../../envs/mrisr.yaml"
+ENV, BM3D_ENV = "../../envs/mrisr.yaml", "../../envs/bm3d.yaml"
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
 update_config(config, typed(workflow.config_settings.overwrite_config))
@@ -76,6 +79,7 @@ onstart:
 
 wildcard_constraints:
     scale=r"\d+(\.\d+)?",
+    sigma=r"\d+(\.\d+)?",
     method="|".join(STUDY.methods),
     subject=finding.SUBJECT,
 
@@ -94,6 +98,15 @@ def hr_files(dataset, split):
 def mask_files(dataset, split):
     """Masks of a split."""
     return [LAYOUT.mask(dataset, item) for item in STUDY.items(dataset, split)]
+
+
+def denoised_files(method, split):
+    """Denoised slices of a split of the training set; empty if a method's loss needs none."""
+    if not method.denoising:
+        return []
+    items = STUDY.items(STUDY.train_dataset, split)
+    sigma = scale_name(method.denoising["sigma"])
+    return [LAYOUT.denoised(STUDY.train_dataset, sigma, item) for item in items]
 
 
 def lr_files(dataset, scale="{scale}", items=None):

@@ -35,7 +35,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
             resources:
                 **method.resources("reconstruct"),
             params:
-                method=method.pack("network", "coordinates", "model"),
+                method=method.pack("input", "network", "coordinates", "model"),
                 degradation=STUDY.degradation_of(dataset),
                 staging=LAYOUT.staging(reconstruction_stem(method, dataset)),
                 code=method.code("mrisr.reconstruct"),

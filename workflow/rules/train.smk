@@ -1,5 +1,45 @@
 # Training set -> model: one rule a method. Methods that optimise a model for each subject get
 # one rule a dataset; weights made elsewhere are checked and taken over.
+
+
+# BM3D is for its users to install (its licence): missed before anything runs. With conda it comes
+# from the rule's own environment.
+if STUDY.denoising and not has_bm3d() and not CONDA:
+    WANTED = [method.name for method in STUDY.supervised if method.denoising]
+    raise WorkflowError(f"methods.{', '.join(WANTED)}: {BM3D_LACKING}")
+
+
+for split in ("train", "val") if STUDY.denoising else ():
+
+    rule:
+        name:
+            f"denoise_{STUDY.train_dataset}_{split}"
+        input:
+            hr=hr_files(STUDY.train_dataset, split),
+        output:
+            denoised=[
+                LAYOUT.denoised(STUDY.train_dataset, "{sigma}", item)
+                for item in STUDY.items(STUDY.train_dataset, split)
+            ],
+        log:
+            LAYOUT.log(f"{LAYOUT.root}/denoised/{STUDY.train_dataset}_{split}/sigma{{sigma}}"),
+        benchmark:
+            LAYOUT.benchmark(f"{LAYOUT.root}/denoised/{STUDY.train_dataset}_{split}/sigma{{sigma}}")
+        conda:
+            BM3D_ENV
+        threads: 8
+        resources:
+            mem_mb=8000,
+            runtime=120,
+        params:
+            cache=f"{STUDY.config['downloads']}/bm3d",
+            code=code_digest("mrisr.denoise"),
+        message:
+            f"Denoising {STUDY.train_dataset} ({split}, sigma {{wildcards.sigma}})"
+        script:
+            "../scripts/denoise.py"
+
+
 for method in STUDY.supervised:
 
     rule:
@@ -8,6 +48,8 @@ for method in STUDY.supervised:
         input:
             train=hr_files(STUDY.train_dataset, "train"),
             val=hr_files(STUDY.train_dataset, "val"),
+            train_denoised=denoised_files(method, "train"),
+            val_denoised=denoised_files(method, "val"),
             checked=ancient(LAYOUT.checked()),
         output:
             model=trained_file("model.safetensors", method),

@@ -22,7 +22,7 @@ with job(snakemake.log[0], snakemake.threads):
         method,
         model,
         {name: inputs[i :: len(names)] for i, name in enumerate(names)},
-        list(snakemake.input.reference),
+        list(snakemake.input.get("reference", [])) or None,
         outputs,
         float(wildcards.scale),
         params.degradation["grid"],

@@ -22,6 +22,8 @@ with job(snakemake.log[0], snakemake.threads):
         checkpoints=params.staging,
         code=params.code,
         device=devices.pick(snakemake.threads),
+        train_denoised=list(snakemake.input.get("train_denoised", [])),
+        val_denoised=list(snakemake.input.get("val_denoised", [])),
     )
     about = {
         "method": method.name,

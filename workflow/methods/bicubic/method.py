@@ -1,0 +1,12 @@
+"""Bicubic interpolation of slices, the Coord paper's baseline (Keys' kernel, a = -0.5)."""
+
+import numpy as np
+
+from mrisr.degrade import upsample
+from mrisr.io import Volume
+from mrisr.reconstruct import Query
+
+
+def reconstruct(lr: Volume, query: Query, model: None = None) -> np.ndarray:
+    """Interpolate the LR slice to the grid of the ground truth."""
+    return upsample(lr.data, query.shape, query.grid, "bicubic")

@@ -1,0 +1,27 @@
+"""Coord (Van Veen et al. 2022): EDSR's features, decoded at any coordinates."""
+
+from mrisr.coordinates import CoordinateDecoder, CoordinateNetwork
+from mrisr.edsr import EDSR
+
+
+def build(
+    features: int = 64,
+    blocks: int = 16,
+    width: int = 256,
+    layers: int = 5,
+    relative: bool = True,
+    cell: bool = True,
+) -> CoordinateNetwork:
+    """Build the network; 1,565,633 parameters as published.
+
+    Args:
+        features: Channels of the encoder.
+        blocks: Residual blocks of the encoder.
+        width: Neurons of the decoder's hidden layers.
+        layers: Fully connected layers of the decoder.
+        relative: The decoder sees where the query lies from the feature that it decodes.
+        cell: The decoder sees the size of the voxel that is asked for. Both False: the paper's
+            formula, word for word (1,564,609 parameters).
+    """
+    decoder = CoordinateDecoder(features, width, layers, relative, cell)
+    return CoordinateNetwork(EDSR(features, blocks), decoder)

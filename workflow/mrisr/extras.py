@@ -1,0 +1,15 @@
+"""Packages that are not installed with this one, and what to say where they are missing."""
+
+from importlib.util import find_spec
+
+#: BM3D is the package of this name, its work is done by the other.
+BM3D = ("bm3d", "bm4d")
+BM3D_LACKING = (
+    "training.denoise: the package bm3d is not installed; install it (pip install -r"
+    " requirements-bm3d.txt; free for non-commercial use only), or set training.denoise.weight: 0"
+)
+
+
+def has_bm3d() -> bool:
+    """Return whether BM3D is installed, without importing it."""
+    return all(find_spec(name) for name in BM3D)
