@@ -18,10 +18,12 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -157,11 +159,11 @@ class Cluster:
         names = [node] if node else [*NODES, "slurmctld", "munged"]
         doomed = [process for name in names if (process := self._process(name))]
         doomed += [process for process in psutil.process_iter() if self._belongs(process, node)]
-        for process in doomed:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        # All stand still first, so that none has the time to report the end of another.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for process in doomed:
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
         psutil.wait_procs(doomed, timeout=10)
 
     def usable(self) -> bool:

@@ -167,11 +167,11 @@ def lose_node(bench: Bench) -> str:
     bench.cluster.kill("gpu1")
     bench.read()
     until(lambda: "down" in bench.cluster.state("gpu1"), "word that the node is down")
-    state = slurm("squeue", "--noheader", "--format=%T %r", "--job", number)
+    state = slurm("squeue", "--noheader", "--states=all", "--format=%T, %r", "--job", number)
     bench.cluster.start()
     assert run.wait() == 0, run.output
     bench.continued()
-    return f"squeue: {state}"
+    return f"squeue: {state}; the node is down in sinfo"
 
 
 def requeue(bench: Bench, run: Run) -> None:

@@ -21,15 +21,6 @@ def test_conda_environments_pin_what_requirements_pin():
         assert set(pip) == (wanted | extra if file.stem == "bm3d" else wanted), file.name
 
 
-def test_the_default_profile_holds_cores_alone():
-    # It is laid over any --profile and wins key by key: more would break the Slurm profile.
-    content = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
-    assert content == {"cores": "all"}
-    assert yaml.safe_load((ROOT / "slurm/config.yaml").read_text())["configfile"] == (
-        "config/arssr.yaml"
-    )
-
-
 def test_the_package_never_imports_snakemake_and_scripts_stay_thin():
     for file in (ROOT / "workflow" / "mrisr").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
