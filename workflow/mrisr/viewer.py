@@ -158,7 +158,8 @@ def _box(its: Mapping, depth: int | None) -> _Box:
     slices = []
     for axis, size in enumerate(mask.shape):
         inside = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        slices.append(slice(max(0, inside[0] - MARGIN), min(size, inside[-1] + 1 + MARGIN)))
+        first, last = int(inside[0]), int(inside[-1])
+        slices.append(slice(max(0, first - MARGIN), min(size, last + 1 + MARGIN)))
     low, high = slices[2].start, slices[2].stop
     if depth is not None and depth < high - low:
         middle = int(np.argmax(mask.sum(axis=(0, 1))))
