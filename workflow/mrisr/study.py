@@ -103,6 +103,8 @@ class Study:
         self.name: str = self.config["study"]
         self.seed: int = self.config["seed"]
         self.degradation: dict = self.config["degradation"]
+        if self.degradation["kind"] == "stacks" and "kernel" not in config["degradation"]:
+            self.degradation["kernel"] = "slice_profile"
         self.slices: dict | None = self.config["slices"]
         self.segmentation = self.config["segmentation"] = self._segmentation()
         self.layout = Layout(self.name)
@@ -460,6 +462,12 @@ class Study:
         slices = [metrics.metadata(name).min_size for name in self.slice_metrics]
         # The same for all scales up to 4: another scale must not prepare everything again.
         return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])), *slices)
+
+    def multiple(self, dataset: str) -> int:
+        """Return what the sizes of a ground truth are multiples of: slices of k voxels tile it."""
+        if self.degradation["kind"] != "stacks" or dataset not in self.test_datasets:
+            return 1
+        return math.lcm(*(int(k) for k in self.scales(dataset) if float(k).is_integer()))
 
     def min_lr_size(self, scale: float | None = None) -> int:
         """Return the fewest voxels along an axis of a real LR scan, or (no scale) a reference."""
