@@ -1,7 +1,7 @@
 """Reconstruction: LR in, SR out, on the exact grid of the ground truth."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,8 @@ class Query:
         hyperparameters: The method's `model` settings.
         memory_mb: Memory that the work may take, beside the volumes themselves.
         device: Where to compute.
+        masks: Where stacks are data, nonzero, by their names; those that are not there are data
+            everywhere.
     """
 
     shape: tuple[int, int, int]
@@ -54,6 +56,7 @@ class Query:
     hyperparameters: dict = field(default_factory=dict)
     memory_mb: float = 6000
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def reconstruct(
@@ -66,6 +69,7 @@ def reconstruct(
     grid: str = "corners",
     device: torch.device | str = "cpu",
     memory_mb: float = 6000,
+    masks: Mapping[str, np.ndarray] | None = None,
 ) -> Volume:
     """Super-resolve one LR volume.
 
@@ -81,6 +85,7 @@ def reconstruct(
         grid: Convention of the degradation, `corners` or `centres`.
         device: Where to compute.
         memory_mb: Memory that the work may take, beside the volumes themselves.
+        masks: Where stacks are data, see `Query`.
 
     Returns:
         The SR volume, float32.
@@ -103,6 +108,7 @@ def reconstruct(
         hyperparameters=method.spec.get("model", {}),
         memory_mb=memory_mb,
         device=torch.device(device),
+        masks=masks or {},
     )
     own = method.function("reconstruct")
     if own is not None:
