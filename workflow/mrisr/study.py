@@ -236,6 +236,12 @@ class Study:
             problems += table_specs.problems(self)
         kind = self.degradation["kind"]
         for method in self.methods.values():
+            for name in method.spec.get("limits", {}).get("datasets", []):
+                if name not in self.datasets:
+                    problems.append(
+                        f"methods.{method.name}.limits.datasets: '{name}' is not among the"
+                        f" datasets: {nearest(name, self.datasets)}"
+                    )
             if method.input not in (kind, "ground_truth"):
                 problems.append(
                     f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
@@ -349,10 +355,11 @@ class Study:
                 " set roles: [test], and give another dataset the role train"
             )
         for name in self.real_datasets:
-            if self.degradation["kind"] != "volume":
+            stacked = self.datasets[name].stacked
+            how, kind = ("several stacks", "stacks") if stacked else ("one volume", "volume")
+            if self.degradation["kind"] != kind:
                 yield (
-                    f"datasets.{name}: is real LR, one volume a subject; degradation.kind must be"
-                    " volume"
+                    f"datasets.{name}: is real LR, {how} a subject; degradation.kind must be {kind}"
                 )
             if not self.no_reference_metrics:
                 known = [n for n in metrics.names() if not metrics.metadata(n).reference]
@@ -447,11 +454,16 @@ class Study:
             return list(subjects)
         return [slice_name(s, n) for s in subjects for n in range(1, self.slices["count"] + 1)]
 
-    def inputs(self, item: str) -> list[str]:
-        """Return the names of the LR files of an item: itself, or its three stacks."""
-        if self.degradation["kind"] == "stacks":
-            return [f"{item}_{stack}" for stack in STACKS]
-        return [item]
+    def inputs(self, dataset: str, item: str) -> list[str]:
+        """Return the names of the LR files of an item: itself, or its stacks."""
+        return [f"{item}_{stack}" for stack in self.stacks(dataset, item)] or [item]
+
+    def stacks(self, dataset: str, item: str) -> list[str]:
+        """Return the names of the stacks of an item, three if they are simulated; or none."""
+        its = self.datasets[dataset]
+        if its.stacked:
+            return its.stacks[item]
+        return list(STACKS) if self.degradation["kind"] == "stacks" else []
 
     def min_size(self, split: str) -> int:
         """Return the fewest voxels along an axis that a volume of a split may have."""
@@ -484,7 +496,7 @@ class Study:
                 for method in self.methods.values():
                     if method.input == "ground_truth" and name in self.real_datasets:
                         continue
-                    yield Cell(name, scale, method, method.refuses(scale))
+                    yield Cell(name, scale, method, method.refuses(scale, name))
 
     def segmented_cells(self, dataset: str | None = None) -> list[Cell]:
         """Return the cells whose reconstructions are segmented, in the order of the tables."""

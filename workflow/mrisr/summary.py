@@ -3,7 +3,7 @@
 from mrisr import metrics, priors, table_specs
 from mrisr.layout import scale_name
 from mrisr.models import described
-from mrisr.study import Study
+from mrisr.study import Cell, Study
 
 #: What footnotes say of a kind of mask.
 MASKS = {
@@ -16,14 +16,13 @@ MASKS = {
 def cells(study: Study, dataset: str | None = None) -> list[dict]:
     """Return a description of every cell of the tables, see `mrisr.measured.read_rows`.
 
-    `model` is the folder of the model behind the cell, None for methods without, and for those
-    with a model for each subject. The HR references of real LR scans follow the methods of each
+    `model` is the folder of the model behind the cell, or those of the models of its subjects; None
+    for methods without. The HR references of real LR scans follow the methods of each
     scale as one more control.
     """
     described = []
     for cell in study.cells(dataset):
         method, scale = cell.method, scale_name(cell.scale)
-        shared = method.kind == "supervised" and not cell.skipped
         path = study.layout.metrics(cell.dataset, method.name, scale)
         described.append(
             {
@@ -38,7 +37,7 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
                 "learned": method.learned,
                 "skipped": cell.skipped,
                 "path": None if cell.skipped else path,
-                "model": study.layout.model(method.name, method.trained(scale)) if shared else None,
+                "model": _model(study, cell),
                 "published_steps": method.spec.get("published_steps"),
                 "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
                 "slices": study.slices is not None,
@@ -50,6 +49,27 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
         if study.datasets[name].reference:
             described = _with_references(study, name, described)
     return described
+
+
+def _model(study: Study, cell: Cell) -> str | list[str] | None:
+    method, trained = cell.method, cell.method.trained(scale_name(cell.scale))
+    if cell.skipped or not (method.kind == "supervised" or method.per_subject):
+        return None
+    if method.per_subject:
+        items = study.items(cell.dataset, "test")
+        return [study.layout.model(method.name, trained, cell.dataset, item) for item in items]
+    return study.layout.model(method.name, trained)
+
+
+def model_files(study: Study) -> list[str]:
+    """Return the `model.json` of every model behind a cell, each once."""
+    return [f"{folder}/model.json" for folder in _folders(cells(study))]
+
+
+def _folders(described: list[dict]) -> list[str]:
+    models = [cell["model"] for cell in described if cell["model"]]
+    each = [one for its in models for one in ([its] if isinstance(its, str) else its)]
+    return list(dict.fromkeys(each))
 
 
 def _with_references(study: Study, dataset: str, described: list[dict]) -> list[dict]:
@@ -308,7 +328,7 @@ def paper_cells(study: Study, spec: dict) -> list[dict]:
 
 def paper_models(study: Study, spec: dict) -> list[str]:
     """Return the folders of the models behind one of `paper_tables`."""
-    return list(dict.fromkeys(cell["model"] for cell in paper_cells(study, spec) if cell["model"]))
+    return _folders(paper_cells(study, spec))
 
 
 def baseline_label(study: Study) -> str | None:

@@ -208,7 +208,7 @@ def supported(job: TrainingJob) -> TrainingJob:
     training = job.spec["training"]
     if training["precision"] != "bfloat16" or job.device.type != "cuda":
         return job
-    if torch.cuda.is_bf16supported(including_emulation=False):
+    if torch.cuda.is_bf16_supported(including_emulation=False):
         return job
     log.warning("%s: this GPU has no bfloat16; training in float32", job.name)
     return replace(job, spec={**job.spec, "training": {**training, "precision": "float32"}})
