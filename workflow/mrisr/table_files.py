@@ -118,10 +118,18 @@ def _with_models(cells: Sequence[Mapping]) -> list[dict]:
     """Return cells with what is known of their models; None of those that are not there (yet)."""
     found = []
     for cell in cells:
-        folder = cell["model"]
-        there = folder is not None and (Path(folder) / "model.json").is_file()
-        found.append({**cell, "model": read_description(folder) if there else None})
+        folders = cell["model"]
+        if not isinstance(folders, list):  # one of all subjects, or none
+            there = folders is not None and _described(folders)
+            found.append({**cell, "model": read_description(folders) if there else None})
+            continue
+        folders = list(filter(_described, folders))
+        found.append({**cell, "model": read_description(folders) if folders else None})
     return found
+
+
+def _described(folder: str) -> bool:
+    return (Path(folder) / "model.json").is_file()
 
 
 def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataFrame | None:
