@@ -7,13 +7,14 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from mrisr import datasets, finding
+from mrisr import datasets, figure_plan, finding, methods, summary
 from mrisr.errors import ConfigError, InputError
 from mrisr.files import Staging
 from mrisr.io import Volume, load, save
 from mrisr.layout import inputs_by_item
 from mrisr.real_stacks import prepare_stack_subjects, prepare_stacks
 from mrisr.stacks import average, sampled
+from mrisr.study import Study
 
 SIZES = {"axial": (32, 34, 8), "coronal": (32, 34, 9), "sagittal": (34, 36, 8)}
 ORDERS = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}
@@ -220,3 +221,33 @@ def test_keys_that_do_not_go_together_are_refused(stacked, changes, message):
         changes["mask"] = {"kind": "signal"}
     with pytest.raises(ConfigError, match=message):
         stacked(**changes)
+
+
+def test_a_study_of_stacks_plans_what_each_subject_has(stacked, tmp_path):
+    stacked(mask={"kind": "signal"})
+    config = {
+        **{"study": "its", "seed": 1, "plugins": [str(tmp_path)], "datasets": {"its": None}},
+        **{"scales": [3], "degradation": {"kind": "stacks"}, "metrics": ["psi"]},
+        "methods": {"bspline": None, "irem": None, "identity": None},
+    }
+    study = Study(config)
+    assert study.real_datasets == ["its"] and study.degradation_of("its")["grid"] == "centres"
+    assert study.inputs("its", "s1") == ["s1_stack-1", "s1_stack-2", "s1_stack-3"]
+    assert [cell.method.name for cell in study.cells()] == ["bspline", "irem"]
+    folders = summary.model_folders(summary.cells(study))
+    assert folders == [f"results/its/models/irem/x3/its/{subject}" for subject in ("s1", "s2")]
+    names = [its.name for its in figure_plan.figures(study)]
+    assert "stacks_its" in names and "real_its" not in names and "bars_its" not in names
+    assert "moved rigidly to one of them" in summary.notes(study)["Real scans"]
+    volumes = {"degradation": {"kind": "volume"}, "methods": {"cubic": None}}
+    with pytest.raises(ConfigError, match=r"datasets\.its: is real LR, several stacks a subject"):
+        Study(config | volumes)
+    limited = {"methods": {"bspline": {"limits": {"datasets": ["it"]}}}}
+    with pytest.raises(ConfigError, match=r"limits\.datasets: 'it' is not .*did you mean 'its'"):
+        Study(config | limited)
+
+
+def test_a_variant_is_only_for_the_datasets_that_it_names():
+    method = methods.get("irem", {"limits": {"datasets": ["a"], "reason": "Fig. 3"}})
+    assert method.refuses(4, "a") is None and method.refuses(4) is None
+    assert method.refuses(4, "b") == "dataset b not asked for (only a: Fig. 3)"

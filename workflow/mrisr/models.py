@@ -58,6 +58,15 @@ def read_description(folder: str | Path | Sequence[str | Path]) -> dict:
     return json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
 
 
+def known(folder: str | Sequence[str] | None) -> dict | None:
+    """Return what `read_description` does, of the models that are there (yet); None of none."""
+    folders = [folder] if isinstance(folder, str) else folder or []
+    there = [one for one in folders if (Path(one) / "model.json").is_file()]
+    if not there:
+        return None
+    return read_description(there[0] if isinstance(folder, str) else there)
+
+
 def own_training(description: Mapping) -> str:
     """Return in words how the models of one subject each were trained.
 

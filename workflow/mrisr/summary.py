@@ -5,6 +5,17 @@ from mrisr.layout import scale_name
 from mrisr.models import described
 from mrisr.study import Cell, Study
 
+#: What footnotes say of real LR.
+REAL_SCANS = (
+    "the input is a scan, divided by its maximum; SR refines its grid by the scale along every axis"
+    " and keeps its field of view."
+)
+REAL_STACKS = (
+    "the input are stacks of thick slices, each with one gain and moved rigidly to one of them"
+    " unless the dataset says otherwise; SR voxels are cubes of the slice thickness over the scale,"
+    " and SR is 0 beyond the stacks' common mask."
+)
+
 #: What footnotes say of a kind of mask.
 MASKS = {
     "signal": "voxels with signal, closed and filled",
@@ -63,10 +74,11 @@ def _model(study: Study, cell: Cell) -> str | list[str] | None:
 
 def model_files(study: Study) -> list[str]:
     """Return the `model.json` of every model behind a cell, each once."""
-    return [f"{folder}/model.json" for folder in _folders(cells(study))]
+    return [f"{folder}/model.json" for folder in model_folders(cells(study))]
 
 
-def _folders(described: list[dict]) -> list[str]:
+def model_folders(described: list[dict]) -> list[str]:
+    """Return the folders of the models behind cells, each once."""
     models = [cell["model"] for cell in described if cell["model"]]
     each = [one for its in models for one in ([its] if isinstance(its, str) else its)]
     return list(dict.fromkeys(each))
@@ -160,11 +172,11 @@ def _real(study: Study, real: list[str]) -> str:
     """Return what is to be said of real LR scans."""
     datasets = [study.datasets[name] for name in real]
     labels = ", ".join(dataset.label for dataset in datasets)
+    stacked = study.degradation["kind"] == "stacks"
     sharpness = " and ".join(metrics.metadata(n).label for n in study.no_reference_metrics)
     said = [
-        f"{labels}: the input is a scan, divided by its maximum; SR refines its grid by the scale"
-        " along every axis and keeps its field of view. There is no ground truth: nothing is held"
-        " against the baseline, and a metric that needs one has no value"
+        f"{labels}: {REAL_STACKS if stacked else REAL_SCANS} There is no ground truth: nothing is"
+        " held against the baseline, and a metric that needs one has no value"
         + (" (–)." if study.measured_datasets else "."),
         f"{sharpness}: of the slices that meet the scan's foreground; sharpness, not truth, for"
         " blocks, noise and ringing count as sharp.",
@@ -328,7 +340,7 @@ def paper_cells(study: Study, spec: dict) -> list[dict]:
 
 def paper_models(study: Study, spec: dict) -> list[str]:
     """Return the folders of the models behind one of `paper_tables`."""
-    return _folders(paper_cells(study, spec))
+    return model_folders(paper_cells(study, spec))
 
 
 def baseline_label(study: Study) -> str | None:
