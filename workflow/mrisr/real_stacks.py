@@ -39,11 +39,13 @@ class Prepared:
         stacks: By name: canonical orientation, in [0, 1], float32, cropped to their masks.
         masks: Where their voxels are data, uint8, on the same grids.
         grid: The SR grid, uint8, 1 where at least half of the stacks that reach there are data.
+        unit: What the intensity 1 is in the unit of the fixed stack.
     """
 
     stacks: Mapping[str, Volume]
     masks: Mapping[str, Volume]
     grid: Volume
+    unit: float
 
 
 def prepare_stacks(
@@ -109,7 +111,7 @@ def prepare_stacks(
         *(name, len(ready), min(gains.values()), max(gains.values())),
     )
     edge = float(ready[anchor].voxel_size.max()) / scale
-    return Prepared(ready, inside, _grid(inside, edge, ready[anchor]))
+    return Prepared(ready, inside, _grid(inside, edge, ready[anchor]), top)
 
 
 def prepare_stack_subjects(
