@@ -37,7 +37,8 @@ def write_metrics(path, psnr, ssim=0.9, subjects=("sub-01", "sub-02")):
 def cell(method, scale=4, **changes):
     return {
         **{"dataset": "its", "method": method, "method_label": method.upper(), "scale": scale},
-        **{"skipped": None, "image": None, "path": None, "control": False},
+        **{"skipped": None, "image": None, "path": None, "control": False, "model": None},
+        **{"dataset_label": "Its", "learned": method == "irem", "published_steps": None},
         **changes,
     }
 
@@ -61,7 +62,7 @@ def params(tmp_path):
     return {
         **{"dataset": "its", "label": "Its $1", "subject": "sub-01", "scale": 4},
         **{"stacks": files, "mask": str(tmp_path / "mask.nii.gz"), "reference": None},
-        "truth": str(tmp_path / "truth.nii.gz"),
+        **{"truth": str(tmp_path / "truth.nii.gz"), "held": [], "baseline": "bspline"},
         "cells": [
             cell("bspline", image=str(tmp_path / "sr.nii.gz"), path=metrics),
             cell("srr", image=str(tmp_path / "not-there.nii.gz"), path=str(tmp_path / "no.csv")),
@@ -127,13 +128,14 @@ def test_bars_name_what_is_missing(tmp_path):
         cell("a", 8, path=write_metrics(tmp_path / "a8.csv", 25)),
         cell("b", 8, skipped="not for 8"),
     ]
-    params = {"dataset": "its", "label": "Its", "cells": cells}
+    params = {"dataset": "its", "label": "Its", "cells": cells, "held": [], "baseline": "a"}
     figure_bars.draw(params, outputs(tmp_path))
     said = record(tmp_path)
     assert "over 2 test subjects" in said["caption"] and "4×, 8×" in said["caption"]
     assert said["methods"] == ["a", "b"] and said["scales"] == [4, 8]
     values = {(c["scale"], c["method_label"]): figure_bars._values(c) for c in cells}
-    figure = figure_bars._draw(values, ["A", "B"], [4, 8], "t")
+    figure = figure_bars._draw(values, ["A", "B"], [4, 8], "t", {"B": "†"})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B †"]
     axes = figure.axes[0]
     heights = [bar.get_height() for bars in axes.containers for bar in getattr(bars, "patches", [])]
     assert heights == [30.5, 25.5]

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mrisr.figure_files import Record, plain, write
+from mrisr.figure_scene import marks, measured_rows, remarks, text
 from mrisr.layout import scale_name
 from mrisr.measured import heading
 from mrisr.metrics import metadata
@@ -24,12 +25,13 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw the mean over the test subjects as bars from 0, the standard deviation as whiskers.
 
     Args:
-        params: dataset, its label, and cells as `mrisr.figure_plan` makes them, without controls.
+        params: dataset, its label, and cells (without controls), held and baseline, as
+            `mrisr.figure_plan` makes them; marked methods carry their marks in the legend.
             A method that is skipped has no bar (n/a), one that is not measured yet is said to be
             missing.
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
-    cells = params["cells"]
+    cells, rows = params["cells"], measured_rows(params)
     values = {(cell["scale"], cell["method_label"]): _values(cell) for cell in cells}
     shown = list(dict.fromkeys(cell["method_label"] for cell in cells if not cell["skipped"]))
     scales = list(dict.fromkeys(cell["scale"] for cell in cells))
@@ -41,6 +43,13 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         f" {', '.join(f'{scale_name(k)}×' for k in scales)} (as in Fig. 4 of the IREM paper, which"
         " prints no values). n/a: the method was not asked for there."
     )
+    caption = text(caption, remarks([], rows.values()))
+    signs = {
+        cell["method_label"]: "".join(
+            dict.fromkeys("".join(marks(rows[k, cell["method"]]) for k in scales))
+        )
+        for cell in cells
+    }
     record = Record(
         title=title,
         caption=caption,
@@ -50,7 +59,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         scales=scales,
     )
     with plain():
-        write(_draw(values, shown, scales, title), record, outputs)
+        write(_draw(values, shown, scales, title, signs), record, outputs)
 
 
 def _values(cell: Mapping) -> dict[str, np.ndarray] | str:
@@ -64,18 +73,25 @@ def _values(cell: Mapping) -> dict[str, np.ndarray] | str:
     return found if all(len(its) for its in found.values()) else "missing"
 
 
-def _draw(values: Mapping, shown: Sequence[str], scales: Sequence[float], title: str) -> Figure:
+def _draw(
+    values: Mapping,
+    shown: Sequence[str],
+    scales: Sequence[float],
+    title: str,
+    signs: Mapping[str, str],
+) -> Figure:
     figure = Figure(figsize=(7.2, 2.9), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
         _panel(axes, metric, values, shown, scales)
     handles, labels = figure.axes[0].get_legend_handles_labels()
+    labels = [f"{label} {signs.get(label, '')}".strip() for label in labels]
     legend = figure.legend(
         handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=7.5,
         frameon=False,
     )  # fmt: skip
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # labels come from files of users
+    for entry in legend.get_texts():
+        entry.set_parse_math(False)  # labels come from files of users
     figure.suptitle(title, fontsize=10, fontweight="bold", parse_math=False)
     return figure
 
@@ -102,8 +118,8 @@ def _panel(
             edgecolor="white", linewidth=0, error_kw={"elinewidth": 0.8, "ecolor": "0.35"}, **style,
         )  # fmt: skip
         for x, mean, spread in zip(places, means, spreads, strict=True):
-            text = f"{mean:.{metadata(metric).digits if metric == 'psnr' else 3}f}"
-            axes.text(x, mean + spread, f" {text}", rotation=90, ha="center", va="bottom",
+            value = f"{mean:.{metadata(metric).digits if metric == 'psnr' else 3}f}"
+            axes.text(x, mean + spread, f" {value}", rotation=90, ha="center", va="bottom",
                       fontsize=6.5)  # fmt: skip
             tallest = max(tallest, mean + spread)
     axes.set_ylim(0, 1.25 * tallest or 1)

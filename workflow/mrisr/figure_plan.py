@@ -328,7 +328,9 @@ def _stacks(study: Study, dataset: str, its: Mapping) -> Planned:
     reference = layout.reference(dataset, subject) if about.reference else None
     names = zip(study.stacks(dataset, subject), study.inputs(dataset, subject), strict=True)
     stacks = {stack: layout.lr(dataset, name, file) for stack, file in names}
-    measured = _files(cells, "path") if truth else []
+    its = {"cells": cells, "held": _held(study, dataset, cells)}
+    its["baseline"] = study.config["baseline"]
+    measured = _measured(its) if truth else []
     first = [file for file in (truth, reference, mask) if file is not None]
     return Planned(
         f"stacks_{dataset}",
@@ -343,7 +345,7 @@ def _stacks(study: Study, dataset: str, its: Mapping) -> Planned:
             "mask": mask,
             "truth": truth,
             "reference": reference,
-            "cells": cells,
+            **its,
         },
         "Three planes of every reconstruction from stacks of thick slices.",
     )
@@ -353,11 +355,18 @@ def _bars(study: Study, dataset: str, its: Mapping) -> Planned | None:
     cells = [cell for cell in _cells(study, dataset, its) if not cell["control"]]
     if not cells or not {"psnr", "ssim"} <= set(study.config["metrics"]):
         return None
+    params = {
+        "dataset": dataset,
+        "label": study.datasets[dataset].label,
+        "cells": cells,
+        "held": _held(study, dataset, cells),
+        "baseline": study.config["baseline"],
+    }
     return Planned(
         f"bars_{dataset}",
         "mrisr.figure_bars",
-        _files(cells, "path"),
-        {"dataset": dataset, "label": study.datasets[dataset].label, "cells": cells},
+        _measured(params),
+        params,
         "PSNR and SSIM of every method as bars, in groups by scale.",
     )
 

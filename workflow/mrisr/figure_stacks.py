@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,8 +16,11 @@ from scipy import ndimage
 
 from mrisr.errors import InputError
 from mrisr.figure_files import Record, plain, write
+from mrisr.figure_scene import marks, measured_rows, remarks, text
+from mrisr.figure_style import HEAD, PAPER, TEXT
 from mrisr.io import Volume, load
 from mrisr.layout import scale_name
+from mrisr.measured import Row
 from mrisr.stacks import sampled
 
 PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
@@ -36,8 +38,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
     Args:
         params: dataset, its label, subject, scale, stacks (LR files of the subject by name), mask
-            (on the SR grid), truth and reference (a file or None each), and cells, as
-            `mrisr.figure_plan` makes them.
+            (on the SR grid), truth and reference (a file or None each), and cells, held and
+            baseline, as `mrisr.figure_plan` makes them.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
@@ -49,7 +51,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     views = _views(mask)
     stacks = [load(file) for file in params["stacks"].values()]
     columns: dict[str, dict[str, np.ndarray] | str] = {STACK: _acquired(stacks, mask, views)}
-    values = {}
+    rows = measured_rows(params) if params["truth"] else {}
+    above = {}
     for cell in params["cells"]:
         label, image = cell["method_label"], cell["image"]
         if image is None:
@@ -63,23 +66,23 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
             ):
                 raise InputError(f"{image}: not on the grid of {params['mask']}; make it again")
             columns[label] = _planes(volume.data, views)
-            if psnr := _psnr(cell["path"], params["subject"]):
-                values[label] = psnr
+            if (row := rows.get((cell["scale"], cell["method"]))) is not None:
+                above[label] = _psnr(row, params["subject"])
     last = [(TRUTH, params["truth"]), (REFERENCE, params["reference"])]
     for label, file in last:
         if file is not None:
             data, inside = sampled(load(file), mask.data.shape, mask.affine, 1)
             columns[label] = _planes(np.where(inside, data, 0), views)
     with plain():
-        figure = _draw(columns, values, views, mask, _title(params))
-        write(figure, _record(params, bool(values)), outputs)
+        figure = _draw(columns, above, views, mask, _title(params))
+        write(figure, _record(params, columns, rows), outputs)
 
 
 def _title(params: Mapping) -> str:
     return f"{params['label']}, {params['subject']}, {scale_name(params['scale'])}×"
 
 
-def _record(params: Mapping, measured: bool) -> Record:
+def _record(params: Mapping, columns: Mapping, rows: Mapping) -> Record:
     beside = {
         (True, False): "the ground truth",
         (False, True): "an HR reference, another acquisition in a gray window of its own",
@@ -91,10 +94,11 @@ def _record(params: Mapping, measured: bool) -> Record:
         " them the middle of the axial one, enlarged (as in"
         f" {number} of the IREM paper). The stack is interpolated linearly to the voxels of the"
         " reconstructions; all images but an HR reference share one gray window."
-        + (" Above: PSNR of this subject's whole volume." if measured else "")
+        + (" Above: PSNR of this subject's whole volume." if rows else "")
         + " Radiological display: the patient's right (in the sagittal plane anterior) is on the"
         " left."
     )
+    caption = text(caption, remarks(columns.values(), rows.values()))
     return Record(
         title=_title(params),
         caption=caption,
@@ -156,17 +160,18 @@ def _acquired(stacks: Sequence[Volume], mask: Volume, views: Mapping) -> dict[st
     return found
 
 
-def _psnr(path: str | Path | None, subject: str) -> float | None:
-    if path is None or not Path(path).exists():
-        return None
-    table = pd.read_csv(path, dtype={"subject": str})
-    its = table.query("subject == @subject and metric == 'psnr' and region == 'volume'")["value"]
-    return float(its.iloc[0]) if len(its) else None
+def _psnr(row: Row, subject: str) -> str:
+    """Return the PSNR of a subject's whole volume, with the row's marks."""
+    values = row.values.get(("psnr", "volume"))
+    if values is None or subject not in values:
+        return marks(row)
+    value = float(values[subject])
+    return f"PSNR {'∞' if np.isinf(value) else f'{value:.2f} dB'} {marks(row)}".strip()
 
 
 def _draw(
     columns: Mapping[str, Mapping[str, np.ndarray] | str],
-    values: Mapping[str, float],
+    above: Mapping[str, str],
     views: Mapping,
     mask: Volume,
     title: str,
@@ -179,8 +184,9 @@ def _draw(
         plane: reference[plane].shape[0] * aspect[plane] / reference[plane].shape[1]
         for plane in views
     }
-    # Inches.
-    wide, gap, left, head = 1.5, 0.04, 0.35, 0.85
+    # Inches; as wide as a page's text at most.
+    gap, left, head = 0.04, 0.35, 0.85 if above else 0.65
+    wide = min(1.5, (PAPER - left - 0.05) / len(columns) - gap)
     tall = [wide * ratio for ratio in rows.values()] + [wide]
     width = left + len(columns) * (wide + gap) + 0.05
     height = head + sum(tall) + gap * len(tall) + 0.05
@@ -191,16 +197,15 @@ def _draw(
     window = {REFERENCE: float(np.percentile(own, 99.7)) or 1.0 if own.size else 1.0}
     for column, (label, its) in enumerate(columns.items()):
         x = left + column * (wide + gap)
-        size = min(10, 72 * wide / (0.6 * len(label)))  # a letter is about 0.6 of its size wide
+        size = min(HEAD, 72 * wide / (0.6 * len(label)))  # a letter is about 0.6 of its size wide
         figure.text(
-            *((x + wide / 2) / width, 1 - (head - 0.42) / height, label),
+            *((x + wide / 2) / width, 1 - 0.42 / height, label),
             ha="center", va="top", fontsize=size, parse_math=False,
         )  # fmt: skip
-        if label in values:
+        if label in above:
             figure.text(
-                *((x + wide / 2) / width, 1 - (head - 0.2) / height),
-                "PSNR ∞" if np.isinf(values[label]) else f"PSNR {values[label]:.2f} dB",
-                ha="center", va="top", fontsize=7.5,
+                *((x + wide / 2) / width, 1 - 0.64 / height, above[label]),
+                ha="center", va="top", fontsize=TEXT,
             )  # fmt: skip
         y = head
         for row, high in enumerate(tall):
