@@ -136,6 +136,8 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         if low["grid"] == "corners"
         else "field of view kept"
     )
+    if low["kernel"] == "slice_profile":
+        grid = "slices tile the field of view"
     blur = (
         f"after a Gaussian of FWHM {low['antialias']:g} LR voxels"
         if low["antialias"]
