@@ -10,7 +10,8 @@ MEMORY_SHARE = 0.7
 
 with job(snakemake.log[0], snakemake.threads):
     params, wildcards = snakemake.params, snakemake.wildcards
-    outputs, inputs = list(snakemake.output.sr), list(snakemake.input.lr)
+    # Under its name a single file would be text, not a list.
+    outputs, inputs = list(snakemake.output), list(snakemake.input.lr)
     masks = list(snakemake.input.get("masks", []))
     model = next(iter(snakemake.input.get("model", [])), None)
     method = methods.unpack(params.method)
