@@ -28,6 +28,7 @@ bench: install
 	$(BIN)/python bench/training.py
 	$(BIN)/python bench/reconstruction.py
 	$(BIN)/python bench/coordinates.py
+	$(BIN)/python bench/stacks.py
 
 lint: install
 	$(BIN)/ruff check .

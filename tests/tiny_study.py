@@ -26,6 +26,11 @@ TINY = {
     },
 }
 
+TINY_IREM = {
+    "model": {"encoding": 16, "width": 16},
+    "training": {"epochs": 2, "batch": 2000, "learning_rate": 1e-3},
+}
+
 
 def write_scan(path, seed, shape=(30, 34, 32)):
     """Write a blob with texture, like a skull-stripped scan."""

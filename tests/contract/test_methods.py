@@ -9,9 +9,11 @@ from scipy import ndimage
 
 from mrisr import methods
 from mrisr.degrade import degrade
-from mrisr.io import Volume
+from mrisr.io import Volume, save
+from mrisr.models import LOSSES, load_model, save_model
 from mrisr.reconstruct import decode, reconstruct
 from mrisr.tiles import apply_tiled, plan
+from mrisr.train import TrainingJob
 from tiny_study import ROOT
 
 NAMES = methods.names()
@@ -138,6 +140,27 @@ def test_the_grid_is_decoded_as_the_network_is_called(name):
     torch.testing.assert_close(fast, expected, rtol=0, atol=1e-5)
 
 
+OPTIMISED = [name for name in IN_PYTHON if methods.get(name).per_subject]
+
+
+@pytest.mark.parametrize("name", OPTIMISED)
+def test_a_model_of_one_subject_is_made_from_its_own_stacks(name, tmp_path):
+    method, _, volume, lr = made(name)
+    files = [str(tmp_path / f"sub-01_{stack}.nii.gz") for stack in lr]
+    for file, stack in zip(files, lr.values(), strict=True):
+        save(stack, file)
+    method.spec["training"]["epochs"] = 2
+    job = TrainingJob(
+        name, method.build, [2], method.spec, DEGRADATION, 1, files, [], str(tmp_path / "kept")
+    )
+    trained = method.function("train")(job, lambda step: False)
+    assert trained.info["steps"] > 0 and list(trained.log[0]) == LOSSES
+    save_model(tmp_path, trained.state, trained.log, trained.info)
+    network = load_model(method, tmp_path / "model.safetensors")
+    sr = reconstruct(method, network, lr, volume.data.shape, 2, volume.affine)
+    assert 0 < float(np.ptp(sr.data)) < 10
+
+
 def test_the_readme_lists_every_method_with_its_number_of_parameters():
     rows = {}
     for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
@@ -146,8 +169,9 @@ def test_the_readme_lists_every_method_with_its_number_of_parameters():
             rows |= {name.strip("` "): cells for name in cells[0].split(",")}
     for name in NAMES:
         method, cells = methods.get(name), rows[name]
-        if method.kind == "supervised":
-            assert cells[2] == {"per_scale": "one a scale"}.get(method.models, "one for all scales")
+        if method.learned and method.kind != "external":
+            count = "one a subject and scale" if method.per_subject else "one a scale"
+            assert cells[2] == {"per_scale": count}.get(method.models, "one for all scales")
             assert cells[3] == f"{method.spec['parameters']:,}"
 
 
@@ -158,11 +182,12 @@ def test_says_what_it_is_and_what_it_needs(name):
     assert method.kind == "external" or "reconstruct" in method.spec["resources"]
     for stage, resources in method.spec["resources"].items():
         assert {"threads", "mem_mb", "runtime"} <= set(resources), stage
-    if method.kind == "supervised":
+    if method.kind in ("supervised", "optimised"):
         assert "train" in method.spec["resources"]
         assert method.spec["paper"]["doi"]
-        assert method.spec["published_steps"] > 0
         assert "training" in method.spec["demo"]
+    if method.kind == "supervised":
+        assert method.spec["published_steps"] > 0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,7 +3,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nibabel.affines import apply_affine
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from mrisr.degrade import (
     apply_along,
@@ -131,6 +133,66 @@ def test_stacks_reduce_one_axis_each_and_conserve_the_mean():
     np.testing.assert_allclose(slice_profile_matrix(24, 6).sum(axis=1), 1)
     spline = degrade(volume, 4, {**settings_, "kernel": "spline"})["coronal"]
     np.testing.assert_allclose(spline.data, ndimage.zoom(volume.data, (1, 1 / 4, 1), order=3))
+
+
+STACKS = {"kind": "stacks", "grid": "corners", "antialias": None}
+SIDES = {"axial": 2, "coronal": 1, "sagittal": 0}
+
+
+def oblique(angles, voxel_size, origin):
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", angles).as_matrix() * voxel_size
+    affine[:3, 3] = origin
+    return affine
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from([4, 8]),
+    st.tuples(*[st.integers(2, 5)] * 3),
+    st.tuples(*[st.floats(-0.6, 0.6)] * 3),
+    st.tuples(*[st.floats(0.5, 2)] * 3),
+    st.tuples(*[st.floats(-90, 90)] * 3),
+)
+def test_a_thick_slice_lies_in_the_middle_of_the_voxels_that_it_averages(
+    scale, slices, angles, voxel_size, origin
+):
+    shape = tuple(8 * n for n in slices)
+    affine = oblique(angles, voxel_size, origin)
+    index = np.indices(shape).reshape(3, -1).T
+    where = apply_affine(affine, index)
+    # Degrading the coordinates themselves gives the mean position of what is averaged.
+    for axis in range(3):
+        volume = Volume(where[:, axis].reshape(shape), affine)
+        for name, low in degrade(volume, scale, {**STACKS, "kernel": "slice_profile"}).items():
+            side = SIDES[name]
+            assert low.data.shape[side] == shape[side] // scale
+            stated = apply_affine(low.affine, np.indices(low.data.shape).reshape(3, -1).T)
+            stated = stated[:, axis].reshape(low.data.shape)
+            # Profiles reach 1.3 slices to each side; at the ends they are cut off.
+            inner = tuple(slice(2, -2) if a == side else slice(None) for a in range(3))
+            np.testing.assert_allclose(low.data[inner], stated[inner], atol=1e-9)
+            # And by geometry, everywhere: the middle of the k voxels that the slice replaces.
+            kept = [n if a != side else n // scale for a, n in enumerate(shape)]
+            means = volume.data.reshape(*kept[: side + 1], scale, *kept[side + 1 :])
+            np.testing.assert_allclose(means.mean(axis=side + 1), stated, atol=1e-9)
+
+
+@pytest.mark.parametrize("kernel", ["slice_profile", "spline"])
+@pytest.mark.parametrize("scale", [4, 8])
+def test_stacks_show_a_smooth_object_where_it_is(kernel, scale):
+    shape, affine = (48, 40, 64), oblique((0.3, -0.2, 0.1), (0.8, 1, 0.9), (-20, 5, 3))
+    middle = apply_affine(affine, (np.array(shape) - 1) / 2)
+
+    def smooth(affine, shape):
+        where = apply_affine(affine, np.indices(shape).reshape(3, -1).T)
+        return np.cos((where - middle) @ [0.05, 0.04, 0.06]).reshape(shape)
+
+    volume = Volume(smooth(affine, shape), affine)
+    for name, low in degrade(volume, scale, {**STACKS, "kernel": kernel}).items():
+        inner = tuple(slice(2, -2) if a == SIDES[name] else slice(None) for a in range(3))
+        wanted = smooth(low.affine, low.data.shape)
+        np.testing.assert_allclose(low.data[inner], wanted[inner], atol=0.03)
 
 
 def test_slices_are_reduced_in_plane():

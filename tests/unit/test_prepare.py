@@ -436,3 +436,18 @@ def test_formats_reach_the_reader(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "load_scan", lambda path, form: seen.append(form) or load(path))
     cohort.prepare(formats=[{"echo": 1}, None, {"echo": 2}])
     assert seen == [{"echo": 1}, None, {"echo": 2}]
+
+
+@given(crop=CROPS, multiple=st.sampled_from([1, 4, 8]))
+def test_sizes_are_cut_to_a_multiple_on_both_sides(crop, multiple):
+    scan = Volume(brain(), AFFINE)
+    whole, _ = prepare.prepare_volume(scan, crop, SIGNAL, "sub-01", 1)
+    truth, mask = prepare.prepare_volume(scan, crop, SIGNAL, "sub-01", 1, multiple=multiple)
+    assert truth.data.shape == tuple(n - n % multiple for n in whole.data.shape)
+    low = [(n % multiple) // 2 for n in whole.data.shape]
+    np.testing.assert_allclose(
+        truth.affine[:3, 3], nib.affines.apply_affine(whole.affine, low), atol=1e-9
+    )
+    inner = tuple(slice(a, a + n) for a, n in zip(low, truth.data.shape, strict=True))
+    np.testing.assert_allclose(truth.data * whole.data[inner].max(), whole.data[inner], atol=1e-6)
+    assert mask.data.shape == truth.data.shape

@@ -131,7 +131,7 @@ def test_subjects_are_reconstructed_on_the_grid_of_the_ground_truth_and_taken_up
         reconstruct_subjects(
             method,
             tmp_path / "model.safetensors",
-            {"": list(names)},
+            [{"": name} for name in names],
             references,
             outputs,
             2,

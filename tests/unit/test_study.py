@@ -236,3 +236,13 @@ def test_footnotes_say_where_each_mask_comes_from(tmp_path):
     )
     one = summary.notes(Study(base | {"datasets": {"brains": None}}, "x"))["Mask"]
     assert one == "voxels with signal, closed and filled."
+
+
+def test_sizes_are_multiples_of_the_slice_thickness_where_lr_are_stacks():
+    config = DEMO | {"degradation": {"kind": "stacks"}, "methods": {"identity": None}}
+    study = Study(config | {"scales": [4, 8]})
+    assert study.degradation["kernel"] == "slice_profile" and study.multiple("demo") == 8
+    assert Study(config | {"scales": [4, 6, 2.5]}).multiple("demo") == 12
+    spline = config | {"degradation": {"kind": "stacks", "kernel": "spline"}}
+    assert Study(spline).degradation["kernel"] == "spline"
+    assert Study(DEMO).multiple("demo") == 1 and Study(DEMO).degradation["kernel"] == "spline"

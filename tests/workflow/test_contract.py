@@ -9,33 +9,36 @@ import torch
 import yaml
 
 from mrisr import methods
-from tiny_study import TINY, jobs
+from tiny_study import TINY, TINY_IREM, jobs
 
 pytestmark = pytest.mark.workflow
 
 
 def test_models_per_subject_from_three_stacks(tiny_study):
     study = tiny_study(
-        methods={"toy_irem": None},
+        methods={"irem": TINY_IREM},
         scales=[2, 4],
         degradation={"kind": "stacks", "kernel": "slice_profile"},
         datasets={"tiny": {"roles": ["test"]}},
     )
     planned = jobs(study.run("-n", "all", "models")[1])
     assert planned["degrade_tiny"] == 2
-    assert planned["train_toy_irem_tiny"] == 4  # two subjects, two scales
-    assert planned["reconstruct_toy_irem_tiny"] == 4
+    assert planned["train_irem_tiny"] == 4  # two subjects, two scales
+    assert planned["reconstruct_irem_tiny"] == 4
     assert planned["evaluate_tiny"] == 2
     assert "prepare_tiny_train" not in planned
 
-    target = "results/tiny/metrics/tiny/toy_irem/x2.csv"
+    target = "results/tiny/metrics/tiny/irem/x2.csv"
     study.run(target)
     lr = study.results / "lr" / "tiny" / "x2"
     assert sorted(p.name for p in lr.glob("sub-04*")) == [
         f"sub-04_{stack}.nii.gz" for stack in ("axial", "coronal", "sagittal")
     ]
-    assert (study.results / "models/toy_irem/x2/tiny/sub-04/model.safetensors").exists()
+    assert (study.results / "models/irem/x2/tiny/sub-04/model.safetensors").exists()
     assert (study.folder / target).read_text().count("psnr") == 4
+    about = json.loads((study.results / "models/irem/x2/tiny/sub-04/model.json").read_text())
+    assert about["epochs"] == 2 and about["train_subjects"][0] == "sub-04_axial"
+    assert nib.load(study.results / "hr/tiny/sub-04.nii.gz").shape == (28, 32, 32)
 
 
 def test_two_dimensional_slices(tiny_study):

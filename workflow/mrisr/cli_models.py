@@ -16,14 +16,32 @@ Plugins = Annotated[
 
 
 def sr(
-    scan: Annotated[Path, typer.Argument(help="A 3-D scan, NIfTI.", **FILE)],
-    scale: Annotated[float, typer.Option(help="Up-sampling scale, e.g. 2 or 2.5.")],
+    scans: Annotated[
+        list[Path], typer.Argument(help="A 3-D scan, NIfTI; or stacks of thick slices.", **FILE)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="NIfTI file to be written.")],
+    scale: Annotated[
+        float | None, typer.Option(help="Up-sampling scale of one scan, e.g. 2 or 2.5.")
+    ] = None,
+    voxel_size: Annotated[
+        float | None, typer.Option(min=0.01, help="Of stacks: edge of the SR voxels in mm.")
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="Model folder, or its model.safetensors.", exists=True)
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="A method without a model instead: cubic, nearest.")
+        str | None,
+        typer.Option(help="Without a model: cubic, nearest; of stacks bspline, srr, irem."),
+    ] = None,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of stacks: the mask of each, in their order; repeated.", **FILE),
+    ] = None,
+    register: Annotated[
+        bool, typer.Option(help="Of stacks: move all others to the first one.")
+    ] = True,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Of stacks: time that training may take (irem).")
     ] = None,
     plugins: Plugins = None,
     any_scale: Annotated[
@@ -40,20 +58,41 @@ def sr(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output.")] = False,
 ) -> None:
-    """Super-resolve a scan with a trained model, or by interpolation.
+    """Super-resolve a scan with a trained model or by interpolation, or several stacks to one.
 
     The output has the scan's orientation and intensity unit, and an affine that says where its
-    voxels really are.
+    voxels really are. That of several stacks has isotropic voxels along the first one's axes.
     """
-    if (model is None) == (method is None):
-        raise typer.BadParameter("give either --model FOLDER or --method NAME")
     if device not in ("auto", "cpu", "cuda"):
         raise typer.BadParameter("--device is auto, cpu or cuda")
+    if len(scans) > 1:
+        if voxel_size is None or method is None or scale is not None or model is not None:
+            raise typer.BadParameter(
+                "several scans are stacks: give --method and --voxel-size, not --model or --scale"
+            )
+        with job(None, threads):
+            from mrisr.own_stacks import super_resolve_stacks
+
+            super_resolve_stacks(
+                *(scans, output, voxel_size, method, mask or (), plugins or (), register, minutes),
+                keep_normalised=keep_normalised,
+                device=device,
+                threads=threads,
+                memory_mb=memory,
+                force=force,
+            )
+        return
+    if scale is None or voxel_size is not None or mask or minutes is not None:
+        raise typer.BadParameter(
+            "one scan: give --scale; --voxel-size, --mask and --minutes are for several stacks"
+        )
+    if (model is None) == (method is None):
+        raise typer.BadParameter("give either --model FOLDER or --method NAME")
     with job(None, threads):
         from mrisr.own import super_resolve
 
         super_resolve(
-            *(scan, output, scale, model, method, plugins or (), any_scale, keep_normalised),
+            *(scans[0], output, scale, model, method, plugins or (), any_scale, keep_normalised),
             *(device, threads, memory, force),
         )
 

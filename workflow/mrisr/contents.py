@@ -81,7 +81,7 @@ def _set(study: Study, dataset: str, subject: str, scale: float) -> dict:
         "scale": scale,
         "mask": layout.mask(dataset, subject) if measured else layout.grid(dataset, name, subject),
         "truth": layout.hr(dataset, subject) if measured else None,
-        "lr": layout.lr(dataset, name, study.inputs(subject)[0]),
+        "lr": layout.lr(dataset, name, study.inputs(dataset, subject)[0]),
         "reference": layout.reference(dataset, subject) if its.reference else None,
         "images": [
             {

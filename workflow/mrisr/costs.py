@@ -305,7 +305,8 @@ def files(jobs: Jobs, study_jobs: StudyJobs) -> Iterable[tuple[str, str, float]]
                 kind, voxels = f"priors/{Path(file).stem[:-4]}", study_jobs.working_voxels(dataset)
             elif kind == "lr":
                 scale = float(Path(file).parent.name.removeprefix("x"))
-                copies = len(study_jobs.study.inputs("item"))
+                study = study_jobs.study
+                copies = len(study.inputs(dataset, study.items(dataset, "test")[0]))
                 voxels = study_jobs.lr_voxels(dataset, scale) / copies
             yield file, kind, voxels
 

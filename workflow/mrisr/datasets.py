@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from mrisr import finding, subject_lists
@@ -34,6 +35,7 @@ DEFAULTS = {
     "scans": "hr",
     "reference": None,
     "lesions": None,
+    "stacks": {"register": "rigid", "fixed": 1},
 }
 OVERRIDES = ("folder", "subjects", "crop")
 GENERATORS = {"mni152": "mrisr.simulate"}
@@ -83,6 +85,23 @@ class Dataset:
         return self.spec["scans"] == "hr"
 
     @property
+    def stacked(self) -> bool:
+        """Whether a subject's scans are several stacks of thick slices, real LR."""
+        return self.spec["scans"] == "stacks"
+
+    @cached_property
+    def stacks(self) -> dict[str, list[str]]:
+        """The names of each test subject's stacks, in the order of their files.
+
+        Raises:
+            InputError: As `local_files`.
+        """
+        return {
+            subject: [f"stack-{n}" for n, _ in enumerate(files, start=1)]
+            for subject, files in self._stack_files("test").items()
+        }
+
+    @property
     def reference(self) -> "Dataset | None":
         """The HR scans of the same subjects that stand beside real LR, or None."""
         return self._beside("reference")
@@ -97,7 +116,8 @@ class Dataset:
         about = self.spec[key]
         if about is None:
             return None
-        spec = {**self.spec, "source": about["source"]}
+        scans = "lr" if self.stacked else self.spec["scans"]
+        spec = {**self.spec, "source": about["source"], "scans": scans}
         if "folder" in about["source"]:
             spec.pop("folder", None)
         return replace(self, spec=spec, checksums={})
@@ -167,13 +187,16 @@ class Dataset:
             split: train, val or test.
 
         Returns:
-            The file of each subject, in the split's order; empty if scans are downloaded or made,
-            or the subjects are not listed yet.
+            The file of each subject, in the split's order; of stacks, the file of each
+            `<subject>_stack-<n>`. Empty if scans are downloaded or made, or the subjects are not
+            listed yet.
 
         Raises:
             InputError: The folder is missing, or subjects have no file or several; all of them
                 are named at once.
         """
+        if self.stacked:
+            return _flat(self._stack_files(split))
         return self._look_up(split, "file", self.local_file)
 
     def local_file(self, subject: str) -> Path:
@@ -198,7 +221,7 @@ class Dataset:
             split: train, val or test.
 
         Returns:
-            The mask of each subject, in the split's order; empty if masks are made.
+            The mask of each subject (or stack), in the split's order; empty if masks are made.
 
         Raises:
             InputError: As `local_files`.
@@ -206,12 +229,34 @@ class Dataset:
         mask = self.spec["mask"]
         if mask["kind"] != "file":
             return {}
+        if self.stacked:
+            return _flat(self._stack_masks(split))
         remedy = f"make mask.pattern in {self.path} match one"
         return self._look_up(
             split,
             "mask",
             lambda its: finding.pattern_file(self.folder, its, mask["pattern"], remedy),
         )
+
+    def _stack_files(self, split: str) -> dict[str, list[Path]]:
+        pattern = self.spec["source"]["pattern"]
+        return self._look_up(
+            split, "stacks", lambda its: finding.pattern_files(self.folder, its, pattern)
+        )
+
+    def _stack_masks(self, split: str) -> dict[str, list[Path]]:
+        pattern, stacks = self.spec["mask"]["pattern"], self._stack_files(split)
+
+        def find(subject: str) -> list[Path]:
+            found = finding.pattern_files(self.folder, subject, pattern)
+            if len(found) != len(stacks[subject]):
+                raise InputError(
+                    f"{len(found)} masks of {len(stacks[subject])} stacks; each stack needs one,"
+                    f" and both are taken in the order of their names (mask.pattern in {self.path})"
+                )
+            return found
+
+        return self._look_up(split, "masks", find)
 
     def _look_up(self, split: str, what: str, find: Callable[[str], Path]) -> dict[str, Path]:
         folder, subjects = self.folder, self.subjects[split]
@@ -234,6 +279,14 @@ class Dataset:
             )
             raise InputError("\n  ".join([head, *problems]))
         return files
+
+
+def _flat(files: Mapping[str, list[Path]]) -> dict[str, Path]:
+    return {
+        f"{subject}_stack-{n}": path
+        for subject, its in files.items()
+        for n, path in enumerate(its, start=1)
+    }
 
 
 def names(search: Sequence[str | Path] = ()) -> list[str]:
@@ -287,6 +340,7 @@ def load(
     content |= changes
     validate(content, "dataset", f"datasets.{name} of the study's config")
     spec = copy.deepcopy({**DEFAULTS, **content})
+    spec["stacks"] = {**DEFAULTS["stacks"], **spec["stacks"]}
     if spec["source"]["kind"] == "bundled" and "folder" in spec:
         raise ConfigError(
             f"datasets.{name}.folder: this dataset is made, not read; describe scans of your own"
@@ -406,7 +460,18 @@ def _check_keys(path: Path, spec: Mapping) -> None:
             f"{path}: mask: kind file takes masks from the folder that has the scans, but they"
             " are downloaded or made; give a folder, or another kind of mask"
         )
-    if spec["scans"] == "lr":
+    if spec["scans"] == "stacks":
+        if not local or "pattern" not in source or "format" in spec:
+            raise ConfigError(
+                f"{path}: scans: stacks takes all files of a subject that match a pattern in a"
+                " folder; give source: {kind: folder, pattern: ...} of NIfTI or MGH files"
+            )
+        if spec["mask"]["kind"] == "template":
+            raise ConfigError(
+                f"{path}: mask: kind template needs whole heads; take {{kind: signal}}, or give a"
+                " mask of each stack"
+            )
+    elif spec["scans"] == "lr":
         for key, usual in (("mask", DEFAULTS["mask"]), ("format", None)):
             if spec.get(key) != usual:
                 raise ConfigError(
@@ -424,6 +489,8 @@ def _check_keys(path: Path, spec: Mapping) -> None:
             f"{path}: split: kind numbered makes up subjects, so their scans must be made as well"
             " (source: {kind: bundled}); list the subjects in a TSV"
         )
+    if spec["stacks"] != DEFAULTS["stacks"] and spec["scans"] != "stacks":
+        raise ConfigError(f"{path}: stacks: goes with scans: stacks; set that, or leave it out")
     if spec["mask"]["kind"] == "template" and spec["skull_stripped"]:
         raise ConfigError(
             f"{path}: mask: kind template finds the brain in scans with skull, but skull_stripped"

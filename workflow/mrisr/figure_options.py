@@ -22,6 +22,9 @@ KINDS: dict[str, set[str]] = {
     "lesion": IMAGES | {"inset"},
     "encoders": IMAGES | {"inset"},
     "real": IMAGES,
+    "stacks": IMAGES,
+    "bars": {"scales", "methods"},
+    "sweep": {"scales", "methods"},
     "segmentation": IMAGES,
     "quality_by_scale": {"scales", "methods"},
     "subjects": {"scales", "methods"},
@@ -64,7 +67,9 @@ def problems(study: "Study") -> Iterator[str]:
         if not isinstance(its, Mapping):
             continue
         where = f"figures.{kind}"
-        of = study.real_datasets if kind == "real" else study.measured_datasets
+        of = {"real": study.real_datasets, "stacks": study.test_datasets}.get(
+            kind, study.measured_datasets
+        )
         for name in its.get("datasets", {}):
             if name not in of:
                 yield f"{where}.datasets: no such figure of '{name}': {nearest(name, of)}"

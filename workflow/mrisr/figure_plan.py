@@ -16,6 +16,7 @@ from mrisr.layout import scale_name
 from mrisr.study import Study
 
 ARSSR = "10.1109/JBHI.2022.3223106"  # of the paper whose encoders are compared
+LEAST = 3  # values of a hyper-parameter that make a line
 SUFFIXES = ("png", "pdf", "json")
 
 
@@ -52,6 +53,7 @@ def draw(module: str, params: Mapping, outputs: Sequence[str | Path]) -> None:
 def figures(study: Study) -> list[Planned]:
     """Return the figures of a study, in the order of the report: those its data allow."""
     measured, real = study.measured_datasets, study.real_datasets
+    stacked = study.test_datasets if study.degradation["kind"] == "stacks" else []
     makers: list[tuple[str, Callable[..., Planned | None], Sequence[str | None]]] = [
         ("scales", _scales, measured[:1]),
         ("comparison", _comparison, measured),
@@ -59,7 +61,10 @@ def figures(study: Study) -> list[Planned]:
         ("profile", _profile, measured),
         ("lesion", _lesion, measured),
         ("encoders", _encoders, measured),
-        ("real", _real, real),
+        ("real", _real, [name for name in real if not study.datasets[name].stacked]),
+        ("stacks", _stacks, stacked),
+        ("bars", _bars, [name for name in measured if name in stacked]),
+        ("sweep", _sweep, measured),
         ("segmentation", _segmentation, measured),
         ("quality_by_scale", _quality_by_scale, measured),
         ("subjects", _subjects, measured),
@@ -164,7 +169,7 @@ def _scene_files(scene: Mapping) -> list[str]:
 def _measured(params: Mapping) -> list[str]:
     """Return metrics and descriptions of models, which say what is marked."""
     cells = [*params["cells"], *params["held"]]
-    folders = dict.fromkeys(_files(cells, "model"))
+    folders = summary.model_folders(cells)
     return [*_files(cells, "path"), *(f"{folder}/model.json" for folder in folders)]
 
 
@@ -310,6 +315,117 @@ def _segmentation(study: Study, dataset: str, its: Mapping) -> Planned | None:
         scene,
         "The same automatic segmentation of the ground truth and of every reconstruction.",
     )
+
+
+def _stacks(study: Study, dataset: str, its: Mapping) -> Planned:
+    # One scale, as the paper shows it.
+    scale = its.get("scales", study.scales(dataset))[0]
+    about, subject = study.datasets[dataset], _subject(study, dataset, its)
+    layout, name = study.layout, scale_name(scale)
+    cells = _images(study, _cells(study, dataset, {**its, "scales": [scale]}), subject)
+    truth = layout.hr(dataset, subject) if about.has_ground_truth else None
+    mask = layout.mask(dataset, subject) if truth else layout.grid(dataset, name, subject)
+    reference = layout.reference(dataset, subject) if about.reference else None
+    names = zip(study.stacks(dataset, subject), study.inputs(dataset, subject), strict=True)
+    stacks = {stack: layout.lr(dataset, name, file) for stack, file in names}
+    its = {"cells": cells, "held": _held(study, dataset, cells)}
+    its["baseline"] = study.config["baseline"]
+    measured = _measured(its) if truth else []
+    first = [file for file in (truth, reference, mask) if file is not None]
+    return Planned(
+        f"stacks_{dataset}",
+        "mrisr.figure_stacks",
+        [*first, *stacks.values(), *_files(cells, "image"), *measured],
+        {
+            "dataset": dataset,
+            "label": about.label,
+            "subject": subject,
+            "scale": scale,
+            "stacks": stacks,
+            "mask": mask,
+            "truth": truth,
+            "reference": reference,
+            **its,
+        },
+        "Three planes of every reconstruction from stacks of thick slices.",
+    )
+
+
+def _bars(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    cells = [cell for cell in _cells(study, dataset, its) if not cell["control"]]
+    if not cells or not {"psnr", "ssim"} <= set(study.config["metrics"]):
+        return None
+    params = {
+        "dataset": dataset,
+        "label": study.datasets[dataset].label,
+        "cells": cells,
+        "held": _held(study, dataset, cells),
+        "baseline": study.config["baseline"],
+    }
+    return Planned(
+        f"bars_{dataset}",
+        "mrisr.figure_bars",
+        _measured(params),
+        params,
+        "PSNR and SSIM of every method as bars, in groups by scale.",
+    )
+
+
+def _sweep(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    """Plan the first hyper-parameter that alone tells three or more methods apart."""
+    if not {"psnr", "ssim"} <= set(study.config["metrics"]):
+        return None
+    families: dict[Path, list] = {}
+    for method in study.methods.values():
+        if method.name in its.get("methods", study.methods):
+            families.setdefault(method.folder, []).append(method)
+    for family in families.values():
+        for key, values in _swept(family):
+            names = list(values)
+            cells = [
+                {**cell, "value": values[cell["method"]]}
+                for cell in _cells(study, dataset, {**its, "methods": names})
+            ]
+            full = [
+                scale
+                for scale in dict.fromkeys(c["scale"] for c in cells)
+                if sum(c["scale"] == scale and not c["skipped"] for c in cells) >= LEAST
+            ]
+            cells = [cell for cell in cells if cell["scale"] in full]
+            if cells:
+                return Planned(
+                    f"sweep_{key}_{dataset}",
+                    "mrisr.figure_sweep",
+                    _files(cells, "path"),
+                    {
+                        "dataset": dataset,
+                        "label": study.datasets[dataset].label,
+                        "method": family[0].label,
+                        "parameter": key,
+                        "cells": cells,
+                    },
+                    "PSNR and SSIM against one hyper-parameter of a method.",
+                )
+    return None
+
+
+def _swept(family: list) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield hyper-parameters that are numbers, and their values by the methods that share all else.
+
+    The first method of a folder is what the others differ from.
+    """
+    first = family[0].spec
+    for key, value in first.get("model", {}).items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        values = {
+            method.name: method.spec["model"][key]
+            for method in family
+            if method.spec.get("training") == first.get("training")
+            and {**method.spec["model"], key: value} == first["model"]
+        }
+        if len(set(values.values())) >= LEAST:
+            yield key, values
 
 
 def _real(study: Study, dataset: str, its: Mapping) -> Planned:

@@ -12,7 +12,7 @@ from mrisr.figure_view import View, choose_view, load_like, load_truth, slice_ax
 from mrisr.io import Volume
 from mrisr.layout import scale_name
 from mrisr.measured import COLLAPSED, MARKS, UNCHECKED, UNDERTRAINED, Row, read_rows
-from mrisr.models import read_description
+from mrisr.models import known
 
 NOT_APPLICABLE, MISSING = "n/a", "missing"
 SAID = {
@@ -120,7 +120,7 @@ def check_voxel(at: Iterable[float], shape: Iterable[int], params: Mapping) -> N
 def measured_rows(params: Mapping) -> dict[Key, Row]:
     """Return what was measured in the cells, with their marks, by scale and method."""
     cells = [
-        {**cell, "model": _described(cell["model"])} for cell in [*params["cells"], *params["held"]]
+        {**cell, "model": known(cell["model"])} for cell in [*params["cells"], *params["held"]]
     ]
     rows = read_rows(cells, params["baseline"])[: len(params["cells"])]
     return {(row.cell["scale"], row.cell["method"]): row for row in rows}
@@ -163,12 +163,6 @@ def times(scales: Iterable[float]) -> str:
 def title(params: Mapping, scales: Iterable[float]) -> str:
     """Return a heading of dataset, subject and scales."""
     return ", ".join([params["label"], params["subject"], *[f"{scale_name(k)}×" for k in scales]])
-
-
-def _described(folder: str | None) -> dict | None:
-    if folder is None or not (Path(folder) / "model.json").exists():
-        return None
-    return read_description(folder)
 
 
 def _above(row: Row, subject: str) -> str:

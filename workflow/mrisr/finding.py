@@ -122,6 +122,29 @@ def pattern_file(folder: Path, subject: str, pattern: str, remedy: str = "set pa
     return _only(found, folder, wanted, remedy)
 
 
+def pattern_files(folder: Path, subject: str, pattern: str) -> list[Path]:
+    """Return all files of a subject that match a pattern, sorted; run-2 comes before run-10.
+
+    Args:
+        folder: Where the pattern starts.
+        subject: Takes the place of `{subject}`.
+        pattern: See `pattern_file`.
+
+    Raises:
+        InputError: There is none, or a link leads nowhere.
+    """
+    wanted = pattern.replace("{subject}", subject)
+    found = list(_matching(folder, wanted))
+    for path in found or [folder / wanted]:
+        _only([path] if found else [], folder, str(path.relative_to(folder)), "")
+    return sorted(found, key=lambda path: _natural(path.relative_to(folder).as_posix()))
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    parts = re.findall(r"\d+|\D+", text)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
 def _matching(folder: Path, pattern: str) -> Iterator[Path]:
     for path in folder.glob(pattern):
         # macOS leaves a hidden ._scan.nii.gz beside each scan.nii.gz that it copies.

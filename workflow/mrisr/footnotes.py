@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mrisr import metrics
 from mrisr.measured import COLLAPSED, MARKS, UNCHECKED, UNDERTRAINED, places
+from mrisr.models import own_training
 
 
 def topics(notes: Mapping[str, str]) -> list[str]:
@@ -59,11 +60,15 @@ def skipped(where: Mapping[str, str]) -> list[str]:
 def training(cells: Iterable[Mapping]) -> list[str]:
     """Return how far each learned method was trained, or where its weights come from."""
     groups: dict[tuple, list[Mapping]] = {}
+    own: dict[str, list[Mapping]] = {}  # models of one subject each
     cells = list(cells)
     for cell in cells:
         if not cell["learned"] or cell["skipped"]:
             continue
         model = cell["model"] or {}
+        if "models" in model:
+            own.setdefault(own_training(model), []).append(cell)
+            continue
         goal = cell["published_steps"] or model.get("published_steps")
         file = Path(model["file"]).name if model.get("imported") else None
         key = (model.get("steps"), goal, model.get("preset"), file)
@@ -80,6 +85,7 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         else:
             said = f"Weights imported from {file}" + ("" if steps is None else f", t{trained}")
         lines.append(f"{said}: {places(its, cells)}.")
+    lines += [f"{said[0].upper()}{said[1:]}: {places(its, cells)}." for said, its in own.items()]
     return lines
 
 

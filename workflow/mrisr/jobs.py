@@ -142,6 +142,11 @@ class StudyJobs:
             sample = self.macs(method, 0, edge**3)
         return sample * epochs * steps * batch
 
+    def subject_macs(self, method: Method, dataset: str, scale: float) -> float:
+        """Return those of the training of one subject's model, on all voxels of its stacks."""
+        epochs = method.spec.get("training", {}).get("epochs", 1)
+        return self.macs(method, 0, self.lr_voxels(dataset, scale)) * epochs
+
     def _add(self, stage, rule, kind, outputs, stem, *, items=None, wildcards="", **more) -> str:
         """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`."""
         layout = self.study.layout
@@ -225,11 +230,15 @@ class StudyJobs:
         done = []
         for scale in study.scales(name):
             scale = scale_name(scale)
-            files = [layout.lr(name, scale, s) for s in subjects]
+            inputs = [file for s in subjects for file in study.inputs(name, s)]
+            # Of stacks, where each is data as well.
+            grids = [*subjects, *(inputs if its.stacked else [])]
+            what = "stacks" if its.stacked else "real"
             done.append(
                 self._add(
-                    *("data", f"prepare_{name}_real", "prepare_real"),
-                    files + [layout.grid(name, scale, s) for s in subjects],
+                    *("data", f"prepare_{name}_{what}", f"prepare_{what}"),
+                    [layout.lr(name, scale, file) for file in inputs]
+                    + [layout.grid(name, scale, file) for file in grids],
                     f"{layout.root}/lr/{name}/x{scale}",
                     wildcards=scale,
                     size=len(subjects) * voxels,
@@ -277,7 +286,7 @@ class StudyJobs:
                 scale = scale_name(scale)
                 self._add(
                     *("degrade", f"degrade_{name}", "degrade"),
-                    [layout.lr(name, scale, file) for i in items for file in study.inputs(i)],
+                    [layout.lr(name, scale, file) for i in items for file in study.inputs(name, i)],
                     f"{layout.root}/lr/{name}/x{scale}",
                     wildcards=scale,
                     variant=study.degradation["kind"],
@@ -303,9 +312,10 @@ class StudyJobs:
                     study.items(cell.dataset, "test"),
                     cell.method.trained(scale),
                     ["check_scans", *self._input(cell.dataset, scale)],
+                    self.subject_macs(cell.method, cell.dataset, cell.scale),
                 )
 
-    def _training(self, method, rule, where, items, trained, after) -> None:
+    def _training(self, method, rule, where, items, trained, after, macs=None) -> None:
         asked = method.resources("train")
         folder = self.study.layout.model(method.name, trained, *where)
         self._add(
@@ -315,7 +325,7 @@ class StudyJobs:
             items=items,
             wildcards=trained,
             variant=method.name,
-            size=self.train_macs(method),
+            size=self.train_macs(method) if macs is None else macs,
             after=after,
             gpu="gpu" in asked,
             memory_mb=asked.get("mem_mb", 0),
@@ -324,7 +334,9 @@ class StudyJobs:
 
     def _input(self, dataset: str, scale: str) -> list[str]:
         real = dataset in self.study.real_datasets
-        return self._of(f"prepare_{dataset}_real {scale}" if real else f"degrade_{dataset} {scale}")
+        what = "stacks" if self.study.datasets[dataset].stacked else "real"
+        made = f"prepare_{dataset}_{what}" if real else f"degrade_{dataset}"
+        return self._of(f"{made} {scale}")
 
     def _reconstruct(self) -> None:
         study, layout = self.study, self.study.layout

@@ -1,5 +1,6 @@
 """The file contract: where each stage of a study puts its files, and nothing else."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,27 @@ def subject_of(item: str) -> str:
 def trained_name(scales: Sequence[float]) -> str:
     """Return the folder of a model trained on one scale (`x2`) or on a range (`x2-4`)."""
     return "x" + "-".join(scale_name(scale) for scale in scales)
+
+
+def inputs_by_item(items: Sequence[str], files: Sequence[str]) -> list[dict[str, str]]:
+    """Return the LR files of each item by the name of their stack, "" for a volume.
+
+    Args:
+        items: SR files, or others named after their items.
+        files: LR files, or masks of stacks: named after the items, or `<item>_<stack>`.
+    """
+    stacks = re.compile(rf"_({'|'.join(STACKS)}|stack-\d+)")
+    stems = [(Path(file).name.removesuffix(".nii.gz"), file) for file in files]
+    found = []
+    for item in items:
+        stem = Path(item).name.removesuffix(".nii.gz")
+        its = {}
+        for name, file in stems:
+            stack = stacks.fullmatch(name.removeprefix(stem))
+            if name == stem or (name.startswith(stem) and stack):
+                its[stack[1] if stack else ""] = file
+        found.append(its)
+    return found
 
 
 class Layout:
@@ -70,7 +92,10 @@ class Layout:
         return f"{self.root}/lr/{dataset}/x{scale}/{subject}.nii.gz"
 
     def grid(self, dataset: str, scale: object, subject: str) -> str:
-        """SR grid of a real LR scan, where its foreground is 1, uint8."""
+        """SR grid of a real LR scan, where its foreground is 1, uint8.
+
+        Of a real stack, `<subject>_stack-<n>`: where its voxels are data, on its own grid.
+        """
         return f"{self.root}/masks/{dataset}/x{scale}/{subject}.nii.gz"
 
     def reference(self, dataset: str, subject: str) -> str:

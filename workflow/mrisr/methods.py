@@ -252,9 +252,14 @@ class Method:
             return trained_name(dict.fromkeys(self.spec["scale_range"]))
         return f"x{scale}"
 
-    def refuses(self, scale: float) -> str | None:
-        """Return why `scale` is outside the method's limits, or None if it is not."""
+    def refuses(self, scale: float, dataset: str | None = None) -> str | None:
+        """Return why `scale` or `dataset` is outside the method's limits, or None if neither is."""
         limits = self.spec.get("limits", {})
+        if dataset is not None and dataset not in limits.get("datasets", [dataset]):
+            only = ", ".join(limits["datasets"])
+            return (
+                f"dataset {dataset} not asked for (only {only}: {limits.get('reason', 'limits')})"
+            )
         low, high = limits.get("min_scale", 0), limits.get("max_scale", float("inf"))
         allowed = limits.get("scales")
         if low <= scale <= high and (allowed is None or scale in allowed):

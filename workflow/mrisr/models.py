@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from mrisr.methods import Method
 
+PER_SUBJECT = ("epochs", "steps", "seconds", "ended")  # of models made for one subject each
 LOSSES = ["epoch", "step", "train_loss", "val_loss", "learning_rate"]  # columns of log.csv
 
 
@@ -40,9 +42,57 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     write_json(folder / "model.json", description)
 
 
-def read_description(folder: str | Path) -> dict:
-    """Return the content of a model folder's `model.json`."""
+def read_description(folder: str | Path | Sequence[str | Path]) -> dict:
+    """Return the content of a model folder's `model.json`.
+
+    Args:
+        folder: Of a model; or those of the models of one subject each. Their description is that
+            of the first, with `models`, their number; the numbers `epochs`, `steps`, `seconds`
+            and what `ended` each, as lists; and whether any of them has collapsed.
+    """
+    if not isinstance(folder, str | Path):
+        each = [read_description(one) for one in folder]
+        lists = {key: [its.get(key) for its in each] for key in PER_SUBJECT}
+        collapsed = any(its.get("collapsed") for its in each)
+        return {**each[0], **lists, "models": len(each), "collapsed": collapsed}
     return json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+
+
+def known(folder: str | Sequence[str] | None) -> dict | None:
+    """Return what `read_description` does, of the models that are there (yet); None of none."""
+    folders = [folder] if isinstance(folder, str) else folder or []
+    there = [one for one in folders if (Path(one) / "model.json").is_file()]
+    if not there:
+        return None
+    return read_description(there[0] if isinstance(folder, str) else there)
+
+
+def own_training(description: Mapping) -> str:
+    """Return in words how the models of one subject each were trained.
+
+    Args:
+        description: What `read_description` returns of several folders.
+    """
+    count, goal = description["models"], description.get("epochs_asked")
+    done = [its for its in description["epochs"] if its is not None]
+    steps = [its for its in description["steps"] if its is not None]
+    said = f"a network a subject ({count}), each trained for {_range(steps)} steps"
+    if done and goal:
+        said += f", {_range(done)} of {goal:,} epochs"
+    reasons = sorted({its for its in description["ended"] if its not in (None, "epochs")})
+    if "time budget" in reasons and description.get("minutes_asked"):
+        reasons[reasons.index("time budget")] += f" of {description['minutes_asked']:g} minutes"
+    if reasons:
+        said += f", ended by {' or '.join(f'the {reason}' for reason in reasons)}"
+    demo = "; demo preset, a shrunk network and schedule"
+    return said + (demo if description.get("preset") == "demo" else "")
+
+
+def _range(values: Sequence[float]) -> str:
+    if not values:
+        return "an unknown number of"
+    low, high = (f"{its:,g}" for its in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def described(file: str | Path) -> bool:

@@ -30,6 +30,7 @@ def prepare_volume(
     name: str,
     min_size: int = 8,
     find_mask: Callable[[Volume], Volume] | None = None,
+    multiple: int = 1,
 ) -> tuple[Volume, Volume]:
     """Make the ground truth and the mask of one scan.
 
@@ -49,6 +50,8 @@ def prepare_volume(
         min_size: Least number of voxels along an axis, what the largest scale needs.
         find_mask: Takes the scan, turned to RAS, and returns its mask on the same grid, nonzero
             inside; needed unless the kind of mask is signal.
+        multiple: What the number of voxels of every axis must be a multiple of: thick slices of
+            k voxels tile the volume then. What is too much is cut off on both sides.
 
     Returns:
         The ground truth, float32 in [0, 1] with maximum 1, and the mask, uint8 of 0 and 1, on
@@ -68,6 +71,7 @@ def prepare_volume(
         raise InputError(f"{name}: its mask is empty; correct the mask, or leave the subject out")
     box = ndimage.find_objects(inside.view(np.uint8))[0]
     window = crop_window(inside.shape, [(side.start, side.stop) for side in box], crop)
+    window = [_whole(side, multiple) for side in window]
     size = [stop - start for start, stop in window]
     refuse(name, size_problems(size, min_size, "after cropping"))
     cut = int(inside.sum())
@@ -229,6 +233,12 @@ def crop_window(
     )
 
 
+def _whole(window: tuple[int, int], multiple: int) -> tuple[int, int]:
+    start, stop = window
+    excess = (stop - start) % multiple
+    return start + excess // 2, stop - (excess - excess // 2)
+
+
 def _start(n: int, box: tuple[int, int], size: int) -> int:
     middle = (n - size) // 2
     if size >= n or (middle <= box[0] and box[1] <= middle + size):
@@ -259,6 +269,7 @@ def prepare_subjects(
     formats: Sequence[dict | None] | None = None,
     given_masks: Sequence[str | Path] = (),
     find_brain: Callable[..., Volume] | None = None,
+    multiple: int = 1,
 ) -> None:
     """Prepare all subjects of a dataset, several at a time.
 
@@ -282,6 +293,7 @@ def prepare_subjects(
         given_masks: The mask of each subject, for masks of the kind file.
         find_brain: For masks of the kind template: `mrisr.brain.find_brain`. Not imported here,
             so that no other dataset depends on it.
+        multiple: See `prepare_volume`.
 
     Raises:
         InputError: Some subjects cannot be used, a line each; no final file has been written.
@@ -307,14 +319,14 @@ def prepare_subjects(
         for pair in finals[subject]
         for path in pair
     }
-    staged = Staging(staging, [fingerprint, crop, mask, min_size, slices, seed], versions)
+    staged = Staging(staging, [fingerprint, crop, mask, min_size, slices, seed, multiple], versions)
     tasks = []
     for subject, pairs in finals.items():
         if subject in rows and staged.pending([path for pair in pairs for path in pair]):
             paths = [tuple(map(staged.path, pair)) for pair in pairs]
             path = rows[subject]["path"]
             finder = _finder(mask, subject, given.get(subject), find_brain, seed)
-            how = (formats[subject], crop, mask, min_size, finder, slices, seed)
+            how = (formats[subject], crop, mask, min_size, finder, slices, seed, multiple)
             tasks.append((subject, path, paths, *how))
     count = min(workers, len(tasks))
     if count > 1:
@@ -364,12 +376,13 @@ def _report(done: Iterable[tuple[str | None, list[tuple[int, str]]]]) -> list[st
 
 def _prepare_subject(task: tuple) -> tuple[str | None, list[tuple[int, str]]]:
     """Prepare one subject; return its problem, if any, and its log."""
-    subject, path, paths, form, crop, mask, min_size, finder, slices, seed = task
+    subject, path, paths, form, crop, mask, min_size, finder, slices, seed, multiple = task
     find_mask = partial(finder, name=path) if finder else None
     problem = None
     with collected() as messages:  # this may be a new process
         try:
-            pairs = [prepare_volume(load_scan(path, form), crop, mask, path, min_size, find_mask)]
+            how = (crop, mask, path, min_size, find_mask, multiple)
+            pairs = [prepare_volume(load_scan(path, form), *how)]
             if slices:
                 pairs = take_slices(*pairs[0], slices, path, (seed, "slices", subject))
             for (truth, inside), (truth_path, mask_path) in zip(pairs, paths, strict=True):

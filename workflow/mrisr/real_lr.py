@@ -133,7 +133,7 @@ def prepare_lr_subjects(
     Raises:
         InputError: Some subjects cannot be used, a line each; no final file has been written.
     """
-    paths = _paths(sources, subjects)
+    paths = source_paths(sources, subjects)
 
     def one(subject: str, outputs: Sequence[str | Path]) -> None:
         path = paths[subject]
@@ -142,7 +142,7 @@ def prepare_lr_subjects(
         ):
             save(volume, staging.path(output))
 
-    _each(one, subjects, list(zip(lr, masks, strict=True)), staging, "prepare LR")
+    each(one, subjects, list(zip(lr, masks, strict=True)), staging, "prepare LR")
 
 
 def prepare_reference_subjects(
@@ -176,7 +176,7 @@ def prepare_reference_subjects(
     Raises:
         InputError: As `prepare_lr_subjects`, and where the registration failed.
     """
-    paths = _paths(sources, subjects)
+    paths = source_paths(sources, subjects)
     inputs = dict(zip(subjects, lr, strict=True))
 
     def one(subject: str, outputs: Sequence[str | Path]) -> None:
@@ -189,7 +189,7 @@ def prepare_reference_subjects(
         for volume, output in zip((reference, inside), outputs, strict=True):
             save(volume, staging.path(output))
 
-    _each(one, subjects, list(zip(references, masks, strict=True)), staging, "prepare references")
+    each(one, subjects, list(zip(references, masks, strict=True)), staging, "prepare references")
 
 
 def registered(moving: Volume, fixed: Volume, *, seed: int = 0, name: str = "image") -> Volume:
@@ -284,7 +284,12 @@ def resampled(volume: Volume, shape: Sequence[int], affine: np.ndarray) -> np.nd
     )
 
 
-def _paths(sources: str | Path, subjects: Sequence[str]) -> Mapping[str, str]:
+def source_paths(sources: str | Path, subjects: Sequence[str]) -> Mapping[str, str]:
+    """Return the path of each subject (or stack) in the list of raw scans.
+
+    Raises:
+        InputError: Some are not in it.
+    """
     with Path(sources).open(encoding="utf-8", newline="") as file:
         paths = {row["subject"]: row["path"] for row in csv.DictReader(file, delimiter="\t")}
     missing = [subject for subject in subjects if subject not in paths]
@@ -293,7 +298,7 @@ def _paths(sources: str | Path, subjects: Sequence[str]) -> Mapping[str, str]:
     return paths
 
 
-def _each(
+def each(
     work: Callable[[str, Sequence[str | Path]], None],
     subjects: Sequence[str],
     outputs: Sequence[Sequence[str | Path]],

@@ -1,7 +1,7 @@
 """Reconstruction: LR in, SR out, on the exact grid of the ground truth."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,8 @@ class Query:
         hyperparameters: The method's `model` settings.
         memory_mb: Memory that the work may take, beside the volumes themselves.
         device: Where to compute.
+        masks: Where stacks are data, nonzero, by their names; those that are not there are data
+            everywhere.
     """
 
     shape: tuple[int, int, int]
@@ -54,6 +56,7 @@ class Query:
     hyperparameters: dict = field(default_factory=dict)
     memory_mb: float = 6000
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def reconstruct(
@@ -66,6 +69,7 @@ def reconstruct(
     grid: str = "corners",
     device: torch.device | str = "cpu",
     memory_mb: float = 6000,
+    masks: Mapping[str, np.ndarray] | None = None,
 ) -> Volume:
     """Super-resolve one LR volume.
 
@@ -81,6 +85,7 @@ def reconstruct(
         grid: Convention of the degradation, `corners` or `centres`.
         device: Where to compute.
         memory_mb: Memory that the work may take, beside the volumes themselves.
+        masks: Where stacks are data, see `Query`.
 
     Returns:
         The SR volume, float32.
@@ -103,6 +108,7 @@ def reconstruct(
         hyperparameters=method.spec.get("model", {}),
         memory_mb=memory_mb,
         device=torch.device(device),
+        masks=masks or {},
     )
     own = method.function("reconstruct")
     if own is not None:
@@ -194,7 +200,7 @@ def decode(
 def reconstruct_subjects(
     method: "Method",
     model_file: str | Path | None,
-    inputs: dict[str, list[str]],
+    inputs: Sequence[Mapping[str, str]],
     references: Sequence[str] | None,
     outputs: Sequence[str],
     scale: float,
@@ -203,6 +209,8 @@ def reconstruct_subjects(
     fingerprint: object,
     device: torch.device | str = "cpu",
     memory_mb: float = 6000,
+    masks: Sequence[Mapping[str, str]] | None = None,
+    cut: bool = False,
 ) -> None:
     """Reconstruct all subjects of a dataset with the model loaded once.
 
@@ -211,7 +219,7 @@ def reconstruct_subjects(
     Args:
         method: What to apply.
         model_file: Its `model.safetensors`, or None.
-        inputs: For each input name ("" or axial, coronal, sagittal) the LR files, one a subject.
+        inputs: For each subject the LR file under "", or the files of its stacks by their names.
         references: Ground-truth files: only their grid is used (and, by the control that is the
             ground truth, their voxels, since they are then the inputs too). None: SR voxels are
             those of the LR grid divided by `scale`.
@@ -222,13 +230,16 @@ def reconstruct_subjects(
         fingerprint: What the outputs depend on.
         device: Where to compute.
         memory_mb: Memory that a reconstruction may take.
+        masks: For each subject files of where its stacks are data, by their names.
+        cut: SR is 0 where the reference is 0: beyond the foreground there are no data.
     """
     model = load_model(method, model_file, device) if model_file else None
     staged = Staging(staging, fingerprint)
     targets = dict(zip(outputs, references, strict=True)) if references else {}
     for output in progress(staged.pending(list(outputs)), f"reconstruct {method.name}"):
         index = list(outputs).index(output)
-        stacks = {name: load(files[index]) for name, files in inputs.items()}
+        stacks = {name: load(file) for name, file in inputs[index].items()}
+        inside = {name: load(file).data for name, file in masks[index].items()} if masks else {}
         target = load_image(targets[output]) if targets else None
         volume = reconstruct(
             method,
@@ -240,7 +251,10 @@ def reconstruct_subjects(
             grid,
             device,
             memory_mb,
+            inside,
         )
+        if cut:
+            volume.data[load(targets[output]).data == 0] = 0
         save(volume, staged.path(output))
         log.info("%s: %s", method.name, output)
     staged.commit(list(outputs))

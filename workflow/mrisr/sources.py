@@ -57,7 +57,7 @@ def fetch(
             to a folder there that is named by all they depend on. Scans in a folder of the
             user's stay where they are.
         output: TSV with the columns subject, path, url (`n/a` for scans found on disk), bytes,
-            sha256, in the order of the split.
+            sha256, in the order of the split; of stacks, a row a `<subject>_stack-<n>`.
         workers: Files handled at the same time.
         seed: The study's seed, for scans that are simulated.
 
@@ -71,7 +71,8 @@ def fetch(
     description = f"fetch {dataset.name} {split}"
     if dataset.folder is not None:
         files = dataset.local_files(split)
-        scans = _each(lambda s: _check(dataset, s, files[s]), subjects, description, workers)
+        check = partial(_check_local, dataset, files)
+        scans = _each(check, list(files), description, workers)
     elif dataset.kind == "bundled":
         files = _simulate(dataset, subjects, folder, seed, workers)
         url = f"{dataset.code}:{dataset.spec['source']['generator']}"
@@ -129,6 +130,10 @@ def _check(dataset: Dataset, subject: str, path: Path, url: str = "n/a") -> Scan
     for note in report.notes:
         log.warning("%s: %s: %s", subject, path, note)
     return Scan(subject, str(path), url, report.bytes, sha256(path))
+
+
+def _check_local(dataset: Dataset, files: dict[str, Path], name: str) -> Scan:
+    return _check(dataset, name, files[name])
 
 
 def _simulate(

@@ -103,6 +103,8 @@ class Study:
         self.name: str = self.config["study"]
         self.seed: int = self.config["seed"]
         self.degradation: dict = self.config["degradation"]
+        if self.degradation["kind"] == "stacks" and "kernel" not in config["degradation"]:
+            self.degradation["kernel"] = "slice_profile"
         self.slices: dict | None = self.config["slices"]
         self.segmentation = self.config["segmentation"] = self._segmentation()
         self.layout = Layout(self.name)
@@ -234,6 +236,12 @@ class Study:
             problems += table_specs.problems(self)
         kind = self.degradation["kind"]
         for method in self.methods.values():
+            for name in method.spec.get("limits", {}).get("datasets", []):
+                if name not in self.datasets:
+                    problems.append(
+                        f"methods.{method.name}.limits.datasets: '{name}' is not among the"
+                        f" datasets: {nearest(name, self.datasets)}"
+                    )
             if method.input not in (kind, "ground_truth"):
                 problems.append(
                     f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
@@ -347,10 +355,11 @@ class Study:
                 " set roles: [test], and give another dataset the role train"
             )
         for name in self.real_datasets:
-            if self.degradation["kind"] != "volume":
+            stacked = self.datasets[name].stacked
+            how, kind = ("several stacks", "stacks") if stacked else ("one volume", "volume")
+            if self.degradation["kind"] != kind:
                 yield (
-                    f"datasets.{name}: is real LR, one volume a subject; degradation.kind must be"
-                    " volume"
+                    f"datasets.{name}: is real LR, {how} a subject; degradation.kind must be {kind}"
                 )
             if not self.no_reference_metrics:
                 known = [n for n in metrics.names() if not metrics.metadata(n).reference]
@@ -445,11 +454,16 @@ class Study:
             return list(subjects)
         return [slice_name(s, n) for s in subjects for n in range(1, self.slices["count"] + 1)]
 
-    def inputs(self, item: str) -> list[str]:
-        """Return the names of the LR files of an item: itself, or its three stacks."""
-        if self.degradation["kind"] == "stacks":
-            return [f"{item}_{stack}" for stack in STACKS]
-        return [item]
+    def inputs(self, dataset: str, item: str) -> list[str]:
+        """Return the names of the LR files of an item: itself, or its stacks."""
+        return [f"{item}_{stack}" for stack in self.stacks(dataset, item)] or [item]
+
+    def stacks(self, dataset: str, item: str) -> list[str]:
+        """Return the names of the stacks of an item, three if they are simulated; or none."""
+        its = self.datasets[dataset]
+        if its.stacked:
+            return its.stacks[item]
+        return list(STACKS) if self.degradation["kind"] == "stacks" else []
 
     def min_size(self, split: str) -> int:
         """Return the fewest voxels along an axis that a volume of a split may have."""
@@ -460,6 +474,12 @@ class Study:
         slices = [metrics.metadata(name).min_size for name in self.slice_metrics]
         # The same for all scales up to 4: another scale must not prepare everything again.
         return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])), *slices)
+
+    def multiple(self, dataset: str) -> int:
+        """Return what the sizes of a ground truth are multiples of: slices of k voxels tile it."""
+        if self.degradation["kind"] != "stacks" or dataset not in self.test_datasets:
+            return 1
+        return math.lcm(*(int(k) for k in self.scales(dataset) if float(k).is_integer()))
 
     def min_lr_size(self, scale: float | None = None) -> int:
         """Return the fewest voxels along an axis of a real LR scan, or (no scale) a reference."""
@@ -476,7 +496,7 @@ class Study:
                 for method in self.methods.values():
                     if method.input == "ground_truth" and name in self.real_datasets:
                         continue
-                    yield Cell(name, scale, method, method.refuses(scale))
+                    yield Cell(name, scale, method, method.refuses(scale, name))
 
     def segmented_cells(self, dataset: str | None = None) -> list[Cell]:
         """Return the cells whose reconstructions are segmented, in the order of the tables."""

@@ -3,7 +3,18 @@
 from mrisr import metrics, priors, table_specs
 from mrisr.layout import scale_name
 from mrisr.models import described
-from mrisr.study import Study
+from mrisr.study import Cell, Study
+
+#: What footnotes say of real LR.
+REAL_SCANS = (
+    "the input is a scan, divided by its maximum; SR refines its grid by the scale along every axis"
+    " and keeps its field of view."
+)
+REAL_STACKS = (
+    "the input are stacks of thick slices, each with one gain and moved rigidly to one of them"
+    " unless the dataset says otherwise; SR voxels are cubes of the slice thickness over the scale,"
+    " and SR is 0 beyond the stacks' common mask."
+)
 
 #: What footnotes say of a kind of mask.
 MASKS = {
@@ -16,14 +27,13 @@ MASKS = {
 def cells(study: Study, dataset: str | None = None) -> list[dict]:
     """Return a description of every cell of the tables, see `mrisr.measured.read_rows`.
 
-    `model` is the folder of the model behind the cell, None for methods without, and for those
-    with a model for each subject. The HR references of real LR scans follow the methods of each
+    `model` is the folder of the model behind the cell, or those of the models of its subjects; None
+    for methods without. The HR references of real LR scans follow the methods of each
     scale as one more control.
     """
     described = []
     for cell in study.cells(dataset):
         method, scale = cell.method, scale_name(cell.scale)
-        shared = method.kind == "supervised" and not cell.skipped
         path = study.layout.metrics(cell.dataset, method.name, scale)
         described.append(
             {
@@ -38,7 +48,7 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
                 "learned": method.learned,
                 "skipped": cell.skipped,
                 "path": None if cell.skipped else path,
-                "model": study.layout.model(method.name, method.trained(scale)) if shared else None,
+                "model": _model(study, cell),
                 "published_steps": method.spec.get("published_steps"),
                 "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
                 "slices": study.slices is not None,
@@ -50,6 +60,28 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
         if study.datasets[name].reference:
             described = _with_references(study, name, described)
     return described
+
+
+def _model(study: Study, cell: Cell) -> str | list[str] | None:
+    method, trained = cell.method, cell.method.trained(scale_name(cell.scale))
+    if cell.skipped or not (method.kind == "supervised" or method.per_subject):
+        return None
+    if method.per_subject:
+        items = study.items(cell.dataset, "test")
+        return [study.layout.model(method.name, trained, cell.dataset, item) for item in items]
+    return study.layout.model(method.name, trained)
+
+
+def model_files(study: Study) -> list[str]:
+    """Return the `model.json` of every model behind a cell, each once."""
+    return [f"{folder}/model.json" for folder in model_folders(cells(study))]
+
+
+def model_folders(described: list[dict]) -> list[str]:
+    """Return the folders of the models behind cells, each once."""
+    models = [cell["model"] for cell in described if cell["model"]]
+    each = [one for its in models for one in ([its] if isinstance(its, str) else its)]
+    return list(dict.fromkeys(each))
 
 
 def _with_references(study: Study, dataset: str, described: list[dict]) -> list[dict]:
@@ -104,6 +136,8 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         if low["grid"] == "corners"
         else "field of view kept"
     )
+    if low["kernel"] == "slice_profile":
+        grid = "slices tile the field of view"
     blur = (
         f"after a Gaussian of FWHM {low['antialias']:g} LR voxels"
         if low["antialias"]
@@ -140,11 +174,11 @@ def _real(study: Study, real: list[str]) -> str:
     """Return what is to be said of real LR scans."""
     datasets = [study.datasets[name] for name in real]
     labels = ", ".join(dataset.label for dataset in datasets)
+    stacked = study.degradation["kind"] == "stacks"
     sharpness = " and ".join(metrics.metadata(n).label for n in study.no_reference_metrics)
     said = [
-        f"{labels}: the input is a scan, divided by its maximum; SR refines its grid by the scale"
-        " along every axis and keeps its field of view. There is no ground truth: nothing is held"
-        " against the baseline, and a metric that needs one has no value"
+        f"{labels}: {REAL_STACKS if stacked else REAL_SCANS} There is no ground truth: nothing is"
+        " held against the baseline, and a metric that needs one has no value"
         + (" (–)." if study.measured_datasets else "."),
         f"{sharpness}: of the slices that meet the scan's foreground; sharpness, not truth, for"
         " blocks, noise and ringing count as sharp.",
@@ -308,7 +342,7 @@ def paper_cells(study: Study, spec: dict) -> list[dict]:
 
 def paper_models(study: Study, spec: dict) -> list[str]:
     """Return the folders of the models behind one of `paper_tables`."""
-    return list(dict.fromkeys(cell["model"] for cell in paper_cells(study, spec) if cell["model"]))
+    return model_folders(paper_cells(study, spec))
 
 
 def baseline_label(study: Study) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from mrisr.measured import slices_note
-from mrisr.models import read_description
+from mrisr.models import known
 from mrisr.overlap_table import overlap_table
 from mrisr.paper_table import paper_table
 from mrisr.quality import quality_table
@@ -116,12 +116,7 @@ def paper(
 
 def _with_models(cells: Sequence[Mapping]) -> list[dict]:
     """Return cells with what is known of their models; None of those that are not there (yet)."""
-    found = []
-    for cell in cells:
-        folder = cell["model"]
-        there = folder is not None and (Path(folder) / "model.json").is_file()
-        found.append({**cell, "model": read_description(folder) if there else None})
-    return found
+    return [{**cell, "model": known(cell["model"])} for cell in cells]
 
 
 def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataFrame | None:

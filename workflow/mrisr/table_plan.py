@@ -88,10 +88,6 @@ def _measured(study: Study) -> list[str]:
     return [cell["path"] for cell in summary.cells(study) if cell["path"]]
 
 
-def _models(study: Study) -> list[str]:
-    return [f"{model['folder']}/model.json" for model in summary.models(study)]
-
-
 def _common(study: Study) -> dict:
     return {
         "cells": summary.cells(study),
@@ -116,7 +112,7 @@ def _quality(study: Study) -> Planned:
         "quality",
         [
             *_measured(study),
-            *_models(study),
+            *summary.model_files(study),
             *(entry["file"] for entry in published),
             *scores.values(),
             *fetched,
@@ -139,7 +135,7 @@ def _significance(study: Study) -> Planned:
         "Significance: every method against the best",
         "significance_table",
         "significance",
-        [*_measured(study), *_models(study)],
+        [*_measured(study), *summary.model_files(study)],
         _common(study),
         "significance.rst",
     )

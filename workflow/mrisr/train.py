@@ -53,6 +53,7 @@ class TrainingJob:
         val_denoised: The validation slices denoised, likewise.
         code: Digest of the code, so that other code starts anew.
         device: Where to train.
+        masks: Where the LR files of one subject are data, one each; none for everywhere.
     """
 
     name: str
@@ -68,6 +69,7 @@ class TrainingJob:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     train_denoised: Sequence[str] = ()
     val_denoised: Sequence[str] = ()
+    masks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def train(
         TrainingError: The loss is not finite.
         InputError: A volume is smaller than a patch.
     """
-    job = _supported(job)
+    job = supported(job)
     training = job.spec["training"]
     patches, held_out = _load(job)
     devices.arithmetic(PRECISION[training["precision"]])
@@ -201,7 +203,7 @@ def train_and_save(
     shutil.rmtree(job.checkpoints, ignore_errors=True)
 
 
-def _supported(job: TrainingJob) -> TrainingJob:
+def supported(job: TrainingJob) -> TrainingJob:
     """Return the job with a precision that the device's own units multiply in."""
     training = job.spec["training"]
     if training["precision"] != "bfloat16" or job.device.type != "cuda":

@@ -112,7 +112,9 @@ def denoised_files(method, split):
 def lr_files(dataset, scale="{scale}", items=None):
     """LR files of a dataset's test items at a scale; three an item if the study has stacks."""
     items = STUDY.items(dataset, "test") if items is None else items
-    return [LAYOUT.lr(dataset, scale, name) for item in items for name in STUDY.inputs(item)]
+    return [
+        LAYOUT.lr(dataset, scale, name) for item in items for name in STUDY.inputs(dataset, item)
+    ]
 
 
 def grid_files(dataset, scale="{scale}", items=None):
@@ -121,11 +123,34 @@ def grid_files(dataset, scale="{scale}", items=None):
     return [LAYOUT.grid(dataset, scale, item) for item in items]
 
 
+def stack_masks(dataset, scale="{scale}", items=None):
+    """Where real stacks are data; nothing for simulated ones and volumes."""
+    if not STUDY.datasets[dataset].stacked:
+        return []
+    items = STUDY.items(dataset, "test") if items is None else items
+    return grid_files(dataset, scale, [n for item in items for n in STUDY.inputs(dataset, item)])
+
+
+def of_subject(files, dataset):
+    """What `files` gives for one subject: its number of real stacks is its own."""
+    if STUDY.datasets[dataset].stacked:
+        return lambda wildcards: files(dataset, wildcards.scale, [wildcards.subject])
+    return files(dataset, items=["{subject}"])
+
+
 def grid_file(wildcards):
     """The file on whose grid an SR volume is written, for rules of external methods."""
     if STUDY.datasets[wildcards.dataset].has_ground_truth:
         return LAYOUT.hr(wildcards.dataset, wildcards.subject)
     return LAYOUT.grid(wildcards.dataset, wildcards.scale, wildcards.subject)
+
+
+def fixed_files(dataset):
+    """The LR scans that HR references are moved to: of stacks, the one that stays."""
+    scale, its = scale_name(STUDY.scales(dataset)[0]), STUDY.datasets[dataset]
+    number = its.spec["stacks"]["fixed"] - 1 if its.stacked else 0
+    names = [STUDY.inputs(dataset, item)[number:][:1] for item in STUDY.items(dataset, "test")]
+    return [LAYOUT.lr(dataset, scale, name) for its in names for name in its]
 
 
 def reference_files(dataset):
@@ -280,7 +305,14 @@ def reconstruction_input(method, dataset):
     """LR files; for the control that is the ground truth, those."""
     if method.input == "ground_truth":
         return reconstruction_references(method, dataset)
-    return lr_files(dataset, items=reconstruction_items(method, dataset))
+    one = method.granularity == "subject"
+    return of_subject(lr_files, dataset) if one else lr_files(dataset)
+
+
+def reconstruction_masks(method, dataset):
+    """Where real stacks are data."""
+    one = method.granularity == "subject"
+    return of_subject(stack_masks, dataset) if one else stack_masks(dataset)
 
 
 def reconstruction_output(method, dataset):

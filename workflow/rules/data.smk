@@ -65,6 +65,7 @@ for dataset in STUDY.datasets.values():
                 mask=dataset.spec["mask"],
                 formats=[dataset.format(name) for name in dataset.subjects[split]],
                 slices=STUDY.slices,
+                multiple=STUDY.multiple(dataset.name),
                 min_size=STUDY.min_size(split),
                 seed=STUDY.seed,
                 staging=LAYOUT.staging("hr", dataset.name, split),

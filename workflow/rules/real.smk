@@ -4,34 +4,70 @@
 
 for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
 
-    rule:
-        name:
-            f"prepare_{dataset.name}_real"
-        input:
-            sources=LAYOUT.sources(dataset.name, "test"),
-        output:
-            lr=lr_files(dataset.name),
-            masks=grid_files(dataset.name),
-        log:
-            LAYOUT.log(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}"),
-        benchmark:
-            LAYOUT.benchmark(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}")
-        conda:
-            ENV
-        resources:
-            mem_mb=8000,
-            runtime=120,
-        params:
-            subjects=dataset.subjects["test"],
-            crop=dataset.spec["crop"],
-            mask=dataset.spec["mask"],
-            min_size=lambda wildcards: STUDY.min_lr_size(float(wildcards.scale)),
-            staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
-            code=code_digest("mrisr.real_lr"),
-        message:
-            f"Preparing the real LR scans of {dataset.name} (x{{wildcards.scale}})"
-        script:
-            "../scripts/real_lr.py"
+    if dataset.stacked:
+
+        rule:
+            name:
+                f"prepare_{dataset.name}_stacks"
+            input:
+                sources=LAYOUT.sources(dataset.name, "test"),
+                given=LOCAL_MASKS[dataset.name, "test"],
+            output:
+                lr=lr_files(dataset.name),
+                masks=stack_masks(dataset.name),
+                grids=grid_files(dataset.name),
+            log:
+                LAYOUT.log(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}"),
+            benchmark:
+                LAYOUT.benchmark(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}")
+            conda:
+                ENV
+            # With more, ANTs does not give the same bytes twice.
+            threads: 1
+            resources:
+                mem_mb=8000,
+                runtime=240,
+            params:
+                subjects={item: STUDY.stacks(dataset.name, item) for item in dataset.stacks},
+                stacks=dataset.spec["stacks"],
+                seed=STUDY.seed,
+                staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
+                code=code_digest("mrisr.real_stacks"),
+            message:
+                f"Bringing the stacks of {dataset.name} into one space (x{{wildcards.scale}})"
+            script:
+                "../scripts/real_stacks.py"
+
+    else:
+
+        rule:
+            name:
+                f"prepare_{dataset.name}_real"
+            input:
+                sources=LAYOUT.sources(dataset.name, "test"),
+            output:
+                lr=lr_files(dataset.name),
+                masks=grid_files(dataset.name),
+            log:
+                LAYOUT.log(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}"),
+            benchmark:
+                LAYOUT.benchmark(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}")
+            conda:
+                ENV
+            resources:
+                mem_mb=8000,
+                runtime=120,
+            params:
+                subjects=dataset.subjects["test"],
+                crop=dataset.spec["crop"],
+                mask=dataset.spec["mask"],
+                min_size=lambda wildcards: STUDY.min_lr_size(float(wildcards.scale)),
+                staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
+                code=code_digest("mrisr.real_lr"),
+            message:
+                f"Preparing the real LR scans of {dataset.name} (x{{wildcards.scale}})"
+            script:
+                "../scripts/real_lr.py"
 
     rule:
         name:
@@ -98,8 +134,8 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 f"prepare_{dataset.name}_reference"
             input:
                 sources=LAYOUT.sources(dataset.name, "reference"),
-                # The scan is the same at every scale.
-                lr=lr_files(dataset.name, scale_name(STUDY.scales(dataset.name)[0])),
+                # The scan is the same at every scale; of stacks, the one that stays.
+                lr=fixed_files(dataset.name),
             output:
                 references=reference_files(dataset.name),
                 masks=reference_mask_files(dataset.name),

@@ -20,6 +20,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
             input:
                 lr=reconstruction_input(method, dataset),
                 reference=reconstruction_references(method, dataset),
+                masks=reconstruction_masks(method, dataset),
                 model=model_of(method, dataset),
             output:
                 sr=part.mark(reconstruction_output(method, dataset)),

@@ -117,7 +117,8 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
             name:
                 f"train_{method.name}_{dataset}"
             input:
-                train=lr_files(dataset, items=["{subject}"]),
+                train=of_subject(lr_files, dataset),
+                masks=of_subject(stack_masks, dataset),
                 checked=ancient(LAYOUT.checked()),
             output:
                 model=subject_file("model.safetensors", method, dataset),

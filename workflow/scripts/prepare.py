@@ -28,4 +28,5 @@ if __name__ == "__main__":
             formats=params.formats,
             given_masks=list(snakemake.input.masks),
             find_brain=find_brain,
+            multiple=params.multiple,
         )

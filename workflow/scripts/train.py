@@ -24,6 +24,7 @@ with job(snakemake.log[0], snakemake.threads):
         device=devices.pick(snakemake.threads),
         train_denoised=list(snakemake.input.get("train_denoised", [])),
         val_denoised=list(snakemake.input.get("val_denoised", [])),
+        masks=list(snakemake.input.get("masks", [])),
     )
     about = {
         "method": method.name,

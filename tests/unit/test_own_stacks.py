@@ -1,0 +1,75 @@
+"""`mrisr sr` of several stacks."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mrisr import methods
+from mrisr.cli import app
+from mrisr.io import save
+from stack_scans import acquired
+
+
+def call(*arguments):
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done, " ".join(done.output.replace("│", " ").split())
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stacks")
+    files = {}
+    for kind, gain in (("axial", 10.0), ("coronal", 25.0)):
+        volume, mask = acquired(kind, gain)
+        files[kind] = (folder / f"{kind}.nii.gz", folder / f"{kind}_mask.nii.gz")
+        save(volume, files[kind][0])
+        save(mask, files[kind][1])
+    return files
+
+
+@pytest.mark.parametrize("method", ["bspline", "srr"])
+def test_two_stacks_become_one_volume_in_the_unit_of_the_first(method, stacks, tmp_path):
+    scans = [its[0] for its in stacks.values()]
+    masks = [word for its in stacks.values() for word in ("--mask", its[1])]
+    output = tmp_path / "sr.nii.gz"
+    options = ["--method", method, "--voxel-size", 2.5, "--no-register", "-o", output]
+    done, said = call("sr", *scans, *masks, *options, "--threads", 1)
+    assert done.exit_code == 0, said
+    image, first = nib.load(output), nib.load(scans[0])
+    np.testing.assert_allclose(image.header.get_zooms(), 2.5)
+    inside = image.get_fdata()[image.get_fdata() > 0]
+    mask = nib.load(stacks["axial"][1]).get_fdata() != 0
+    assert inside.mean() == pytest.approx(first.get_fdata()[mask].mean(), rel=0.1)
+    assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
+    done, said = call("sr", *scans, *options, "--threads", 1)
+    assert done.exit_code == 1 and "exists already" in said
+
+
+def test_irem_is_trained_on_the_spot(stacks, tmp_path, monkeypatch):
+    get = methods.get
+    small = {"model": {"encoding": 16, "width": 16}}
+
+    def shrunk(name, overrides=None, *rest, **more):
+        training = {**(overrides or {}).get("training", {}), "epochs": 2}
+        return get(name, {**small, "training": training}, *rest, **more)
+
+    monkeypatch.setattr(methods, "get", shrunk)
+    scans, output = [its[0] for its in stacks.values()], tmp_path / "sr.nii.gz"
+    options = ["--method", "irem", "--voxel-size", 3, "--no-register", "--minutes", 5]
+    done, said = call("sr", *scans, *options, "-o", output, "--threads", 1)
+    assert done.exit_code == 0, said
+    assert np.ptp(nib.load(output).get_fdata()) > 0
+
+
+def test_what_does_not_go_together_is_refused(stacks, tmp_path):
+    scans, out = [its[0] for its in stacks.values()], ["-o", tmp_path / "a.nii.gz"]
+    assert "give --method and --voxel-size" in call("sr", *scans, *out, "--method", "srr")[1]
+    assert "one scan: give --scale" in call("sr", scans[0], *out, "--voxel-size", 1)[1]
+    wanted = [*out, "--voxel-size", 2]
+    done, said = call("sr", *scans, *wanted, "--method", "cubic")
+    assert done.exit_code == 1 and "takes volume, not stacks" in said
+    masks = ["--mask", stacks["axial"][1]]
+    done, said = call("sr", *scans, *wanted, *masks, "--method", "srr")
+    assert done.exit_code == 1 and "1 masks of 2 stacks" in said

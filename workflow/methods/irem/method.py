@@ -1,0 +1,72 @@
+"""IREM (Wu et al. 2021): a network that is the image of one subject, made from its stacks."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mrisr import implicit
+from mrisr.io import Volume
+from mrisr.reconstruct import Query
+from mrisr.train import Trained, TrainingJob
+
+LAYERS, SKIPS = 18, (7, 13)
+
+
+class IREM(nn.Module):
+    """Fourier features and 18 fully connected layers (IREM 2.2, Fig. 2).
+
+    Args:
+        encoding: 2L, the number of Fourier features, even.
+        width: Neurons of the hidden layers.
+    """
+
+    def __init__(self, encoding: int, width: int):
+        super().__init__()
+        # Saved with the weights: the mapping is drawn once, and the space is the subject's.
+        self.register_buffer("frequencies", torch.randn(encoding // 2, 3))
+        self.register_buffer("centre", torch.zeros(3))
+        self.register_buffer("extent", torch.ones(()))
+        inputs = [
+            encoding if layer == 1 else width + encoding if layer in SKIPS else width
+            for layer in range(1, LAYERS)
+        ]
+        self.layers = nn.ModuleList(nn.Linear(n, width) for n in inputs)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in inputs)
+        self.last = nn.Linear(width, 1)
+
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+        """Positions in mm (N, 3) -> intensities (N,)."""
+        # In float32 whatever the precision of the products: 2 pi B p are many turns.
+        with torch.autocast(positions.device.type, enabled=False):
+            turns = 2 * math.pi * ((positions - self.centre) / self.extent) @ self.frequencies.T
+            features = torch.cat([turns.cos(), turns.sin()], dim=-1)
+        x = features
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True), start=1):
+            if number in SKIPS:
+                x = torch.cat([x, features.to(x.dtype)], dim=-1)
+            x = F.relu(norm(layer(x)))
+        return self.last(x).squeeze(-1)
+
+
+def build(encoding: int = 256, width: int = 256) -> IREM:
+    """Build the network; 1,258,497 parameters as published.
+
+    Args:
+        encoding: 2L, the number of Fourier features, even.
+        width: Neurons of the hidden layers.
+    """
+    return IREM(encoding, width)
+
+
+def train(job: TrainingJob, stop: Callable[[int], bool]) -> Trained | None:
+    """Train on all voxels of a subject's stacks."""
+    return implicit.train(job, stop)
+
+
+def reconstruct(lr: Mapping[str, Volume], query: Query, model: IREM) -> np.ndarray:
+    """Ask for the intensity of every voxel of the SR grid."""
+    return implicit.query(model, query.shape, query.affine, query.device)
