@@ -34,11 +34,11 @@ with job(None):
     )
     for name in sys.argv[3:]:
         segment_subject(
-            folder + name + ".nii.gz", folder + "hr.nii.gz", own + "inside.nii.gz",
+            folder + name + ".nii.gz", own + "inside.nii.gz",
             own + "priors.nii.gz", own + name + "_labels.nii.gz", voxel_size=6, seed=7,
         )
     segment_subject(
-        folder + "hr.nii.gz", folder + "hr.nii.gz", own + "inside.nii.gz",
+        folder + "hr.nii.gz", own + "inside.nii.gz",
         folder + "atlas.nii.gz", own + "own_labels.nii.gz",
         template=folder + "template.nii.gz", transform="affine", voxel_size=6, seed=7,
     )
@@ -159,28 +159,24 @@ def test_what_cannot_be_segmented_is_named(value):
 def test_a_reconstruction_off_the_grid_is_refused(head, tmp_path):
     volume = load(head / "cubic2.nii.gz")
     save(Volume(volume.data[1:], volume.affine), tmp_path / "off.nii.gz")
-    with pytest.raises(InputError, match=r"off\.nii\.gz: not on the grid of .*hr\.nii\.gz"):
-        segment.segment_subject(
-            tmp_path / "off.nii.gz", head / "hr.nii.gz", head / "mask.nii.gz", "none", "none"
-        )
+    with pytest.raises(InputError, match=r"off\.nii\.gz: not on the grid of .*mask\.nii\.gz"):
+        segment.segment_subject(tmp_path / "off.nii.gz", head / "mask.nii.gz", "none", "none")
 
 
 def test_a_blank_reconstruction_gets_no_labels_and_a_blank_ground_truth_is_refused(
     tmp_path, caplog
 ):
-    affine, names = np.eye(4), ("truth", "blank", "mask")
-    truth, blank, mask = (tmp_path / f"{name}.nii.gz" for name in names)
-    rng = np.random.default_rng(0)
-    save(Volume(rng.random((8, 8, 8), np.float32), affine), truth)
+    affine = np.eye(4)
+    blank, mask = (tmp_path / f"{name}.nii.gz" for name in ("blank", "mask"))
     save(Volume(np.full((8, 8, 8), 0.5, np.float32), affine), blank)
     save(Volume(np.ones((8, 8, 8), np.uint8), affine), mask)
     save_series(np.full((6, 8, 8, 8), 1 / 6, np.float32), affine, tmp_path / "priors.nii.gz")
     its = {"mask": mask, "priors": tmp_path / "priors.nii.gz", "output": tmp_path / "labels.nii.gz"}
-    segment.segment_subject(blank, truth, **its)
+    segment.segment_subject(blank, **its)
     assert not load(its["output"]).data.any()
     assert "blank.nii.gz" in caplog.text and "its overlap is 0" in caplog.text
     with pytest.raises(InputError, match=r"blank\.nii\.gz: constant"):
-        segment.segment_subject(blank, blank, **its)
+        segment.segment_subject(blank, ground_truth=True, **its)
 
 
 SHAPES = st.tuples(*[st.integers(2, 9)] * 3)

@@ -78,11 +78,11 @@ def align_subject(
 
 def segment_subject(
     image: str | Path,
-    reference: str | Path,
     mask: str | Path,
     priors: str | Path,
     output: str | Path,
     *,
+    ground_truth: bool = False,
     template: str | Path | None = None,
     transform: str = "syn",
     voxel_size: float | None = None,
@@ -91,12 +91,12 @@ def segment_subject(
     """Segment a ground truth or a reconstruction.
 
     Args:
-        image: What to segment, on the grid and affine of `reference`.
-        reference: The ground truth.
+        image: What to segment, on the grid and affine of the ground truth.
         mask: Brain mask on the working grid, from `align_subject`.
         priors: The subject's priors from `align_subject`; with `template`, the template's own.
-        output: Labels on the grid of the ground truth, uint8: 1 to 6 as in
-            `mrisr.regions.REGIONS`, 0 outside the brain.
+        output: Labels on the grid of `image`, uint8: 1 to 6 as in `mrisr.regions.REGIONS`, 0
+            outside the brain.
+        ground_truth: `image` is the ground truth: one that cannot be segmented is an error.
         template: Registers the template to this very image, in place of the shared priors.
         transform: See `align`.
         voxel_size: See `working_grid`.
@@ -108,11 +108,9 @@ def segment_subject(
     Raises:
         InputError: A file is unusable or off its grid, or ANTs gave up on the ground truth.
     """
-    truth = load(reference)
-    volume = load(image)
-    check_grid(volume, image, truth, reference)
-    volume, inside = working_grid(volume, voxel_size), load(mask)
-    check_grid(inside, mask, volume, reference)
+    original = load(image)
+    volume, inside = working_grid(original, voxel_size), load(mask)
+    check_grid(volume, image, inside, mask)
     maps = load_series(priors, TISSUES)
     try:
         if template is not None:
@@ -124,11 +122,11 @@ def segment_subject(
             )
         labels = segment(volume, inside, maps, str(image))
     except InputError as error:
-        if Path(image) == Path(reference):
+        if ground_truth:
             raise
         log.warning("%s; it gets no labels, so its overlap is 0", error)
         labels = np.zeros(volume.data.shape, np.uint8)
-    save(Volume(labels_on_grid(labels, truth), truth.affine), output)
+    save(Volume(labels_on_grid(labels, original), original.affine), output)
 
 
 def align(

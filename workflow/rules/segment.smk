@@ -69,7 +69,6 @@ if STUDY.segmentation is not None:
                 f"segment_ground_truth_{dataset}"
             input:
                 image=LAYOUT.hr(dataset, "{subject}"),
-                reference=LAYOUT.hr(dataset, "{subject}"),
                 mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
                 priors=LAYOUT.subject_priors(dataset, "{subject}", "priors"),
             output:
@@ -86,6 +85,7 @@ if STUDY.segmentation is not None:
                 runtime=60,
             params:
                 dataset=dataset,
+                ground_truth=True,
                 transform=STUDY.segmentation["transform"],
                 voxel_size=STUDY.segmentation["voxel_size"],
                 seed=STUDY.seed,
@@ -102,7 +102,6 @@ if STUDY.segmentation is not None:
                     f"segment_{dataset}{part.suffix}"
                 input:
                     image=LAYOUT.sr(dataset, "{method}", "{scale}", "{subject}"),
-                    reference=LAYOUT.hr(dataset, "{subject}"),
                     mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
                     priors=(
                         LAYOUT.subject_priors(dataset, "{subject}", "priors")
@@ -130,6 +129,7 @@ if STUDY.segmentation is not None:
                     runtime=60 if SHARED else 120,
                 params:
                     dataset=dataset,
+                    ground_truth=False,
                     transform=STUDY.segmentation["transform"],
                     voxel_size=STUDY.segmentation["voxel_size"],
                     seed=STUDY.seed,

@@ -8,10 +8,10 @@ with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
     segment_subject(
         files.image,
-        files.reference,
         files.mask,
         files.priors,
         snakemake.output.labels,
+        ground_truth=params.ground_truth,
         template=next(iter(files.get("template", [])), None),
         transform=params.transform,
         voxel_size=params.voxel_size,
