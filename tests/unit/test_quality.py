@@ -136,6 +136,15 @@ def test_imported_weights_are_named_in_place_of_the_budget(cells):
     assert not any(note.startswith("Trained for") or "‡" in note for note in table.footnotes)
 
 
+def test_steps_that_see_less_than_the_published_ones_are_said(cells):
+    cells[2]["published_training"] = {"batch": 16, "lr_patch": 48, "epochs": 10}
+    cells[2]["model"] = {"steps": 480, "training": {"batch": 4, "lr_patch": 48, "epochs": 1}}
+    assert (
+        "Trained for 480 of the 936,000 published steps (0.051 %), each with a batch of 4 (16) in"
+        " place of the published: Net_1 & Co at 2×." in make(cells).footnotes
+    )
+
+
 def test_without_the_baselines_values_nothing_learned_is_ranked(cells):
     cells[1]["path"] = None
     table = make(cells)

@@ -7,6 +7,14 @@ from mrisr import metrics
 from mrisr.measured import COLLAPSED, MARKS, UNCHECKED, UNDERTRAINED, places
 from mrisr.models import own_training
 
+#: Training settings that decide how much a step sees.
+SIZES = {
+    "batch": "a batch",
+    "patch": "patches",
+    "lr_patch": "LR patches",
+    "queries": "queries",
+}
+
 
 def topics(notes: Mapping[str, str]) -> list[str]:
     """Return a sentence a topic, which begins with it; empty ones are left out."""
@@ -71,15 +79,16 @@ def training(cells: Iterable[Mapping]) -> list[str]:
             continue
         goal = cell["published_steps"] or model.get("published_steps")
         file = Path(model["file"]).name if model.get("imported") else None
-        key = (model.get("steps"), goal, model.get("preset"), file)
+        sizes = _sizes(model, cell.get("published_training") or {})
+        key = (model.get("steps"), goal, model.get("preset"), file, sizes)
         groups.setdefault(key, []).append(cell)
     lines = []
-    for (steps, goal, preset, file), its in groups.items():
+    for (steps, goal, preset, file, sizes), its in groups.items():
         done = "an unknown number of steps (no model.json)" if steps is None else f"{steps:,} steps"
         if steps is not None and goal:
             done = f"{steps:,} of the {goal:,} published steps ({_percent(steps / goal)})"
         demo = "; demo preset, a shrunk network and schedule" if preset == "demo" else ""
-        trained = f"rained for {done}{demo}"
+        trained = f"rained for {done}{demo or sizes}"
         if file is None:
             said = f"T{trained}"
         else:
@@ -87,6 +96,17 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         lines.append(f"{said}: {places(its, cells)}.")
     lines += [f"{said[0].upper()}{said[1:]}: {places(its, cells)}." for said, its in own.items()]
     return lines
+
+
+def _sizes(model: Mapping, published: Mapping) -> str:
+    """Return what each step saw where that is not the published amount: steps alone mislead."""
+    own = model.get("training") or {}
+    changed = [
+        f"{words} of {own[key]} ({published[key]})"
+        for key, words in SIZES.items()
+        if key in own and key in published and own[key] != published[key]
+    ]
+    return f", each with {', '.join(changed)} in place of the published" if changed else ""
 
 
 def unavailable(shown: Iterable[str], reasons: Mapping[str, str]) -> list[str]:

@@ -28,7 +28,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -91,6 +91,7 @@ def get(
     overrides = _weights_apart(overrides or {}, f"method '{name}'")
     found = folders(search)
     spec, folder = _read(overrides.get("base", name), found, f"methods.{name}")
+    published = spec.get("training", {})
     if preset == "demo":
         shrunk = dict(spec.get("demo", {}))
         if "weights" in {**spec, **overrides}:
@@ -101,7 +102,7 @@ def get(
     if "base" in overrides and "label" not in overrides:
         spec["label"] = f"{spec['label']} ({name})"
     validate(spec, "method", f"method '{name}'")
-    method = Method(name, spec, folder, preset)
+    method = Method(name, spec, folder, preset, published)
     method.check()
     return method
 
@@ -159,12 +160,14 @@ class Method:
         spec: `method.yaml` with the preset and all overrides applied.
         folder: Where its code lies.
         preset: `published` or `demo`.
+        published: The training settings of the folder's `method.yaml`.
     """
 
     name: str
     spec: dict
     folder: Path
     preset: str = "published"
+    published: dict = field(default_factory=dict)
 
     label = property(lambda self: self.spec["label"], doc="Name in tables and figures.")
     kind = property(lambda self: self.spec["kind"], doc="interpolation, supervised, ...")

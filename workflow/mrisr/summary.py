@@ -50,6 +50,7 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
                 "path": None if cell.skipped else path,
                 "model": _model(study, cell),
                 "published_steps": method.spec.get("published_steps"),
+                "published_training": method.published,
                 "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
                 "slices": study.slices is not None,
                 "held_by": study.config["baseline_metric"],
