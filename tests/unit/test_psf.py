@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
-from mrisr.psf import FWHM, SliceOperator
+from mrisr.psf import ALIGNED, FWHM, SliceOperator
 from mrisr.srr import gradient, gradient_adjoint
 
 HR = np.diag([0.8, 0.8, 0.8, 1.0])
@@ -68,9 +68,12 @@ def test_a_voxel_is_the_mean_around_its_own_place(order, angles):
     # Where the profile is not cut off by the border of the grid.
     inner = its._blurred(torch.ones(its.hr_shape, dtype=torch.float64)).numpy().ravel() > 1 - 1e-9
     assert inner.any()
+    # A stack that is turned by next to nothing counts as aligned.
+    off = ALIGNED * np.linalg.norm(HR[:3, :3], axis=0).max()
+    exact = its.axes is None or not any(angles)
     for axis in range(3):
         found = its.forward(ramp[:, axis].reshape(its.hr_shape)).numpy().ravel()
-        np.testing.assert_allclose(found[inner], wanted[inner, axis], atol=1e-6)
+        np.testing.assert_allclose(found[inner], wanted[inner, axis], atol=1e-6 if exact else off)
 
 
 @pytest.mark.parametrize("order", THICK)

@@ -132,7 +132,9 @@ def _measure(
 def _write(staged: Staging, steps: Sequence[int], truth: Volume, folder: Path) -> None:
     rows = [row for step in steps for row in json.loads(staged.path(f"{step}.json").read_text())]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    images = {f"step_{step}": np.load(staged.path(f"{step}.npy")) for step in steps}
+    images = {
+        f"step_{step}": np.load(staged.path(f"{step}.npy"), allow_pickle=False) for step in steps
+    }
     with atomic(folder / "images.npz") as temporary, temporary.open("wb") as opened:
         size = [mm for mm, n in zip(truth.voxel_size, truth.data.shape, strict=True) if n > 1]
         np.savez_compressed(opened, truth=plane(truth), voxel_size=size, **images)

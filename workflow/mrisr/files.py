@@ -27,7 +27,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # write() does not know it
+        if error.errno is not None:
+            error.filename = error.filename or str(path)  # write() does not know it
         raise
     finally:
         temporary.unlink(missing_ok=True)
