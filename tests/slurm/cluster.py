@@ -253,12 +253,15 @@ class Cluster:
     def _belongs(self, process: psutil.Process, node: str | None) -> bool:
         """Say whether a process is a job's, or keeps watch over one, on `node` or any."""
         try:
-            around = process.environ()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            # Not psutil's: it stops at the gap that slurmstepd's new title leaves.
+            text = Path(f"/proc/{process.pid}/environ").read_bytes().decode(errors="replace")
+        except OSError:
             return False
-        if process.pid == os.getpid() or around.get("SLURM_CONF") != str(self.conf):
+        around = set(text.split("\0"))
+        if process.pid == os.getpid() or f"SLURM_CONF={self.conf}" not in around:
             return False
-        return node is None or node in (around.get("SLURMD_NODENAME"), around.get(NODE_MARK))
+        marks = {f"SLURMD_NODENAME={node}", f"{NODE_MARK}={node}"}
+        return node is None or bool(marks & around)
 
 
 def _tool(name: str) -> str | None:

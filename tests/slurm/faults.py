@@ -238,7 +238,7 @@ def read_only(bench: Bench) -> str:
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
     bench.again()
-    return shown(run, ".*read-only.*")
+    return shown(run, ".*the file system is read-only.*")
 
 
 AGAIN = "the same command"
@@ -309,7 +309,7 @@ FAULTS = [
         "kill-cluster",
         "the whole cluster lost",
         "`kill -9` of all daemons and jobs; started again",
-        "none while Snakemake runs: the job runs once more",
+        "none while Snakemake runs",
         kill_cluster,
     ),
     Fault(
