@@ -176,11 +176,11 @@ def lose_node(bench: Bench) -> str:
     bench.cluster.kill("gpu1")
     bench.read()
     until(lambda: "down" in bench.cluster.state("gpu1"), "word that the node is down")
-    state = slurm("squeue", "--noheader", "--states=all", "--format=%T, %r", "--job", number)
+    state = slurm("squeue", "--noheader", "--states=all", "--format=%T", "--job", number)
     bench.cluster.start()
     assert run.wait() == 0, run.output
     bench.continued()
-    return f"squeue: {state}; the node is down in sinfo"
+    return f"`squeue`: {state}; `sinfo`: the node is down"
 
 
 def requeue(bench: Bench, run: Run) -> None:
