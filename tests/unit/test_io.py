@@ -93,8 +93,11 @@ def test_missing(tmp_path):
         io.load(tmp_path / "nowhere.nii.gz")
 
 
+CONTENTS = [b"not an image\n" * 50, b"", gzip.compress(b"text" * 200)]
+
+
 @pytest.mark.parametrize("name", ["scan.nii.gz", "scan.nii", "scan.mgz", "scan.mgh", "scan.txt"])
-@pytest.mark.parametrize("content", [b"not an image\n" * 50, b"", gzip.compress(b"text" * 200)])
+@pytest.mark.parametrize("content", CONTENTS, ids=["text", "empty", "packed text"])
 def test_not_an_image(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(
