@@ -21,7 +21,7 @@ demo: install
 	@echo "Open results/demo/report.html in a browser."
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: install
 	$(BIN)/python bench/metrics.py
