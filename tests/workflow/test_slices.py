@@ -124,11 +124,14 @@ def test_without_bm3d_a_study_stops_before_anything_runs(finished):
     )
     finished.packages, before = blocked, finished.packages
     try:
-        code, output = finished.run("-n", "--forceall", check=False)
+        code, output = finished.run("--forceall", check=False)
+        dry, planned = finished.run("-n", "--forceall", check=False)
     finally:
         finished.packages = before
-    assert code and "methods.coord: training.denoise: the package bm3d is not installed" in output
-    assert "requirements-bm3d.txt" in output
+    lacking = "methods.coord: training.denoise: the package bm3d is not installed"
+    assert code and lacking in output and "requirements-bm3d.txt" in output
+    assert "Training coord" not in output and "Finished" not in output
+    assert not dry and lacking in planned and jobs(planned)["train_coord"]
 
 
 def test_another_strength_of_bm3d_denoises_and_trains_again(finished):

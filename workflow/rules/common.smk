@@ -67,10 +67,18 @@ UNLISTED = [dataset.lacking for dataset in STUDY.datasets.values() if dataset.un
 if UNLISTED:
     logger.warning("\n".join(["Subjects are placeholders, good for a dry-run alone:", *UNLISTED]))
 
+# BM3D is for its users to install (its licence); with conda it comes from the rule's environment.
+DENOISED = [method.name for method in STUDY.supervised if method.denoising]
+if DENOISED and not CONDA and not has_bm3d():
+    UNINSTALLED = [f"methods.{', '.join(DENOISED)}: {BM3D_LACKING}"]
+    logger.warning(UNINSTALLED[0])
+else:
+    UNINSTALLED = []
+
 
 onstart:
-    if UNLISTED:
-        raise WorkflowError("\n".join(UNLISTED))
+    if UNLISTED or UNINSTALLED:
+        raise WorkflowError("\n".join([*UNLISTED, *UNINSTALLED]))
     try:
         check_writable(LAYOUT.root)
     except MrisrError as error:

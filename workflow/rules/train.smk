@@ -2,13 +2,6 @@
 # one rule a dataset; weights made elsewhere are checked and taken over.
 
 
-# BM3D is for its users to install (its licence): missed before anything runs. With conda it comes
-# from the rule's own environment.
-if STUDY.denoising and not has_bm3d() and not CONDA:
-    WANTED = [method.name for method in STUDY.supervised if method.denoising]
-    raise WorkflowError(f"methods.{', '.join(WANTED)}: {BM3D_LACKING}")
-
-
 for split in ("train", "val") if STUDY.denoising else ():
 
     rule:
