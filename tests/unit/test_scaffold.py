@@ -1,21 +1,28 @@
 """What `mrisr new` writes, and what it refuses."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from mrisr import contract, datasets, methods, metrics, scaffold
 from mrisr.cli import app
+from mrisr.degrade import degrade
 from mrisr.errors import ConfigError, InputError
+from mrisr.io import Volume, load, save
+from mrisr.reconstruct import reconstruct
 from mrisr.scaffold_dataset import look
 from mrisr.schema import changes
 from mrisr.study import Study
 from tiny_study import ROOT, write_scan
+
+AFFINE = np.array([[0.9, 0.1, 0, 5], [-0.1, 0.9, 0, -7], [0, 0, 1.2, 3], [0, 0, 0, 1]])
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +72,30 @@ def test_the_example_is_what_the_command_writes():
     scaffold.method("trilinear", "external", "mine")
     for file in (ROOT / "examples/methods/trilinear").glob("*.*"):
         assert file.read_text() == Path("mine/methods/trilinear", file.name).read_text(), file
+
+
+@pytest.mark.skipif(not shutil.which("perl"), reason="perl is not installed")
+@pytest.mark.parametrize("grid", ["corners", "centres"])
+def test_the_program_in_perl_gives_what_the_interpolation_in_python_gives(tmp_path, grid):
+    scaffold.method("linear", "interpolation", "mine")
+    truth = Volume(np.random.default_rng(0).random((9, 11, 13)).astype(np.float32), AFFINE)
+    low = degrade(truth, 2, {"kind": "volume", "kernel": "spline", "grid": grid, "antialias": None})
+    for name, volume in (("hr", truth), ("lr", low[""])):
+        save(volume, tmp_path / f"{name}.nii.gz")
+    program = ROOT / "examples/methods/trilinear/super_resolve.pl"
+    done = subprocess.run(
+        ["perl", str(program), "lr.nii.gz", "hr.nii.gz"], capture_output=True, check=True
+    )
+    (tmp_path / "sr.nii").write_bytes(done.stdout)
+    perl, method = load(tmp_path / "sr.nii"), methods.get("linear", search=["mine"])
+    python = reconstruct(method, None, low[""], truth.data.shape, 2, truth.affine, grid)
+    np.testing.assert_array_equal(perl.affine, truth.affine.astype(np.float32))
+    np.testing.assert_allclose(perl.data, python.data, atol=1e-6)
+    (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "lr.nii.gz").read_bytes()[:200])
+    done = subprocess.run(
+        ["perl", str(program), "cut.nii.gz", "hr.nii.gz"], capture_output=True, text=True
+    )
+    assert done.returncode and "cut.nii.gz" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["My-CNN", "2nd", "class", "cubic", "_x", "a b", "../up", ""])
