@@ -140,6 +140,19 @@ def test_metrics_of_a_plugin_belong_to_the_study_that_names_it(tmp_path):
         Study(config)
 
 
+def test_two_files_are_compared_by_a_metric_of_a_plugin(tmp_path):
+    scaffold.metric("nrmse", "mine")
+    truth = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
+    for name, data in (("hr", truth), ("sr", truth + 51.1)):
+        save(Volume(data, AFFINE), tmp_path / f"{name}.nii.gz")
+    files = ["sr.nii.gz", "--reference", "hr.nii.gz", "--workers", 1]
+    done = call("metrics", *files, "--metric", "nrmse", "--plugins", "mine")
+    assert done.exit_code == 0, done.output
+    assert ["Nrmse", "volume", "0.1000", "lower"] in [
+        line.split() for line in done.stdout.splitlines()
+    ]
+
+
 def test_a_metric_that_is_none_is_refused_by_its_file(tmp_path):
     file = tmp_path / "mine/metrics/sharp.py"
     file.parent.mkdir(parents=True)

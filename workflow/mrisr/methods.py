@@ -216,7 +216,8 @@ class Method:
     @property
     def rules(self) -> Path | None:
         """The method's own rules, or None."""
-        file = self.folder / "rules.smk"
+        # Absolute: Snakemake takes a relative path from the file that includes it.
+        file = (self.folder / "rules.smk").absolute()
         return file if file.exists() else None
 
     @property
