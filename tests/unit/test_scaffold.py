@@ -228,7 +228,7 @@ def test_a_bids_folder_becomes_a_dataset_that_is_checked(tmp_path):
     assert made.spec["source"]["session"] == "a"
     assert made.spec["skull_stripped"] and made.spec["mask"] == {"kind": "signal"}
     assert made.spec["scan"] == {"shape": [30, 34, 32], "voxel_size": [1.0, 1.1, 0.9]}
-    assert "guessed, as 100 %" in (tmp_path / "mine/datasets/ours.yaml").read_text()
+    assert "guessed, for 100 %" in (tmp_path / "mine/datasets/ours.yaml").read_text()
     for check in contract.dataset("ours", ["mine"]):
         check()
 

@@ -14,7 +14,10 @@ app = typer.Typer(
 )
 SNAKEFILE = Path(__file__).parent.parent.parent / "Snakefile"
 Folder = Annotated[
-    Path, typer.Option(help="Folder of yours that holds it; a study names it under `plugins`.")
+    Path,
+    typer.Option(
+        help="Folder of yours that holds it; a study names it under `plugins`.", file_okay=False
+    ),
 ]
 NAME = typer.Argument(help="Its name in paths and configs: a-z, 0-9 and _.")
 
