@@ -222,6 +222,7 @@ def test_a_bids_folder_becomes_a_dataset_that_is_checked(tmp_path):
     done = call("new", "dataset", "ours", "--from", folder)
     assert done.exit_code == 0, done.output
     assert "sub-3 (test): " in done.output and "not a NIfTI file" in done.output
+    assert "subjects: sub-1, sub-2, sub-3\n" in done.output
     assert "2 fine" in done.output and "Scans have problems" in done.output
     made = datasets.load("ours", search=["mine"])
     assert made.subjects["test"] == ["sub-1", "sub-2", "sub-3"]
