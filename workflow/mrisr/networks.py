@@ -149,10 +149,13 @@ class ArSSR(nn.Module):
         """Features (K, C) sampled at coordinates (K, 3) in [-1,1] -> intensities (K,)."""
         return self.decoder(torch.cat([features, coordinates], dim=-1)).squeeze(-1)
 
-    def forward(self, lr: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, lr: torch.Tensor, coordinates: torch.Tensor, cell: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """LR patches (N, 1, x, y, z) at coordinates (N, K, 3) in [-1,1] -> (N, K).
 
         Coordinates are in the order of the axes; -1 and 1 are the outer edges of the LR voxels.
+        The size of the queried voxels does not matter to this network.
         """
         grid = coordinates.flip(-1)[:, :, None, None]
         # Padding with zeros, as published: beyond the outer voxel centres features fade.
