@@ -126,6 +126,59 @@ def serve(
         )
 
 
+@app.command()
+def status(folder: Annotated[Path, FOLDER]) -> None:
+    """Say how far each reader is; the server may run meanwhile."""
+    with job(None):
+        from mrisr.readers.folder import ReaderStudy
+        from mrisr.readers.store import Store
+
+        with Store(ReaderStudy.load(folder)) as store:
+            rows = [("reader", "answered", "changed", "minutes", "last answer (UTC)")]
+            for its in store.readers():
+                history, latest = store.history(its), store.latest(its)
+                rows.append(
+                    (
+                        its.name,
+                        f"{len(latest)} of {len(store.cases(its))}",
+                        str(len(history) - len(latest)),
+                        f"{sum(answer.seconds for answer in history) / 60:.1f}",
+                        history[-1].answered_at[:19].replace("T", " ") if history else "never",
+                    )
+                )
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = zip(row, widths, strict=True)
+            typer.echo("  ".join(text.ljust(width) for text, width in cells).rstrip())
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, FOLDER],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV, a row a question.")],
+    key: Annotated[
+        Path | None, typer.Option(help="Adds what the images are; default <folder>_key.csv.")
+    ] = None,
+    blinded: Annotated[bool, typer.Option("--blinded", help="Without the key.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Changed answers too, not only what counts.")
+    ] = False,
+) -> None:
+    """Write the answers as CSV; the server may run meanwhile."""
+    if blinded and key:
+        raise typer.BadParameter("give --key or --blinded")
+    with job(None):
+        from mrisr.readers import export as exporting
+        from mrisr.readers.folder import ReaderStudy
+        from mrisr.readers.key import default_path, read_key
+        from mrisr.readers.store import Store
+
+        known = None if blinded else read_key(key or default_path(folder))
+        with Store(ReaderStudy.load(folder)) as store:
+            count = exporting.export(store, output, known, history)
+        typer.echo(f"{count} answers in {output}.")
+
+
 def _names(text: str) -> list[str]:
     """Return the names of readers: as they are given, or R1, R2, ..."""
     if text.strip().isdecimal():
