@@ -27,13 +27,10 @@ from mrisr.readers.folder import SIDES
 from mrisr.readers.store import Answer, Conflict, NoSpace, Reader, Reused, Store
 from mrisr.readers.submission import LIMIT, Refused, parse
 
-#: The page; what it loads has no secret in its address.
+#: The page: `index.html`, and the scripts and styles that it loads.
 STUDY_PAGE = PAGE.parent / "study"
-ASSETS = {
-    "page.js": "text/javascript; charset=utf-8",
-    "style.css": "text/css; charset=utf-8",
-    "niivue.js": "text/javascript; charset=utf-8",
-}
+KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+VIEWER = "niivue.js"
 BODY_SECONDS = 20.0
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _HEADERS = {
@@ -61,7 +58,7 @@ def application(store: Store, root_path: str = "", page: Path = STUDY_PAGE) -> S
     Args:
         store: Its readers and answers; closed when the server ends.
         root_path: What a proxy has before every path, `/study`; it may take it away or not.
-        page: Folder of `index.html`, `page.js` and `style.css`.
+        page: Folder of `index.html` and what it loads.
     """
     its = _Server(store, page)
     routes = [
@@ -116,28 +113,30 @@ class _Server:
         self.store = store
         self.cases = {case.name: case for case in store.study.cases}
         self.questions = [its["key"] for its in store.study.questions]
-        self.files = {
-            name: (page / name).read_bytes() for name in ("index.html", "page.js", "style.css")
-        }
+        self.html = (page / "index.html").read_bytes()
         self.packed = NIIVUE.read_bytes()
-        self.files["niivue.js"] = gzip.decompress(self.packed)
+        # Read once: an address names one of these, never a path.
+        self.assets = {VIEWER: gzip.decompress(self.packed)}
+        for path in sorted(page.iterdir()):
+            if path.suffix in KINDS:
+                self.assets[path.name] = path.read_bytes()
 
     async def health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def asset(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in ASSETS:
+        if name not in self.assets:
             raise HTTPException(404)
-        content = self.files[name]
+        content = self.assets[name]
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         headers = {"cache-control": "no-cache", "etag": tag, "vary": "accept-encoding"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        if name == "niivue.js" and "gzip" in request.headers.get("accept-encoding", ""):
+        if name == VIEWER and "gzip" in request.headers.get("accept-encoding", ""):
             content = self.packed
             headers["content-encoding"] = "gzip"
-        return Response(content, media_type=ASSETS[name], headers=headers)
+        return Response(content, media_type=KINDS[Path(name).suffix], headers=headers)
 
     async def without_slash(self, request: Request) -> Response:
         await self._reader(request)
@@ -145,7 +144,7 @@ class _Server:
 
     async def page(self, request: Request) -> Response:
         await self._reader(request)
-        return Response(self.files["index.html"], media_type="text/html; charset=utf-8")
+        return Response(self.html, media_type="text/html; charset=utf-8")
 
     async def study(self, request: Request) -> Response:
         reader = await self._reader(request)
