@@ -179,6 +179,29 @@ def export(
         typer.echo(f"{count} answers in {output}.")
 
 
+@app.command()
+def table(
+    answers: Annotated[
+        Path,
+        typer.Argument(help="What `mrisr study export` wrote.", exists=True, dir_okay=False),
+    ],
+    methods: Annotated[
+        tuple[str, str], typer.Option("--methods", "-m", help="Scores are those of the first.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Stem of the .csv, .md, .tex and .html file.")
+    ],
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
+) -> None:
+    """Make the table of a study that no config names (`reader_study.answers` does it for one)."""
+    with job(None):
+        from mrisr.table_files import readers
+
+        made = readers(answers, methods=methods, labels=methods, seed=seed)
+        made.write(output)
+        typer.echo(made.markdown(), nl=False)
+
+
 def _names(text: str) -> list[str]:
     """Return the names of readers: as they are given, or R1, R2, ..."""
     if text.strip().isdecimal():
