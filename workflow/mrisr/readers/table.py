@@ -35,37 +35,54 @@ ABSENT = Entry("–", "absent")
 
 
 class _Scores:
-    """The answers of a study, by reader and question.
+    """What the answers of a study come to, by reader (None for all of them) and question.
 
     Attributes:
+        answers: Of `compared`.
         readers: In the order that they appear.
         questions: Likewise, key and label.
+        rows: Readers and what they are called; all of them together last, if there are several.
+        counts: Number of scores.
+        means: Mean scores; none where there is no score.
+        gains: Of the left side, with the ends of its interval.
+        times: By reader.
+        between: By question, agreement of pairs of readers.
+        within: By question, agreement of readers with themselves.
     """
 
     def __init__(self, answers: pd.DataFrame, seed: int):
-        self.answers, self.seed = answers, seed
-        self.readers = list(dict.fromkeys(answers["reader"].astype(str)))
+        self.answers = answers
+        self.readers = list(dict.fromkeys(answers["reader"]))
         labels = {its["key"]: its["label"] for its in QUESTIONS}
-        keys = dict.fromkeys(answers["question"].astype(str))
+        keys = dict.fromkeys(answers["question"])
         self.questions = {key: labels.get(key, key.capitalize()) for key in keys}
+        self.rows: list[tuple[str | None, str]] = [(name, name) for name in self.readers]
+        if len(self.readers) > 1:
+            self.rows.append((None, "Pooled"))
+        self.counts: dict[tuple, int] = {}
+        self.means: dict[tuple, Mean] = {}
+        self.gains: dict[tuple, tuple[float, float, float]] = {}
+        self.between, self.within = {}, {}
+        for question in self.questions:
+            asked = answers[answers["question"] == question]
+            of = {name: asked[asked["reader"] == name] for name in self.readers}
+            for reader, _ in self.rows:
+                its = once(asked if reader is None else of[reader])
+                self.counts[reader, question] = len(its)
+                self.gains[reader, question] = side_preference(its, seed)
+                if len(its):
+                    self.means[reader, question] = mean_score(its, seed)
+            self.between[question] = between(once(asked))
+            repeated = {name: within(its) for name, its in of.items()}
+            self.within[question] = {name: its for name, its in repeated.items() if its.n}
+        self.times = {
+            reader: seconds(answers if reader is None else answers[answers["reader"] == reader])
+            for reader, _ in self.rows
+        }
 
-    def of(self, reader: str | None, question: str, repeats: bool = False) -> pd.DataFrame:
-        """Return the answers of a reader, or of all, to a question."""
-        found = self.answers[self.answers["question"] == question]
-        if reader is not None:
-            found = found[found["reader"].astype(str) == reader]
-        return found if repeats else once(found)
-
-    def mean(self, reader: str | None, question: str) -> Mean | None:
-        """Return a mean score; None without answers."""
-        its = self.of(reader, question)
-        return None if its.empty else mean_score(its, self.seed)
-
-    @property
-    def rows(self) -> list[tuple[str | None, str]]:
-        """Readers and what they are called; all of them together last, if there are several."""
-        pooled = [(None, "Pooled")] if len(self.readers) > 1 else []
-        return [*((name, name) for name in self.readers), *pooled]
+    def pooled(self, question: str) -> Mean | None:
+        """Return the mean score of all readers."""
+        return self.means.get((self.rows[-1][0], question))
 
 
 def reader_table(
@@ -136,32 +153,29 @@ def _only(answers: pd.DataFrame, column: str) -> str:
 def _records(scores: _Scores, published: pd.DataFrame | None) -> Iterator[dict]:
     for question in scores.questions:
         for reader, _ in scores.rows:
-            if mean := scores.mean(reader, question):
+            if mean := scores.means.get((reader, question)):
                 record = {
                     **{"quantity": "score", "reader": reader or POOLED, "question": question},
                     **{"n": mean.n, "value": mean.mean, "std": mean.std},
                     **{"ci_low": mean.low, "ci_high": mean.high, "p": mean.p},
                 }
                 theirs = _theirs(published, POOLED, question)
-                if theirs and (reader is None or len(scores.readers) == 1):
+                if theirs and mean is scores.pooled(question):
                     record |= {"published": theirs[0], "published_std": theirs[1]}
                     record["difference"] = mean.mean - theirs[0]
                 yield record
-        for pair, its in between(scores.of(None, question)).items():
+        for pair, its in scores.between[question].items():
             yield from _agreed("", " and ".join(pair), question, its)
-        for reader in scores.readers:
-            its = within(scores.of(reader, question, repeats=True))
-            if its.n:
-                yield from _agreed("repeat_", reader, question, its)
+        for reader, its in scores.within[question].items():
+            yield from _agreed("repeat_", reader, question, its)
         for reader, _ in scores.rows:
-            given = scores.of(reader, question)
-            gain, low, high = side_preference(given, scores.seed)
+            gain, low, high = scores.gains[reader, question]
             yield {
                 **{"quantity": "left_gain", "reader": reader or POOLED, "question": question},
-                **{"n": len(given), "value": gain, "ci_low": low, "ci_high": high},
+                **{"n": scores.counts[reader, question], "value": gain},
+                **{"ci_low": low, "ci_high": high},
             }
-    for reader, _ in scores.rows:
-        its = _seconds(scores, reader)
+    for reader, its in scores.times.items():
         for name, value in (("median", its.median), ("q1", its.low), ("q3", its.high)):
             yield {
                 **{"quantity": f"seconds_{name}", "reader": reader or POOLED},
@@ -196,8 +210,8 @@ def _preference(
     ours = [
         [
             Entry(label, data=place),
-            *(e for q in scores.questions for e in _mean(scores.mean(reader, q))),
-            _count(max(len(scores.of(reader, q)) for q in scores.questions)),
+            *(e for q in scores.questions for e in _mean(scores.means.get((reader, q)))),
+            _count(max(scores.counts[reader, q] for q in scores.questions)),
         ]
         for reader, label in scores.rows
     ]
@@ -213,7 +227,7 @@ def _preference(
             theirs.append([*row, Entry("")])
         row = [Entry("Pooled", data=place)]
         for question in scores.questions:
-            its, mean = _theirs(published, POOLED, question), scores.mean(None, question)
+            its, mean = _theirs(published, POOLED, question), scores.pooled(question)
             value = mean.mean - its[0] if its and mean else None
             text = "" if value is None else signed(value, DIGITS)
             row += [Entry(text, value=value), Entry(""), Entry("")]
@@ -236,17 +250,8 @@ def _mean(its: Mean | None) -> list[Entry]:
 
 
 def _agreement(scores: _Scores, about: str, place: Mapping) -> list[Block]:
-    pairs = {question: between(scores.of(None, question)) for question in scores.questions}
-    own = {
-        question: {
-            reader: its
-            for reader in scores.readers
-            if (its := within(scores.of(reader, question, repeats=True))).n
-        }
-        for question in scores.questions
-    }
     groups = []
-    for name, found in (("Between readers", pairs), ("Within a reader", own)):
+    for name, found in (("Between readers", scores.between), ("Within a reader", scores.within)):
         whose = list(dict.fromkeys(key for its in found.values() for key in its))
         rows = []
         for key in whose:
@@ -299,11 +304,11 @@ def _reading(scores: _Scores, about: str, place: Mapping) -> Block:
     header += [f"{label}, gain of the left side" for label in scores.questions.values()]
     rows = []
     for reader, label in scores.rows:
-        its = _seconds(scores, reader)
+        its = scores.times[reader]
         time = f"{its.median:.1f} ({its.low:.1f} to {its.high:.1f})"
         row = [Entry(label, data=place), Entry(time, value=known(its.median))]
         for question in scores.questions:
-            gain, low, high = side_preference(scores.of(reader, question), scores.seed)
+            gain, low, high = scores.gains[reader, question]
             if math.isnan(gain):
                 row.append(ABSENT)
                 continue
@@ -313,11 +318,6 @@ def _reading(scores: _Scores, about: str, place: Mapping) -> Block:
         rows.append([*row, _count(its.n)])
     title = f"Reading: {about}"
     return Block(title, [*header, "n"], [("", rows)], title, corner=None)
-
-
-def _seconds(scores: _Scores, reader: str | None):
-    its = scores.answers
-    return seconds(its if reader is None else its[its["reader"].astype(str) == reader])
 
 
 def _count(n: int) -> Entry:
@@ -362,8 +362,8 @@ def _footnotes(
             " answered; it is low, whatever readers agree on, where nearly all scores are the same,"
             " and not defined (–) where all are."
         )
-        counts = {name: scores.answers["reader"].eq(name) for name in scores.readers}
-        cases = {name: frozenset(scores.answers.loc[its, "case"]) for name, its in counts.items()}
+        of = {name: scores.answers["reader"] == name for name in scores.readers}
+        cases = {name: frozenset(scores.answers.loc[its, "case"]) for name, its in of.items()}
         if len(set(cases.values())) > 1:
             each = ", ".join(f"{name} {len(its)}" for name, its in cases.items())
             found.append(f"Readers did not all answer the same cases: {each}.")
