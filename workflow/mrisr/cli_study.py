@@ -49,6 +49,7 @@ def make(
     Of 2-D studies the ground truth itself, super-resolved, if that is there (target
     `reader_study`); else the reconstructions.
     """
+    names = _names(readers)
     with job(None):
         from mrisr.readers import pairs as making
         from mrisr.readers.folder import ReaderStudy
@@ -62,7 +63,6 @@ def make(
         making.make(items, output, key, count=pairs, repeats=repeats, seed=chosen)
         study = ReaderStudy.load(output)
         typer.echo(f"{len(study.cases)} cases in {output}; which is which is in {key}.")
-        names = _names(readers)
         if names:
             with Store(study, create=True) as store:
                 _print({name: store.add_reader(name, seed=chosen) for name in names}, url)

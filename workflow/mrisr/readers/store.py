@@ -146,6 +146,8 @@ class Store:
                 f" `mrisr study reader {study.folder} NAME`"
             )
         self._lock = threading.Lock()
+        if not self.path.exists():
+            self.path.touch(mode=0o600)  # who read what and when is for its owner
         try:
             self._open()
         except sqlite3.DatabaseError as error:
