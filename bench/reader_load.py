@@ -182,7 +182,8 @@ def main() -> None:
         for number in range(1, rounds + 1):
             seconds = random.uniform(0.3, 1.0) * chosen.seconds if chosen.kills else chosen.seconds
             with serving(study.folder) as (process, address):
-                spent += together(readers, address, seconds, process if chosen.kills else None)
+                victim = process if chosen.kills else None
+                spent += together(readers, address, seconds, victim, least=5 * len(readers))
             with Store(study) as store:
                 kept, lost, doubled = audit(store, readers)
             again = sum(its.retried for its in readers)
