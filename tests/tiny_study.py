@@ -31,6 +31,17 @@ TINY_IREM = {
     "training": {"epochs": 2, "batch": 2000, "learning_rate": 1e-3},
 }
 
+#: The least that a study of the demo's scans must say.
+LEAST = {
+    "study": "demo",
+    "seed": 1,
+    "datasets": {"demo": {"roles": ["test"]}},
+    "scales": [2],
+    "degradation": {"kind": "volume"},
+    "methods": {"cubic": None},
+    "metrics": ["psnr"],
+}
+
 
 def write_scan(path, seed, shape=(30, 34, 32)):
     """Write a blob with texture, like a skull-stripped scan."""

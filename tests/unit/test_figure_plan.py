@@ -6,7 +6,7 @@ import yaml
 from mrisr import figure_plan
 from mrisr.errors import ConfigError
 from mrisr.study import Study
-from tiny_study import ROOT
+from tiny_study import ROOT, write_scan
 
 
 @pytest.fixture
@@ -50,6 +50,17 @@ def test_options_choose_subject_scales_and_methods(config):
     assert figures["zoom_open_ms"].params["subject"] == "patient07"
     # DCSRN is held against cubic, which is not shown.
     assert [cell["method"] for cell in zoom["held"]] == ["cubic"]
+
+
+def test_a_dataset_without_the_scale_asked_for_is_shown_at_its_own(tmp_path):
+    irem = yaml.safe_load((ROOT / "config" / "irem.yaml").read_text())
+    for run in (1, 2, 3):
+        write_scan(tmp_path / f"mial_run{run}.nii.gz", run)
+    irem["datasets"]["fetal_stacks"] = {"folder": str(tmp_path), "scales": [3]}
+    irem["metrics"] = ["psnr", "ssim", "psi", "lpc_si"]
+    figures = {its.name: its.params for its in figure_plan.figures(Study(irem))}
+    assert irem["figures"]["stacks"] == {"scales": [4]}
+    assert figures["stacks_ds002748"]["scale"] == 4 and figures["stacks_fetal_stacks"]["scale"] == 3
 
 
 def test_inputs_are_what_is_shown_and_no_more(config):

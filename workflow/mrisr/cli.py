@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mrisr import cli_data, cli_study
+from mrisr import cli_data, cli_new, cli_study
 from mrisr import metrics as metric_modules
 from mrisr.cli_models import info, sr
 from mrisr.cli_partial import partial
@@ -21,11 +21,13 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_study.app, name="study")
+app.add_typer(cli_new.app, name="new")
 PATH = {"exists": True, "dir_okay": False}
 app.command()(sr)
 app.command()(info)
 app.command()(partial)
 app.command()(plan)
+app.command()(cli_new.check)
 
 
 @app.callback()
@@ -56,6 +58,9 @@ def metrics(
         str, typer.Option(help="`exclude` or `include` slices without signal.")
     ] = "exclude",
     csv: Annotated[Path | None, typer.Option(help="Also write the values in full here.")] = None,
+    plugins: Annotated[
+        list[Path] | None, typer.Option(help="Folder with metrics of yours; may be repeated.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     """Print the metrics of two volumes, or with --no-reference those of one.
@@ -71,6 +76,7 @@ def metrics(
         from mrisr.evaluate import Options, evaluate_files
         from mrisr.files import write_text
 
+        metric_modules.use(plugins or ())
         settings = {
             "lpc_si": {"sigma": sigma},
             "lpips": {"backbone": str(backbone) if backbone else None},

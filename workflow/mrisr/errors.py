@@ -44,3 +44,13 @@ class ScanError(InputError):
 
 class TrainingError(MrisrError):
     """Training cannot go on; the message names the method and the step."""
+
+
+class ContractError(MrisrError):
+    """A method, dataset or metric breaks the contract; the message says which and how."""
+
+
+def require(kept: object, what: str) -> None:
+    """Raise a ContractError with the message `what` if `kept` is false."""
+    if not kept:
+        raise ContractError(what)

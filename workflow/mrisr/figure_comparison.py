@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from mrisr.figure_canvas import show, sides, word
-from mrisr.figure_files import Record, plain, write
+from mrisr.figure_files import plain, write
 from mrisr.figure_grid import GAP, LEFT, Grid
-from mrisr.figure_scene import Key, Scene, read_scene, text, times, title
+from mrisr.figure_scene import Key, Scene, read_scene, record, text, times, title
 from mrisr.figure_style import ERROR, SMALL
 from mrisr.layout import scale_name
 
@@ -33,18 +33,10 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         for key, image in scene.images.items()
         if not isinstance(image, str)
     }
-    record = Record(
-        title=title(params, scene.scales),
-        caption=_caption(params, scene),
-        section="Reconstructions",
-        dataset=params["dataset"],
-        subject=params["subject"],
-        methods=list(scene.methods),
-        scales=scene.scales,
-    )
+    shown = record(params, scene, title(params, scene.scales), _caption(params, scene))
     with plain():
-        grid = _draw(scene, errors, upper_end(errors.values()), record.title)
-        write(grid.figure, record, outputs, grid.detail)
+        grid = _draw(scene, errors, upper_end(errors.values()), shown.title)
+        write(grid.figure, shown, outputs, grid.detail)
 
 
 def _caption(params: Mapping, scene: Scene) -> str:

@@ -94,6 +94,12 @@ def _subject(study: Study, dataset: str, its: Mapping) -> str:
     return its.get("subject", study.items(dataset, "test")[0])
 
 
+def _wanted_scales(study: Study, dataset: str, its: Mapping) -> list[float]:
+    """Return the scales of a figure: those asked for that the dataset has, else the dataset's."""
+    there = [float(scale) for scale in study.scales(dataset)]
+    return [scale for scale in map(float, its.get("scales", there)) if scale in there] or there
+
+
 def _cells(study: Study, dataset: str, its: Mapping, truth: bool = False) -> list[dict]:
     """Return the cells of a figure; the ground truth, which images show anyway, if asked.
 
@@ -101,7 +107,7 @@ def _cells(study: Study, dataset: str, its: Mapping, truth: bool = False) -> lis
     bound that it is, see `mrisr.figure_style.look`.
     """
     order = [method.name for method in study.methods.values() if not method.control]
-    scales = [float(scale) for scale in its.get("scales", study.scales(dataset))]
+    scales = _wanted_scales(study, dataset, its)
     return [
         {
             **cell,
@@ -319,7 +325,7 @@ def _segmentation(study: Study, dataset: str, its: Mapping) -> Planned | None:
 
 def _stacks(study: Study, dataset: str, its: Mapping) -> Planned:
     # One scale, as the paper shows it.
-    scale = its.get("scales", study.scales(dataset))[0]
+    scale = _wanted_scales(study, dataset, its)[0]
     about, subject = study.datasets[dataset], _subject(study, dataset, its)
     layout, name = study.layout, scale_name(scale)
     cells = _images(study, _cells(study, dataset, {**its, "scales": [scale]}), subject)
@@ -493,7 +499,7 @@ def _subjects(study: Study, dataset: str, its: Mapping) -> Planned | None:
 
 def _quality_by_cost(study: Study, dataset: str, its: Mapping) -> Planned | None:
     # One scale, the first: costs differ between scales by the same for all methods.
-    its = {**its, "scales": its.get("scales", study.scales(dataset))[:1]}
+    its = {**its, "scales": _wanted_scales(study, dataset, its)[:1]}
     cells = [
         {**cell, **_runs(study, cell)}
         for cell in _without_controls(study, dataset, its)

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mrisr.figure_canvas import Canvas, fitted, show, sides, stroke, word
-from mrisr.figure_files import Record, plain, write
-from mrisr.figure_scene import Scene, check_voxel, read_scene, text, times, title
+from mrisr.figure_files import plain, write
+from mrisr.figure_scene import Scene, check_voxel, read_scene, record, text, times, title
 from mrisr.figure_style import PAPER, SMALL, TEXT, look
 from mrisr.figure_view import Place, along, most_varied
 from mrisr.layout import scale_name
@@ -41,18 +41,12 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         line = tuple(scene.view.place(given[end], shape) for end in ("from", "to"))
     else:
         line = most_varied(scene.wanted, scene.inside, scene.view.aspect)
-    record = Record(
-        title=title(params, scene.scales),
-        caption=_caption(params, scene, line, bool(given)),
-        section="Reconstructions",
-        dataset=params["dataset"],
-        subject=params["subject"],
-        methods=list(scene.methods),
-        scales=scene.scales,
+    shown = record(
+        params, scene, title(params, scene.scales), _caption(params, scene, line, bool(given))
     )
     looks = {cell["method"]: cell["look"] for cell in params["cells"]}
     with plain():
-        write(_draw(scene, line, looks, record.title).figure, record, outputs)
+        write(_draw(scene, line, looks, shown.title).figure, shown, outputs)
 
 
 def _length(scene: Scene, line: tuple[Place, Place]) -> float:

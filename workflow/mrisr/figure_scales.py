@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mrisr.figure_canvas import enlarge, frame, show, sides, word
-from mrisr.figure_files import Record, plain, write
+from mrisr.figure_files import plain, write
 from mrisr.figure_grid import Grid
-from mrisr.figure_scene import MISSING, Scene, read_scene, text, times
+from mrisr.figure_scene import MISSING, Scene, read_scene, record, text, times
 from mrisr.figure_view import Box, displayed, extent, most_detail
 from mrisr.io import Volume, load
 from mrisr.layout import scale_name
@@ -35,18 +35,15 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         for cell in params["cells"]
     }
     box = most_detail(scene.wanted, scene.inside, scene.view.aspect)
-    record = Record(
-        title=f"{label} at {times(scene.scales)}: {params['label']}, {params['subject']}",
-        caption=_caption(params, scene, label),
-        section="Reconstructions",
-        dataset=params["dataset"],
-        subject=params["subject"],
-        methods=list(scene.methods),
-        scales=scene.scales,
+    shown = record(
+        params,
+        scene,
+        f"{label} at {times(scene.scales)}: {params['label']}, {params['subject']}",
+        _caption(params, scene, label),
     )
     with plain():
-        grid = _draw(scene, lr, box, record.title)
-        write(grid.figure, record, outputs, grid.detail)
+        grid = _draw(scene, lr, box, shown.title)
+        write(grid.figure, shown, outputs, grid.detail)
 
 
 def _lr(volume: Volume, scene: Scene) -> tuple[np.ndarray, tuple[float, float, float, float]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mrisr.errors import InputError
+from mrisr.figure_files import Record
 from mrisr.figure_view import View, choose_view, load_like, load_truth, slice_axis, take, view_at
 from mrisr.io import Volume
 from mrisr.layout import scale_name
@@ -158,6 +159,19 @@ def times(scales: Iterable[float]) -> str:
     """Return scales as a sentence names them: 2×, 2.5× and 3×."""
     names = [f"{scale_name(scale)}×" for scale in scales]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def record(params: Mapping, scene: Scene, heading: str, caption: str) -> Record:
+    """Return the record of a figure that shows a scene."""
+    return Record(
+        title=heading,
+        caption=caption,
+        section="Reconstructions",
+        dataset=params["dataset"],
+        subject=params["subject"],
+        methods=list(scene.methods),
+        scales=scene.scales,
+    )
 
 
 def title(params: Mapping, scales: Iterable[float]) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mrisr import lesions
 from mrisr.figure_canvas import enlarge, frame, show, sides, word
-from mrisr.figure_files import Record, plain, write
+from mrisr.figure_files import plain, write
 from mrisr.figure_grid import Grid
-from mrisr.figure_scene import Scene, chosen_view, read_scene, text, times, title
+from mrisr.figure_scene import Scene, chosen_view, read_scene, record, text, times, title
 from mrisr.figure_style import SMALL
 from mrisr.figure_view import (
     Box,
@@ -56,18 +56,15 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
             "" if inset.get("centre") else " through the largest section of the mask"
         )
     box, where = _box(scene, inset, target)
-    record = Record(
-        title=title(params, scene.scales),
-        caption=_caption(params, scene, about, where, target is not None),
-        section="Reconstructions",
-        dataset=params["dataset"],
-        subject=params["subject"],
-        methods=list(scene.methods),
-        scales=scene.scales,
+    shown = record(
+        params,
+        scene,
+        title(params, scene.scales),
+        _caption(params, scene, about, where, target is not None),
     )
     with plain():
-        grid = _draw(scene, box, target, record.title)
-        write(grid.figure, record, outputs, grid.detail)
+        grid = _draw(scene, box, target, shown.title)
+        write(grid.figure, shown, outputs, grid.detail)
 
 
 def _lesion_scene(params: Mapping) -> tuple[Scene, lesions.Target, str]:

@@ -1,9 +1,9 @@
 """Methods are found, not registered: one folder each, `workflow/methods/<name>/`.
 
 A folder holds `method.yaml` (what it is, see `workflow/schemas/method.schema.yaml`) and
-`method.py` (the network or solver) or `rules.smk` (rules of its own, in any language). A variant
-is a name of its own on top of a folder: an encoder, a loss weight, a kernel. This module is
-light: it imports torch only when a network is built.
+`method.py` (the network or solver) or `rules.smk` (rules of its own, in any language); tests beside
+them are `test_*.py`. A variant is a name of its own on top of a folder: an encoder, a loss weight,
+a kernel. This module is light: it imports torch only when a network is built.
 
 `method.py` defines some of:
 
@@ -287,8 +287,9 @@ class Method:
         return self.spec["resources"].get(stage, {}).get("threads", 1)
 
     def code(self, module: str) -> str:
-        """Return the digest of a stage's module and of this method's own code."""
-        return code_digest(module, *sorted(self.folder.glob("*.py")))
+        """Return the digest of a stage's module and of this method's own code; tests are none."""
+        files = sorted(self.folder.glob("*.py"))
+        return code_digest(module, *(file for file in files if not file.match("test_*")))
 
     def pack(self, *keys: str) -> dict:
         """Return the parts of the specification that a stage depends on, for its params.

@@ -60,11 +60,7 @@ def super_resolve(
         InputError: The scan, the model or the scale is refused, or the output exists.
         ConfigError: An unknown method, or one that needs a model.
     """
-    output = Path(output)
-    if not output.name.endswith(SUFFIXES):
-        raise InputError(f"{output}: a name that ends in .nii or .nii.gz is expected")
-    if output.exists() and not force:
-        raise InputError(f"{output}: exists already; choose another name, or replace it by --force")
+    output = new_file(output, force)
     trained = open_model(model, plugins) if model is not None else None
     chosen = trained.method if trained else _without_model(method, plugins)
     reason = (trained or chosen).refuses(scale)
@@ -97,6 +93,20 @@ def super_resolve(
     _save(made, volume.header, output)
     log.info("%s: written", output)
     return made
+
+
+def new_file(path: str | Path, force: bool) -> Path:
+    """Return where a volume is to be written.
+
+    Raises:
+        InputError: It has no name of a NIfTI file, or exists and is not to be replaced.
+    """
+    path = Path(path)
+    if not path.name.endswith(SUFFIXES):
+        raise InputError(f"{path}: a name that ends in .nii or .nii.gz is expected")
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists already; choose another name, or replace it by --force")
+    return path
 
 
 def _by(shape: Sequence[int]) -> str:

@@ -10,13 +10,13 @@ from mrisr import devices, methods
 from mrisr.errors import ConfigError, InputError
 from mrisr.io import Volume, canonical, load, save
 from mrisr.models import load_model
+from mrisr.own import new_file
 from mrisr.prepare import given_mask
 from mrisr.progress import log
 from mrisr.real_stacks import Prepared, prepare_stacks
 from mrisr.reconstruct import reconstruct
 from mrisr.train import TrainingJob, train_and_save
 
-SUFFIXES = (".nii", ".nii.gz")
 DEGRADATION = {"kind": "stacks", "kernel": "slice_profile", "grid": "centres", "antialias": None}
 
 
@@ -64,11 +64,7 @@ def super_resolve_stacks(
         InputError: A stack or mask is refused, or the output exists.
         ConfigError: An unknown method, or one that does not take stacks.
     """
-    output = Path(output)
-    if not output.name.endswith(SUFFIXES):
-        raise InputError(f"{output}: a name that ends in .nii or .nii.gz is expected")
-    if output.exists() and not force:
-        raise InputError(f"{output}: exists already; choose another name, or replace it by --force")
+    output = new_file(output, force)
     if masks and len(masks) != len(scans):
         raise InputError(
             f"{len(masks)} masks of {len(scans)} stacks; give one for each, in the same order"

@@ -95,6 +95,7 @@ class Study:
         Raises:
             ConfigError: Every problem is named with the key and the nearest valid one.
         """
+        metrics.use(_plugins(config))  # their settings are keys of the config
         validate(config, "config", where, metrics.settings_schema())
         if config["study"] != config["study"].strip():
             raise ConfigError(f"{where}: study: {config['study']!r}: take the line end out")
@@ -512,6 +513,12 @@ class Study:
             if cell.method.kind == "supervised" and not cell.skipped
         }
         return list(found)
+
+
+def _plugins(config: dict) -> list[str]:
+    """Return the plugin folders of a config that has not been checked yet."""
+    found = config.get("plugins")
+    return [its for its in found if isinstance(its, str)] if isinstance(found, list) else []
 
 
 def patch_size(method: Method) -> int:

@@ -291,7 +291,7 @@ def evaluation_params(dataset):
         },
         "empty_slices": STUDY.config["empty_slices"],
         "code": code_digest(
-            "mrisr.evaluate", *(f"mrisr.metrics.{name}" for name in STUDY.config["metrics"])
+            "mrisr.evaluate", *(metrics.source(name) for name in STUDY.config["metrics"])
         ),
     }
 

@@ -1,5 +1,8 @@
 """Metrics are found, not registered: one module each, named as the metric.
 
+Those of a user are found likewise, as `<plugin>/metrics/<name>.py`, once `use` was told of the
+plugin folder. Its tests lie beside it as `test_<name>.py`.
+
 A module holds `METADATA` (a `Metadata`) and a function of the module's name:
 
 - on volumes, `f(reference, image, mask=None) -> float`; where regions share work also
@@ -17,9 +20,14 @@ computes something of the ground truth alone, see `mrisr.metrics.lpips`. Modules
 """
 
 import importlib
+import importlib.util
 import inspect
+import os
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -39,11 +47,59 @@ _modules: dict[str, ModuleType] = {
 globals().update({name: getattr(module, name) for name, module in _modules.items()})
 
 REGIONS = ("volume", "mask")
+#: Environment variable by which the processes that a study starts find the metrics of its plugins.
+PLUGINS = "MRISR_METRICS"
+
+_added: dict[str, ModuleType] = {}
+
+
+def use(plugins: Iterable[str | Path]) -> None:
+    """Add the metrics of plugin folders to those found, in this process and those it starts.
+
+    Metrics of folders that an earlier call named, and this one does not, are forgotten.
+
+    Args:
+        plugins: Folders that may hold `metrics/<name>.py`; modules that begin with `_` are helpers
+            and `test_` are tests.
+
+    Raises:
+        ConfigError: A name is taken or cannot be used, or a module is not what it must be.
+    """
+    folders = [Path(plugin).resolve() / "metrics" for plugin in plugins]
+    for name in _added:
+        _modules.pop(name)
+    _added.clear()
+    for folder in folders:
+        for file in sorted(folder.glob("*.py")):
+            if not file.name.startswith(("_", "test_")):
+                _added[file.stem] = _modules[file.stem] = _load(file)
+    os.environ[PLUGINS] = os.pathsep.join(str(f.parent) for f in folders if f.is_dir())
+
+
+def _load(file: Path) -> ModuleType:
+    """Import a metric of a plugin folder; ConfigError if it is none."""
+    name = file.stem
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ConfigError(f"{file}: '{name}' cannot name a metric; rename it to a-z, 0-9 and _")
+    if name in _modules or name in globals():
+        where = _modules[name].__file__ if name in _modules else __name__
+        raise ConfigError(f"metric '{name}' is in {file}, but {where} has that name; rename it")
+    spec = importlib.util.spec_from_file_location(f"mrisr_metrics_{name}", file)
+    found = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(found)
+    except Exception as error:
+        raise ConfigError(f"{file}: cannot be imported: {error!r}; mend it") from error
+    if not isinstance(getattr(found, "METADATA", None), Metadata):
+        raise ConfigError(f"{file}: holds no METADATA = Metadata(...), see {__file__}")
+    if not callable(getattr(found, name, None)):
+        raise ConfigError(f"{file}: holds no function {name}(), see {__file__}")
+    return found
 
 
 def names() -> list[str]:
     """Return the names of all metrics found, sorted."""
-    return list(_modules)
+    return sorted(_modules)
 
 
 def metadata(name: str) -> Metadata:
@@ -63,6 +119,11 @@ def module(name: str) -> ModuleType:
 
         raise ConfigError(f"metrics: no metric '{name}': {nearest(name, _modules)}")
     return _modules[name]
+
+
+def source(name: str) -> Path:
+    """Return the file of a metric's module; ConfigError if there is no such metric."""
+    return Path(module(name).__file__)
 
 
 def settings_schema() -> dict[str, dict]:
@@ -137,3 +198,7 @@ def evaluate(
     ]
     rows = _evaluation.combine(metrics, regions, plan, parts)
     return pd.DataFrame(rows, columns=["metric", "region", "value"])
+
+
+if os.environ.get(PLUGINS):  # told by the process that started this one
+    use(os.environ[PLUGINS].split(os.pathsep))

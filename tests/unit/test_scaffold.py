@@ -1,0 +1,220 @@
+"""What `mrisr new` writes, and what it refuses."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from mrisr import contract, datasets, methods, metrics, scaffold
+from mrisr.cli import app
+from mrisr.errors import ConfigError, InputError
+from mrisr.scaffold_dataset import look
+from mrisr.schema import changes
+from mrisr.study import Study
+from tiny_study import ROOT, write_scan
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yield
+    metrics.use([])
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+def test_every_kind_is_written_clean_and_keeps_the_contract():
+    for kind in scaffold.KINDS:
+        done = call("new", "method", f"my_{kind}", "--kind", kind)
+        assert done.exit_code == 0, done.output
+        assert methods.get(f"my_{kind}", search=["mine"]).kind == kind
+    assert call("new", "metric", "nrmse").exit_code == 0
+    options = ["--config", str(ROOT / "pyproject.toml"), "mine"]
+    for command in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, *options]
+        done = subprocess.run(ruff, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+    in_python = [f"--only=my_{kind}" for kind in scaffold.KINDS if kind != "external"]
+    done = call("check", "mine", *in_python, "--only=nrmse")
+    assert done.exit_code == 0, done.output
+    assert "kept      learns from the demo's training in minutes" in done.output
+    assert done.output.endswith("The contract is kept.\n")
+
+
+def test_the_commands_that_are_printed_put_it_into_the_demo():
+    for what, name in (("method", "my_cnn"), ("metric", "nrmse")):
+        lines = call("new", what, name).output.split("Next:\n")[1].splitlines()
+        check, plan, run = map(shlex.split, lines)
+        assert check == ["mrisr", "check", "mine", "--only", name]
+        assert [word for word in plan if word != "-n"] == run
+        pairs = run[run.index("--config") + 1 :]
+        demo = methods.merge(
+            yaml.safe_load((ROOT / "config/demo.yaml").read_text()), changes(pairs)
+        )
+        study = Study(demo)
+        assert name in ({**study.methods} if what == "method" else study.config["metrics"])
+
+
+def test_the_example_is_what_the_command_writes():
+    scaffold.method("trilinear", "external", "mine")
+    for file in (ROOT / "examples/methods/trilinear").glob("*.*"):
+        assert file.read_text() == Path("mine/methods/trilinear", file.name).read_text(), file
+
+
+@pytest.mark.parametrize("name", ["My-CNN", "2nd", "class", "cubic", "_x", "a b", "../up", ""])
+def test_names_that_cannot_be_used_or_are_taken_are_refused(name, tmp_path):
+    done = call("new", "method", "--", name)
+    assert done.exit_code == 1 and f"method '{name}'" in done.stderr, done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_that_is_there_is_replaced(tmp_path):
+    kept = tmp_path / "mine/methods/my_cnn/notes.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    with pytest.raises(ConfigError, match="is there already, and stays"):
+        scaffold.method("my_cnn", "supervised", "mine")
+    assert [file.name for file in kept.parent.iterdir()] == ["notes.txt"]
+    with pytest.raises(ConfigError, match="no such kind: did you mean 'supervised'"):
+        scaffold.method("other", "superwised", "mine")
+    with pytest.raises(ConfigError, match="metric 'psnr': is there already"):
+        scaffold.metric("psnr", "mine")
+    with pytest.raises(ConfigError, match="metric 'evaluate': the name has another meaning"):
+        scaffold.metric("evaluate", "mine")
+
+
+def test_metrics_of_a_plugin_belong_to_the_study_that_names_it(tmp_path):
+    scaffold.metric("nrmse", "mine")
+    config = {
+        **{"study": "s", "seed": 1, "datasets": {"demo": None}, "scales": [2]},
+        **{"degradation": {"kind": "volume"}, "methods": {"cubic": None}},
+        "metrics": ["psnr", "nrmse"],
+    }
+    study = Study({**config, "plugins": ["mine"]})
+    assert study.config["metrics"] == ["psnr", "nrmse"]
+    assert metrics.metadata("nrmse").label == "Nrmse"
+    code = "from mrisr import metrics; print(metrics.source('nrmse'))"  # a job, elsewhere
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd="/",
+        env={"PYTHONPATH": str(ROOT / "workflow"), metrics.PLUGINS: str(tmp_path / "mine")},
+    )  # fmt: skip
+    assert done.stdout.strip() == str(tmp_path / "mine/metrics/nrmse.py"), done.stderr
+    with pytest.raises(ConfigError, match="no metric 'nrmse'"):
+        Study(config)
+
+
+def test_a_metric_that_is_none_is_refused_by_its_file(tmp_path):
+    file = tmp_path / "mine/metrics/sharp.py"
+    file.parent.mkdir(parents=True)
+    for text, problem in (
+        ("def sharp(image): return 1", "holds no METADATA"),
+        ("import nowhere_to_be_found", "cannot be imported.*nowhere_to_be_found"),
+    ):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=rf"sharp\.py: {problem}"):
+            metrics.use(["mine"])
+    file.rename(file.with_name("psnr.py"))
+    with pytest.raises(ConfigError, match=r"psnr' is in .*mine.*rename it"):
+        metrics.use(["mine"])
+    file.with_name("psnr.py").rename(file.with_name("test_sharp.py"))
+    metrics.use(["mine"])  # tests beside metrics are no metrics
+
+
+def test_what_breaks_the_contract_is_said_and_ends_with_an_error(tmp_path):
+    code = tmp_path / "mine/methods/shift/method.py"
+    scaffold.method("shift", "interpolation", "mine")
+    code.write_text(code.read_text().replace("return data", "return 255 * data"))
+    done = call("check", "mine")
+    assert done.exit_code == 1
+    assert "NOT KEPT  keeps the range of intensities\n" in done.output
+    assert "the ground truth's are in [0,1]" in done.output and "1 not kept." in done.output
+    done = call("check", "mine", "--only", "shfit")
+    assert done.exit_code == 1 and "did you mean 'shift'" in done.stderr
+    done = call("check", str(tmp_path))
+    assert done.exit_code == 1 and "holds no methods/<name>/method.yaml" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "broken"),
+    [
+        ("self.halo = 2 +", "self.halo = 1 +", "reaches exactly as far as its halo"),
+        ("self.first(image)", "self.first(image - image.mean())", "has no seams"),
+        ("return image + self", "return image.cuda() + self", "computes on a CPU"),
+        ("(1, features, 3", "(1, features, 3, bias=False", "has the number of parameters"),
+    ],
+)
+def test_faults_of_a_network_are_found(tmp_path, old, new, broken):
+    code = tmp_path / "mine/methods/net/method.py"
+    scaffold.method("net", "supervised", "mine")
+    assert old in code.read_text()
+    code.write_text(code.read_text().replace(old, new))
+    checks = {str(check): check for check in contract.method("net", ["mine"])}
+    (check,) = (check for what, check in checks.items() if what.startswith(broken))
+    with pytest.raises(Exception, match="net") as found:
+        check()
+    assert "methods/net" in str(found.value)
+
+
+def scans(folder, *files):
+    for seed, file in enumerate(files):
+        write_scan(folder / file, seed)
+    return folder
+
+
+def test_a_bids_folder_becomes_a_dataset_that_is_checked(tmp_path):
+    folder = scans(
+        tmp_path / "ours",
+        *(f"sub-{n}/ses-{s}/anat/sub-{n}_ses-{s}_T1w.nii.gz" for n in "123" for s in ("a", "b")),
+        "sub-1/ses-a/anat/sub-1_ses-a_T2w.nii.gz",
+    )
+    (folder / "sub-2/ses-b/anat/sub-2_ses-b_T1w.nii.gz").unlink()
+    (folder / "sub-3/ses-a/anat/sub-3_ses-a_T1w.nii.gz").write_text("no scan")
+    done = call("new", "dataset", "ours", "--from", folder)
+    assert done.exit_code == 0, done.output
+    assert "sub-3 (test): " in done.output and "not a NIfTI file" in done.output
+    assert "2 fine" in done.output and "Scans have problems" in done.output
+    made = datasets.load("ours", search=["mine"])
+    assert made.subjects["test"] == ["sub-1", "sub-2", "sub-3"]
+    assert made.spec["source"]["session"] == "a"
+    assert made.spec["skull_stripped"] and made.spec["mask"] == {"kind": "signal"}
+    assert made.spec["scan"] == {"shape": [30, 34, 32], "voxel_size": [1.0, 1.1, 0.9]}
+    assert "guessed, as 100 %" in (tmp_path / "mine/datasets/ours.yaml").read_text()
+    for check in contract.dataset("ours", ["mine"]):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("files", "pattern", "mask"),
+    [
+        (["a/T1.nii.gz", "a/brain_mask.nii.gz", "b/T1.nii.gz", "b/brain_mask.nii.gz"],
+         "{subject}/T1.nii.gz", "{subject}/brain_mask.nii.gz"),
+        (["p1_T1.nii", "p1_T2.nii", "p2_T1.nii", "p2_T2.nii"], "{subject}_T1.nii", None),
+        (["p1.nii.gz", "p2.nii.gz"], "{subject}.nii.gz", None),
+        (["x/p1/p1_mprage.nii.gz", "y/p2/p2_mprage.nii.gz"],
+         "*/{subject}/{subject}_mprage.nii.gz", None),
+    ],
+)  # fmt: skip
+def test_the_pattern_of_any_other_folder_is_found(tmp_path, files, pattern, mask):
+    found = look(scans(tmp_path / "ours", *files))
+    assert yaml.safe_load(found.about["source"])["pattern"] == pattern
+    kind = {"kind": "file", "pattern": mask} if mask else {"kind": "signal"}
+    assert yaml.safe_load(found.about["mask"]) == kind
+
+
+def test_folders_without_scans_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        look(tmp_path / "nowhere")
+    (tmp_path / "sub-1").mkdir()
+    with pytest.raises(InputError, match=r"no sub-\*/anat/ with scans"):
+        look(tmp_path)
+    (tmp_path / "sub-1").rename(tmp_path / "one")
+    with pytest.raises(InputError, match=r"holds no scans \(\.nii\.gz"):
+        look(tmp_path)
+    done = call("new", "dataset", "demo", "--from", tmp_path)
+    assert done.exit_code == 1 and "dataset 'demo': is there already" in done.stderr

@@ -1,0 +1,50 @@
+"""The contract of datasets, as far as it can be told without opening a scan."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mrisr import datasets
+from mrisr.errors import InputError, require
+from mrisr.layout import SPLITS
+
+
+def says_what_it_is(name: str, plugins: Sequence[str | Path]) -> None:
+    """Check the label, and that simulated scans are called so."""
+    its = datasets.load(name, search=plugins)
+    require(its.label.strip(), f"{its.path}: label: is empty")
+    require(
+        ("simulated" in its.label) == (its.kind == "bundled"),
+        f"{its.path}: simulated: true goes with source: {{kind: bundled}}, and only with it",
+    )
+
+
+def has_each_subject_once(name: str, plugins: Sequence[str | Path]) -> None:
+    """Check the splits; of scans that the user has to get first, that this is told."""
+    its = datasets.load(name, search=plugins)
+    if its.needs_folder:
+        try:
+            its.check_access()
+        except InputError as error:
+            key = f"datasets.{name}.folder in the study's config"
+            require(key in str(error), f"{its.path}: it is not said how to give the folder")
+            return
+        require(False, f"{its.path}: its scans are neither there nor asked for")
+    everyone = [subject for split in SPLITS for subject in its.subjects[split]]
+    twice = sorted({subject for subject in everyone if everyone.count(subject) > 1})
+    require(not twice, f"{its.path}: in two splits: {', '.join(twice)}")
+    require(its.subjects["test"], f"{its.path}: has no test subjects, so no table can show it")
+
+
+def finds_its_scans(name: str, plugins: Sequence[str | Path]) -> None:
+    """Check that every subject of a folder on disk has one scan; none is opened."""
+    its = datasets.load(name, search=plugins)
+    for split in SPLITS:
+        if its.folder is not None:
+            its.local_files(split)
+
+
+CLAUSES: dict[str, Callable[[str, Sequence[str | Path]], None]] = {
+    "says what it is": says_what_it_is,
+    "has each subject in one split, and test subjects": has_each_subject_once,
+    "finds a scan of every subject": finds_its_scans,
+}

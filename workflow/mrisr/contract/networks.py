@@ -1,0 +1,217 @@
+"""The contract of methods with a network: its size, its reach, and that it learns."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from mrisr import methods
+from mrisr.contract.methods import Clause
+from mrisr.contract.samples import DEGRADATION, DEMO_VOXELS, Sample, sample, truth
+from mrisr.errors import require
+from mrisr.io import save
+from mrisr.models import LOSSES, load_model, save_model
+from mrisr.reconstruct import decode, reconstruct
+from mrisr.study import patch_size
+from mrisr.tiles import apply_tiled, plan
+from mrisr.train import TrainingJob, train
+
+#: Processor seconds that training a model of the demo may take.
+TRAINING_SECONDS = 400
+#: Steps that are tried: the first is slower, and a validation follows the last.
+STEPS = 3
+
+
+def has_the_stated_size(name: str, plugins: Sequence[str | Path]) -> None:
+    """Check the number of parameters, if method.yaml states one, and that the demo has fewer."""
+    method = methods.get(name, search=plugins)
+    where, count = f"{method.folder}/method.yaml", _count(method.build())
+    stated = method.spec.get("parameters", count)
+    require(count == stated, f"{where}: parameters: {stated} stated, the network has {count}")
+    small = _count(methods.get(name, preset="demo", search=plugins).build())
+    require(
+        small < count or count < 10_000,
+        f"{where}: demo.model: the demo's network is as large as the published one, {count}",
+    )
+
+
+def learns_in_the_demo(name: str, plugins: Sequence[str | Path]) -> None:
+    """Check some steps of the demo's training: finite losses, a model that loads, its time."""
+    its = sample(name, plugins)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = _try_training(its, Path(folder))
+    require(
+        seconds < TRAINING_SECONDS,
+        f"{its.method.folder}: training in the demo would take {seconds:.0f} s of a processor, more"
+        f" than {TRAINING_SECONDS}; shrink demo.training and demo.model of method.yaml",
+    )
+
+
+def _try_training(its: Sample, folder: Path) -> float:
+    """Train a few steps; return the processor seconds that all steps of the demo would take."""
+    method, where = its.method, its.method.folder
+    marks: list[float] = []
+
+    def watch(step: int) -> bool:
+        marks.append(time.process_time())
+        return False
+
+    job = _job(its, folder)
+    trained = (method.function("train") or train)(job, watch)
+    require(trained is not None and trained.log, f"{where}: training ended without a model")
+    require(
+        list(trained.log[0]) == LOSSES, f"{where}: columns of the log are not {', '.join(LOSSES)}"
+    )
+    losses = [row["train_loss"] for row in trained.log]
+    require(np.isfinite(losses).all(), f"{where}: losses are not finite: {losses}")
+    save_model(folder, trained.state, trained.log, trained.info)
+    network = load_model(method, folder / "model.safetensors")
+    sr = reconstruct(method, network, its.lr, its.truth.data.shape, its.scale, its.truth.affine)
+    extent = float(np.ptp(sr.data))
+    require(
+        extent < 10 and (extent > 0 or trained.info.get("collapsed")),
+        f"{where}: after {len(marks)} steps the result is constant, or far beyond [0,1]",
+    )
+    if len(marks) < 3:
+        return 0.0  # a loop of its own that asks less often
+    settings = method.spec["training"]
+    step = min(b - a for a, b in pairwise(marks))
+    if method.per_subject:
+        passes = settings["epochs"] * DEMO_VOXELS / its.truth.data.size
+        limit = 60 * (settings.get("minutes") or float("inf"))
+        return min(limit, step * len(marks) / job.spec["training"]["epochs"] * passes)
+    return step * settings["epochs"] * (settings.get("steps_per_epoch") or 1)
+
+
+def _job(its: Sample, folder: Path) -> TrainingJob:
+    """Return a training of a few steps, with files to train on in `folder`."""
+    method, settings = its.method, its.method.spec["training"]
+    few: dict = {"epochs": 1, "restarts": 0, "checkpoint_minutes": 10**6}
+    scales, held_out = [its.scale], []
+    if method.per_subject:
+        files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in its.lr]
+        for file, stack in zip(files, its.lr.values(), strict=True):
+            save(stack, file)
+    else:
+        few |= {"steps_per_epoch": STEPS, "patches_per_subject": settings.get("batch", 1)}
+        flat = method.input == "slice"
+        edge = max(24, patch_size(method) + 2 * settings.get("border", 0))
+        file = folder / ("sub-01_slice-1.nii.gz" if flat else "sub-01.nii.gz")
+        save(truth((1, edge, edge) if flat else (edge, edge, edge)), file)
+        files = held_out = [str(file)]
+        if method.models == "all_scales":
+            scales = method.spec["scale_range"]
+    if "denoise" in settings:
+        few["denoise"] = {"weight": 0, "sigma": 1}  # needs BM3D
+    spec = {**method.spec, "training": {**settings, **few}}
+    degradation = {"kind": method.input, **DEGRADATION}
+    kept = str(folder / "kept")
+    return TrainingJob(
+        method.name, method.build, scales, spec, degradation, 1, files, held_out, kept
+    )
+
+
+def _part(its: Sample) -> tuple[nn.Module, object, int, int, int]:
+    """Return a network, its part that is applied in tiles, its halo, dimensions and factor."""
+    network, where = its.network, its.method.folder
+    halo = getattr(network, "halo", None)
+    require(
+        isinstance(halo, int) and halo >= 0,
+        f"{where}: the network has no integer `halo`: how many voxels away an input voxel can"
+        " change an output voxel",
+    )
+    part = network.encode if its.method.spec.get("network") == "query" else network
+    dimensions = 2 if its.method.input == "slice" else 3
+    return network, part, halo, dimensions, getattr(network, "factor", 1)
+
+
+@torch.inference_mode()
+def reaches_as_far_as_its_halo(name: str, plugins: Sequence[str | Path]) -> None:
+    """Check that an input voxel changes output voxels up to `halo` away, and none beyond.
+
+    Weights are made positive, so that nothing cancels and no ReLU is shut.
+    """
+    its = sample(name, plugins)
+    network, function, halo, dimensions, factor = _part(its)
+    network.double()
+    for p in network.parameters():
+        p.abs_().add_(1e-3)
+    for axis in range(dimensions):
+        shape = [9] * dimensions
+        shape[axis] = halo + 5
+        volume = torch.rand(1, 1, *shape, dtype=torch.float64)
+        touched = volume.clone()
+        touched.select(2 + axis, 0).mul_(100)
+        difference = (function(touched) - function(volume)).abs().movedim(2 + axis, 0)
+        reached = difference.reshape(halo + 5, factor, -1).amax(dim=(1, 2)) > 0
+        far = max((place for place, there in enumerate(reached.tolist()) if there), default=-1)
+        require(
+            far == halo,
+            f"{its.method.folder}: along axis {axis} an input voxel reaches {far} voxels far, but"
+            f" the network's halo is {halo}; tiles would "
+            + ("show seams" if far > halo else "be larger than they must be"),
+        )
+
+
+@torch.inference_mode()
+def has_no_seams(name: str, plugins: Sequence[str | Path]) -> None:
+    """Check that tiles put together are the whole."""
+    its = sample(name, plugins)
+    _, function, halo, dimensions, factor = _part(its)
+    volume = torch.rand(1, 1, 4 * max(8, halo), *(10, 9)[: dimensions - 1])
+    tiles = plan(volume.shape[2:], halo, 1)
+    tiled, whole = apply_tiled(function, volume, tiles, factor=factor), function(volume)
+    apart = float((tiled - whole).abs().max())
+    scale = max(1.0, float(whole.abs().max()))
+    require(
+        apart < 2e-5 * scale,
+        f"{its.method.folder}: tiles differ from the whole by {apart:.2g}; what is computed over a"
+        " whole volume (a norm, attention) has no place in a network that is applied in tiles",
+    )
+
+
+@torch.inference_mode()
+def decodes_as_it_is_called(name: str, plugins: Sequence[str | Path]) -> None:
+    """Check that the grid, decoded in chunks, is what a call at its coordinates gives."""
+    its = sample(name, plugins)
+    network, lr = its.network, its.lr
+    if its.method.input == "slice":
+        image = torch.from_numpy(lr.data.reshape(1, 1, *lr.data.shape[1:]))
+        axes = [torch.linspace(-1, 1, n) for n in (23, 19)]
+        points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).view(1, -1, 2)
+        cell = torch.tensor([[2 * m / len(a) for m, a in zip(image.shape[2:], axes, strict=True)]])
+        fast = network.on_grid(network.encode(image)[0], axes)
+        slow = network(image, points, cell).view_as(fast)
+    else:
+        axes = [torch.linspace(-1, 1, n) for n in (5, 23, 19)]
+        volume = torch.from_numpy(lr.data)[None, None]
+        points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).view(1, -1, 3)
+        fast = decode(network, network.encode(volume)[0].permute(1, 2, 3, 0), axes)
+        slow = network(volume, points).view_as(fast)
+    apart = float((fast - slow).abs().max())
+    require(
+        apart < 1e-5,
+        f"{its.method.folder}: decode() on a grid differs from the network's call by {apart:.2g}",
+    )
+
+
+def _count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+LEARNED: dict[str, Clause] = {
+    "has the number of parameters it states, and fewer in the demo": has_the_stated_size,
+    "learns from the demo's training in minutes": learns_in_the_demo,
+}
+TILED: dict[str, Clause] = {
+    "reaches exactly as far as its halo": reaches_as_far_as_its_halo,
+    "has no seams where it is applied in tiles": has_no_seams,
+}
+QUERIED: dict[str, Clause] = {
+    "decodes a grid as its network is called": decodes_as_it_is_called,
+}
