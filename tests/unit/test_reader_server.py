@@ -278,6 +278,16 @@ def test_every_reply_has_the_headers_that_keep_it_private(served):
         assert "server" not in headers and "set-cookie" not in headers
 
 
+def test_a_failure_tells_nothing_and_can_be_tried_again(served, monkeypatch):
+    client, token, _ = served
+    with monkeypatch.context() as patch:
+        patch.setattr(client.store, "latest", lambda _: 1 / 0)
+        reply = client.get(f"/r/{token}/study")
+    assert reply.status_code == 500 and reply.json() == {"error": "the server failed; try again"}
+    assert reply.headers["cache-control"] == "no-store, no-transform"
+    assert client.get(f"/r/{token}/study").status_code == 200
+
+
 def test_scripts_are_sent_once_and_packed(served):
     client, *_ = served
     whole = client.get("/assets/niivue.js", headers={"accept-encoding": "identity"})

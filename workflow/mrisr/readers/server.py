@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import hashlib
 import re
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mrisr.contents import NIIVUE, PAGE
+from mrisr.errors import InputError
 from mrisr.progress import log
 from mrisr.readers.folder import SIDES
 from mrisr.readers.store import Answer, Conflict, NoSpace, Reader, Reused, Store
@@ -52,7 +54,7 @@ _NOT_FOUND = (
 )
 
 
-def application(store: Store, root_path: str = "", page: Path = STUDY_PAGE) -> Starlette:
+def application(store: Store, root_path: str = "", page: Path = STUDY_PAGE) -> ASGIApp:
     """Return the server of a study.
 
     Args:
@@ -84,8 +86,8 @@ def application(store: Store, root_path: str = "", page: Path = STUDY_PAGE) -> S
         exception_handlers={404: _not_found, HTTPException: _refused, Exception: _broken},
     )
     app.router.redirect_slashes = False
-    app.add_middleware(_Headers)
-    return app
+    # Around all of it, and not Starlette's middleware: failures need them too.
+    return _Headers(app)
 
 
 class _Headers:
@@ -291,26 +293,30 @@ def serve(
         root_path: See `application`.
         behind_proxy: Whether a proxy on this machine says who asks, and by which scheme.
         started: Called with the port once requests are taken.
+
+    Raises:
+        InputError: The address or the port cannot be had.
     """
     import uvicorn
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list | None = None) -> None:
-            await super().startup(sockets)
-            if started and self.started:
-                started(self.servers[0].sockets[0].getsockname()[1])
-
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        bound = socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]  # "attempting to bind on ..."
+        raise InputError(
+            f"{host}, port {port}: {reason}; give another --host or --port (0 for a free one)"
+        ) from None
     # No log of requests: every address has a reader's token in it.
     config = uvicorn.Config(
         application(store, root_path),
-        host=host,
-        port=port,
         access_log=False,
         log_level="warning",
         server_header=False,
-        date_header=True,
         proxy_headers=behind_proxy,
         timeout_graceful_shutdown=10,
         ws="none",
     )
-    Server(config).run()
+    if started:
+        started(bound.getsockname()[1])
+    uvicorn.Server(config).run(sockets=[bound])
