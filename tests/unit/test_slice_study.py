@@ -49,8 +49,25 @@ ALONE = {"early_stopping": {}, "reader_study": None}
             "early_stopping: is for 2-D",
         ),
         (
-            {**VOLUMES, **ALONE, "reader_study": {"methods": ["cubic", "srcnn3d"]}},
-            "reader_study: is for 2-D",
+            {"reader_study": {"methods": ["coord", "conv"], "dataset": "demos"}},
+            "reader_study.dataset: 'demos' .* did you mean 'demo'",
+        ),
+        (
+            {"reader_study": {"methods": ["coord", "conv"], "answers": "nowhere.csv"}},
+            "reader_study.answers: nowhere.csv: no such file .*mrisr study export",
+        ),
+        (
+            {
+                "reader_study": {
+                    "methods": ["coord", "conv"],
+                    "published": [{"file": "nothing.csv", "source": "x"}],
+                }
+            },
+            "reader_study.published: .*nothing.csv: no such file",
+        ),
+        (
+            {**VOLUMES, **ALONE, "reader_study": {"methods": ["cubic", "srcnn3d"], "scale": 5}},
+            "reader_study.scale: nothing of .* is reconstructed at 5",
         ),
         ({"methods": {"cubic": None}, **ALONE}, "methods.cubic: takes volume, but .* is slice"),
     ],

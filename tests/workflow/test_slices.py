@@ -1,6 +1,5 @@
 """A 2-D study from scan to table on tiny scans: BM3D targets, curves, pairs for readers."""
 
-import csv
 import json
 
 import nibabel as nib
@@ -8,6 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mrisr.readers.export import export
+from mrisr.readers.folder import ReaderStudy
+from mrisr.readers.key import read_key
+from mrisr.readers.store import Store
 from tiny_study import TinyStudy, jobs, write_scan
 
 pytestmark = pytest.mark.workflow
@@ -107,11 +110,45 @@ def test_denoised_targets_are_made_where_a_loss_needs_them_and_once(finished):
 
 def test_readers_get_blinded_pairs_and_the_key_lies_elsewhere(finished):
     folder = finished.results / "reader_study"
-    assert sorted(path.name for path in folder.iterdir()) == ["pairs", "pairs.csv"]
-    with (folder / "pairs.csv").open() as file:
-        assert [row["pair"] for row in csv.DictReader(file)] == ["pair-001", "pair-002", "pair-003"]
-    key = pd.read_csv(finished.results / "reader_study_key.csv")
-    assert {*key["left_method"], *key["right_method"]} == {"coord", "bicubic"}
+    assert sorted(path.name for path in folder.iterdir()) == ["images", "study.json"]
+    study = ReaderStudy.load(folder)
+    assert [case.name for case in study.cases] == ["case-001", "case-002", "case-003"]
+    key = read_key(finished.results / "reader_study_key.csv")
+    for case in study.cases:
+        its = key[case.name]
+        assert {its.left_method, its.right_method} == {"coord", "bicubic"}
+        source = finished.results / f"beyond/tiny/coord/x2/{its.item}.nii.gz"
+        assert nib.load(source).shape == case.shape
+
+
+def test_answers_become_a_table_and_pairs_with_readers_stay_as_they_are(finished):
+    folder = finished.results / "reader_study"
+    study = ReaderStudy.load(folder)
+    key = read_key(finished.results / "reader_study_key.csv")
+    with Store(study, create=True) as store:
+        store.add_reader("R1")
+        (reader,) = store.readers()
+        for shown in store.cases(reader):
+            score = 1 if key[shown.name].methods[shown.left] == "coord" else -1
+            scores = {"noise": score, "sharpness": -2 * score}
+            store.save(reader, shown.name, shown.name, scores, 3, 0)
+        export(store, finished.folder / "answers.csv", key)
+    images = {path.name: path.stat().st_mtime_ns for path in (folder / "images").iterdir()}
+    config = finished.config
+    asked = {"answers": str(finished.folder / "answers.csv"), "pairs": 2}
+    finished.config = {**config, "reader_study": {**config["reader_study"], **asked}}
+    try:
+        output = finished.run("results/tiny/tables/reader_study.csv", "reader_study")[1]
+    finally:
+        finished.config = config
+    # Another number of pairs is asked for, but a reader has these.
+    assert "reader_study_table" in jobs(output) and "reader_pairs" not in jobs(output)
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "images").iterdir()} == images
+    table = pd.read_csv(finished.results / "tables/reader_study.csv")
+    scores = table[table["quantity"] == "score"].set_index("question")["value"]
+    assert scores.to_dict() == {"noise": 1, "sharpness": -2}
+    text = (finished.results / "tables/reader_study.md").read_text(encoding="utf-8")
+    assert "compared with" in text and "Tiny" in text
 
 
 def test_without_bm3d_a_study_stops_before_anything_runs(finished):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mrisr import cli_data, cli_new
+from mrisr import cli_data, cli_new, cli_study
 from mrisr import metrics as metric_modules
 from mrisr.cli_models import info, sr
 from mrisr.cli_partial import partial
@@ -20,6 +20,7 @@ app = typer.Typer(
     help="MRI super-resolution, from scan to table. The workflow itself is run by snakemake.",
 )
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_study.app, name="study")
 app.add_typer(cli_new.app, name="new")
 PATH = {"exists": True, "dir_okay": False}
 app.command()(sr)

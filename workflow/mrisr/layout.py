@@ -136,7 +136,7 @@ class Layout:
         return f"{self.root}/early_stopping/{method}/{trained}/{name}"
 
     def reader_study(self, name: str) -> str:
-        """What readers get: `pairs.csv` and `pairs/`."""
+        """What the server of a reader study needs: `study.json`, `images`, `answers.sqlite`."""
         return f"{self.root}/reader_study/{name}"
 
     def reader_key(self) -> str:

@@ -15,6 +15,7 @@ from mrisr.datasets import Dataset
 from mrisr.errors import ConfigError
 from mrisr.layout import SPLITS, STACKS, Layout, scale_name, slice_name
 from mrisr.methods import Method, merge
+from mrisr.readers import settings as reader_settings
 from mrisr.schema import changes, nearest, read_yaml, validate
 
 DEFAULTS = {
@@ -39,7 +40,6 @@ DEFAULTS = {
     "reader_study": None,
 }
 EARLY_STOPPING = {"points": 13, "scale": 2}
-READER_STUDY = {"scale": 2, "pairs": None}
 SEGMENTATION = {
     "priors": "oasis30ants",
     "registration": "shared",
@@ -232,6 +232,7 @@ class Study:
         problems += self._viewer_problems()
         problems += figure_options.problems(self)
         problems += self._slice_problems()
+        problems += reader_settings.problems(self)
         if not problems:
             problems += self._real_problems()
             problems += table_specs.problems(self)
@@ -316,18 +317,6 @@ class Study:
                 yield "early_stopping: is for 2-D studies; leave it out"
             elif reason := self.methods[name].refuses(self.early_stopping[name]["scale"]):
                 yield f"early_stopping.{name}: {reason}"
-        if self.reader_study is None:
-            return
-        if not flat or len(self.measured_datasets) != 1:
-            yield "reader_study: is for 2-D studies with one test dataset; leave it out"
-        for name in self.reader_study["methods"]:
-            if name not in self.methods:
-                yield (
-                    f"reader_study.methods: '{name}' is not among the methods:"
-                    f" {nearest(name, self.methods)}"
-                )
-            elif reason := self.methods[name].refuses(self.reader_study["scale"]):
-                yield f"reader_study.methods: {name}: {reason}"
 
     @property
     def early_stopping(self) -> dict[str, dict]:
@@ -338,8 +327,7 @@ class Study:
     @property
     def reader_study(self) -> dict | None:
         """Settings of the reader study, every key present, or None without one."""
-        asked = self.config["reader_study"]
-        return None if asked is None else {**READER_STUDY, **asked}
+        return reader_settings.completed(self)
 
     @property
     def denoising(self) -> list[float]:

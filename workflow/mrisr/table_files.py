@@ -11,6 +11,7 @@ from mrisr.models import known
 from mrisr.overlap_table import overlap_table
 from mrisr.paper_table import paper_table
 from mrisr.quality import quality_table
+from mrisr.readers.table import reader_table
 from mrisr.significance import significance_table
 from mrisr.tables import Table
 
@@ -111,6 +112,29 @@ def paper(
         {**notes, "Slices": slices},
         baseline=baseline,
         unavailable=_unavailable(fetched),
+    )
+
+
+def readers(answers: str | Path, *, published: Sequence[Mapping] = (), **settings: object) -> Table:
+    """Return the table of a reader study.
+
+    Args:
+        answers: CSV of `mrisr study export` with the key.
+        published: File and source of published means.
+        **settings: Of `reader_table`.
+    """
+    columns = ("reader", "case", "repeat_of", "subject", "question", "dataset", "scale")
+    try:
+        given = pd.read_csv(answers, dtype=dict.fromkeys(columns, str))
+    except pd.errors.EmptyDataError:
+        given = pd.DataFrame()
+    found = [pd.read_csv(entry["file"], dtype={"reader": str}) for entry in published]
+    return reader_table(
+        given,
+        published=pd.concat(found) if found else None,
+        sources=[entry["source"] for entry in published],
+        where=str(answers),
+        **settings,
     )
 
 

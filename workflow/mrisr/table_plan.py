@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrisr import summary
+from mrisr.readers import settings as reader_settings
 from mrisr.study import Study
 
 if TYPE_CHECKING:
@@ -75,12 +76,13 @@ def tables(study: Study, path: Callable[[str, str], str] | None = None) -> list[
         _quality(study),
         *([] if study.segmentation is None else [_overlap(study, path)]),
         _significance(study),
+        *_readers(study),
     ]
 
 
 def in_making_order(planned: list[Planned]) -> list[Planned]:
     """Return tables so that each follows those that it is a view of."""
-    order = ("quality", "overlap", "significance", "paper")
+    order = ("quality", "overlap", "significance", "paper", "readers")
     return sorted(planned, key=lambda table: order.index(table.maker))
 
 
@@ -139,6 +141,24 @@ def _significance(study: Study) -> Planned:
         _common(study),
         "significance.rst",
     )
+
+
+def _readers(study: Study) -> list[Planned]:
+    """Return the table of the reader study, once there are answers."""
+    settings = study.reader_study
+    if settings is None or settings["answers"] is None:
+        return []
+    return [
+        Planned(
+            "reader_study",
+            "Reader study: two methods side by side",
+            "reader_study_table",
+            "readers",
+            [settings["answers"], *(entry["file"] for entry in settings["published"])],
+            reader_settings.table(study, settings),
+            "reader_study.rst",
+        )
+    ]
 
 
 def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:

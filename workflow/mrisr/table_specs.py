@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PUBLISHED = Path(__file__).parents[2] / "config" / "published"
 OVERLAP_METRICS = ["dice", "iou"]
 #: Tables that every study has; `tables` cannot take their names.
-RESERVED = ("quality", "segmentation", "significance")
+RESERVED = ("quality", "reader_study", "segmentation", "significance")
 #: What the HR references of real LR scans are called in the tables' CSV.
 REFERENCE = "hr_reference"
 LAYOUTS = {

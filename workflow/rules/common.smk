@@ -20,6 +20,7 @@ from mrisr.extras import BM3D_LACKING, has_bm3d
 from mrisr.keep import Keep
 from mrisr.layout import scale_name
 from mrisr.provenance import code_digest
+from mrisr.readers import settings as reader_settings
 from mrisr.schema import typed
 from mrisr.storage import check_writable
 from mrisr.study import Study

@@ -1,5 +1,4 @@
-# Of 2-D studies: metrics of longer trainings, the ground truth itself super-resolved, and blinded
-# pairs of it for readers.
+# Of 2-D studies: metrics of longer trainings, and the ground truth itself super-resolved.
 EARLY_STOPPING = []
 for method in map(STUDY.methods.get, STUDY.early_stopping):
     ABOUT = STUDY.early_stopping[method.name]
@@ -76,42 +75,3 @@ for method, dataset in product(STUDY.methods.values(), STUDY.measured_datasets):
                 " (x{wildcards.scale})"
             script:
                 "../scripts/reconstruct.py"
-
-
-if STUDY.reader_study:
-    READERS = STUDY.reader_study
-    (READ,) = STUDY.measured_datasets
-
-    rule reader_pairs:
-        input:
-            images=[
-                LAYOUT.beyond(READ, name, scale_name(READERS["scale"]), item)
-                for name in READERS["methods"]
-                for item in STUDY.items(READ, "test")
-            ],
-        output:
-            pairs=LAYOUT.reader_study("pairs.csv"),
-            images=directory(LAYOUT.reader_study("pairs")),
-            key=LAYOUT.reader_key(),
-        log:
-            LAYOUT.log(LAYOUT.reader_study("pairs")),
-        conda:
-            ENV
-        resources:
-            mem_mb=2000,
-            runtime=30,
-        params:
-            methods=READERS["methods"],
-            slices=STUDY.items(READ, "test"),
-            number=READERS["pairs"],
-            seed=STUDY.seed,
-            code=code_digest("mrisr.reader_pairs"),
-        message:
-            "Writing blinded pairs for readers"
-        script:
-            "../scripts/reader_pairs.py"
-
-
-rule reader_study:
-    input:
-        [rules.reader_pairs.output.pairs] if STUDY.reader_study else [],

@@ -1,17 +1,17 @@
 """Rule reader_pairs: blinded pairs of images for readers, and their key."""
 
+from pathlib import Path
+
 from mrisr.progress import job
-from mrisr.reader_pairs import export_pairs
+from mrisr.readers.pairs import Item, make
 
 with job(snakemake.log[0]):
-    params, made, files = snakemake.params, snakemake.output, list(snakemake.input.images)
-    count = len(params.slices)
-    export_pairs(
-        {name: files[i * count : (i + 1) * count] for i, name in enumerate(params.methods)},
-        list(params.slices),
-        made.images,
-        made.pairs,
+    params, made = snakemake.params, snakemake.output
+    make(
+        [Item(**item) for item in params.pairs],
+        Path(made.study).parent,
         made.key,
-        params.number,
-        params.seed,
+        count=params.number,
+        repeats=params.repeats,
+        seed=params.seed,
     )

@@ -1,0 +1,38 @@
+# Blinded pairs of two methods' images for readers; docs/reader-study.md.
+PAIRS = []
+if STUDY.reader_study:
+    PAIRS = [LAYOUT.reader_study(name) for name in ("study.json", "images")]
+
+
+# Readers who have links answer about these very images: they are never made again.
+if PAIRS and not Path(LAYOUT.reader_study("answers.sqlite")).exists():
+
+    rule reader_pairs:
+        input:
+            [file for item in reader_settings.items(STUDY) for file in item["files"].values()],
+        output:
+            study=PAIRS[0],
+            images=directory(PAIRS[1]),
+            key=LAYOUT.reader_key(),
+        log:
+            LAYOUT.log(LAYOUT.reader_study("pairs")),
+        conda:
+            ENV
+        resources:
+            mem_mb=4000,
+            runtime=30,
+        params:
+            pairs=reader_settings.items(STUDY),
+            number=STUDY.reader_study["pairs"],
+            repeats=STUDY.reader_study["repeats"],
+            seed=STUDY.seed,
+            code=code_digest("mrisr.readers.pairs"),
+        message:
+            "Writing blinded pairs for readers"
+        script:
+            "../scripts/reader_pairs.py"
+
+
+rule reader_study:
+    input:
+        PAIRS,
