@@ -10,7 +10,7 @@ min_version("9.0")
 # A study's config is complete in itself: the demo's is only read when no other was given.
 if workflow.modifier.is_main_snakefile() and not workflow.overwrite_configfiles:
 
-    configfile: f"{workflow.basedir}/config/demo.yaml"
+    configfile: f"{workflow.current_basedir}/config/demo.yaml"
 
 
 include: "workflow/rules/checkout.smk"

@@ -107,7 +107,7 @@ def test_a_module_is_read_from_a_repository_at_its_commit(lab, tmp_path):
         subprocess.run([*git, *command], check=True)
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
 
-    run = lab('github("lab/mrisr", path="Snakefile", tag="v1")')
+    run = lab('github("lab/mrisr", path="workflow/Snakefile", tag="v1")')
     # git takes this folder for that address; nothing leaves this machine.
     code, output = run(
         "mrisr_dataset_terms",
