@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import subprocess
@@ -24,7 +25,13 @@ FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\s*\n(?P<body>.*?)^ *```
 COMMENT = re.compile(r"<!--\s*(?P<mark>long|access|skip:\s*\S.*?)\s*-->\s*$")
 INLINE = re.compile(r"(?<!`)`((?:snakemake|mrisr|make)(?:\s[^`]*)?)`(?!`)")
 # What stands for something of the reader's own.
-EXAMPLES = {"<study>": "demo", "<method>": "cubic", "<dataset>": "demo", "<trained>": "x2-4"}
+EXAMPLES = {
+    "/data/": "data/",
+    "<study>": "demo",
+    "<method>": "cubic",
+    "<dataset>": "demo",
+    "<trained>": "x2-4",
+}
 # Tools of a cluster; their options are looked up in their own help, where they are installed.
 SLURM = {"sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct", "srun"}
 SHELL = {"cd", "mkdir", "cp", "sed", "ls", "cat"}
@@ -91,6 +98,16 @@ def commands(page: Path) -> Iterator[Command]:
         yield Command(str(page), line, " ".join(found[1].split()), "inline")
 
 
+def write_examples(page: Path, folder: Path) -> None:
+    """Write the files that a page shows, those whose first line is a comment with their path."""
+    for _, language, body, _ in blocks(page.read_text()):
+        named = re.match(r"# ([\w/.-]+\.yaml)\n", body)
+        if language == "yaml" and named:
+            file = folder / named[1]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(body.replace("/data/", f"{folder}/data/"))
+
+
 def unlabelled(page: Path) -> list[str]:
     """Return blocks of commands that no test would see, as nothing says that they are commands."""
     return [
@@ -148,7 +165,7 @@ def check(command: Command) -> None:
     if program == "snakemake":
         _snakemake(words[1:], command.mark)
     elif program == "mrisr":
-        _mrisr(words[1:], really=command.mark is None)
+        _mrisr(words[1:], command.mark)
     elif program == "make":
         done = subprocess.run(["make", "-n", *words[1:]], capture_output=True, text=True)
         if done.returncode:
@@ -196,18 +213,20 @@ def _snakemake(arguments: list[str], mark: str | None) -> None:
         main(command)
 
 
-def _mrisr(arguments: list[str], really: bool) -> None:
+def _mrisr(arguments: list[str], mark: str | None) -> None:
     from typer.testing import CliRunner
 
     from mrisr.cli import app
 
-    if really:
+    if mark is None:
         one = {"metrics": ["--workers", "1"], "sr": ["--threads", "1", "--force"]}
         arguments = [*arguments, *one.get(arguments[0], [])]
     else:  # names of commands and options are looked at before help is printed
         arguments = [*arguments, "--help"]
     done = CliRunner().invoke(app, arguments)
-    if done.exit_code:
+    # In a sentence the end may be left out: `mrisr sr --method` takes the word that is added.
+    cut = mark == "inline" and "Missing argument" in done.output
+    if done.exit_code and not cut:
         known = done.exception is None or isinstance(done.exception, SystemExit)
         problem = "" if known else "".join(traceback.format_exception(done.exception))
         raise Wrong(f"exit code {done.exit_code}: {done.output}{problem}")
@@ -309,15 +328,21 @@ def main(folder: str, *pages: str) -> None:
 
     from mrisr import cli, contents, figure_plan, reconstruct, table_plan  # noqa: F401
 
-    found = [command for page in pages for command in commands(Path(page))]
+    pages = [str(Path(page).resolve()) for page in pages]
     os.chdir(folder)
     _snakemake([], None)  # what it imports on its way
     done: dict[tuple, str | None] = {}
-    for command in found:
+    for page in pages:
+        write_examples(Path(page), Path.cwd())
+    for command in (command for page in pages for command in commands(Path(page))):
         key = (*command.words, command.mark)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         if key not in done:
             done[key] = verdict(command)
-        print(json.dumps({**asdict(command), "wrong": done[key]}), file=answers, flush=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        said = {**asdict(command), "wrong": done[key], "cpu": round(took, 2)}
+        print(json.dumps(said), file=answers, flush=True)
 
 
 if __name__ == "__main__":

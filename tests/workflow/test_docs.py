@@ -36,7 +36,7 @@ BAD = """
 
 ```bash
 snakemake --configfile config/no_such.yaml
-snakemake --configfile config/demo.yaml results/demo/tables/no_such.md
+snakemake results/demo/tables/no_such.md --configfile config/demo.yaml
 snakemake --config 'scalse=[2, 4]'
 snakemake --profile no_such
 mrisr sr SCAN.nii.gz --no-such-option
@@ -60,7 +60,7 @@ EXPECTED = {
     "snakemake --no-such-option": "unrecognized arguments: --no-such-option",
     "mrisr sr --no-such-option": "No such option: --no-such-option",
     "snakemake --configfile config/no_such.yaml": "config/no_such.yaml",
-    "snakemake --configfile config/demo.yaml results/demo/tables/no_such.md": "No rule to produce",
+    "snakemake results/demo/tables/no_such.md --configfile config/demo.yaml": "No rule to produce",
     "snakemake --config 'scalse=[2, 4]'": "did you mean 'scales'?",
     "snakemake --profile no_such": "no_such",
     "mrisr sr SCAN.nii.gz --no-such-option": "No such option: --no-such-option",
@@ -111,10 +111,13 @@ def scratch(tmp_path_factory):
     (folder / "MODEL").symlink_to(folder / "results/demo/models/arssr_rdn/x2-4")
     (folder / "weights").mkdir()
     (folder / "weights/ArSSR_RDN.pkl").touch()
-    for name in ("ours", "ds002748"):
-        for number in ("03", "10", "11"):
-            scan = folder / "data" / name / f"sub-{number}/anat/sub-{number}_T1w.nii.gz"
-            write_scan(scan, int(number))
+    for number in ("01", "02"):
+        write_scan(folder / "data/ours" / f"sub-{number}/anat/sub-{number}_T1w.nii.gz", int(number))
+    for row in (ROOT / "workflow/datasets/ds002748.tsv").read_text().splitlines()[1:]:
+        subject = row.split("\t")[0]
+        scan = folder / "data/ds002748" / subject / f"anat/{subject}_T1w.nii.gz"
+        scan.parent.mkdir(parents=True)
+        scan.touch()  # a dry-run looks no further
     (folder / "mine/datasets").mkdir(parents=True)
     return folder
 
@@ -136,6 +139,7 @@ def verdicts(scratch):
         },
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    (scratch / "verdicts.jsonl").write_text(done.stdout)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -144,6 +148,11 @@ def test_every_command_of_the_documentation_is_right(verdicts):
     assert len(said) > 50
     wrong = [f"{v['page']}:{v['line']}: {v['text']}: {v['wrong']}" for v in said if v["wrong"]]
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_commands_that_take_long_say_so(verdicts):
+    dear = {its["text"]: its["cpu"] for its in verdicts if its["cpu"] > 15}
+    assert not dear, "mark them <!-- long -->"
 
 
 def test_wrong_commands_are_found(verdicts):
@@ -221,3 +230,12 @@ def test_python_in_the_documentation_can_be_imported():
             imports = [row for row in body.splitlines() if row.startswith(("from ", "import "))]
             exec("\n".join(imports), {})
             assert code
+
+
+def test_the_workflow_catalogue_is_told_what_there_is():
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    option, file = usage["mandatory-flags"]["flags"].split()
+    assert option == "--configfile" and (ROOT / file).exists()
+    assert usage["software-stack-deployment"]["conda"] and (ROOT / "envs/mrisr.yaml").exists()
+    # Where the catalogue looks for the workflow and for what it shows.
+    assert (ROOT / "workflow/Snakefile").exists() and (ROOT / "config/README.md").exists()
