@@ -36,6 +36,20 @@ def call(*arguments):
     return CliRunner().invoke(app, [*map(str, arguments)])
 
 
+def printed(done):
+    """The commands that are printed at the end."""
+    assert done.exit_code == 0, done.output
+    lines = done.output.split("Next:\n")[1].splitlines()
+    return [shlex.split(line) for line in lines if line.startswith("  ")]
+
+
+def in_demo(command):
+    """The demo study as a Snakemake command changes it."""
+    pairs = command[command.index("--config") + 1 :]
+    demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+    return Study(methods.merge(demo, changes(pairs)))
+
+
 def test_every_kind_is_written_clean_and_keeps_the_contract():
     for kind in scaffold.KINDS:
         done = call("new", "method", f"my_{kind}", "--kind", kind)
@@ -56,15 +70,10 @@ def test_every_kind_is_written_clean_and_keeps_the_contract():
 
 def test_the_commands_that_are_printed_put_it_into_the_demo():
     for what, name in (("method", "my_cnn"), ("metric", "nrmse")):
-        lines = call("new", what, name).output.split("Next:\n")[1].splitlines()
-        check, plan, run = map(shlex.split, lines)
+        check, plan, run = printed(call("new", what, name))
         assert check == ["mrisr", "check", "mine", "--only", name]
         assert [word for word in plan if word != "-n"] == run
-        pairs = run[run.index("--config") + 1 :]
-        demo = methods.merge(
-            yaml.safe_load((ROOT / "config/demo.yaml").read_text()), changes(pairs)
-        )
-        study = Study(demo)
+        study = in_demo(run)
         assert name in ({**study.methods} if what == "method" else study.config["metrics"])
 
 
@@ -224,6 +233,7 @@ def test_a_bids_folder_becomes_a_dataset_that_is_checked(tmp_path):
     assert "sub-3 (test): " in done.output and "not a NIfTI file" in done.output
     assert "subjects: sub-1, sub-2, sub-3\n" in done.output
     assert "2 fine" in done.output and "Scans have problems" in done.output
+    assert in_demo(printed(done)[-1]).test_datasets == ["demo", "ours"]
     made = datasets.load("ours", search=["mine"])
     assert made.subjects["test"] == ["sub-1", "sub-2", "sub-3"]
     assert made.spec["source"]["session"] == "a"

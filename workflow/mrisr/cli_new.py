@@ -83,7 +83,7 @@ def dataset(
         checked = survey.survey(made, SPLITS, Path("resources"))
         typer.echo("\n" + survey.text(checked) + "\n")
         plugins, place = shlex.quote(f"plugins=[{folder}]"), shlex.quote(str(folder))
-        roles = shlex.quote(f"datasets={{demo: {{roles: [train]}}, {name}: }}")
+        roles = shlex.quote(f"datasets={{demo: {{roles: [train, test]}}, {name}: }}")
         _tell(
             [file],
             [
