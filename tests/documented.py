@@ -23,7 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\s*\n(?P<body>.*?)^ *```\s*$", re.M | re.S)
 COMMENT = re.compile(r"<!--\s*(?P<mark>long|access|skip:\s*\S.*?)\s*-->\s*$")
-INLINE = re.compile(r"(?<!`)`((?:snakemake|mrisr|make)(?:\s[^`]*)?)`(?!`)")
+# In a table of subcommands `make RESULTS` is none of make's targets: those are in small letters.
+INLINE = re.compile(r"(?<!`)`((?:snakemake|mrisr)(?:\s[^`]*)?|make(?: [a-z][^`]*)?)`(?!`)")
 # What stands for something of the reader's own.
 EXAMPLES = {
     "/data/": "data/",
