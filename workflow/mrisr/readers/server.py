@@ -36,9 +36,9 @@ VIEWER = "niivue.js"
 BODY_SECONDS = 20.0
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'"
-    " 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' data: blob:; worker-src"
-    " 'self' blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none';"
+    " frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "x-robots-tag": "noindex, nofollow",
