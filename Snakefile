@@ -8,11 +8,12 @@ min_version("9.0")
 
 
 # A study's config is complete in itself: the demo's is only read when no other was given.
-if not workflow.overwrite_configfiles:
+if workflow.modifier.is_main_snakefile() and not workflow.overwrite_configfiles:
 
-    configfile: f"{workflow.basedir}/config/demo.yaml"
+    configfile: f"{workflow.current_basedir}/config/demo.yaml"
 
 
+include: "workflow/rules/checkout.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/degrade.smk"

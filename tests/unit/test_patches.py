@@ -66,7 +66,7 @@ def test_grid_batches_are_cubic_down_and_up(patches, scale):
 def test_query_batches_hold_lr_patch_and_hr_intensities(patches, anchor, coordinates):
     training = {**QUERY, "anchor": anchor}
     batches = QueryBatches(patches, [2, 4], training, coordinates, DEGRADATION, CPU, "seed")
-    (lr, places), target = batches(2)
+    (lr, places, cell), target = batches(2)
     assert lr.shape == (5, 1, 5, 5, 5)
     assert places.shape == (5, 300, 3)
     assert places.abs().max() <= 1
@@ -84,6 +84,7 @@ def test_query_batches_hold_lr_patch_and_hr_intensities(patches, anchor, coordin
         else:
             pytest.fail("no scale gives this LR patch")
         found.add(scale)
+        np.testing.assert_allclose(cell[i].numpy(), [2 * 5 / n] * 3, rtol=1e-6)
         axis = query_coordinates(n, 5, coordinates, "corners")
         index = np.abs(axis[None, None] - places[i].numpy()[..., None]).argmin(-1)
         np.testing.assert_allclose(axis[index], places[i].numpy(), atol=1e-6)

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from mrisr import provenance
+from mrisr import methods, provenance
 from mrisr.provenance import code_digest
 
 ROOT = Path(provenance.__file__).parent
@@ -46,6 +46,21 @@ def test_the_digest_follows_imports_through_the_package(tmp_path, monkeypatch):
     assert digest() == before
     (package / "seeds.py").write_text("a = 1\n")
     assert digest() != before
+
+
+def test_an_edit_of_a_methods_own_test_never_retrains_it(tmp_path):
+    folder = tmp_path / "methods" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "method.yaml").write_text(
+        (methods.FOLDER / "nearest" / "method.yaml").read_text(encoding="utf-8")
+    )
+    (folder / "method.py").write_text("a = 1\n")
+    method = methods.get("mine", search=[tmp_path])
+    before = method.code("mrisr.reconstruct")
+    (folder / "test_mine.py").write_text("a = 1\n")
+    assert method.code("mrisr.reconstruct") == before
+    (folder / "layers.py").write_text("a = 1\n")
+    assert method.code("mrisr.reconstruct") != before
 
 
 def test_an_edit_of_a_figure_never_retrains_a_model():

@@ -1,21 +1,28 @@
 """What `mrisr new` writes, and what it refuses."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from mrisr import contract, datasets, methods, metrics, scaffold
 from mrisr.cli import app
+from mrisr.degrade import degrade
 from mrisr.errors import ConfigError, InputError
+from mrisr.io import Volume, load, save
+from mrisr.reconstruct import reconstruct
 from mrisr.scaffold_dataset import look
 from mrisr.schema import changes
 from mrisr.study import Study
 from tiny_study import ROOT, write_scan
+
+AFFINE = np.array([[0.9, 0.1, 0, 5], [-0.1, 0.9, 0, -7], [0, 0, 1.2, 3], [0, 0, 0, 1]])
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +74,30 @@ def test_the_example_is_what_the_command_writes():
         assert file.read_text() == Path("mine/methods/trilinear", file.name).read_text(), file
 
 
+@pytest.mark.skipif(not shutil.which("perl"), reason="perl is not installed")
+@pytest.mark.parametrize("grid", ["corners", "centres"])
+def test_the_program_in_perl_gives_what_the_interpolation_in_python_gives(tmp_path, grid):
+    scaffold.method("linear", "interpolation", "mine")
+    truth = Volume(np.random.default_rng(0).random((9, 11, 13)).astype(np.float32), AFFINE)
+    low = degrade(truth, 2, {"kind": "volume", "kernel": "spline", "grid": grid, "antialias": None})
+    for name, volume in (("hr", truth), ("lr", low[""])):
+        save(volume, tmp_path / f"{name}.nii.gz")
+    program = ROOT / "examples/methods/trilinear/super_resolve.pl"
+    done = subprocess.run(
+        ["perl", str(program), "lr.nii.gz", "hr.nii.gz"], capture_output=True, check=True
+    )
+    (tmp_path / "sr.nii").write_bytes(done.stdout)
+    perl, method = load(tmp_path / "sr.nii"), methods.get("linear", search=["mine"])
+    python = reconstruct(method, None, low[""], truth.data.shape, 2, truth.affine, grid)
+    np.testing.assert_array_equal(perl.affine, truth.affine.astype(np.float32))
+    np.testing.assert_allclose(perl.data, python.data, atol=1e-6)
+    (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "lr.nii.gz").read_bytes()[:200])
+    done = subprocess.run(
+        ["perl", str(program), "cut.nii.gz", "hr.nii.gz"], capture_output=True, text=True
+    )
+    assert done.returncode and "cut.nii.gz" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["My-CNN", "2nd", "class", "cubic", "_x", "a b", "../up", ""])
 def test_names_that_cannot_be_used_or_are_taken_are_refused(name, tmp_path):
     done = call("new", "method", "--", name)
@@ -107,6 +138,19 @@ def test_metrics_of_a_plugin_belong_to_the_study_that_names_it(tmp_path):
     assert done.stdout.strip() == str(tmp_path / "mine/metrics/nrmse.py"), done.stderr
     with pytest.raises(ConfigError, match="no metric 'nrmse'"):
         Study(config)
+
+
+def test_two_files_are_compared_by_a_metric_of_a_plugin(tmp_path):
+    scaffold.metric("nrmse", "mine")
+    truth = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
+    for name, data in (("hr", truth), ("sr", truth + 51.1)):
+        save(Volume(data, AFFINE), tmp_path / f"{name}.nii.gz")
+    files = ["sr.nii.gz", "--reference", "hr.nii.gz", "--workers", 1]
+    done = call("metrics", *files, "--metric", "nrmse", "--plugins", "mine")
+    assert done.exit_code == 0, done.output
+    assert ["Nrmse", "volume", "0.1000", "lower"] in [
+        line.split() for line in done.stdout.splitlines()
+    ]
 
 
 def test_a_metric_that_is_none_is_refused_by_its_file(tmp_path):
@@ -178,13 +222,14 @@ def test_a_bids_folder_becomes_a_dataset_that_is_checked(tmp_path):
     done = call("new", "dataset", "ours", "--from", folder)
     assert done.exit_code == 0, done.output
     assert "sub-3 (test): " in done.output and "not a NIfTI file" in done.output
+    assert "subjects: sub-1, sub-2, sub-3\n" in done.output
     assert "2 fine" in done.output and "Scans have problems" in done.output
     made = datasets.load("ours", search=["mine"])
     assert made.subjects["test"] == ["sub-1", "sub-2", "sub-3"]
     assert made.spec["source"]["session"] == "a"
     assert made.spec["skull_stripped"] and made.spec["mask"] == {"kind": "signal"}
     assert made.spec["scan"] == {"shape": [30, 34, 32], "voxel_size": [1.0, 1.1, 0.9]}
-    assert "guessed, as 100 %" in (tmp_path / "mine/datasets/ours.yaml").read_text()
+    assert "guessed, for 100 %" in (tmp_path / "mine/datasets/ours.yaml").read_text()
     for check in contract.dataset("ours", ["mine"]):
         check()
 

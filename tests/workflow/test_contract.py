@@ -81,17 +81,13 @@ def test_variants_of_one_method_by_config(tiny_study):
     study.run("-n", "--set-resources", "reconstruct_arssr_linear_tiny:mem_mb=99")
 
 
-def test_a_method_that_is_only_rules(tiny_study):
+def test_a_method_that_is_only_rules_and_a_variant_of_it(tiny_study):
     study = tiny_study(
         methods={"toy_external": None, "toy_copy": {"base": "toy_external", "label": "Copy"}}
     )
     planned = jobs(study.run("-n")[1])
     assert planned["reconstruct_toy_external"] == 2
     assert planned["reconstruct_toy_copy"] == 2
-    study.run("tables")
-    table = (study.results / "tables/quality.csv").read_text()
-    assert "toy_external" in table
-    assert "Copy" in (study.results / "tables/quality.md").read_text()
 
 
 def test_a_dataset_of_test_subjects_only_beside_the_training_set(tiny_study):

@@ -14,8 +14,12 @@ app = typer.Typer(
 )
 SNAKEFILE = Path(__file__).parent.parent.parent / "Snakefile"
 Folder = Annotated[
-    Path, typer.Option(help="Folder of yours that holds it; a study names it under `plugins`.")
+    Path,
+    typer.Option(
+        help="Folder of yours that holds it; a study names it under `plugins`.", file_okay=False
+    ),
 ]
+SHOWN = 8  # subjects that are named
 NAME = typer.Argument(help="Its name in paths and configs: a-z, 0-9 and _.")
 
 
@@ -71,9 +75,12 @@ def dataset(
         scaffold.check_dataset_name(name, folder)
         found = look(scans, source, pattern)
         file = scaffold.dataset(name, folder, found.about)
-        for line in found.lines:
+        made = datasets.load(name, None, [folder])
+        subjects = made.subjects["test"]
+        more = f", ... {subjects[-1]}" if len(subjects) > SHOWN else ""
+        for line in (*found.lines, f"subjects: {', '.join(subjects[:SHOWN])}{more}"):
             typer.echo(line)
-        checked = survey.survey(datasets.load(name, None, [folder]), SPLITS, Path("resources"))
+        checked = survey.survey(made, SPLITS, Path("resources"))
         typer.echo("\n" + survey.text(checked) + "\n")
         plugins, place = shlex.quote(f"plugins=[{folder}]"), shlex.quote(str(folder))
         roles = shlex.quote(f"datasets={{demo: {{roles: [train]}}, {name}: }}")

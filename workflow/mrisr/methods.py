@@ -9,13 +9,13 @@ a kernel. This module is light: it imports torch only when a network is built.
 
 - `build(**hyperparameters) -> torch.nn.Module`: the network. A `grid` network maps (N, 1, X, Y,
   Z), the LR volume interpolated to the HR grid, to the same shape. A `query` network has
-  `encode(lr)`, (N, 1, x, y, z) -> (N, C, x, y, z), `decode(features, coordinates)`, (K, C) and
-  (K, 3) -> (K,), and a call `network(lr, coordinates)`, (N, 1, x, y, z) and (N, K, 3) -> (N, K).
-  In 2-D (`input: slice`) a `query` network has `encode(lr)`, (N, 1, h, w) -> (N, C, h, w),
-  `on_grid(features, axes)`, (C, h, w) at the coordinates of rows and columns -> (rows, columns),
-  and a call `network(lr, coordinates, cell)`, (N, 1, h, w), (N, K, 2) and the size of the queried
-  pixels in half LR pixels (N, 2) -> (N, K); an `upscale` network maps LR (N, 1, h, w) to HR of
-  `factor` times its size, an attribute.
+  `encode(lr)`, (N, 1, x, y, z) -> (N, C, x, y, z); `on_grid(features, axes)`, (C, x, y, z) at the
+  coordinates of the three axes of a grid -> (X, Y, Z); and a call `network(lr, coordinates, cell)`,
+  (N, 1, x, y, z), (N, K, 3) and the size of the queried voxels in half LR voxels (N, 3), which on a
+  grid is 2 x / X, ... -> (N, K). In place of `on_grid` it may have `decode(features, coordinates)`,
+  (K, C) and (K, 3) -> (K,), if it decodes features that are interpolated trilinearly. In 2-D
+  (`input: slice`) the last axis is left out of all this, and there is no `decode`; an `upscale`
+  network maps LR (N, 1, h, w) to HR of `factor` times its size, an attribute.
   All have an integer `halo`: how many (LR) voxels away an input voxel can change an output voxel
   (of `encode`, for query networks); and they may have `channels_alive`: how many channels of a
   voxel are in memory at once.
@@ -216,7 +216,8 @@ class Method:
     @property
     def rules(self) -> Path | None:
         """The method's own rules, or None."""
-        file = self.folder / "rules.smk"
+        # Absolute: Snakemake takes a relative path from the file that includes it.
+        file = (self.folder / "rules.smk").absolute()
         return file if file.exists() else None
 
     @property

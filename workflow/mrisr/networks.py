@@ -47,6 +47,71 @@ def _convolutions(inputs: int, outputs: int, count: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+class DenseLayer(nn.Module):
+    """Convolution and ReLU, concatenated to their input."""
+
+    def __init__(self, channels: int, growth: int):
+        super().__init__()
+        self.conv = nn.Conv3d(channels, growth, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, x, y, z) -> (N, C + growth, x, y, z)."""
+        return torch.cat([x, F.relu(self.conv(x))], dim=1)
+
+
+class ResidualDenseBlock(nn.Module):
+    """Dense layers, fused by a 1 x 1 x 1 convolution, added to the input."""
+
+    def __init__(self, features: int, growth: int, layers: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(DenseLayer(features + i * growth, growth) for i in range(layers))
+        )
+        self.lff = nn.Conv3d(features + layers * growth, features, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, x, y, z) -> the same shape."""
+        return x + self.lff(self.layers(x))
+
+
+class RDN(nn.Module):
+    """Residual dense network without its up-scaling layer (Zhang et al. 2018; ArSSR 3.3).
+
+    Args:
+        features: Channels between the blocks.
+        growth: Channels that a dense layer adds.
+        blocks: Residual dense blocks.
+        layers: Dense layers a block.
+        channels: Channels of the feature map.
+    """
+
+    def __init__(self, features: int, growth: int, blocks: int, layers: int, channels: int):
+        super().__init__()
+        self.sfe1 = nn.Conv3d(1, features, 3, padding=1)
+        self.sfe2 = nn.Conv3d(features, features, 3, padding=1)
+        self.rdbs = nn.ModuleList(
+            ResidualDenseBlock(features, growth, layers) for _ in range(blocks)
+        )
+        self.gff = nn.Sequential(
+            nn.Conv3d(features * blocks, features, 1),
+            nn.Conv3d(features, features, 3, padding=1),
+        )
+        self.output = nn.Conv3d(features, channels, 3, padding=1)
+        self.halo = 4 + blocks * layers
+        # The blocks' outputs wait for their fusion while one block concatenates.
+        self.channels_alive = features * (blocks + 2) + 2 * (features + layers * growth)
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        """LR volume (N, 1, x, y, z) -> features (N, C, x, y, z)."""
+        first = self.sfe1(lr)
+        x = self.sfe2(first)
+        local = []
+        for block in self.rdbs:
+            x = block(x)
+            local.append(x)
+        return self.output(self.gff(torch.cat(local, dim=1)) + first)
+
+
 class Decoder(nn.Module):
     """Eight fully connected layers with a skip over the first four (ArSSR 3.4, Fig. 3)."""
 
@@ -84,10 +149,13 @@ class ArSSR(nn.Module):
         """Features (K, C) sampled at coordinates (K, 3) in [-1,1] -> intensities (K,)."""
         return self.decoder(torch.cat([features, coordinates], dim=-1)).squeeze(-1)
 
-    def forward(self, lr: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, lr: torch.Tensor, coordinates: torch.Tensor, cell: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """LR patches (N, 1, x, y, z) at coordinates (N, K, 3) in [-1,1] -> (N, K).
 
         Coordinates are in the order of the axes; -1 and 1 are the outer edges of the LR voxels.
+        The size of the queried voxels does not matter to this network.
         """
         grid = coordinates.flip(-1)[:, :, None, None]
         # Padding with zeros, as published: beyond the outer voxel centres features fade.

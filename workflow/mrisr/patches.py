@@ -168,6 +168,7 @@ class QueryBatches:
         self.matrices = torch.tensor(matrices, dtype=torch.float32, device=device)
         self.places = torch.tensor(places, dtype=torch.float32, device=device)
         self.sizes = torch.tensor(sizes)
+        self.lr = lr
         self.starts = torch.tensor(starts)
         self.queries = min(training["queries"], min(sizes) ** 3)
         self.order = Order(len(patches), training["batch"], *seed_parts)
@@ -176,10 +177,13 @@ class QueryBatches:
         self.host = torch.Generator()
         self.random = self.host if device.type == "cpu" else torch.Generator(device=device)
 
-    def __call__(self, step: int) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """Return ((LR, coordinates), intensities) of a step.
+    def __call__(
+        self, step: int
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
+        """Return ((LR, coordinates, cell), intensities) of a step.
 
-        Shapes (B, 1, l, l, l), (B, K, 3) in [-1,1], and (B, K).
+        Shapes (B, 1, l, l, l), (B, K, 3) in [-1,1], (B, 3) and (B, K). A cell is the size of the
+        queried voxels in half LR voxels.
         """
         seed, chosen = seeds.seed(*self.parts, "step", step), self.order(step)
         self.random.manual_seed(seed)
@@ -211,7 +215,8 @@ class QueryBatches:
         )
         index = index + starts[:, None, None]
         flat = (index[..., 0] * size + index[..., 1]) * size + index[..., 2]
-        return (lr[:, None], coordinates), torch.gather(hr.flatten(1), 1, flat)
+        cell = (2 * self.lr / sizes)[:, None].expand(-1, 3)
+        return (lr[:, None], coordinates, cell), torch.gather(hr.flatten(1), 1, flat)
 
 
 def query_coordinates(n: int, m: int, coordinates: str, grid: str) -> np.ndarray:

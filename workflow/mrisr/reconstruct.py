@@ -164,7 +164,25 @@ def apply_query(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
         )
         for n, m in zip(query.shape, lr.data.shape, strict=True)
     ]
-    return decode(model, features.permute(1, 2, 3, 0), axes).cpu().numpy()
+    return on_grid(model, features, axes).cpu().numpy()
+
+
+def on_grid(
+    model: torch.nn.Module, features: torch.Tensor, axes: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Answer for all voxels of a grid: by the network's own `on_grid`, else by its `decode`.
+
+    Args:
+        model: A query network.
+        features: Shape (C, x, y, z).
+        axes: Coordinates of the voxels of each axis, in [-1,1].
+
+    Returns:
+        Intensities, shape (X, Y, Z).
+    """
+    if hasattr(model, "on_grid"):
+        return model.on_grid(features, axes)
+    return decode(model, features.permute(1, 2, 3, 0), axes)
 
 
 @torch.inference_mode()
@@ -174,10 +192,10 @@ def decode(
     axes: Sequence[torch.Tensor],
     planes: range | None = None,
 ) -> torch.Tensor:
-    """Decode a feature map at the voxels of a grid.
+    """Decode a feature map, interpolated trilinearly, at the voxels of a grid.
 
     Args:
-        model: A query network.
+        model: A query network with `decode`.
         features: Shape (x, y, z, C).
         axes: Coordinates of the voxels of each axis, in [-1,1].
         planes: Those of the first axis that are decoded; default all.

@@ -80,7 +80,7 @@ def look(folder: str | Path, kind: str | None = None, pattern: str | None = None
     }
     said = {
         "source": about["source"],
-        "skull-stripped": f"{stripped}, {why}",
+        "skull-stripped": f"{'yes' if stripped else 'no'}, {why}",
         "mask": about["mask"],
     }
     return Look(about, [f"{key}: {text}" for key, text in said.items()])
@@ -171,7 +171,7 @@ def _stripped(data: np.ndarray, name: str) -> tuple[bool, str]:
     planes = [np.take(data, at, axis) for axis in range(3) for at in (0, -1)]
     empty = float(np.mean([np.mean(plane == 0) for plane in planes]))
     where = f"{100 * empty:.0f} % of the outermost voxels of {name} are 0"
-    return empty >= EMPTY, f"guessed, as {where}; correct it if wrong"
+    return empty >= EMPTY, f"guessed, for {where}; correct it if wrong"
 
 
 def _flow(value: object) -> str:

@@ -56,7 +56,8 @@ def validate(
         jsonschema.Draft202012Validator(rules).iter_errors(content),
         key=lambda error: list(map(str, error.absolute_path)),
     )
-    lines = [line for error in found for line in _explain(error)]
+    # Of several missing keys each error explains all.
+    lines = dict.fromkeys(line for error in found for line in _explain(error))
     if lines:
         raise ConfigError("\n  ".join([f"{where}: refused by the {schema} schema:", *lines]))
 

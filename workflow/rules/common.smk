@@ -11,7 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import update_config
 
 # Scripts and jobs import the package from this checkout, installed or not.
-sys.path.insert(0, str(Path(workflow.current_basedir).parent))
+sys.path.insert(0, str(PACKAGE))
 
 from mrisr import contents, figure_plan, finding, metrics, priors, summary, table_plan
 from mrisr.environment import export_package
@@ -31,9 +31,20 @@ ENV, BM3D_ENV = "../../envs/mrisr.yaml", "../../envs/bm3d.yaml"
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
-update_config(config, typed(workflow.config_settings.overwrite_config))
+# A module of another workflow has the config that it is given; `--config` is that workflow's.
+MODULE = None if workflow.modifier.is_main_snakefile() else workflow.modifier.namespace
+if MODULE is None:
+    update_config(config, typed(workflow.config_settings.overwrite_config))
+    WHERE = ", ".join(map(str, workflow.configfiles)) or "config"
+else:
+    WHERE = f"module {MODULE}: config"
+    if workflow.modifier.path_modifier.prefix or workflow.modifier.path_modifier.modifies_prefixes:
+        raise WorkflowError(
+            f"module {MODULE}: take `prefix` out: files are where results/README.md says, below"
+            " results/<study>; give the module's config another `study` to have them elsewhere"
+        )
 try:
-    STUDY = Study(config, ", ".join(map(str, workflow.configfiles)) or "config")
+    STUDY = Study(config, WHERE)
     # Scans of a local folder that are missing are named before anything runs.
     LOCAL_FILES = {
         (name, split): [str(path) for path in dataset.local_files(split).values()]
