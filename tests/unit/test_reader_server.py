@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from starlette.testclient import TestClient
 
-from mrisr.readers.server import application
+from mrisr.readers.server import STUDY_PAGE, application
 from mrisr.readers.store import Store
 from reader_scans import make_study, put, submission
 
@@ -303,7 +303,9 @@ def test_nothing_that_reaches_the_browser_tells_which_is_which(served, study):
     """All replies of a whole session, by their bytes and headers."""
     client, token, other = served
     for who in (token, other):
-        replies = [client.get(f"/r/{who}/"), client.get(f"/r/{who}/study")]
+        # The page is the same file for every reader and study.
+        assert client.get(f"/r/{who}/").content == (STUDY_PAGE / "index.html").read_bytes()
+        replies = [client.get(f"/r/{who}/study")]
         for case in cases_of(client, who):
             replies.append(put(client, who, case["case"], submission()))
             both = [client.get(f"/r/{who}/image/{case['case']}/{s}") for s in ("left", "right")]
