@@ -191,7 +191,10 @@ class StudyJobs:
                 prepared.append(
                     self._add(
                         *("data", f"prepare_{name}_{split}", "prepare"),
-                        [f for i in items for f in (layout.hr(name, i), layout.mask(name, i))],
+                        [
+                            *(f for i in items for f in (layout.hr(name, i), layout.mask(name, i))),
+                            layout.hr_list(name, split),
+                        ],
                         f"{layout.root}/hr/{name}_{split}",
                         variant=its.spec["mask"]["kind"],
                         after=[fetched],
@@ -286,7 +289,10 @@ class StudyJobs:
                 scale = scale_name(scale)
                 self._add(
                     *("degrade", f"degrade_{name}", "degrade"),
-                    [layout.lr(name, scale, file) for i in items for file in study.inputs(name, i)],
+                    [
+                        *(layout.lr(name, scale, n) for i in items for n in study.inputs(name, i)),
+                        layout.lr_list(name, scale),
+                    ],
                     f"{layout.root}/lr/{name}/x{scale}",
                     wildcards=scale,
                     variant=study.degradation["kind"],
@@ -449,6 +455,10 @@ class StudyJobs:
                 after=[aligned],
                 **about,
             )
+            listed = layout.segmentation_list(name)
+            listed = self._add(
+                *("segment", f"list_ground_truth_{name}", "list", [listed], ""), after=[truth]
+            )
             for cell in study.segmented_cells(name):
                 if cell.skipped:
                     continue
@@ -468,7 +478,7 @@ class StudyJobs:
                     wildcards=f"{method} {scale}",
                     size=len(items) * self.hr_voxels(name),
                     voxels=self.hr_voxels(name),
-                    after=[truth, segmented],
+                    after=[listed, segmented],
                     memory_mb=4000,
                 )
 
