@@ -68,7 +68,9 @@ def checksums(given: Iterable[str | Path], kind: str = "image") -> dict[str, str
         if known not in (None, found[file]):
             changed.append((file, its_list))
     if changed:
-        _refuse(changed, "changed since it was made: its checksum is not that in", "delete it, then")
+        _refuse(
+            changed, "changed since it was made: its checksum is not that in", "delete it, then"
+        )
     return found
 
 
