@@ -25,6 +25,7 @@ SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid (\d+) \(l
 FINISHED = re.compile(r"Finished jobid: (\d+) ")
 TIME = re.compile(r"\[(\w{3} \w{3} [ \d]\d [\d:]{8} \d{4})\]")
 FIELDS = {"Submit": "SubmitTime", "Start": "StartTime", "End": "EndTime"}
+STATE = {"Partition": "Partition", "State": "JobState"}
 SHOWN = 20
 
 
@@ -62,11 +63,11 @@ class Job:
 
 
 def jobs(logs: Sequence[str], times: dict[str, dict[str, str]]) -> list[Job]:
-    """Return the jobs that ended.
+    """Return the jobs that ended and were not cancelled.
 
     Args:
         logs: What Snakemake printed, a text a run.
-        times: Of each of Slurm's jobs: Submit, Start, End and Partition, as sacct calls them.
+        times: Of each of Slurm's jobs: Partition, State, Submit, Start and End, as sacct says.
     """
     found = []
     for log in logs:
@@ -80,7 +81,7 @@ def jobs(logs: Sequence[str], times: dict[str, dict[str, str]]) -> list[Job]:
                 noticed[its[1]] = now
         for number, (own, file) in submitted.items():
             its = times.get(number)
-            if its is None or "Unknown" in (its["Start"], its["End"]):
+            if its is None or its["State"].startswith(("CANCELLED", "PENDING", "RUNNING")):
                 continue
             # <logdir>/rule_<rule>/<wildcards>/<number>.log
             rule = next(part for part in reversed(file.parts) if part.startswith("rule_"))
@@ -93,7 +94,7 @@ def jobs(logs: Sequence[str], times: dict[str, dict[str, str]]) -> list[Job]:
 
 def from_sacct(run: str) -> dict[str, dict[str, str]]:
     """Return the times of a run's jobs as the accounting database knows them."""
-    names = ("JobID", "Partition", *FIELDS)
+    names = ("JobID", *STATE, *FIELDS)
     command = ["sacct", "-X", "-n", "-P", f"--name={run}", f"--format={','.join(names)}"]
     done = subprocess.run([*command, "-S", "now-90days"], capture_output=True, text=True)
     if done.returncode:
@@ -105,10 +106,7 @@ def from_sacct(run: str) -> dict[str, dict[str, str]]:
 def from_completions(text: str) -> dict[str, dict[str, str]]:
     """Return the times of the jobs in the log of Slurm's jobcomp/filetxt."""
     rows = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in text.splitlines()]
-    return {
-        row["JobId"]: {"Partition": row["Partition"]} | {k: row[v] for k, v in FIELDS.items()}
-        for row in rows
-    }
+    return {row["JobId"]: {k: row[v] for k, v in (STATE | FIELDS).items()} for row in rows}
 
 
 def cause(job: Job, every: Sequence[Job]) -> str:

@@ -17,13 +17,14 @@ Job 9 has been submitted with SLURM jobid 3 (log: /a/rule_b/results/rule_prepare
 [Sat Nov 21 20:03:10 2026]
 Finished jobid: 7 (Rule: train_net)
 """
-DONE = """\
-JobId=1 Name=the-run Partition=cpu StartTime=2026-11-21T20:00:02 EndTime=2026-11-21T20:03:00 \
-SubmitTime=2026-11-21T20:00:01
-JobId=2 Name=the-run Partition=cpu StartTime=2026-11-21T20:03:01 EndTime=2026-11-21T20:04:00 \
-SubmitTime=2026-11-21T20:00:02
-JobId=3 Name=the-run Partition=cpu StartTime=Unknown EndTime=2026-11-21T20:04:00 \
-SubmitTime=2026-11-21T20:00:02
+DAY = "2026-11-21T"
+DONE = f"""\
+JobId=1 Name=the-run JobState=COMPLETED Partition=cpu \
+StartTime={DAY}20:00:02 EndTime={DAY}20:03:00 SubmitTime={DAY}20:00:01
+JobId=2 Name=the-run JobState=FAILED Partition=cpu \
+StartTime={DAY}20:03:01 EndTime={DAY}20:04:00 SubmitTime={DAY}20:00:02
+JobId=3 Name=the-run JobState=CANCELLED Partition=cpu \
+StartTime={DAY}20:04:00 EndTime={DAY}20:04:00 SubmitTime={DAY}20:00:02
 """
 
 
@@ -44,7 +45,7 @@ def test_several_runs_of_a_study_are_told_together():
 
 
 def test_times_come_from_the_accounting_database(tmp_path, monkeypatch):
-    row = "1|cpu|2026-11-21T20:00:01|2026-11-21T20:00:02|2026-11-21T20:03:00"
+    row = f"1|cpu|COMPLETED|{DAY}20:00:01|{DAY}20:00:02|{DAY}20:03:00"
     sacct = tmp_path / "sacct"
     sacct.write_text(f'#!/bin/sh\n[ "$4" = --name=the-run ] && echo "{row}"\n')
     sacct.chmod(sacct.stat().st_mode | stat.S_IXUSR)
