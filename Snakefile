@@ -7,7 +7,7 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# A large graph of jobs is many objects and no garbage; looking for some took a tenth of a dry-run.
+# A large graph of jobs is many objects and no garbage: looking for it took an eighth of a dry-run.
 gc.freeze()
 gc.set_threshold(200_000, 50, 1000)
 

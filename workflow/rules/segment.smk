@@ -108,7 +108,7 @@ if STUDY.segmentation is not None:
                         if SHARED
                         else LAYOUT.atlas("priors")
                     ),
-                    # Made with the shared priors; that it is no input saves a tenth of the graph.
+                    # Made with the shared priors; each input of so many jobs takes time.
                     mask=[] if SHARED else [LAYOUT.subject_priors(dataset, "{subject}", "mask")],
                     template=[] if SHARED else [LAYOUT.atlas("template")],
                 output:
