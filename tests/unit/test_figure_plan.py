@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from mrisr import figure_plan
+from mrisr import contents, figure_plan
 from mrisr.errors import ConfigError
 from mrisr.study import Study
 from tiny_study import ROOT, write_scan
@@ -102,6 +102,7 @@ def test_a_copy_of_the_scans_without_lesions_has_no_such_figure(config, tmp_path
     assert "lesion_open_ms" in names(config)
     study = Study(config)
     assert list(figure_plan.lesion_subjects(study)) == [("open_ms", "patient07")]
+    assert study.layout.sources("open_ms", "lesions") in contents.source_lists(study)
 
 
 @pytest.mark.parametrize(

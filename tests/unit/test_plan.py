@@ -199,3 +199,21 @@ def test_the_command_prints_the_stages_and_the_longest_jobs(tmp_path, monkeypatc
 def test_the_committed_costs_name_their_device():
     with (FOLDER / "jobs.csv").open() as file:
         assert {row["device"] for row in csv.DictReader(file)} == {"cpu"}
+
+
+def test_a_2d_study_counts_denoised_targets_and_longer_trainings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = Study.load(CONFIG / "coord.yaml")
+    found = {jobs.name: jobs for jobs in StudyJobs(study).jobs}
+    for split in ("train", "val"):
+        targets = found[f"denoise_ds002748_{split} 0.03"]
+        assert len(targets.outputs[0]) == len(study.items("ds002748", split))
+        assert targets.after == [f"prepare_ds002748_{split}"]
+        assert targets.name in found["train_coord x1-2"].after
+        assert targets.name not in found["train_conv x2"].after
+    longer = found["early_stopping_coord"]
+    assert longer.gpu and longer.stage == "train"
+    assert longer.name in found["figure_early_stopping_coord"].after
+    training = study.methods["coord"].spec["training"]
+    steps = training["epochs"] * training["steps_per_epoch"]
+    assert longer.size / found["train_coord x1-2"].size == pytest.approx(100_000 / steps)

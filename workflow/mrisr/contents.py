@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from mrisr import summary
+from mrisr import figure_plan, summary
 from mrisr.layout import scale_name
 from mrisr.study import Study
 
@@ -33,6 +33,19 @@ def contents(study: Study) -> dict:
         "subjects": {name: study.items(name, "test") for name in study.test_datasets},
         "viewer": viewer_sets(study),
     }
+
+
+def source_lists(study: Study) -> list[str]:
+    """Return the lists of all raw scans that the study uses: of splits, references and lesions."""
+    return [
+        study.layout.sources(dataset, part)
+        for dataset, its in study.datasets.items()
+        for part in (
+            *study.splits(dataset),
+            *(["reference"] if its.reference and dataset in study.real_datasets else []),
+            *(["lesions"] if dataset in dict(figure_plan.lesion_subjects(study)) else []),
+        )
+    ]
 
 
 def viewer_sets(study: Study) -> list[dict]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import product
 from pathlib import Path
 
 from mrisr import figure_plan, table_plan
@@ -126,21 +127,22 @@ class StudyJobs:
         lr_weights, hr_weights = weights(method)
         return lr_weights * lr + hr_weights * hr
 
-    def train_macs(self, method: Method) -> float:
-        """Return the multiplications of a training, forward passes alone."""
+    def train_macs(self, method: Method, steps: int | None = None) -> float:
+        """Return the multiplications of a training, of `steps` or its own; forward passes alone."""
         training, study = method.spec.get("training", {}), self.study
-        batch, epochs = training.get("batch", 1), training.get("epochs", 1)
-        steps = training.get("steps_per_epoch")
-        if not steps:
+        batch, per_epoch = training.get("batch", 1), training.get("steps_per_epoch")
+        if not per_epoch:
             subjects = len(study.items(study.train_dataset, "train")) if study.train_dataset else 1
             patches = subjects * training.get("patches_per_subject", 1)
-            steps = max(1, patches // batch)
+            per_epoch = max(1, patches // batch)
+        if steps is None:
+            steps = training.get("epochs", 1) * per_epoch
         if method.spec.get("network") == "query":
             sample = self.macs(method, training["lr_patch"] ** 3, training["queries"])
         else:
             edge = training.get("patch", 1)
             sample = self.macs(method, 0, edge**3)
-        return sample * epochs * steps * batch
+        return sample * steps * batch
 
     def subject_macs(self, method: Method, dataset: str, scale: float) -> float:
         """Return those of the training of one subject's model, on all voxels of its stacks."""
@@ -191,7 +193,10 @@ class StudyJobs:
                 prepared.append(
                     self._add(
                         *("data", f"prepare_{name}_{split}", "prepare"),
-                        [f for i in items for f in (layout.hr(name, i), layout.mask(name, i))],
+                        [
+                            *(f for i in items for f in (layout.hr(name, i), layout.mask(name, i))),
+                            layout.hr_list(name, split),
+                        ],
                         f"{layout.root}/hr/{name}_{split}",
                         variant=its.spec["mask"]["kind"],
                         after=[fetched],
@@ -286,7 +291,10 @@ class StudyJobs:
                 scale = scale_name(scale)
                 self._add(
                     *("degrade", f"degrade_{name}", "degrade"),
-                    [layout.lr(name, scale, file) for i in items for file in study.inputs(name, i)],
+                    [
+                        *(layout.lr(name, scale, n) for i in items for n in study.inputs(name, i)),
+                        layout.lr_list(name, scale),
+                    ],
                     f"{layout.root}/lr/{name}/x{scale}",
                     wildcards=scale,
                     variant=study.degradation["kind"],
@@ -297,10 +305,25 @@ class StudyJobs:
                 )
 
     def _train(self) -> None:
-        study = self.study
+        study, layout = self.study, self.study.layout
+        targets = self._denoise()
         for method, trained in study.models():
             if not method.imported:
-                self._training(method, f"train_{method.name}", [], None, trained, ["check_scans"])
+                after = ["check_scans", *(targets if method.denoising else [])]
+                self._training(method, f"train_{method.name}", [], None, trained, after)
+        for name, about in study.early_stopping.items():
+            method, asked = study.methods[name], study.methods[name].resources("train")
+            trained = method.trained(scale_name(about["scale"]))
+            files = [layout.early_stopping(name, trained, n) for n in ("curve.csv", "images.npz")]
+            self._add(
+                *("train", f"early_stopping_{name}", "train", files),
+                layout.early_stopping(name, trained, "curve"),
+                variant=name,
+                size=self.train_macs(method, about["steps"]),
+                after=["check_scans", *(targets if method.denoising else [])],
+                gpu="gpu" in asked,
+                memory_mb=asked.get("mem_mb", 0),
+            )
         for cell in study.cells():
             if cell.method.per_subject and not cell.skipped:
                 scale = scale_name(cell.scale)
@@ -314,6 +337,26 @@ class StudyJobs:
                     ["check_scans", *self._input(cell.dataset, scale)],
                     self.subject_macs(cell.method, cell.dataset, cell.scale),
                 )
+
+    def _denoise(self) -> list[str]:
+        """Add what makes the targets of trainings with a denoising term; return its names."""
+        study, layout = self.study, self.study.layout
+        name, made = study.train_dataset, []
+        for sigma, split in product(map(scale_name, study.denoising), ("train", "val")):
+            items = study.items(name, split)
+            made.append(
+                self._add(
+                    *("train", f"denoise_{name}_{split}", "denoise"),
+                    [layout.denoised(name, sigma, item) for item in items],
+                    f"{layout.root}/denoised/{name}_{split}/sigma{sigma}",
+                    wildcards=sigma,
+                    size=len(items) * self.hr_voxels(name),
+                    voxels=self.hr_voxels(name),
+                    after=[f"prepare_{name}_{split}"],
+                    memory_mb=8000,
+                )
+            )
+        return made
 
     def _training(self, method, rule, where, items, trained, after, macs=None) -> None:
         asked = method.resources("train")
@@ -449,6 +492,10 @@ class StudyJobs:
                 after=[aligned],
                 **about,
             )
+            listed = layout.segmentation_list(name)
+            listed = self._add(
+                *("segment", f"list_ground_truth_{name}", "list", [listed], ""), after=[truth]
+            )
             for cell in study.segmented_cells(name):
                 if cell.skipped:
                     continue
@@ -468,7 +515,7 @@ class StudyJobs:
                     wildcards=f"{method} {scale}",
                     size=len(items) * self.hr_voxels(name),
                     voxels=self.hr_voxels(name),
-                    after=[truth, segmented],
+                    after=[listed, segmented],
                     memory_mb=4000,
                 )
 

@@ -79,6 +79,10 @@ class Layout:
         """Ground truth: canonical RAS, in [0,1], float32; there is none of real LR scans."""
         return f"{self.root}/hr/{dataset}/{subject}.nii.gz"
 
+    def hr_list(self, dataset: str, split: str) -> str:
+        """TSV of a split's ground truths and masks: image, mask, their SHA-256."""
+        return f"{self.root}/hr/{dataset}/{split}.tsv"
+
     def mask(self, dataset: str, subject: str) -> str:
         """Brain mask on the grid of the ground truth, uint8."""
         return f"{self.root}/masks/{dataset}/{subject}.nii.gz"
@@ -90,6 +94,10 @@ class Layout:
     def lr(self, dataset: str, scale: object, subject: str) -> str:
         """LR volume (for stacks: one of `<subject>_{axial,coronal,sagittal}`)."""
         return f"{self.root}/lr/{dataset}/x{scale}/{subject}.nii.gz"
+
+    def lr_list(self, dataset: str, scale: object) -> str:
+        """TSV of a dataset's simulated LR volumes at a scale: image, its SHA-256."""
+        return f"{self.root}/lr/{dataset}/x{scale}.tsv"
 
     def grid(self, dataset: str, scale: object, subject: str) -> str:
         """SR grid of a real LR scan, where its foreground is 1, uint8.
@@ -117,6 +125,10 @@ class Layout:
     def sr(self, dataset: str, method: str, scale: object, subject: str) -> str:
         """Reconstruction, on the exact grid and affine of the ground truth (of `grid`)."""
         return f"{self.root}/sr/{dataset}/{method}/x{scale}/{subject}.nii.gz"
+
+    def sr_list(self, dataset: str, method: str, scale: object) -> str:
+        """TSV of the reconstructions that one job makes, if they stay: image, its SHA-256."""
+        return f"{self.root}/sr/{dataset}/{method}/x{scale}.tsv"
 
     def sr_stem(self, dataset: str, method: str, scale: object, subject: str | None = None) -> str:
         """What the job that makes reconstructions is named after: all of a dataset, or one."""
@@ -173,6 +185,10 @@ class Layout:
         """Labels 1 to 6, uint8, of a reconstruction; without method, those of the ground truth."""
         where = "ground_truth" if method is None else f"{method}/x{scale}"
         return f"{self.root}/segmentation/{dataset}/{where}/{subject}.nii.gz"
+
+    def segmentation_list(self, dataset: str) -> str:
+        """TSV of the segmentations of a dataset's ground truths: image, its SHA-256."""
+        return f"{self.root}/segmentation/{dataset}/ground_truth.tsv"
 
     def overlap(self, dataset: str, method: str, scale: object) -> str:
         """Tidy CSV: subject, region, metric, value."""

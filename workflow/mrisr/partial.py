@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mrisr import figure_plan, table_plan
-from mrisr.contents import contents, viewer_settings
+from mrisr.contents import contents, source_lists, viewer_settings
 from mrisr.errors import ConfigError, MrisrError
 from mrisr.files import digest, write_json, write_text
 from mrisr.manifest import manifest
@@ -57,9 +57,7 @@ def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Pat
         tables=[_table(folder, name, form) for name in names for form in table_plan.SUFFIXES],
         figures=[str(path) for json in drawn for path in (json, json.with_suffix(".png"))],
         models=_there([f"{model['folder']}/model.safetensors" for model in about["models"]]),
-        sources=_there(
-            [layout.sources(name, split) for name in study.datasets for split in study.splits(name)]
-        ),
+        sources=_there(source_lists(study)),
         benchmarks=f"{layout.root}/benchmarks",
     )
     report(

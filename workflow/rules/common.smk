@@ -191,7 +191,7 @@ def checked_files():
         for dataset, its in STUDY.datasets.items()
         for split in STUDY.splits(dataset)
         for file in (
-            hr_files(dataset, split)
+            [LAYOUT.hr_list(dataset, split)]
             if its.has_ground_truth
             else [
                 *reference_files(dataset),
@@ -204,6 +204,23 @@ def checked_files():
 def sr_files(dataset, method, scale):
     """Reconstructions of a dataset's test items."""
     return [LAYOUT.sr(dataset, method, scale, item) for item in STUDY.items(dataset, "test")]
+
+
+def reconstructed(dataset):
+    """What metrics wait for: the reconstructions of a method and scale, or their list."""
+
+    def found(wildcards):
+        method, scale = STUDY.methods[wildcards.method], wildcards.scale
+        if in_one_job(method):
+            return [LAYOUT.sr_list(dataset, method.name, scale)]
+        return sr_files(dataset, method.name, scale)
+
+    return found
+
+
+def in_one_job(method):
+    """Say whether one job reconstructs all of a dataset, for good, and lists them."""
+    return method.granularity == "dataset" and not method.rules and KEEP.all("sr")
 
 
 def model_files():
@@ -314,19 +331,24 @@ def reconstruction_items(method, dataset):
 
 
 def reconstruction_references(method, dataset):
-    """Files whose grids are reconstructed: ground truths, or the grids of real LR scans."""
+    """Volumes whose grids are reconstructed, or their list: of real LR scans the SR grids."""
     items = reconstruction_items(method, dataset)
     if not STUDY.datasets[dataset].has_ground_truth:
         return grid_files(dataset, items=items)
-    return [LAYOUT.hr(dataset, item) for item in items]
+    if method.granularity == "subject":
+        return [LAYOUT.hr(dataset, item) for item in items]
+    return [LAYOUT.hr_list(dataset, "test")]
 
 
 def reconstruction_input(method, dataset):
-    """LR files; for the control that is the ground truth, those."""
+    """LR files, or their list; for the control that is the ground truth, those."""
     if method.input == "ground_truth":
         return reconstruction_references(method, dataset)
-    one = method.granularity == "subject"
-    return of_subject(lr_files, dataset) if one else lr_files(dataset)
+    if method.granularity == "subject":
+        return of_subject(lr_files, dataset)
+    # Only what is simulated has a list.
+    measured = STUDY.datasets[dataset].has_ground_truth
+    return [LAYOUT.lr_list(dataset, "{scale}")] if measured else lr_files(dataset)
 
 
 def reconstruction_masks(method, dataset):

@@ -49,6 +49,7 @@ for dataset in STUDY.datasets.values():
             output:
                 hr=hr_files(dataset.name, split),
                 masks=mask_files(dataset.name, split),
+                volumes=LAYOUT.hr_list(dataset.name, split),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/hr/{dataset.name}_{split}"),
             benchmark:

@@ -5,9 +5,10 @@ for dataset in STUDY.measured_datasets:
         name:
             f"degrade_{dataset}"
         input:
-            hr=hr_files(dataset, "test"),
+            hr=LAYOUT.hr_list(dataset, "test"),
         output:
             lr=lr_files(dataset),
+            volumes=LAYOUT.lr_list(dataset, "{scale}"),
         log:
             LAYOUT.log(f"{LAYOUT.root}/lr/{dataset}/x{{scale}}"),
         benchmark:

@@ -33,7 +33,7 @@ for dataset in STUDY.measured_datasets:
             name:
                 f"ground_truth_scores_{dataset}"
             input:
-                hr=hr_files(dataset, "test"),
+                hr=LAYOUT.hr_list(dataset, "test"),
             output:
                 scores=LAYOUT.ground_truth_scores(dataset),
             log:
@@ -58,9 +58,8 @@ for dataset in STUDY.measured_datasets:
         name:
             f"evaluate_{dataset}"
         input:
-            sr=sr_files(dataset, "{method}", "{scale}"),
-            hr=hr_files(dataset, "test"),
-            masks=mask_files(dataset, "test"),
+            sr=reconstructed(dataset),
+            hr=LAYOUT.hr_list(dataset, "test"),
             scores=[LAYOUT.ground_truth_scores(dataset)] if STUDY.slice_metrics else [],
             fetched=fetched_metrics(),
         output:

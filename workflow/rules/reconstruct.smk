@@ -24,6 +24,9 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
                 model=model_of(method, dataset),
             output:
                 sr=part.mark(reconstruction_output(method, dataset)),
+                volumes=(
+                    [LAYOUT.sr_list(dataset, method.name, "{scale}")] if in_one_job(method) else []
+                ),
             log:
                 LAYOUT.log(reconstruction_stem(method, dataset)),
             benchmark:

@@ -4,13 +4,7 @@ rule report_page:
         figures=[LAYOUT.figure(name, "json") for name in ALL_FIGURES],
         pictures=[LAYOUT.figure(name, "png") for name in ALL_FIGURES],
         models=model_files(),
-        sources=[
-            LAYOUT.sources(dataset, split)
-            for dataset in STUDY.datasets
-            for split in STUDY.splits(dataset)
-        ]
-        + [LAYOUT.sources(dataset, "reference") for dataset in LOCAL_REFERENCES]
-        + atlas_files(),
+        sources=contents.source_lists(STUDY) + atlas_files(),
         quality=LAYOUT.table("quality", "csv"),
         tables=TABLES,
         metrics=metrics_files(STUDY.cells()),

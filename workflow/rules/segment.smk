@@ -69,7 +69,6 @@ if STUDY.segmentation is not None:
                 f"segment_ground_truth_{dataset}"
             input:
                 image=LAYOUT.hr(dataset, "{subject}"),
-                mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
                 priors=LAYOUT.subject_priors(dataset, "{subject}", "priors"),
             output:
                 labels=LAYOUT.segmentation(dataset, "{subject}"),
@@ -85,6 +84,8 @@ if STUDY.segmentation is not None:
                 runtime=60,
             params:
                 dataset=dataset,
+                # Made with the priors.
+                mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
                 ground_truth=True,
                 transform=STUDY.segmentation["transform"],
                 voxel_size=STUDY.segmentation["voxel_size"],
@@ -102,12 +103,13 @@ if STUDY.segmentation is not None:
                     f"segment_{dataset}{part.suffix}"
                 input:
                     image=LAYOUT.sr(dataset, "{method}", "{scale}", "{subject}"),
-                    mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
                     priors=(
                         LAYOUT.subject_priors(dataset, "{subject}", "priors")
                         if SHARED
                         else LAYOUT.atlas("priors")
                     ),
+                    # Made with the shared priors; each input of so many jobs takes time.
+                    mask=[] if SHARED else [LAYOUT.subject_priors(dataset, "{subject}", "mask")],
                     template=[] if SHARED else [LAYOUT.atlas("template")],
                 output:
                     labels=part.mark(
@@ -129,6 +131,7 @@ if STUDY.segmentation is not None:
                     runtime=60 if SHARED else 120,
                 params:
                     dataset=dataset,
+                    mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
                     ground_truth=False,
                     transform=STUDY.segmentation["transform"],
                     voxel_size=STUDY.segmentation["voxel_size"],
@@ -142,9 +145,26 @@ if STUDY.segmentation is not None:
 
         rule:
             name:
+                f"list_ground_truth_{dataset}"
+            input:
+                segmentation_files(dataset),
+            output:
+                LAYOUT.segmentation_list(dataset),
+            log:
+                LAYOUT.log(LAYOUT.segmentation_list(dataset)),
+            localrule: True
+            conda:
+                ENV
+            message:
+                f"Listing the segmentations of the ground truth of {dataset}"
+            script:
+                "../scripts/volume_list.py"
+
+        rule:
+            name:
                 f"overlap_{dataset}"
             input:
-                references=segmentation_files(dataset),
+                references=[LAYOUT.segmentation_list(dataset)],
                 images=segmentation_files(dataset, "{method}", "{scale}"),
             output:
                 overlap=LAYOUT.overlap(dataset, "{method}", "{scale}"),

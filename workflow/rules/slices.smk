@@ -10,8 +10,8 @@ for method in map(STUDY.methods.get, STUDY.early_stopping):
         name:
             f"early_stopping_{method.name}"
         input:
-            train=hr_files(STUDY.train_dataset, "train"),
-            val=hr_files(STUDY.train_dataset, "val"),
+            train=[LAYOUT.hr_list(STUDY.train_dataset, "train")],
+            val=[LAYOUT.hr_list(STUDY.train_dataset, "val")],
             train_denoised=denoised_files(method, "train"),
             val_denoised=denoised_files(method, "val"),
             checked=ancient(LAYOUT.checked()),
@@ -49,7 +49,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.measured_datasets):
             name:
                 f"beyond_{method.name}_{dataset}"
             input:
-                lr=hr_files(dataset, "test"),
+                lr=[LAYOUT.hr_list(dataset, "test")],
                 model=model_of(method, dataset),
             output:
                 sr=[

@@ -8,7 +8,7 @@ for split in ("train", "val") if STUDY.denoising else ():
         name:
             f"denoise_{STUDY.train_dataset}_{split}"
         input:
-            hr=hr_files(STUDY.train_dataset, split),
+            hr=LAYOUT.hr_list(STUDY.train_dataset, split),
         output:
             denoised=[
                 LAYOUT.denoised(STUDY.train_dataset, "{sigma}", item)
@@ -39,8 +39,8 @@ for method in STUDY.supervised:
         name:
             f"train_{method.name}"
         input:
-            train=hr_files(STUDY.train_dataset, "train"),
-            val=hr_files(STUDY.train_dataset, "val"),
+            train=[LAYOUT.hr_list(STUDY.train_dataset, "train")],
+            val=[LAYOUT.hr_list(STUDY.train_dataset, "val")],
             train_denoised=denoised_files(method, "train"),
             val_denoised=denoised_files(method, "val"),
             checked=ancient(LAYOUT.checked()),

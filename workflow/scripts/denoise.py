@@ -1,5 +1,6 @@
 """Rule denoise_<dataset>_<split>: targets of the denoising term, by BM3D."""
 
+from mrisr import volume_list
 from mrisr.denoise import denoise_slices
 from mrisr.progress import job
 
@@ -7,7 +8,7 @@ from mrisr.progress import job
 if __name__ == "__main__":
     with job(snakemake.log[0], threads=1):
         denoise_slices(
-            list(snakemake.input.hr),
+            list(volume_list.checksums([snakemake.input.hr])),
             list(snakemake.output.denoised),
             float(snakemake.wildcards.sigma),
             snakemake.params.cache,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mrisr import devices, methods
+from mrisr import devices, methods, volume_list
 from mrisr.early_stopping import early_stopping
 from mrisr.progress import job
 from mrisr.train import TrainingJob
@@ -18,8 +18,8 @@ with job(snakemake.log[0], snakemake.threads):
             spec=method.spec,
             degradation=params.degradation,
             seed=params.seed,
-            train=list(files.train),
-            val=list(files.val),
+            train=list(volume_list.checksums(files.train)),
+            val=list(volume_list.checksums(files.val)),
             checkpoints=params.staging,
             code=params.code,
             device=devices.pick(snakemake.threads),

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from mrisr import devices, files
+from mrisr import devices, files, volume_list
 from mrisr.evaluate import Options, available, evaluate_subjects
 from mrisr.progress import job
 
@@ -19,11 +19,14 @@ if __name__ == "__main__":
             params.empty_slices,
             str(devices.pick(1)),
         )
-        checksums = {file: files.sha256(file) for file in [*given.sr, *given.hr, *given.masks]}
+        sr = volume_list.checksums(given.sr)
+        hr = volume_list.checksums([given.hr])
+        masks = volume_list.checksums([given.hr], "mask")
+        checksums = {**sr, **hr, **masks}
         evaluate_subjects(
-            list(given.hr),
-            list(given.sr),
-            list(given.masks),
+            list(hr),
+            list(sr),
+            list(masks),
             list(params.subjects),
             options,
             Path(snakemake.output.metrics),
@@ -31,7 +34,7 @@ if __name__ == "__main__":
             features=params.features
             and [
                 f"{params.features}/{files.digest([options, params.code, checksums[file]])}"
-                for file in given.hr
+                for file in hr
             ],
             staging=files.Staging(params.staging, [options, params.code, checksums]),
             workers=snakemake.threads,

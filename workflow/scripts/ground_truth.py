@@ -2,25 +2,26 @@
 
 from pathlib import Path
 
-from mrisr import devices, files
+from mrisr import devices, files, volume_list
 from mrisr.evaluate import Options, ground_truth_scores
 from mrisr.progress import job
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":
     with job(snakemake.log[0], threads=1):
-        params, truths = snakemake.params, list(snakemake.input.hr)
+        params = snakemake.params
+        truths = volume_list.checksums([snakemake.input.hr])
         options = Options(
             params.metrics, ["volume"], params.settings, params.empty_slices, str(devices.pick(1))
         )
         ground_truth_scores(
-            truths,
+            list(truths),
             list(params.subjects),
             options,
             Path(snakemake.output.scores),
             staging=files.Staging(
                 params.staging,
-                [options, params.code, {file: files.sha256(file) for file in truths}],
+                [options, params.code, truths],
             ),
             workers=snakemake.threads,
         )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mrisr import volume_list
 from mrisr.prepare import prepare_subjects
 from mrisr.progress import job
 
@@ -29,4 +30,10 @@ if __name__ == "__main__":
             given_masks=list(snakemake.input.masks),
             find_brain=find_brain,
             multiple=params.multiple,
+        )
+        volume_list.write(
+            snakemake.output.volumes,
+            snakemake.threads,
+            image=snakemake.output.hr,
+            mask=snakemake.output.masks,
         )

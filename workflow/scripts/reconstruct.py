@@ -1,6 +1,6 @@
 """Rules reconstruct_<method>_<dataset>: SR volumes of all subjects, or of one."""
 
-from mrisr import devices, files, methods
+from mrisr import devices, files, methods, volume_list
 from mrisr.layout import inputs_by_item
 from mrisr.progress import job, log
 from mrisr.reconstruct import reconstruct_subjects
@@ -10,8 +10,10 @@ MEMORY_SHARE = 0.7
 
 with job(snakemake.log[0], snakemake.threads):
     params, wildcards = snakemake.params, snakemake.wildcards
-    # Under its name a single file would be text, not a list.
-    outputs, inputs = list(snakemake.output), list(snakemake.input.lr)
+    made, volumes = snakemake.output, list(snakemake.output.get("volumes", []))
+    # A single file is text, not a list.
+    outputs = [made.sr] if isinstance(made.sr, str) else list(made.sr)
+    inputs = volume_list.checksums(snakemake.input.lr)
     masks = list(snakemake.input.get("masks", []))
     model = next(iter(snakemake.input.get("model", [])), None)
     method = methods.unpack(params.method)
@@ -21,8 +23,8 @@ with job(snakemake.log[0], snakemake.threads):
     reconstruct_subjects(
         method,
         model,
-        inputs_by_item(outputs, inputs),
-        list(snakemake.input.get("reference", [])) or None,
+        inputs_by_item(outputs, list(inputs)),
+        volume_list.files(snakemake.input.get("reference", [])) or None,
         outputs,
         float(wildcards.scale),
         params.degradation["grid"],
@@ -32,7 +34,7 @@ with job(snakemake.log[0], snakemake.threads):
             params.degradation,
             params.code,
             wildcards.scale,
-            {file: files.sha256(file) for file in [*inputs, *masks, *([model] if model else [])]},
+            inputs | {file: files.sha256(file) for file in [*masks, *([model] if model else [])]},
         ],
         device=device,
         memory_mb=devices.memory_mb(
@@ -41,3 +43,5 @@ with job(snakemake.log[0], snakemake.threads):
         masks=inputs_by_item(outputs, masks) if masks else None,
         cut=bool(masks),
     )
+    for file in volumes:
+        volume_list.write(file, snakemake.threads, image=outputs)

@@ -8,7 +8,7 @@ with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
     segment_subject(
         files.image,
-        files.mask,
+        params.mask,
         files.priors,
         snakemake.output.labels,
         ground_truth=params.ground_truth,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mrisr import devices, methods, provenance, train
+from mrisr import devices, methods, provenance, train, volume_list
 from mrisr.progress import job
 
 with job(snakemake.log[0], snakemake.threads):
@@ -17,8 +17,8 @@ with job(snakemake.log[0], snakemake.threads):
         spec=method.spec,
         degradation=params.degradation,
         seed=params.seed,
-        train=list(snakemake.input.train),
-        val=list(snakemake.input.get("val", [])),
+        train=list(volume_list.checksums(snakemake.input.train)),
+        val=list(volume_list.checksums(snakemake.input.get("val", []))),
         checkpoints=params.staging,
         code=params.code,
         device=devices.pick(snakemake.threads),
