@@ -108,7 +108,7 @@ class Browser:
         message, self._rest = self._rest.split(b"\0", 1)
         return json.loads(message)
 
-    def open(self, url: str, width: int = 960, height: int = 640, script: str = "") -> "Tab":
+    def open(self, url: str, width: int = 920, height: int = 580, script: str = "") -> "Tab":
         """Open a tab of this size in CSS pixels; `script` runs before those of its page."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

@@ -176,27 +176,28 @@ def test_a_reader_answers_all_cases_by_keyboard_changes_one_and_resumes(browser,
     tab.close()
 
 
-def test_both_sides_show_the_same_slice_whatever_the_reader_does(browser, reader, tmp_path):
+def test_both_sides_show_the_same_whatever_the_reader_does(browser, reader, tmp_path):
     tab = browser.open(reader[1])
     begin(tab)
-    order = tab.ask("fetch('study').then((its) => its.json())")["cases"]
-    flat = next(at for at, its in enumerate(order, start=1) if its["slices"])
+    cases = tab.ask("fetch('study').then((its) => its.json())")["cases"]
+    flat, deep = (
+        next(at for at, its in enumerate(cases, start=1) if its["slices"] == slices)
+        for slices in (True, False)
+    )
     tab.click(f"#dots button:nth-child({flat})")
-    tab.wait(f"{READY} === '{order[flat - 1]['case']}'")
+    tab.wait(f"{READY} === '{cases[flat - 1]['case']}'")
     marks = "[...document.querySelectorAll('.mark')].map((its) => !its.hidden)"
     tab.mouse("mouseMoved", 200, 250, "none")
     tab.wait(f"String({marks}) === 'false,true'")
     tab.press("x")
     tab.mouse("mouseMoved", 201, 250, "none")
     tab.wait(f"String({marks}) === 'false,false'")
-    before = sides(tab, tmp_path)[0]
-    whole = before
+    whole = before = sides(tab, tmp_path)[0]
     acts = [
         lambda: tab.mouse("mouseWheel", 200, 250, "none", deltaX=0, deltaY=-300),
-        lambda: tab.drag((900, 300), (990, 360)),
+        lambda: tab.drag((800, 300), (890, 360)),
         lambda: tab.drag((300, 300), (180, 240), "right"),
         lambda: tab.press("i"),
-        lambda: tab.press("w"),
         lambda: tab.press("L", shift=True),
         lambda: tab.press("o"),
         lambda: tab.touch([(200, 250), (300, 250)], [(180, 250), (330, 260)]),
@@ -204,54 +205,46 @@ def test_both_sides_show_the_same_slice_whatever_the_reader_does(browser, reader
     for number, act in enumerate(acts):
         act()
         left, right = sides(tab, tmp_path)
-        assert (left == right).all(), number
-        assert (left != before).any(), number
+        # Software rounds a few pixels to the next gray.
+        assert np.abs(left - right).max() <= 1, number
+        assert np.abs(left - before).max() > 1, number
         before = left
     tab.press("r")
     tab.press("i")
-    assert (sides(tab, tmp_path)[0] == whole).all()
-    assert tab.complaints() == []
-    tab.close()
+    assert np.abs(sides(tab, tmp_path)[0] - whole).max() <= 1
 
-
-def test_a_volume_is_scrolled_and_cut_on_both_sides_at_once(browser, study, reader, tmp_path):
-    tab = browser.open(reader[1])
-    begin(tab)
-    order = tab.ask("fetch('study').then((its) => its.json())")["cases"]
-    deep = next(at for at, its in enumerate(order, start=1) if not its["slices"])
     tab.click(f"#dots button:nth-child({deep})")
-    tab.wait(f"{READY} === '{order[deep - 1]['case']}'")
+    tab.wait(f"{READY} === '{cases[deep - 1]['case']}'")
     # One method made 0.4 of the other's intensities: the brighter image is where it is served.
     means = tab.ask(
         "Promise.all(['left', 'right'].map(async (side) => new Int16Array((await (await fetch("
-        f"'image/{order[deep - 1]['case']}/' + side)).arrayBuffer()).slice(352))"
+        f"'image/{cases[deep - 1]['case']}/' + side)).arrayBuffer()).slice(352))"
         ".reduce((a, b) => a + b, 0)))"
     )
     bright = 0 if means[0] > means[1] else 1
-    before = None
     acts = [
         lambda: None,
         lambda: tab.press("ArrowUp"),
-        lambda: tab.mouse("mouseWheel", 200, 250, "none", deltaX=0, deltaY=100),
-        lambda: tab.press("c"),
+        lambda: tab.mouse("mouseWheel", 200, 250, "none", deltaX=0, deltaY=200),
         lambda: tab.press("s"),
         lambda: tab.press("m"),
-        lambda: (tab.mouse("mousePressed", 250, 200), tab.mouse("mouseReleased", 250, 200)),
+        lambda: (tab.mouse("mousePressed", 200, 200), tab.mouse("mouseReleased", 200, 200)),
     ]
     for number, act in enumerate(acts):
         act()
         shown = sides(tab, tmp_path)
-        # Without the letters and the lines that NiiVue writes.
-        pixels = shown[bright][::7, ::7], shown[1 - bright][::7, ::7]
-        alike = np.abs(0.4 * pixels[0] - pixels[1]) <= 3
+        # But for the letters that NiiVue writes, the same voxels.
+        alike = np.abs(0.4 * shown[bright] - shown[1 - bright]) <= 3
         assert alike.mean() > 0.97, number
-        assert before is None or (shown[bright] != before).any(), number
+        assert (shown[bright] != before).any(), number
         before = shown[bright]
     assert tab.complaints() == []
     tab.close()
 
 
-def test_answers_outlive_a_lost_server_and_a_lost_reply(browser, server, study, reader):
+def test_answers_outlive_a_lost_reply_a_lost_server_and_a_closed_tab(
+    browser, server, study, reader
+):
     name, link = reader
     tab = browser.open(link)
     first = begin(tab)
@@ -262,69 +255,56 @@ def test_answers_outlive_a_lost_server_and_a_lost_reply(browser, server, study, 
         " window.fetch = real; await real(...its); throw new TypeError('lost'); }; })()"
     )
     answer(tab, 1, 0)
-    tab.wait(f"{READY} && {READY} !== '{first}'")
+    second = tab.wait(f"{READY} !== '{first}' && {READY}")
     tab.wait(QUIET)
     assert {case: its[:2] for case, its in kept(study, name).items()} == {first: ((1, 0), 1)}
     server.kill()
     try:
-        second = answer(tab, -1, -1)
+        answer(tab, -1, -1)
         tab.wait(f"{SAVED} === 'waiting'")
         assert "Not saved: 1 answer, kept on this device" in tab.ask("document.body.innerText")
-        # Changed while it waits, and tried already: two revisions.
-        tab.wait(f"{READY} && {READY} !== '{second}'")
+        # Changed after it was tried: the server may have it, so this is another answer.
+        third = tab.wait(f"{READY} !== '{second}' && {READY}")
         tab.press("ArrowLeft")
         tab.wait(f"{READY} === '{second}'")
         tab.press("5")
         tab.press("ArrowRight")
-    finally:
-        server.start()
-    tab.click("#retry")
-    tab.wait(QUIET)
-    stored = {case: its[:2] for case, its in kept(study, name).items()}
-    assert stored == {first: ((1, 0), 1), second: ((-2, -1), 2)}
-    tab.close()
-
-
-def test_what_was_not_sent_is_sent_when_the_reader_comes_back(browser, server, study, reader):
-    name, link = reader
-    tab = browser.open(link)
-    begin(tab)
-    server.kill()
-    try:
-        case = answer(tab, 2, 2)
-        tab.wait(f"{SAVED} === 'waiting'")
+        tab.wait(f"{READY} === '{third}'")
+        answer(tab, 2, 2)
         tab.close()
     finally:
         server.start()
     tab = browser.open(link)
-    tab.wait(f"{READY} && {READY} !== '{case}'")
+    tab.wait(f"{READY} !== '{third}' && {READY}")
     tab.wait(QUIET)
-    assert {case: its[:2] for case, its in kept(study, name).items()} == {case: ((2, 2), 1)}
+    stored = {case: its[:2] for case, its in kept(study, name).items()}
+    assert stored == {first: ((1, 0), 1), second: ((-2, -1), 2), third: ((2, 2), 1)}
     tab.close()
 
 
-@pytest.mark.parametrize("mine", [False, True])
-def test_the_reader_decides_between_answers_of_two_tabs(browser, study, reader, mine):
+def test_the_reader_decides_between_answers_of_two_tabs(browser, study, reader):
     name, link = reader
     tab = browser.open(link)
-    case = begin(tab)
+    first = begin(tab)
     other = browser.open(link)
-    assert other.wait(READY) == case
+    assert other.wait(READY) == first
     tab.front()
     answer(tab, 1, 1)
-    tab.wait(f"{QUIET} && {READY} && {READY} !== '{case}'")
+    second = tab.wait(f"{QUIET} && {READY} !== '{first}' && {READY}")
+    answer(tab, 0, 2)
+    tab.wait(f"{QUIET} && {READY} !== '{second}' && {READY}")
     other.front()
-    answer(other, -1, 0)
-    other.wait("document.getElementById('clash').open")
-    text = other.ask("document.getElementById('clash').innerText")
-    assert "Left slightly better" in text
-    assert "Right slightly better" in text
-    other.press("Enter")  # meant for the case
-    assert other.ask("document.getElementById('clash').open")
-    other.click("#keep-mine" if mine else "#keep-stored")
-    other.wait(f"{QUIET} && !document.getElementById('clash').open")
-    expected = ((-1, 0), 2) if mine else ((1, 1), 1)
-    assert kept(study, name)[case][:2] == expected
+    for mine in (False, True):
+        answer(other, -1, 0)
+        other.wait("document.getElementById('clash').open")
+        text = other.ask("document.getElementById('clash').innerText")
+        assert all(told in text for told in ("Right slightly better", "Left")), text
+        other.press("Enter")  # meant for the case
+        assert other.ask("document.getElementById('clash').open")
+        other.click("#keep-mine" if mine else "#keep-stored")
+        other.wait(f"{QUIET} && !document.getElementById('clash').open")
+    stored = {case: its[:2] for case, its in kept(study, name).items()}
+    assert stored == {first: ((1, 1), 1), second: ((-1, 0), 2)}
     tab.close()
     other.close()
 

@@ -251,6 +251,7 @@ const clash = () => {
 const settle = (mine) => {
   const { case: name } = answers.clash;
   get("clash").close();
+  document.activeElement?.blur();
   device.drop(`draft/${name}`);
   answers.settle(mine);
   if (screen === "case" && current().case === name) fillIn();
@@ -326,7 +327,8 @@ const keydown = (event) => {
   if (screen === "end" && event.key === "ArrowLeft") backward();
   if (screen !== "case") return;
   // With the focus on them, these have their own use for the keys.
-  if (tag === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
+  // A button of a dialog that was closed may still have it.
+  if (tag === "BUTTON" && event.target.offsetParent && (event.key === "Enter" || event.key === " ")) return;
   if ((kind === "radio" || kind === "range") && event.key.startsWith("Arrow")) return;
   if (kind === "range" && event.key.startsWith("Page")) return;
   const act = acts[event.key] ?? acts[event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : ""];
