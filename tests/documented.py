@@ -253,14 +253,22 @@ def _known_options(words: list[str]) -> None:
     program = [words[0], *(words[1:2] if words[0] == "git" else [])]
     if shutil.which(words[0]) is None:
         return
-    told = subprocess.run(
-        [*program, "-h" if words[0] == "git" else "--help"], capture_output=True, text=True
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as conf:
+        # Slurm's tools print no help where no cluster is configured.
+        conf.write("ClusterName=none\nSlurmctldHost=localhost\n")
+        conf.flush()
+        told = subprocess.run(
+            [*program, "-h" if words[0] == "git" else "--help"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "SLURM_CONF": conf.name},
+        )
+    known = re.sub(r"\[no-\]", "", told.stdout + told.stderr)
+    if not re.search(r"^\s.*--\w", known, re.MULTILINE):  # sacct, where nothing is accounted
+        return
     for word in words[1:]:
         option = word.partition("=")[0]
-        if re.match(r"--\w", option) and option not in re.sub(
-            r"\[no-\]", "", told.stdout + told.stderr
-        ):
+        if re.match(r"--\w", option) and option not in known:
             raise Wrong(f"{' '.join(program)} has no option {option}")
 
 

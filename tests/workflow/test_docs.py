@@ -45,11 +45,12 @@ mrisr no_such
 make no_such
 pip install -r no_such.txt
 no_such_program
+git clone --no-such-option
 ```
 
 <!-- skip: not on every machine -->
 ```bash
-no_such_program
+no_such_script
 ```
 
 ```bash
@@ -68,6 +69,7 @@ EXPECTED = {
     "mrisr no_such": "No such command 'no_such'",
     "make no_such": "No rule to make target",
     "pip install -r no_such.txt": "no such file: no_such.txt",
+    "git clone --no-such-option": "git clone has no option --no-such-option",
     "no_such_program": "teach tests/documented.py",
 }
 
@@ -158,6 +160,7 @@ def test_commands_that_take_long_say_so(verdicts):
 def test_wrong_commands_are_found(verdicts):
     said = {its["text"]: its["wrong"] for its in verdicts if its["page"].endswith("bad.md")}
     assert said.pop("snakemake -n      # right") is None
+    assert said.pop("no_such_script") is None
     assert said.keys() == EXPECTED.keys()
     for text, message in EXPECTED.items():
         assert message in " ".join((said[text] or "").replace("│", " ").split()), text
