@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mrisr import scaffold
 from tiny_study import ROOT, TINY, TinyStudy, environment, jobs
 
 pytestmark = pytest.mark.workflow
@@ -144,6 +145,28 @@ def test_a_change_of_a_method_retrains_that_method_alone(finished):
         file.write_text(before)
     assert planned["train_srcnn3d"] == 2
     assert not any("arssr" in rule or "prepare" in rule for rule in planned)
+
+
+def test_a_new_method_of_a_plugin_folder_runs_alone(finished):
+    mine = finished.folder / "mine"
+    scaffold.method("own", "interpolation", mine)
+    before = finished.config["plugins"], finished.config["methods"]
+    try:
+        finished.config["plugins"] = [*before[0], str(mine)]
+        finished.config["methods"] = {**before[1], "own": None}
+        planned = jobs(finished.run("-n")[1])
+    finally:
+        finished.config["plugins"], finished.config["methods"] = before
+    drawn = FIGURES - {"figure_curves", "figure_scales"}
+    assert planned == {
+        "reconstruct_own_tiny": 2,
+        "evaluate_tiny": 2,
+        **dict.fromkeys(drawn, 1),
+        "quality_table": 1,
+        "significance_table": 1,
+        "report_page": 1,
+        "all": 1,
+    }
 
 
 def test_a_new_test_subject_does_not_retrain(finished):

@@ -132,6 +132,14 @@ class Study:
         folder = {"folder": overrides["folder"]} if overrides.get("folder") else {}
         return {**folder, "subjects": {split: self.datasets[name].subjects[split]}}
 
+    def plugins_of(self, path: str | Path) -> list[str]:
+        """Return the plugin folder that a dataset's file or a method's folder lies in, if any.
+
+        A stage that is told of no other need not run again when a plugin is added to the study.
+        """
+        path = Path(path).resolve()
+        return [its for its in self.plugins if path.is_relative_to(Path(its).resolve())]
+
     def _datasets(self) -> dict[str, Dataset]:
         found, roles = {}, {}
         only = len(self.config["datasets"]) == 1

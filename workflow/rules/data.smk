@@ -29,7 +29,7 @@ for dataset in STUDY.datasets.values():
                 checksums=[dataset.checksums.get(name) for name in dataset.subjects[split]],
                 seed=STUDY.seed,
                 overrides=STUDY.dataset_overrides(dataset.name, split),
-                plugins=STUDY.plugins,
+                plugins=STUDY.plugins_of(dataset.path),
                 downloads=STUDY.config["downloads"],
                 code=code_digest(dataset.code) if dataset.code else "",
             message:

@@ -71,7 +71,7 @@ for dataset, subject in figure_plan.lesion_subjects(STUDY):
             source=STUDY.datasets[dataset].spec["lesions"],
             seed=STUDY.seed,
             overrides=STUDY.dataset_overrides(dataset, "test") | {"subjects": {"test": [subject]}},
-            plugins=STUDY.plugins,
+            plugins=STUDY.plugins_of(STUDY.datasets[dataset].path),
             downloads=STUDY.config["downloads"],
         message:
             f"Fetching and checking the lesions of {subject} of {dataset}"

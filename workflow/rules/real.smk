@@ -122,7 +122,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 source=dataset.spec["reference"],
                 seed=STUDY.seed,
                 overrides=STUDY.dataset_overrides(dataset.name, "test"),
-                plugins=STUDY.plugins,
+                plugins=STUDY.plugins_of(dataset.path),
                 downloads=STUDY.config["downloads"],
             message:
                 f"Fetching and checking the HR references of {dataset.name}"

@@ -95,7 +95,7 @@ for method in STUDY.imported:
         params:
             method=method.pack("network", "coordinates", "model"),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
-            plugins=STUDY.plugins,
+            plugins=STUDY.plugins_of(method.folder),
             code=method.code("mrisr.weights"),
         message:
             f"Importing weights for {method.name} ({method.trained('{wildcards.scale}')})"
