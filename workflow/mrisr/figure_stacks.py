@@ -160,6 +160,11 @@ def _acquired(stacks: Sequence[Volume], mask: Volume, views: Mapping) -> dict[st
     return found
 
 
+def _fitting(text: str, wide: float) -> float:
+    """Return the size at which a line takes `wide` inches: a letter is about 0.6 of it wide."""
+    return 72 * wide / (0.6 * max(1, len(text)))
+
+
 def _psnr(row: Row, subject: str) -> str:
     """Return the PSNR of a subject's whole volume, with the row's marks."""
     values = row.values.get(("psnr", "volume"))
@@ -195,9 +200,10 @@ def _draw(
     ceiling = float(np.percentile(_all(columns, REFERENCE, out=True), 99.7)) or 1.0
     own = _all(columns, REFERENCE, out=False)
     window = {REFERENCE: float(np.percentile(own, 99.7)) or 1.0 if own.size else 1.0}
+    small = min([TEXT, *(_fitting(text, wide) for text in above.values())])
     for column, (label, its) in enumerate(columns.items()):
         x = left + column * (wide + gap)
-        size = min(HEAD, 72 * wide / (0.6 * len(label)))  # a letter is about 0.6 of its size wide
+        size = min(HEAD, _fitting(label, wide))
         figure.text(
             *((x + wide / 2) / width, 1 - 0.42 / height, label),
             ha="center", va="top", fontsize=size, parse_math=False,
@@ -205,7 +211,7 @@ def _draw(
         if label in above:
             figure.text(
                 *((x + wide / 2) / width, 1 - 0.64 / height, above[label]),
-                ha="center", va="top", fontsize=TEXT,
+                ha="center", va="top", fontsize=small,
             )  # fmt: skip
         y = head
         for row, high in enumerate(tall):
