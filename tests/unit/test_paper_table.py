@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mrisr import summary, table_files, table_html, table_specs
+from mrisr import scaffold, summary, table_files, table_html, table_specs
 from mrisr.errors import ConfigError
 from mrisr.paper_table import COLUMNS, paper_table
 from mrisr.regions import MEAN, REGIONS
@@ -154,6 +154,20 @@ PUBLISHED = [
     (2.5, "cubic", "psnr", "23.28", "2.85"),
     (2, "dcsrn", "psnr", "38.50", "2.2"),
 ]
+
+
+def test_a_method_of_a_plugin_folder_stands_in_tables_that_do_not_list_it(tmp_path):
+    scaffold.method("own", "interpolation", tmp_path)
+    asked = {"dataset": "demo", "methods": {"cubic": None, "srcnn3d": "SRCNN"}}
+    methods = {**CONFIG["methods"], "own": None, "variant": {"base": "srcnn3d"}}
+    config = {**CONFIG, "methods": methods, "plugins": [str(tmp_path)]}
+    segmentation = {"priors": "atlas", "methods": ["cubic", "srcnn3d"]}
+    tables = {"paper": asked, "overlap": {**asked, "kind": "overlap"}}
+    found = Study({**config, "segmentation": segmentation, "tables": tables})
+    quality, overlap = table_specs.specs(found)
+    assert [its["name"] for its in quality["methods"]] == ["cubic", "srcnn3d", "own"]
+    # Of what is not segmented there is no overlap.
+    assert [its["name"] for its in overlap["methods"]] == ["cubic", "srcnn3d"]
 
 
 def test_ours_published_and_difference_stand_together():

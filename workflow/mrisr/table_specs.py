@@ -92,7 +92,7 @@ def _completed(study: "Study", name: str, asked: dict) -> dict:
         "dataset_label": dataset.label,
         "stands_for": asked.get("stands_for"),
         "heading": asked.get("heading", "Method"),
-        "methods": _methods(asked.get("methods", _possible_methods(study, kind, asked["dataset"]))),
+        "methods": _listed(study, kind, asked),
         "scales": asked.get("scales", _possible_scales(study, kind, asked["dataset"])),
         "metrics": [name for name in wanted if name not in unmeasured],
         "unmeasured": unmeasured,
@@ -103,6 +103,21 @@ def _completed(study: "Study", name: str, asked: dict) -> dict:
             {**entry, "file": file(entry["file"])} for entry in asked.get("published", [])
         ],
     }
+
+
+def _listed(study: "Study", kind: str, asked: dict) -> list[dict]:
+    """Return the methods of a table; those of plugin folders stand last in every list."""
+    possible = _possible_methods(study, kind, asked["dataset"])
+    listed = _methods(asked.get("methods", possible))
+    known = {method["name"] for method in listed}
+    own = [
+        name
+        for name in possible
+        if name in study.methods
+        and name not in known
+        and study.plugins_of(study.methods[name].folder)
+    ]
+    return [*listed, *_methods(own)]
 
 
 def _methods(asked: list | dict) -> list[dict]:
