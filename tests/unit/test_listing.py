@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from mrisr import datasets, listing
+from mrisr import datasets, finding, listing
 from mrisr.cli import app
 from mrisr.errors import InputError
 from mrisr.finding import SUBJECT
@@ -49,7 +49,7 @@ def own(tmp_path):
 
 @given(PATTERNS, st.text("aZ09-_", min_size=1, max_size=8).filter(re.compile(SUBJECT).fullmatch))
 def test_the_subject_is_found_again_in_its_path(pattern, subject):
-    assert listing.match_subject(pattern, pattern.replace("{subject}", subject)) == subject
+    assert finding.match_subject(pattern, pattern.replace("{subject}", subject)) == subject
 
 
 @given(st.integers(0, 2000), st.integers(0, 900), st.integers(0, 200), st.integers(1, 300))

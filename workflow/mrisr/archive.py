@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from mrisr.download import Refused, alone, checksum, download
 from mrisr.errors import InputError
-from mrisr.listing import match_subject
+from mrisr.finding import match_subject
 
 log = logging.getLogger("mrisr")
 

@@ -140,6 +140,18 @@ def pattern_files(folder: Path, subject: str, pattern: str) -> list[Path]:
     return sorted(found, key=lambda path: _natural(path.relative_to(folder).as_posix()))
 
 
+def match_subject(pattern: str, path: str) -> str | None:
+    """Return the subject whose scan `path` is by a pattern with `{subject}`, or None.
+
+    >>> match_subject("{subject}/T1w/{subject}.nii.gz", "100206/T1w/100206.nii.gz")
+    '100206'
+    """
+    first, *rest = (re.escape(part) for part in pattern.split("{subject}"))
+    wanted = f"{first}(?P<subject>{SUBJECT}){'(?P=subject)'.join(rest)}"
+    found = re.fullmatch(wanted, path)
+    return found["subject"] if found else None
+
+
 def _natural(text: str) -> list[tuple[int, str]]:
     parts = re.findall(r"\d+|\D+", text)
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

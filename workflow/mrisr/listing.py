@@ -7,14 +7,13 @@ the same listing, every lab gets the same split.
 import csv
 import io
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mrisr.datasets import Dataset, make_split
 from mrisr.errors import ConfigError, InputError
 from mrisr.files import write_text
-from mrisr.finding import SUBJECT
+from mrisr.finding import match_subject
 from mrisr.layout import SPLITS
 from mrisr.subject_lists import CHECKSUMS
 
@@ -111,18 +110,6 @@ def in_folder(dataset: Dataset) -> dict[str, dict]:
             " subjects' folders in it"
         )
     return found
-
-
-def match_subject(pattern: str, path: str) -> str | None:
-    """Return the subject whose scan `path` is by a pattern with `{subject}`, or None.
-
-    >>> match_subject("{subject}/T1w/{subject}.nii.gz", "100206/T1w/100206.nii.gz")
-    '100206'
-    """
-    first, *rest = (re.escape(part) for part in pattern.split("{subject}"))
-    wanted = f"{first}(?P<subject>{SUBJECT}){'(?P=subject)'.join(rest)}"
-    found = re.fullmatch(wanted, path)
-    return found["subject"] if found else None
 
 
 def _table(drawn: Mapping[str, Sequence[str]], found: Mapping[str, Mapping]) -> str:

@@ -26,7 +26,7 @@ from mrisr.download import (
     retried,
     stated_md5,
 )
-from mrisr.listing import match_subject
+from mrisr.finding import match_subject
 from mrisr.progress import progress
 
 T = TypeVar("T")
