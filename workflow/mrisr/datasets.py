@@ -350,14 +350,21 @@ def load(
     split_file, unlisted = _split_file(name, spec, path, downloads)
     if unlisted and search:
         unlisted += "".join(f" --plugins {folder}" for folder in search)
-    subjects = {split: [] for split in SPLITS}
-    dataset = Dataset(name, spec, path, subjects, {}, split_file, unlisted)
+    dataset = Dataset(name, spec, path, {}, {}, split_file, unlisted)
     if dataset.folder is not None:
         _check_folder(name, dataset.folder)
-    known = _read_subjects(dataset)
-    if known or unlisted:
-        subjects.update(_choose(name, subjects, asked, known))
-    return dataset
+    listed = _read_subjects(dataset)
+    subjects = listed.subjects if listed else {split: [] for split in SPLITS}
+    if unlisted:
+        subjects = _numbered(spec["split"]["counts"], "placeholder")
+    if listed or unlisted:
+        subjects = subjects | _choose(name, subjects, asked, listed is not None)
+    return replace(
+        dataset,
+        subjects=subjects,
+        checksums=listed.checksums if listed else {},
+        grids=listed.grids if listed else {},
+    )
 
 
 def make_split(
@@ -498,41 +505,41 @@ def _check_keys(path: Path, spec: Mapping) -> None:
         )
 
 
-def _read_subjects(dataset: Dataset) -> bool:
-    """Fill in a dataset's subjects; return False if they are not known yet."""
+def _read_subjects(dataset: Dataset) -> subject_lists.Listed | None:
+    """Return a dataset's subjects, or None if they are not known yet."""
     split, file = dataset.spec["split"], dataset.split_file
     if dataset.unlisted:
-        dataset.subjects.update(_numbered(split["counts"], "placeholder"))
-        return False
+        return None
     if isinstance(split, Mapping) and split["kind"] == "numbered":
-        dataset.subjects.update(_numbered(split["counts"], "sub-"))
-        return True
+        return subject_lists.Listed(_numbered(split["counts"], "sub-"))
     if dataset.needs_folder and (file is None or not file.exists()):
-        return False
+        return None
     if file is None:
-        _all_for_testing(dataset)
-    elif isinstance(split, Mapping) and split["kind"] == "annotations":
-        subject_lists.read_annotations(split["files"], dataset)
-    else:
-        only = split.get("as") if isinstance(split, Mapping) else None
-        subject_lists.read_split(file, dataset, only)
-    return True
+        return _all_for_testing(dataset)
+    if isinstance(split, Mapping) and split["kind"] == "annotations":
+        where = f"dataset '{dataset.name}': split.files of {dataset.path}"
+        return subject_lists.read_annotations(split["files"], dataset.folder, where)
+    only = split.get("as") if isinstance(split, Mapping) else None
+    where, bids = f"{dataset.path}: split", dataset.kind == "bids"
+    return subject_lists.read_split(file, where, bids, only)
 
 
-def _all_for_testing(dataset: Dataset) -> None:
-    """Make all subjects of a dataset's folder test subjects."""
+def _all_for_testing(dataset: Dataset) -> subject_lists.Listed:
+    """Return all subjects of a dataset's folder as test subjects."""
     if dataset.kind not in ("bids", "folder"):
         raise ConfigError(
             f"{dataset.path}: split: test takes the subjects of a folder; name a TSV here"
         )
+    found = subject_lists.Listed()
     try:
-        dataset.subjects["test"] += (
+        found.subjects["test"] = (
             finding.bids_subjects(dataset.folder)
             if dataset.kind == "bids"
             else finding.pattern_subjects(dataset.folder, dataset.spec["source"]["pattern"])
         )
     except InputError as error:
         raise InputError(f"dataset '{dataset.name}': {error}") from None
+    return found
 
 
 def _choose(

@@ -10,16 +10,13 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mrisr.errors import ConfigError, InputError
 from mrisr.finding import SUBJECT
 from mrisr.layout import SPLITS
 from mrisr.schema import nearest
-
-if TYPE_CHECKING:
-    from mrisr.datasets import Dataset
 
 #: Columns that say what is published about a subject's file.
 CHECKSUMS = {"sha256": r"[0-9a-f]{64}", "md5": r"[0-9a-f]{32}", "bytes": r"[0-9]+"}
@@ -27,39 +24,55 @@ CHECKSUMS = {"sha256": r"[0-9a-f]{64}", "md5": r"[0-9a-f]{32}", "bytes": r"[0-9]
 NAMES = ("subject", "participant_id")
 
 
-def read_split(path: Path, dataset: Dataset, only: str | None = None) -> None:
-    """Fill in a dataset's subjects and checksums from a table.
+@dataclass
+class Listed:
+    """What a list says of a dataset's subjects.
+
+    Attributes:
+        subjects: Those of each split (train, val, test), in the list's order.
+        checksums: What is published about a subject's file: some of `CHECKSUMS`.
+        grids: What the publisher's annotations say about a subject's grid.
+    """
+
+    subjects: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in SPLITS})
+    checksums: dict[str, dict] = field(default_factory=dict)
+    grids: dict[str, dict] = field(default_factory=dict)
+
+
+def read_split(path: Path, where: str, bids: bool, only: str | None = None) -> Listed:
+    """Read subjects and checksums from a table.
 
     Args:
         path: TSV with the columns `subject` and `split`, and some of `CHECKSUMS`, no other; or
             like BIDS's participants.tsv with `participant_id` in place of `subject`, where other
             columns do not matter.
-        dataset: Its subjects and checksums are filled in. In a BIDS dataset, `sub-` may be left
-            out of a name.
+        where: The dataset's file and key, for messages.
+        bids: Whether `sub-` may be left out of a name.
         only: The split of all subjects; the table then has no column `split`.
 
     Raises:
         ConfigError: The file is missing or wrong; all lines that are wrong are named.
     """
-    columns, rows = _table(path, f"{dataset.path}: split")
-    problems = _column_problems(columns, only)
+    columns, rows = _table(path, where)
+    problems, found = _column_problems(columns, only), Listed()
     if not problems:
         first: dict[str, int] = {}
         for line, row in rows:
-            row = _named(row, columns, dataset.kind == "bids")
+            row = _named(row, columns, bids)
             wrong = list(_row_problems(row, first, only))
             problems += [f"line {line}: {problem}" for problem in wrong]
             if wrong:
                 continue
             first[row["subject"]] = line
-            dataset.subjects[only or row["split"]].append(row["subject"])
-            dataset.checksums[row["subject"]] = {
+            found.subjects[only or row["split"]].append(row["subject"])
+            found.checksums[row["subject"]] = {
                 kind: int(row[kind]) if kind == "bytes" else row[kind].lower()
                 for kind in CHECKSUMS
                 if row.get(kind) not in (None, "", "n/a")
             }
     if problems:
         raise ConfigError("\n  ".join([f"{path}:", *problems]))
+    return found
 
 
 def read_list(path: str, split: str, where: str, known: Sequence[str]) -> list[str]:
@@ -94,22 +107,24 @@ def read_list(path: str, split: str, where: str, known: Sequence[str]) -> list[s
     return [f"sub-{s}" if s not in known and f"sub-{s}" in known else s for s in found]
 
 
-def read_annotations(pattern: str, dataset: Dataset) -> None:
-    """Fill in subjects and grids from annotation files of the publisher (SKM-TEA's JSON).
+def read_annotations(pattern: str, folder: Path, where: str) -> Listed:
+    """Read subjects and grids from annotation files of the publisher (SKM-TEA's JSON).
 
     Args:
         pattern: Path of the file of a split inside the dataset's folder, with `{split}` for
             train, val and test. Each holds the list `images` of records with `scan_id`,
             `voxel_spacing` (mm) and `orientation` (such as `[SI, AP, LR]`).
-        dataset: Its subjects and grids are filled in.
+        folder: The dataset's folder.
+        where: The dataset and the key of its file, for messages.
 
     Raises:
         InputError: A file is missing, is no JSON, or a record is incomplete; all are named.
     """
     problems: list[str] = []
     first: dict[str, str] = {}
+    found = Listed()
     for split in SPLITS:
-        path = dataset.folder / pattern.replace("{split}", split)
+        path = folder / pattern.replace("{split}", split)
         try:
             images = json.loads(path.read_text(encoding="utf-8"))["images"]
             records = [(r["scan_id"], r["voxel_spacing"], r["orientation"]) for r in images]
@@ -128,14 +143,15 @@ def read_annotations(pattern: str, dataset: Dataset) -> None:
                 problems.append(f"{path}: subject {subject} is in {first[subject]} already")
             else:
                 first[subject] = split
-                dataset.subjects[split].append(subject)
-                dataset.grids[subject] = {"voxel_size": voxel_size, "orientation": orientation}
+                found.subjects[split].append(subject)
+                found.grids[subject] = {"voxel_size": voxel_size, "orientation": orientation}
     if problems:
         head = (
-            f"dataset '{dataset.name}': split.files of {dataset.path} cannot be used; give"
+            f"{where} cannot be used; give"
             " the folder that has the publisher's own files in their places:"
         )
         raise InputError("\n  ".join([head, *problems]))
+    return found
 
 
 def _table(path: Path, where: str) -> tuple[list[str], list[tuple[int, dict]]]:
