@@ -20,7 +20,7 @@ from metrics import Peak
 from mrisr import devices, methods
 from mrisr.degrade import downsample
 from mrisr.io import Volume
-from mrisr.patches import query_coordinates
+from mrisr.queries import query_coordinates
 from mrisr.reconstruct import decode, reconstruct
 
 SCALE = 2

@@ -5,7 +5,8 @@ import torch
 from mrisr.degrade import downsample, upsample
 from mrisr.errors import InputError
 from mrisr.io import Volume, save
-from mrisr.patches import GridBatches, Order, QueryBatches, draw_patches, query_coordinates
+from mrisr.patches import GridBatches, Order, QueryBatches, draw_patches
+from mrisr.queries import query_coordinates
 
 DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antialias": None}
 CPU = torch.device("cpu")

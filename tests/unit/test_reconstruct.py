@@ -8,7 +8,7 @@ from mrisr.degrade import degrade
 from mrisr.errors import InputError
 from mrisr.io import Volume, load, save
 from mrisr.models import save_model
-from mrisr.patches import query_coordinates
+from mrisr.queries import query_coordinates
 from mrisr.reconstruct import reconstruct, reconstruct_subjects
 
 SMALL = {"features": 4, "growth": 4, "blocks": 1, "layers": 2, "channels": 8, "width": 16}

@@ -15,11 +15,11 @@ from mrisr.errors import InputError
 from mrisr.io import Volume, save
 from mrisr.layout import slice_name, subject_of
 from mrisr.measured import read_rows
-from mrisr.planes import plane
 from mrisr.prepare import take_slices
 from mrisr.quality import quality_table
 from mrisr.reconstruct import reconstruct
 from mrisr.slice_batches import SliceBatches, load_slices
+from mrisr.slices import plane
 from mrisr.tiles import within
 
 DEGRADATION = {"kind": "slice", "kernel": "bicubic", "grid": "centres", "antialias": None}

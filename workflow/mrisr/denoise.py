@@ -18,8 +18,8 @@ from mrisr.errors import ConfigError
 from mrisr.extras import BM3D, BM3D_LACKING, has_bm3d
 from mrisr.files import atomic
 from mrisr.io import Volume, load, save
-from mrisr.planes import plane
 from mrisr.progress import progress
+from mrisr.slices import plane
 
 log = logging.getLogger("mrisr")
 

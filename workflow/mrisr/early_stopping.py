@@ -19,9 +19,9 @@ from mrisr import metrics
 from mrisr.degrade import degrade
 from mrisr.files import Staging, atomic, digest, sha256, write_json, write_text
 from mrisr.io import Volume, load
-from mrisr.planes import plane
 from mrisr.progress import log
 from mrisr.reconstruct import reconstruct
+from mrisr.slices import plane
 from mrisr.train import Interruption, TrainingJob, train
 
 if TYPE_CHECKING:

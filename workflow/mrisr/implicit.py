@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.functional import mse_loss
 
 from mrisr import devices, seeds
@@ -21,7 +20,7 @@ from mrisr.checkpoint import Checkpoints
 from mrisr.errors import InputError, TrainingError
 from mrisr.files import sha256
 from mrisr.io import load
-from mrisr.reconstruct import GPU_CHUNK
+from mrisr.positions import CPU_CHUNK
 from mrisr.stacks import positions
 from mrisr.train import COLLAPSED_STD, PRECISION, Trained, TrainingJob, supported
 
@@ -30,8 +29,6 @@ log = logging.getLogger("mrisr")
 # Voxels whose loss is taken with the running statistics of the batch normalisation, as the
 # network is asked later. Drawn once, so that losses compare between epochs.
 SAMPLE = 2**15
-# Positions that are decoded at once on a CPU: their activations stay in its caches.
-CPU_CHUNK = 2**12
 
 
 @dataclass(frozen=True)
@@ -274,34 +271,6 @@ class _Run:
             weights = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
             best = {"val_loss": row["val_loss"], "spread": self.spread, "epoch": row["epoch"]}
             state["best"] = {**best, "weights": weights}
-
-
-@torch.inference_mode()
-def query(
-    network: nn.Module, shape: Sequence[int], affine: np.ndarray, device: torch.device
-) -> np.ndarray:
-    """Ask a network for the intensities of a grid, plane by plane.
-
-    Args:
-        network: Maps positions in mm (N, 3) to intensities (N,).
-        shape: Shape of the grid.
-        affine: Its affine, in the space of the stacks that the network was trained on.
-        device: Where to compute.
-
-    Returns:
-        float32, shape `shape`.
-    """
-    output = np.empty(tuple(shape), np.float32)
-    chunk = GPU_CHUNK if device.type == "cuda" else CPU_CHUNK * torch.get_num_threads()
-    planes = max(1, GPU_CHUNK // (shape[1] * shape[2]))
-    for start in range(0, shape[0], planes):
-        count = min(planes, shape[0] - start)
-        shifted = affine.copy()
-        shifted[:3, 3] += start * affine[:3, 0]
-        where = positions((count, *shape[1:]), shifted, device).view(-1, 3)
-        values = torch.cat([network(part) for part in where.split(chunk)])
-        output[start : start + count] = values.view(count, *shape[1:]).cpu().numpy()
-    return output
 
 
 def _fingerprint(job: TrainingJob) -> dict:

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from mrisr import seeds
-from mrisr.degrade import lr_positions, lr_size, resampling_matrix
+from mrisr.degrade import lr_size, resampling_matrix
 from mrisr.errors import InputError
 from mrisr.io import load
 from mrisr.progress import progress
+from mrisr.queries import query_coordinates
 
 
 def draw_patches(
@@ -217,26 +218,6 @@ class QueryBatches:
         flat = (index[..., 0] * size + index[..., 1]) * size + index[..., 2]
         cell = (2 * self.lr / sizes)[:, None].expand(-1, 3)
         return (lr[:, None], coordinates, cell), torch.gather(hr.flatten(1), 1, flat)
-
-
-def query_coordinates(n: int, m: int, coordinates: str, grid: str) -> np.ndarray:
-    """Return the coordinate in [-1,1] at which each of `n` HR voxels of an axis is queried.
-
-    -1 and 1 are the outer edges of the `m` LR voxels, as `grid_sample(align_corners=False)`
-    takes them.
-
-    Args:
-        n: HR voxels of the axis.
-        m: LR voxels of the axis.
-        coordinates: `edges` (published ArSSR: HR and LR share their edges, whatever the
-            degradation did) or `grid` (where the degradation put the voxels).
-        grid: Convention of the degradation, `corners` or `centres`.
-
-    Returns:
-        float64, shape (n,).
-    """
-    used = "centres" if coordinates == "edges" else grid
-    return (2 * lr_positions(n, m, used) + 1) / m - 1
 
 
 def _separable(data: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:

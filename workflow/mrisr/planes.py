@@ -7,33 +7,9 @@ import torch
 
 from mrisr.errors import InputError
 from mrisr.io import Volume
-from mrisr.patches import query_coordinates
+from mrisr.queries import query_coordinates
+from mrisr.slices import plane, thin_axis
 from mrisr.tiles import apply_tiled, within
-
-
-def thin_axis(shape: Sequence[int], name: str = "slice") -> int:
-    """Return the axis along which a volume is one voxel thick.
-
-    Args:
-        shape: Of the volume.
-        name: Of its file, for messages.
-
-    Raises:
-        InputError: There is none.
-    """
-    thin = [axis for axis, n in enumerate(shape) if n == 1]
-    if not thin:
-        raise InputError(
-            f"{name}: shape {tuple(shape)} where a slice, one voxel thick, is expected; set"
-            " degradation.kind: slice and the key slices"
-        )
-    return thin[0]
-
-
-def plane(volume: Volume, name: str = "slice") -> np.ndarray:
-    """Return the plane of a volume one voxel thick, shape (rows, columns), as a view."""
-    axis = thin_axis(volume.data.shape, name)
-    return np.squeeze(volume.data, axis)
 
 
 @torch.inference_mode()

@@ -15,20 +15,16 @@ from mrisr.errors import InputError
 from mrisr.files import Staging
 from mrisr.io import Volume, load, load_image, save
 from mrisr.models import load_model
-from mrisr.patches import query_coordinates
 from mrisr.planes import apply_on_grid, apply_upscale
 from mrisr.progress import progress
+from mrisr.queries import query_coordinates
 from mrisr.sampling import sample_rows
-from mrisr.tiles import apply_tiled, within
+from mrisr.tiles import CPU_CHUNK, GPU_CHUNK, apply_tiled, within
 
 if TYPE_CHECKING:
     from mrisr.methods import Method
 
 log = logging.getLogger("mrisr")
-
-# Voxels that are decoded at once: a core's share of their activations stays in its cache; a GPU
-# wants more at once.
-CPU_CHUNK, GPU_CHUNK = 2**10, 2**19
 
 
 @dataclass(frozen=True)

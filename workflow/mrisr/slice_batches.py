@@ -16,9 +16,10 @@ from mrisr import seeds
 from mrisr.degrade import kernel_matrix
 from mrisr.errors import InputError
 from mrisr.io import load
-from mrisr.patches import Order, query_coordinates
-from mrisr.planes import plane
+from mrisr.patches import Order
 from mrisr.progress import progress
+from mrisr.queries import query_coordinates
+from mrisr.slices import plane
 
 
 def load_slices(
@@ -67,7 +68,7 @@ class SliceBatches:
         scales: The scale trained on, or the lowest and the highest.
         training: The method's training settings (`batch`, `lr_patch`; `queries`).
         network: `query`, asked for some pixels of the HR tile, or `upscale`, for all of them.
-        coordinates: How query networks are asked; see `mrisr.patches.query_coordinates`.
+        coordinates: How query networks are asked; see `mrisr.queries.query_coordinates`.
         degradation: The study's degradation (`kernel`, `grid`, `antialias`).
         device: Where batches are made.
         seed_parts: What the draws depend on.

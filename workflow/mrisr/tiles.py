@@ -16,6 +16,10 @@ WORKSPACE = 1.6
 # Not worth a warning, MB.
 SMALL_MB = 500
 
+# Voxels that are decoded at once: a core's share of their activations stays in its cache; a GPU
+# wants more at once.
+CPU_CHUNK, GPU_CHUNK = 2**10, 2**19
+
 # A tile's core and what is around it, along one axis: first voxel and the one after the last.
 Span = tuple[int, int]
 

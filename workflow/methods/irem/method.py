@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mrisr import implicit
+from mrisr import implicit, positions
 from mrisr.io import Volume
 from mrisr.reconstruct import Query
 from mrisr.train import Trained, TrainingJob
@@ -69,4 +69,4 @@ def train(job: TrainingJob, stop: Callable[[int], bool]) -> Trained | None:
 
 def reconstruct(lr: Mapping[str, Volume], query: Query, model: IREM) -> np.ndarray:
     """Ask for the intensity of every voxel of the SR grid."""
-    return implicit.query(model, query.shape, query.affine, query.device)
+    return positions.query(model, query.shape, query.affine, query.device)
