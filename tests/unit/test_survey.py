@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from corpus import AFFINE, KINDS, Lab, head
-from mrisr import catalogue, datasets
+from mrisr import datasets
 from mrisr.cli import app
 
 
@@ -84,7 +84,7 @@ def test_list_names_every_dataset_and_what_is_on_disk(lab):
         "  download; 1 of 3 scans on disk, 5 kB, 100 bytes of other files, about 6 MB in all"
     ) in done.stdout
     assert "cannot be used: dataset 'lost': no folder nowhere" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= catalogue.WIDTH
+    assert max(map(len, done.stdout.splitlines())) <= WIDTH
 
 
 @pytest.mark.parametrize("name", datasets.names())
@@ -98,7 +98,7 @@ def test_describe_says_what_the_file_of_a_dataset_says(name):
     for split, subjects in dataset.subjects.items():
         assert f"{len(subjects)} {split}" in said or not subjects
     assert dataset.needs_folder or "nothing on disk yet" in said
-    long = [line for line in done.stdout.splitlines() if len(line) > catalogue.WIDTH]
+    long = [line for line in done.stdout.splitlines() if len(line) > WIDTH]
     assert all(len(line.split()) <= 2 for line in long)  # a path or an address
 
 
@@ -164,7 +164,7 @@ def test_problems_that_many_share_are_said_once(lab):
     assert "sub-02 (test): sub-02/anat/sub-02_T1w.nii.gz: 4-D with shape" in text
     assert "7 fine" in text and "32 with problems" in text
     assert (lab.root / "out.csv").read_text().count("no file") == 31
-    assert max(map(len, done.stdout.splitlines())) <= max(catalogue.WIDTH, len(str(lab.bids)) + 20)
+    assert max(map(len, done.stdout.splitlines())) <= max(WIDTH, len(str(lab.bids)) + 20)
 
 
 def test_nothing_is_downloaded_and_absent_is_no_problem(lab, monkeypatch):

@@ -9,8 +9,7 @@ from mrisr import datasets
 from mrisr.datasets import Dataset
 from mrisr.errors import InputError, MrisrError
 from mrisr.layout import SPLITS
-
-WIDTH = 100
+from mrisr.text import size, wrapped
 
 
 @dataclass(frozen=True)
@@ -175,34 +174,6 @@ def title(dataset: Dataset) -> str:
 def _block(head: str, facts: Iterable[str]) -> str:
     lines = [line for fact in facts for line in wrapped(fact, "  ", "    ")]
     return "\n".join([head, *lines])
-
-
-def wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
-    """Return text as lines of at most 100 characters; only words longer than that stay longer.
-
-    Args:
-        text: One paragraph.
-        first: What the first line begins with.
-        rest: What the others begin with.
-    """
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as text, e.g. `3.4 MB`."""
-    amount, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 999.5:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.3g} {unit}"
 
 
 def _subjects(dataset: Dataset) -> list[str]:

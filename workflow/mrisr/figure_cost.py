@@ -93,7 +93,8 @@ def _where(cells: Sequence[Mapping]) -> str:
         return "Devices and threads were not recorded."
     if len(devices) == 1:
         return f"Timed on {next(iter(devices))}."
-    return f"Timed on {'; '.join(f'{where}: {_listed(its)}' for where, its in devices.items())}."
+    said = (f"{where}: {', '.join(names)}" for where, names in devices.items())
+    return f"Timed on {'; '.join(said)}."
 
 
 def _without(cells: Mapping[str, Mapping], costs: Mapping[str, Mapping]) -> str:
@@ -106,14 +107,10 @@ def _without(cells: Mapping[str, Mapping], costs: Mapping[str, Mapping]) -> str:
     if len(timed) == len(cells):
         parts.append("No benchmark is there, so nothing stands against seconds.")
     elif timed:
-        parts.append(f"Without a benchmark: {_listed(timed)}.")
+        parts.append(f"Without a benchmark: {', '.join(timed)}.")
     if bare:
-        parts.append(f"Without parameters, so a line across: {_listed(bare)}.")
+        parts.append(f"Without parameters, so a line across: {', '.join(bare)}.")
     return " ".join(parts)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
 
 
 def _draw(

@@ -85,7 +85,13 @@ def described(name: str, found: State) -> str:
     header = ["", *(f"{scale}×" for scale in scales)]
     body = [[label, *(text for text, _ in line)] for _, label, line in rows]
     widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-    lines += ["", *(_aligned(line, widths) for line in [header, *body])]
+    lines += [
+        "",
+        *(
+            "  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip()
+            for line in [header, *body]
+        ),
+    ]
     if found.failures:
         lines += ["", f"Failed: {len(found.failures)} job(s). Logs:"]
         lines += [f"  {its.log}\n    {its.reason}" for its in found.failures[:LISTED]]
@@ -129,10 +135,6 @@ def _counts(found: State) -> str:
     }
     said = [f"{found.count(key)} {text}" for key, text in what.items() if found.count(key)]
     return ", ".join(said) or "nothing is missing"
-
-
-def _aligned(line: list[str], widths: list[int]) -> str:
-    return "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
 
 
 def _table(folder: Path, name: str, suffix: str) -> str:

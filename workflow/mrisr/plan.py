@@ -9,6 +9,7 @@ from pathlib import Path
 from mrisr.costs import Costs, Estimate, files
 from mrisr.jobs import STAGES, Jobs, StudyJobs, weights
 from mrisr.keep import Keep
+from mrisr.text import columns, duration, size
 
 #: Estimates may be off by this factor; tests hold them to it on studies that ran.
 FACTOR = 2
@@ -238,7 +239,7 @@ def described(found: Plan, study_jobs: StudyJobs) -> str:
             combine = max if key.endswith("_mb") else lambda a, b: a + b
             setattr(total, key, combine(getattr(total, key), getattr(stage, key)))
     rows.append(_row("total", total))
-    lines = [_aligned(rows), *_remarks(total, found)]
+    lines = [columns(rows), *_remarks(total, found)]
     lines.append("\nLongest jobs:")
     lines += [
         f"  {duration(seconds):>8}  {name}" + _on(estimate)
@@ -307,34 +308,3 @@ def _row(name: str, stage: Stage) -> tuple[str, ...]:
         f"{size(1e6 * stage.peak_mb)}{asked}",
         size(stage.kept_bytes),
     )
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            text.ljust(width) if i == 0 else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words: seconds, minutes, hours or days."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.0f} {unit}" if unit != "h" else f"{seconds / length:.1f} h"
-    return f"{seconds:.0f} s"
-
-
-def size(count: float) -> str:
-    """Return bytes in words."""
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return (
-                f"{count / factor:.1f} {unit}"
-                if count < 10 * factor
-                else f"{count / factor:.0f} {unit}"
-            )
-    return f"{count:.0f} B"

@@ -19,6 +19,7 @@ from mrisr.layout import scale_name
 from mrisr.measured import MARKS, heading
 from mrisr.models import read_description
 from mrisr.page import write_page
+from mrisr.text import duration, listed
 from mrisr.values import outliers, subject_values
 from mrisr.viewer import Gallery
 
@@ -100,8 +101,8 @@ def summarise(contents: Mapping[str, Any]) -> str:
         contents: Of which cells, datasets and the note on the degradation are used.
     """
     cells = contents["cells"]
-    names = _listed(list(dict.fromkeys(c["method_label"] for c in cells if not c["control"])))
-    factors = _listed([f"{scale_name(k)}×" for k in dict.fromkeys(c["scale"] for c in cells)])
+    names = listed(list(dict.fromkeys(c["method_label"] for c in cells if not c["control"])))
+    factors = listed([f"{scale_name(k)}×" for k in dict.fromkeys(c["scale"] for c in cells)])
     tested = [d for d in contents["datasets"] if "test" in d["subjects"]]
     measured = _subjects([d for d in tested if d["has_ground_truth"]])
     real = _subjects([d for d in tested if not d["has_ground_truth"]])
@@ -124,7 +125,7 @@ def summarise(contents: Mapping[str, Any]) -> str:
 
 def _subjects(datasets: Sequence[Mapping]) -> str:
     counts = [(d["label"], d["subjects"]["test"]) for d in datasets]
-    return _listed([f"{n} test subject{'s' * (n != 1)} of {label}" for label, n in counts])
+    return listed([f"{n} test subject{'s' * (n != 1)} of {label}" for label, n in counts])
 
 
 def _warnings(datasets: Sequence[Mapping]) -> list[str]:
@@ -132,7 +133,7 @@ def _warnings(datasets: Sequence[Mapping]) -> list[str]:
     if not made_up:
         return []
     return [
-        f"{_listed(made_up)}: simulated scans. They show that the workflow runs; values measured"
+        f"{listed(made_up)}: simulated scans. They show that the workflow runs; values measured"
         " on them say nothing about real brains."
     ]
 
@@ -453,16 +454,3 @@ def _read(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; make it, or leave it out of the report") from None
-
-
-def duration(seconds: float) -> str:
-    """Return a time as it is read: seconds, minutes or hours."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _listed(items: Sequence[str]) -> str:
-    if len(items) < 2:
-        return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrisr import checks, io
-from mrisr.catalogue import scan_path, size, title, wrapped
+from mrisr.catalogue import scan_path, title
 from mrisr.checks import Report
 from mrisr.datasets import Dataset
 from mrisr.errors import InputError, Problem, ScanError
@@ -17,6 +17,7 @@ from mrisr.files import sha256, write_text
 from mrisr.prepare import prepare_volume
 from mrisr.progress import collected, progress
 from mrisr.scans import load_scan
+from mrisr.text import size, wrapped
 
 COLUMNS = (
     *("subject", "split", "path", "status", "bytes", "shape", "voxel_size", "orientation"),
