@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from mrisr import manifest as manifest_module
-from mrisr.contents import contents, page_digest, viewer_files, viewer_settings
+from mrisr.assets import page_digest
+from mrisr.contents import contents, viewer_files, viewer_settings
 from mrisr.errors import ConfigError, InputError
 from mrisr.files import sha256, write_json
 from mrisr.manifest import durations, manifest
@@ -308,7 +309,7 @@ def test_viewer_is_what_the_config_says(small):
 
 
 def test_the_carried_library_is_the_one_that_its_readme_names():
-    from mrisr.contents import NIIVUE
+    from mrisr.assets import NIIVUE
 
     said = (NIIVUE.parent / "README.md").read_text()
     assert f"{sha256(NIIVUE)}  {NIIVUE.name}" in said

@@ -6,8 +6,9 @@ import tarfile
 import threading
 from pathlib import Path, PurePosixPath
 
-from mrisr.download import Refused, alone, checksum, download
+from mrisr.download import Refused, alone, download
 from mrisr.errors import InputError
+from mrisr.files import checksum
 from mrisr.finding import match_subject
 
 log = logging.getLogger("mrisr")

@@ -8,8 +8,8 @@ import nibabel as nib
 import numpy as np
 
 from mrisr import io
-from mrisr.download import checksum
 from mrisr.errors import Problem, ScanError
+from mrisr.files import checksum
 
 # Edges of voxels in mm; beyond, the unit is wrong: metres or micrometres called millimetres.
 SMALLEST, LARGEST = 0.005, 100.0

@@ -1,16 +1,11 @@
 """What the report is made from, as plain values: light, for the Snakefile asks at parse time."""
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 from mrisr import figure_plan, summary
 from mrisr.layout import scale_name
 from mrisr.study import Study
 
-#: Template, style and scripts of the page, and the library that it carries.
-PAGE = Path(__file__).parent.parent / "report" / "page"
-NIIVUE = PAGE.parent / "vendor" / "niivue.umd.js.gz"
 #: What the report does where the config says nothing.
 VIEWER = {"subjects": 1, "scales": None, "megabytes": 20}
 
@@ -136,9 +131,3 @@ def _methods(study: Study) -> list[dict]:
             }
         )
     return found
-
-
-def page_digest() -> str:
-    """Return a digest of all that is no Python and shapes the page, 16 hexadecimal digits."""
-    files = [*sorted(file for file in PAGE.iterdir() if file.is_file()), NIIVUE]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -1,6 +1,5 @@
 """Downloads that go on where they broke off, and never leave half a file under its name."""
 
-import hashlib
 import logging
 import re
 import time
@@ -221,13 +220,6 @@ def receive(
         if got > size:
             part.unlink()
         raise Retry(f"{got} of {size} bytes arrived")
-
-
-def checksum(path: Path, kind: str) -> str:
-    """Return the `md5` or `sha256` of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        made = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
-    return made.hexdigest()
 
 
 def stated_md5(etag: str | None, encryption: str | None = None) -> str | None:

@@ -98,3 +98,10 @@ class Staging:
             Path(final).parent.mkdir(parents=True, exist_ok=True)
             self.path(final).replace(final)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def checksum(path: Path, kind: str) -> str:
+    """Return the `md5` or `sha256` of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        made = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
+    return made.hexdigest()

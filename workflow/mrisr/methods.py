@@ -240,6 +240,17 @@ class Method:
         return Path(self.spec["weights"].replace("{scale}", str(scale)))
 
     @property
+    def patch_size(self) -> int:
+        """The edge of the HR patches that a supervised method is trained on."""
+        training = self.spec["training"]
+        match self.spec.get("network"):
+            case "query":
+                return round(training["lr_patch"] * max(self.spec["scale_range"]))
+            case "upscale":
+                return training["lr_patch"] * self.spec["model"]["factor"]
+        return training.get("patch", 0)
+
+    @property
     def denoising(self) -> dict | None:
         """Weight and strength of the denoising term of its loss, or None without one."""
         asked = self.spec.get("training", {}).get("denoise", {})

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from mrisr.contents import NIIVUE, PAGE
+from mrisr.assets import NIIVUE, PAGE
 from mrisr.files import write_text
 
 

@@ -19,9 +19,9 @@ import urllib3
 
 from mrisr.archive import Archive
 from mrisr.datasets import Dataset
-from mrisr.download import Unreachable, checksum, download
+from mrisr.download import Unreachable, download
 from mrisr.errors import InputError
-from mrisr.files import write_text
+from mrisr.files import checksum, write_text
 
 log = logging.getLogger("mrisr")
 

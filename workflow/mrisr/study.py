@@ -465,7 +465,7 @@ class Study:
     def min_size(self, split: str) -> int:
         """Return the fewest voxels along an axis that a volume of a split may have."""
         if split != "test":
-            sizes = [patch_size(m) for m in self.supervised if "training" in m.spec]
+            sizes = [m.patch_size for m in self.supervised if "training" in m.spec]
             return max([MIN_HR_SIZE, *sizes])
         scales = [scale for name in self.measured_datasets for scale in self.scales(name)]
         slices = [metrics.metadata(name).min_size for name in self.slice_metrics]
@@ -527,14 +527,3 @@ def _plugins(config: dict) -> list[str]:
     """Return the plugin folders of a config that has not been checked yet."""
     found = config.get("plugins")
     return [its for its in found if isinstance(its, str)] if isinstance(found, list) else []
-
-
-def patch_size(method: Method) -> int:
-    """Return the edge of the HR patches that a supervised method is trained on."""
-    training = method.spec["training"]
-    match method.spec.get("network"):
-        case "query":
-            return round(training["lr_patch"] * max(method.spec["scale_range"]))
-        case "upscale":
-            return training["lr_patch"] * method.spec["model"]["factor"]
-    return training.get("patch", 0)

@@ -13,7 +13,7 @@ from snakemake.utils import update_config
 # Scripts and jobs import the package from this checkout, installed or not.
 sys.path.insert(0, str(PACKAGE))
 
-from mrisr import contents, figure_plan, finding, metrics, priors, summary, table_plan
+from mrisr import assets, contents, figure_plan, finding, metrics, priors, summary, table_plan
 from mrisr.environment import export_package
 from mrisr.errors import MrisrError
 from mrisr.extras import BM3D_LACKING, has_bm3d

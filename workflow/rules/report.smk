@@ -31,7 +31,7 @@ rule report_page:
         tables={name: (title, LAYOUT.table(name, "html")) for name, title in TABLE_NAMES.items()},
         benchmarks=f"{LAYOUT.root}/benchmarks",
         code=code_digest("mrisr.report", "mrisr.manifest"),
-        page=contents.page_digest(),
+        page=assets.page_digest(),
     message:
         "Writing the report"
     script:

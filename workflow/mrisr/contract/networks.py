@@ -17,7 +17,6 @@ from mrisr.errors import require
 from mrisr.io import save
 from mrisr.models import LOSSES, load_model, save_model
 from mrisr.reconstruct import on_grid, reconstruct
-from mrisr.study import patch_size
 from mrisr.tiles import apply_tiled, plan
 from mrisr.train import TrainingJob, train
 
@@ -100,7 +99,7 @@ def _job(its: Sample, folder: Path) -> TrainingJob:
     else:
         few |= {"steps_per_epoch": STEPS, "patches_per_subject": settings.get("batch", 1)}
         flat = method.input == "slice"
-        edge = max(24, patch_size(method) + 2 * settings.get("border", 0))
+        edge = max(24, method.patch_size + 2 * settings.get("border", 0))
         file = folder / ("sub-01_slice-1.nii.gz" if flat else "sub-01.nii.gz")
         save(truth((1, edge, edge) if flat else (edge, edge, edge)), file)
         files = held_out = [str(file)]

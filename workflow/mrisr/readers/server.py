@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mrisr.contents import NIIVUE, PAGE
+from mrisr.assets import NIIVUE, PAGE
 from mrisr.errors import InputError
 from mrisr.progress import log
 from mrisr.readers.folder import SIDES
