@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from corpus import AFFINE, KINDS, Lab, head
 from mrisr import datasets
 from mrisr.cli import app
+from mrisr.text import WIDTH
 
 
 @pytest.fixture(autouse=True)
