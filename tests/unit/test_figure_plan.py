@@ -5,7 +5,7 @@ import yaml
 
 from mrisr import contents, figure_plan
 from mrisr.errors import ConfigError
-from mrisr.study import Study
+from mrisr.study_load import checked
 from tiny_study import ROOT, write_scan
 
 
@@ -15,7 +15,7 @@ def config():
 
 
 def names(config, **changes):
-    return [figure.name for figure in figure_plan.figures(Study({**config, **changes}))]
+    return [figure.name for figure in figure_plan.figures(checked({**config, **changes}))]
 
 
 def test_by_default_there_is_all_that_the_data_allow(config):
@@ -25,7 +25,7 @@ def test_by_default_there_is_all_that_the_data_allow(config):
         assert {f"{kind}_{its}" for its in config["datasets"]} <= set(found)
     assert [name for name in found if "lesion" in name] == ["lesion_open_ms"]
     assert {"scales", "curves", "segmentation_ds002748"} <= set(found)
-    assert found == [figure.name for figure in figure_plan.figures(Study(config))]
+    assert found == [figure.name for figure in figure_plan.figures(checked(config))]
     assert names(config, figures=True) == found and names(config, figures=False) == []
 
 
@@ -43,7 +43,7 @@ def test_a_list_means_those_alone_and_false_leaves_one_out(config):
 def test_options_choose_subject_scales_and_methods(config):
     own = {"subject": "sub-10", "inset": {"centre": [1, 2, 3]}}
     wanted = {"zoom": {"scales": [4], "methods": ["dcsrn"], "datasets": {"ds002748": own}}}
-    figures = {its.name: its for its in figure_plan.figures(Study({**config, "figures": wanted}))}
+    figures = {its.name: its for its in figure_plan.figures(checked({**config, "figures": wanted}))}
     zoom = figures["zoom_ds002748"].params
     assert zoom["subject"] == "sub-10" and zoom["inset"] == {"centre": [1, 2, 3]}
     assert [(cell["scale"], cell["method"]) for cell in zoom["cells"]] == [(4, "dcsrn")]
@@ -58,7 +58,7 @@ def test_a_dataset_without_the_scale_asked_for_is_shown_at_its_own(tmp_path):
         write_scan(tmp_path / f"mial_run{run}.nii.gz", run)
     irem["datasets"]["fetal_stacks"] = {"folder": str(tmp_path), "scales": [3]}
     irem["metrics"] = ["psnr", "ssim", "psi", "lpc_si"]
-    figures = {its.name: its.params for its in figure_plan.figures(Study(irem))}
+    figures = {its.name: its.params for its in figure_plan.figures(checked(irem))}
     assert irem["figures"]["stacks"] == {"scales": [4]}
     assert figures["stacks_ds002748"]["scale"] == 4 and figures["stacks_fetal_stacks"]["scale"] == 3
 
@@ -67,7 +67,7 @@ def test_inputs_are_what_is_shown_and_no_more(config):
     wanted = {"comparison": {"scales": [4], "methods": ["cubic", "dcsrn"]}}
     (figure,) = [
         its
-        for its in figure_plan.figures(Study({**config, "figures": wanted}))
+        for its in figure_plan.figures(checked({**config, "figures": wanted}))
         if its.name == "comparison_ds002748"
     ]
     assert sorted(file.removeprefix("results/open/") for file in figure.inputs) == [
@@ -83,7 +83,7 @@ def test_inputs_are_what_is_shown_and_no_more(config):
 
 def test_a_method_looks_the_same_in_all_figures(config):
     looks = {}
-    for figure in figure_plan.figures(Study(config)):
+    for figure in figure_plan.figures(checked(config)):
         for cell in [*figure.params.get("cells", []), *figure.params.get("models", [])]:
             looks.setdefault(cell["method"], set()).add(cell["look"])
     assert all(len(its) == 1 for its in looks.values())
@@ -100,7 +100,7 @@ def test_a_copy_of_the_scans_without_lesions_has_no_such_figure(config, tmp_path
     assert "lesion_open_ms" not in names(config)
     (tmp_path / "patient07" / "lesions.nii.gz").touch()
     assert "lesion_open_ms" in names(config)
-    study = Study(config)
+    study = checked(config)
     assert list(figure_plan.lesion_subjects(study)) == [("open_ms", "patient07")]
     assert study.layout.sources("open_ms", "lesions") in contents.source_lists(study)
 
@@ -129,4 +129,4 @@ def test_a_copy_of_the_scans_without_lesions_has_no_such_figure(config, tmp_path
 )
 def test_what_is_wrong_is_named(config, figures, message):
     with pytest.raises(ConfigError, match=message):
-        Study({**config, "figures": figures})
+        checked({**config, "figures": figures})

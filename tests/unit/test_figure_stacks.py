@@ -11,7 +11,7 @@ from mrisr.degrade import degrade
 from mrisr.errors import InputError
 from mrisr.io import Volume, save
 from mrisr.stacks import average
-from mrisr.study import Study
+from mrisr.study_load import checked
 
 STACKS = {"kind": "stacks", "kernel": "slice_profile", "grid": "corners", "antialias": None}
 OUTPUTS = ("png", "pdf", "json")
@@ -169,12 +169,12 @@ def test_the_plan_finds_the_hyper_parameter_that_alone_differs():
         **{"study": "its", "seed": 1, "datasets": {"demo": {"roles": ["test"]}}},
         **{"scales": [4, 8], "degradation": {"kind": "stacks"}, "metrics": ["psnr", "ssim"]},
     }
-    study = Study(config | {"methods": methods})
+    study = checked(config | {"methods": methods})
     planned = {its.name: its for its in figure_plan.figures(study)}
     sweep = planned["sweep_encoding_demo"]
     assert [(c["method"], c["value"], c["scale"]) for c in sweep.params["cells"]] == [
         *(("irem", 256, 8), ("irem_64", 64, 8), ("irem_512", 512, 8)),
     ]
     assert {"bars_demo", "stacks_demo"} <= set(planned) and "scales" not in planned
-    study = Study(config | {"methods": {"bspline": None, "irem": None}})
+    study = checked(config | {"methods": {"bspline": None, "irem": None}})
     assert not [its for its in figure_plan.figures(study) if its.name.startswith("sweep")]

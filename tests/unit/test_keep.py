@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from mrisr.errors import ConfigError
 from mrisr.keep import Keep
-from mrisr.study import Study
+from mrisr.study_load import checked
 from tiny_study import LEAST
 
 
 def test_everything_stays_unless_the_config_says_otherwise():
-    keep = Keep(Study(LEAST))
+    keep = Keep(checked(LEAST))
     assert keep.stays("sr", "demo", "sub-07") and keep.stays("segmentation", "demo", "sub-07")
 
 
 def test_what_is_shown_stays_and_so_does_what_all_methods_use():
-    keep = Keep(Study({**LEAST, "keep": ["segmentation"]}))
+    keep = Keep(checked({**LEAST, "keep": ["segmentation"]}))
     assert keep.shown == {"demo": ["sub-06"]}
     assert keep.stays("sr", "demo", "sub-06") and not keep.stays("sr", "demo", "sub-07")
     assert keep.stays("segmentation", "demo", "sub-07")
@@ -27,12 +27,12 @@ def test_what_is_shown_stays_and_so_does_what_all_methods_use():
 
 def test_other_kinds_are_refused_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"'keep\.0': 'lr': did you mean 'sr'"):
-        Study({**LEAST, "keep": ["lr"]})
+        checked({**LEAST, "keep": ["lr"]})
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,12}", fullmatch=True))
 def test_every_subject_belongs_to_one_of_the_two_rules(subject):
-    keep = Keep(Study({**LEAST, "keep": []}))
+    keep = Keep(checked({**LEAST, "keep": []}))
     files = [re.compile(rf"{keep.subjects('demo', shown)}\.nii\.gz") for shown in (True, False)]
     assert sum(bool(file.fullmatch(f"{subject}.nii.gz")) for file in files) == 1
     assert files[0].fullmatch("sub-06.nii.gz") and not files[1].fullmatch("sub-06.nii.gz")

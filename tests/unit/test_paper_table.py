@@ -12,7 +12,7 @@ from mrisr import scaffold, summary, table_files, table_html, table_specs
 from mrisr.errors import ConfigError
 from mrisr.paper_table import COLUMNS, paper_table
 from mrisr.regions import MEAN, REGIONS
-from mrisr.study import Study
+from mrisr.study_load import checked
 
 CONFIG = {
     "study": "tiny",
@@ -31,7 +31,7 @@ QUALITY = {"nearest": 40.0, "cubic": 30.0, "srcnn3d": 33.0, "arssr_rdn": 32.0}
 
 @functools.cache
 def without_tables():
-    return Study(copy.deepcopy(CONFIG))
+    return checked(copy.deepcopy(CONFIG))
 
 
 def study(**table):
@@ -163,7 +163,7 @@ def test_a_method_of_a_plugin_folder_stands_in_tables_that_do_not_list_it(tmp_pa
     config = {**CONFIG, "methods": methods, "plugins": [str(tmp_path)]}
     segmentation = {"priors": "atlas", "methods": ["cubic", "srcnn3d"]}
     tables = {"paper": asked, "overlap": {**asked, "kind": "overlap"}}
-    found = Study({**config, "segmentation": segmentation, "tables": tables})
+    found = checked({**config, "segmentation": segmentation, "tables": tables})
     quality, overlap = table_specs.specs(found)
     assert [its["name"] for its in quality["methods"]] == ["cubic", "srcnn3d", "own"]
     # Of what is not segmented there is no overlap.
@@ -334,13 +334,13 @@ def test_metrics_that_explain_can_be_shown_and_are_not_ranked():
 
 def test_names_of_the_complete_tables_are_taken():
     with pytest.raises(ConfigError, match=r"tables\.quality: .* choose another"):
-        Study({**CONFIG, "tables": {"quality": {"dataset": "demo"}}})
+        checked({**CONFIG, "tables": {"quality": {"dataset": "demo"}}})
 
 
 def test_overlap_is_left_out_with_the_segmentation_and_tables_can_be_left_out():
     tables = {"paper": {"dataset": "demo", "kind": "overlap"}}
-    assert summary.paper_tables(Study({**CONFIG, "segmentation": False, "tables": tables})) == {}
-    assert summary.paper_tables(Study({**CONFIG, "tables": None})) == {}
+    assert summary.paper_tables(checked({**CONFIG, "segmentation": False, "tables": tables})) == {}
+    assert summary.paper_tables(checked({**CONFIG, "tables": None})) == {}
 
 
 def test_published_values_of_tables_stand_in_the_complete_tables_too():

@@ -16,7 +16,7 @@ from mrisr.costs import FOLDER, Cost, Costs, record
 from mrisr.errors import InputError
 from mrisr.jobs import STAGES, Jobs, StudyJobs
 from mrisr.schema import read_yaml
-from mrisr.study import Study
+from mrisr.study_load import checked, load_study
 
 CONFIG = FOLDER.parent.parent / "config"
 BENCHMARK = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n"
@@ -26,7 +26,7 @@ BENCHMARK = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n"
 def demo(tmp_path, monkeypatch):
     """The jobs of the demo, nothing of it made yet."""
     monkeypatch.chdir(tmp_path)
-    return StudyJobs(Study.load(CONFIG / "demo.yaml"))
+    return StudyJobs(load_study(CONFIG / "demo.yaml"))
 
 
 def both(study_jobs, costs, study, known):
@@ -67,7 +67,7 @@ def test_real_scans_tell_what_the_demo_costs_where_its_networks_are_not_shrunk(d
 def test_the_shape_of_the_paper_stays_below_20_000_jobs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = time.process_time()
-    study_jobs = StudyJobs(Study.load(CONFIG / "rehearsal.yaml"))
+    study_jobs = StudyJobs(load_study(CONFIG / "rehearsal.yaml"))
     subjects = study_jobs.study.datasets["crowd"].subjects
     assert [len(subjects[split]) for split in ("train", "val", "test")] == [780, 111, 222]
     found = plans.plan(study_jobs, Costs.load())
@@ -140,7 +140,7 @@ def test_what_is_not_kept_passes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = read_yaml(CONFIG / "demo.yaml")
     stages = [
-        plans.plan(StudyJobs(Study({**config, "keep": keep})), Costs.load()).stages["reconstruct"]
+        plans.plan(StudyJobs(checked({**config, "keep": keep})), Costs.load()).stages["reconstruct"]
         for keep in (["sr", "segmentation"], [])
     ]
     # One of two test subjects is shown.
@@ -203,7 +203,7 @@ def test_the_committed_costs_name_their_device():
 
 def test_a_2d_study_counts_denoised_targets_and_longer_trainings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    study = Study.load(CONFIG / "coord.yaml")
+    study = load_study(CONFIG / "coord.yaml")
     found = {jobs.name: jobs for jobs in StudyJobs(study).jobs}
     for split in ("train", "val"):
         targets = found[f"denoise_ds002748_{split} 0.03"]

@@ -12,7 +12,7 @@ from mrisr.io import Volume, load, save
 from mrisr.layout import inputs_by_item
 from mrisr.real_stacks import prepare_stack_subjects, prepare_stacks
 from mrisr.stacks import average, sampled
-from mrisr.study import Study
+from mrisr.study_load import checked
 from stack_scans import acquired, head, motion
 
 
@@ -188,7 +188,7 @@ def test_a_study_of_stacks_plans_what_each_subject_has(stacked, tmp_path):
         **{"scales": [3], "degradation": {"kind": "stacks"}, "metrics": ["psi"]},
         "methods": {"bspline": None, "irem": None, "identity": None},
     }
-    study = Study(config)
+    study = checked(config)
     assert study.real_datasets == ["its"] and study.degradation_of("its")["grid"] == "centres"
     assert study.inputs("its", "s1") == ["s1_stack-1", "s1_stack-2", "s1_stack-3"]
     assert [cell.method.name for cell in study.cells()] == ["bspline", "irem"]
@@ -199,10 +199,10 @@ def test_a_study_of_stacks_plans_what_each_subject_has(stacked, tmp_path):
     assert "moved rigidly to one of them" in summary.notes(study)["Real scans"]
     volumes = {"degradation": {"kind": "volume"}, "methods": {"cubic": None}}
     with pytest.raises(ConfigError, match=r"datasets\.its: is real LR, several stacks a subject"):
-        Study(config | volumes)
+        checked(config | volumes)
     limited = {"methods": {"bspline": {"limits": {"datasets": ["it"]}}}}
     with pytest.raises(ConfigError, match=r"limits\.datasets: 'it' is not .*did you mean 'its'"):
-        Study(config | limited)
+        checked(config | limited)
 
 
 def test_a_variant_is_only_for_the_datasets_that_it_names():

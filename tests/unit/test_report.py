@@ -14,7 +14,7 @@ from mrisr.errors import ConfigError, InputError
 from mrisr.files import sha256, write_json
 from mrisr.manifest import durations, manifest
 from mrisr.report import report, summarise
-from mrisr.study import Study
+from mrisr.study_load import checked
 from mrisr.values import outliers, subject_values
 from mrisr.viewer import Gallery
 
@@ -289,7 +289,7 @@ def small(tiny_study, monkeypatch):
 
 
 def test_viewer_shows_one_subject_and_never_the_ground_truth_twice(small):
-    study = Study(small())
+    study = checked(small())
     sets = contents(study)["viewer"]
     assert [(its["subject"], its["scale"]) for its in sets] == [("sub-04", 2), ("sub-04", 3)]
     assert [image["method"] for image in sets[0]["images"]] == ["cubic"]
@@ -298,14 +298,14 @@ def test_viewer_shows_one_subject_and_never_the_ground_truth_twice(small):
 
 def test_viewer_is_what_the_config_says(small):
     config = small()
-    assert viewer_settings(Study(config).config)["megabytes"] == 20
+    assert viewer_settings(checked(config).config)["megabytes"] == 20
     config["report"] = {"viewer": False}
-    assert contents(Study(config))["viewer"] == []
+    assert contents(checked(config))["viewer"] == []
     config["report"] = {"viewer": {"subjects": 2, "scales": [3]}}
-    assert [its["subject"] for its in contents(Study(config))["viewer"]] == ["sub-04", "sub-05"]
+    assert [its["subject"] for its in contents(checked(config))["viewer"]] == ["sub-04", "sub-05"]
     config["report"] = {"viewer": {"scales": [2, 7]}}
     with pytest.raises(ConfigError, match=r"report\.viewer\.scales: nothing is .* at 7; tested"):
-        Study(config)
+        checked(config)
 
 
 def test_the_carried_library_is_the_one_that_its_readme_names():

@@ -7,7 +7,7 @@ import yaml
 
 from mrisr import datasets
 from mrisr.errors import ConfigError, InputError
-from mrisr.study import Study
+from mrisr.study_load import checked
 from tiny_study import LEAST, ROOT, TinyStudy
 
 SOURCES = sorted(path for folder in ("workflow", "bench") for path in (ROOT / folder).rglob("*.py"))
@@ -59,7 +59,7 @@ def test_the_search_for_unsafe_calls_finds_them(code):
 )
 def test_an_address_with_a_password_is_refused_without_repeating_it(place, address):
     with pytest.raises(ConfigError, match=rf"'{address}' holds a user name or password") as refused:
-        Study(LEAST | place)
+        checked(LEAST | place)
     assert "hunter2" not in str(refused.value) and "netrc" in str(refused.value)
 
 
@@ -88,7 +88,7 @@ def test_so_is_one_of_a_dataset(tmp_path):
 )  # fmt: skip
 def test_names_that_are_no_file_names_are_refused(changes):
     with pytest.raises(ConfigError):
-        Study(LEAST | changes)
+        checked(LEAST | changes)
 
 
 @pytest.mark.parametrize(

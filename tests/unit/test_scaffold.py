@@ -19,7 +19,7 @@ from mrisr.io import Volume, load, save
 from mrisr.reconstruct import reconstruct
 from mrisr.scaffold_dataset import look
 from mrisr.schema import changes
-from mrisr.study import Study
+from mrisr.study_load import checked
 from tiny_study import ROOT, write_scan
 
 AFFINE = np.array([[0.9, 0.1, 0, 5], [-0.1, 0.9, 0, -7], [0, 0, 1.2, 3], [0, 0, 0, 1]])
@@ -47,7 +47,7 @@ def in_demo(command):
     """The demo study as a Snakemake command changes it."""
     pairs = command[command.index("--config") + 1 :]
     demo = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
-    return Study(methods.merge(demo, changes(pairs)))
+    return checked(methods.merge(demo, changes(pairs)))
 
 
 def test_every_kind_is_written_clean_and_keeps_the_contract():
@@ -136,7 +136,7 @@ def test_metrics_of_a_plugin_belong_to_the_study_that_names_it(tmp_path):
         **{"degradation": {"kind": "volume"}, "methods": {"cubic": None}},
         "metrics": ["psnr", "nrmse"],
     }
-    study = Study({**config, "plugins": ["mine"]})
+    study = checked({**config, "plugins": ["mine"]})
     assert study.config["metrics"] == ["psnr", "nrmse"]
     assert metrics.metadata("nrmse").label == "Nrmse"
     code = "from mrisr import metrics; print(metrics.source('nrmse'))"  # a job, elsewhere
@@ -146,7 +146,7 @@ def test_metrics_of_a_plugin_belong_to_the_study_that_names_it(tmp_path):
     )  # fmt: skip
     assert done.stdout.strip() == str(tmp_path / "mine/metrics/nrmse.py"), done.stderr
     with pytest.raises(ConfigError, match="no metric 'nrmse'"):
-        Study(config)
+        checked(config)
 
 
 def test_two_files_are_compared_by_a_metric_of_a_plugin(tmp_path):

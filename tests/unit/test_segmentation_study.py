@@ -4,7 +4,7 @@ import pytest
 
 from mrisr import summary
 from mrisr.errors import ConfigError
-from mrisr.study import Study
+from mrisr.study_load import checked
 
 BASE = {
     "study": "demo",
@@ -18,7 +18,7 @@ BASE = {
 
 
 def study(**changes):
-    return Study(BASE | changes)
+    return checked(BASE | changes)
 
 
 def test_absent_means_none():

@@ -7,7 +7,7 @@ import pytest
 from mrisr import summary
 from mrisr.errors import ConfigError
 from mrisr.figure_plan import figures
-from mrisr.study import Study
+from mrisr.study_load import checked, load_study
 from tiny_study import ROOT
 
 SLICES = {
@@ -75,11 +75,11 @@ ALONE = {"early_stopping": {}, "reader_study": None}
 def test_a_wrong_config_names_the_key_and_the_remedy(changes, message):
     config = {**copy.deepcopy(SLICES), **changes}
     with pytest.raises(ConfigError, match=message):
-        Study({key: its for key, its in config.items() if its is not None}, "flat.yaml")
+        checked({key: its for key, its in config.items() if its is not None}, "flat.yaml")
 
 
 def test_conv_is_skipped_where_it_cannot_be_asked_and_coord_is_not():
-    study = Study(SLICES)
+    study = checked(SLICES)
     skipped = {(c.method.name, c.scale) for c in study.cells() if c.skipped}
     assert skipped == {("conv", 1.5)}
     trained = [(method.name, folder) for method, folder in study.models()]
@@ -90,12 +90,12 @@ def test_conv_is_skipped_where_it_cannot_be_asked_and_coord_is_not():
 
 def test_a_range_of_one_scale_is_that_scale():
     methods = {**SLICES["methods"], "coord_2x": {"base": "coord", "scale_range": [2, 2]}}
-    study = Study({**SLICES, "methods": methods})
+    study = checked({**SLICES, "methods": methods})
     assert ("coord_2x", "x2") in [(method.name, folder) for method, folder in study.models()]
 
 
 def test_the_published_study_is_the_paper_s():
-    study = Study.load(ROOT / "config" / "coord.yaml")
+    study = load_study(ROOT / "config" / "coord.yaml")
     said = {
         name: (
             (m.denoising or {"weight": 0})["weight"],
@@ -124,9 +124,9 @@ def test_the_published_study_is_the_paper_s():
 
 
 def test_footnotes_say_what_a_value_is_of():
-    notes = summary.notes(Study(SLICES))
+    notes = summary.notes(checked(SLICES))
     assert "n counts subjects" in notes["Images"]
     assert "cropped to a multiple of 6 pixels" in notes["Images"]
     assert "stretched by the scale, its own anti-alias filter" in notes["Degradation"]
     assert "of each slice" in notes["Data range"]
-    assert all(cell["slices"] for cell in summary.cells(Study(SLICES)))
+    assert all(cell["slices"] for cell in summary.cells(checked(SLICES)))

@@ -7,7 +7,7 @@ import yaml
 from mrisr import summary
 from mrisr.errors import ConfigError, InputError
 from mrisr.schema import typed
-from mrisr.study import Study
+from mrisr.study_load import checked, load_study
 from tiny_study import ROOT, TINY
 
 DEMO = {
@@ -68,7 +68,7 @@ def changed(path, value):
 )
 def test_a_wrong_config_names_the_key_and_the_remedy(path, value, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        Study(changed(path, value), "config/demo.yaml")
+        checked(changed(path, value), "config/demo.yaml")
     assert "config/demo.yaml" in str(caught.value) or "dataset" in str(caught.value)
 
 
@@ -76,12 +76,12 @@ def test_all_problems_are_named_at_once():
     config = changed("scale", [2])
     del config["scales"], config["seed"]
     with pytest.raises(ConfigError) as caught:
-        Study(config)
+        checked(config)
     assert all(key in str(caught.value) for key in ("'scale'", "'scales'", "'seed'"))
 
 
 def test_plan_of_the_demo():
-    study = Study(DEMO)
+    study = checked(DEMO)
     assert study.config["degradation"]["grid"] == "corners"
     assert [(c.scale, c.method.name) for c in study.cells()] == [
         (k, m) for k in (2, 3) for m in ("cubic", "srcnn3d", "arssr_rdn")
@@ -94,11 +94,11 @@ def test_plan_of_the_demo():
     assert study.splits("demo") == ["train", "val", "test"]
     assert study.min_size("train") == 40  # a training patch of ArSSR
     assert study.min_size("test") == 16
-    assert Study({**DEMO, "scales": [2, 6]}).min_size("test") == 24
+    assert checked({**DEMO, "scales": [2, 6]}).min_size("test") == 24
 
 
 def test_scales_outside_a_methods_limits_are_skipped_with_a_reason():
-    study = Study({**DEMO, "scales": [2, 6]})
+    study = checked({**DEMO, "scales": [2, 6]})
     skipped = {c.method.name: c.skipped for c in study.cells() if c.scale == 6}
     assert skipped["cubic"] is None
     assert skipped["arssr_rdn"] == "scale 6 not supported (1 to 4: trained for 2 to 4)"
@@ -108,7 +108,7 @@ def test_variants_and_shared_training_settings():
     config = changed("training", {"border": 3})
     config["methods"]["wide"] = {"base": "srcnn3d", "model": {"features": [8, 8]}}
     config["methods"]["srcnn3d"] = {"training": {"border": 5}}
-    study = Study(config)
+    study = checked(config)
     assert study.methods["arssr_rdn"].spec["training"]["border"] == 3
     assert study.methods["srcnn3d"].spec["training"]["border"] == 5
     wide = study.methods["wide"]
@@ -118,9 +118,9 @@ def test_variants_and_shared_training_settings():
 
 
 def test_a_new_label_does_not_change_what_training_depends_on():
-    plain = Study(DEMO).methods["srcnn3d"]
-    named = Study(changed("methods/srcnn3d", {"label": "Other"})).methods["srcnn3d"]
-    wide = Study(changed("methods/srcnn3d", TINY["srcnn3d"])).methods["srcnn3d"]
+    plain = checked(DEMO).methods["srcnn3d"]
+    named = checked(changed("methods/srcnn3d", {"label": "Other"})).methods["srcnn3d"]
+    wide = checked(changed("methods/srcnn3d", TINY["srcnn3d"])).methods["srcnn3d"]
     keys = ("network", "coordinates", "model", "training")
     assert plain.pack(*keys) == named.pack(*keys)
     assert plain.pack(*keys) != wide.pack(*keys)
@@ -128,7 +128,7 @@ def test_a_new_label_does_not_change_what_training_depends_on():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_configs_here_are_valid(path):
-    study = Study.load(path)
+    study = load_study(path)
     assert study.name == path.stem
     overlap = [] if study.segmentation is None else summary.published_overlap(study)
     for entry in [*summary.published(study), *overlap]:
@@ -165,16 +165,16 @@ def real(tmp_path):
 
 
 def test_plan_of_real_scans(real):
-    study = Study(real)
+    study = checked(real)
     assert study.real_datasets == study.test_datasets == ["real"] and not study.measured_datasets
     assert study.splits("real") == ["test"] and study.train_dataset is None
     # No cell for the control that is the ground truth.
     assert [(c.scale, c.method.name) for c in study.cells()] == [(2, "cubic"), (3, "cubic")]
     assert study.degradation_of("real")["grid"] == "centres"
     assert study.degradation["grid"] == "corners"
-    assert study.min_lr_size(2) == 4 and Study({**real, "metrics": ["lpc_si"]}).min_lr_size() == 8
+    assert study.min_lr_size(2) == 4 and checked({**real, "metrics": ["lpc_si"]}).min_lr_size() == 8
     assert study.datasets["real"].reference.folder.name == "hr"
-    beside = Study({**real, "datasets": {"demo": {"roles": ["test"]}, "real": None}})
+    beside = checked({**real, "datasets": {"demo": {"roles": ["test"]}, "real": None}})
     assert beside.degradation_of("demo") == beside.degradation
     assert [c.method.name for c in beside.cells("demo")][:2] == ["cubic", "identity"]
 
@@ -193,30 +193,30 @@ def test_plan_of_real_scans(real):
 )
 def test_what_real_scans_cannot_do_is_refused(real, changes, message):
     with pytest.raises(ConfigError, match=message):
-        Study({**real, **changes})
+        checked({**real, **changes})
 
 
 def test_only_real_scans_have_references(real, tmp_path):
     file = tmp_path / "datasets/real.yaml"
     file.write_text(file.read_text().replace("scans: lr", "scans: hr"))
     with pytest.raises(ConfigError, match=r"real\.yaml: reference: .*set scans: lr"):
-        Study(real)
+        checked(real)
 
 
 def test_a_missing_reference_is_named(real):
-    reference = Study(real).datasets["real"].reference
+    reference = checked(real).datasets["real"].reference
     with pytest.raises(InputError, match=r"(?s)1 of 1 test subjects have no.*sub-01: no file"):
         reference.local_files("test")
 
 
 def test_tables_have_a_row_of_the_references_at_every_scale(real):
-    cells = summary.cells(Study(real))
+    cells = summary.cells(checked(real))
     assert [(c["scale"], c["method"]) for c in cells] == [
         *((2, "cubic"), (2, "hr_reference"), (3, "cubic"), (3, "hr_reference")),
     ]
     assert cells[1]["path"] == cells[3]["path"] == "results/real/metrics/real/reference.csv"
     assert cells[1]["control"] and not cells[1]["has_ground_truth"]
-    said = summary.notes(Study(real))
+    said = summary.notes(checked(real))
     assert "Ground truth" not in said and "Degradation" not in said
     assert "keeps its field of view" in said["Real scans"] and "HR references" in said["Real scans"]
 
@@ -229,20 +229,20 @@ def test_footnotes_say_where_each_mask_comes_from(tmp_path):
         dataset |= {"source": {"kind": "bids", "folder": str(tmp_path)}, "mask": {"kind": kind}}
         (tmp_path / f"datasets/{name}.yaml").write_text(yaml.safe_dump(dataset))
     base = DEMO | {"plugins": [str(tmp_path)], "methods": {"cubic": None}}
-    both = summary.notes(Study(base | {"datasets": {"heads": None, "brains": None}}, "x"))["Mask"]
+    both = summary.notes(checked(base | {"datasets": {"heads": None, "brains": None}}, "x"))["Mask"]
     assert both == (
         "Heads: the brain of the MNI152 template, registered; Brains: voxels with signal, closed"
         " and filled."
     )
-    one = summary.notes(Study(base | {"datasets": {"brains": None}}, "x"))["Mask"]
+    one = summary.notes(checked(base | {"datasets": {"brains": None}}, "x"))["Mask"]
     assert one == "voxels with signal, closed and filled."
 
 
 def test_sizes_are_multiples_of_the_slice_thickness_where_lr_are_stacks():
     config = DEMO | {"degradation": {"kind": "stacks"}, "methods": {"identity": None}}
-    study = Study(config | {"scales": [4, 8]})
+    study = checked(config | {"scales": [4, 8]})
     assert study.degradation["kernel"] == "slice_profile" and study.multiple("demo") == 8
-    assert Study(config | {"scales": [4, 6, 2.5]}).multiple("demo") == 12
+    assert checked(config | {"scales": [4, 6, 2.5]}).multiple("demo") == 12
     spline = config | {"degradation": {"kind": "stacks", "kernel": "spline"}}
-    assert Study(spline).degradation["kernel"] == "spline"
-    assert Study(DEMO).multiple("demo") == 1 and Study(DEMO).degradation["kernel"] == "spline"
+    assert checked(spline).degradation["kernel"] == "spline"
+    assert checked(DEMO).multiple("demo") == 1 and checked(DEMO).degradation["kernel"] == "spline"

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from mrisr import methods
 from mrisr.errors import ConfigError, InputError
 from mrisr.models import LOSSES, read_description, save_model
-from mrisr.study import Study
+from mrisr.study_load import checked
 from mrisr.weights import import_model, read_weights
 from tiny_study import TINY
 
@@ -280,7 +280,7 @@ def test_a_study_of_imported_models_needs_no_training_set(tmp_path, monkeypatch)
     for scale in (2, 3):
         saved(tmp_path / f"w/x{scale}.pt", {})
     imports = {"arssr_rdn": {"model": "a.pkl"}, "srcnn3d": {"model": "w/x{scale}.pt"}}
-    study = Study({**TEST_ONLY, "methods": imports})
+    study = checked({**TEST_ONLY, "methods": imports})
     assert study.splits("demo") == ["test"] and study.supervised == []
     assert [method.name for method in study.imported] == ["arssr_rdn", "srcnn3d"]
     assert [trained for _, trained in study.models()] == ["x2-4", "x2", "x3"]
@@ -288,9 +288,9 @@ def test_a_study_of_imported_models_needs_no_training_set(tmp_path, monkeypatch)
     assert str(study.methods["srcnn3d"].weights("2.5")) == "w/x2.5.pt"
     both = {**imports, "rescnn": None}
     with pytest.raises(ConfigError, match=r"methods\.rescnn: is learned, but.*import weights"):
-        Study({**TEST_ONLY, "methods": both})
+        checked({**TEST_ONLY, "methods": both})
     one = {**TEST_ONLY, "scales": [2], "methods": {"srcnn3d": {"model": "a.pkl"}}}
-    assert [trained for _, trained in Study(one).models()] == ["x2"]
+    assert [trained for _, trained in checked(one).models()] == ["x2"]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_wrong_imports_are_refused_before_anything_runs(
     for name in ("a.pkl", "w/x2.pt", "results/imports/models/a.pt"):
         saved(tmp_path / name, {})
     with pytest.raises(ConfigError, match=message):
-        Study({**TEST_ONLY, "methods": {method: {"model": model}}})
+        checked({**TEST_ONLY, "methods": {method: {"model": model}}})
 
 
 def test_model_json_of_an_import_is_the_same_twice(tmp_path):

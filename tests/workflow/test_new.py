@@ -11,7 +11,7 @@ from mrisr.jobs import StudyJobs
 from mrisr.partial import described
 from mrisr.scaffold_dataset import look
 from mrisr.state import state
-from mrisr.study import Study
+from mrisr.study_load import load_study
 from tiny_study import ROOT
 
 pytestmark = [
@@ -53,7 +53,7 @@ def test_methods_metric_and_dataset_of_a_user_stand_in_tables_figures_and_report
         assert label in page and label in (study.results / "tables/quality.md").read_text()
 
     # What is not Snakemake knows them as well.
-    loaded = Study.load(study.folder / "tiny.yaml")
+    loaded = load_study(study.folder / "tiny.yaml")
     study_jobs = StudyJobs(loaded)
     known = costs.record(study_jobs)
     assert "trilinear" in [its.variant for its in known.costs if its.kind == "reconstruct"]

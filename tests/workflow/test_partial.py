@@ -16,7 +16,7 @@ from mrisr import state as module
 from mrisr.cli import app
 from mrisr.figure_plan import figures
 from mrisr.state import state
-from mrisr.study import Study
+from mrisr.study_load import checked
 from tiny_study import ROOT, TinyStudy, environment
 
 pytestmark = pytest.mark.workflow
@@ -99,14 +99,14 @@ def test_partial_makes_everything_and_touches_nothing(study):
 
 def test_a_figure_is_drawn_again_only_if_what_it_shows_has_changed(study, monkeypatch):
     monkeypatch.chdir(study.folder)
-    figure = next(its for its in figures(Study(study.config)) if its.name == "comparison_tiny")
+    figure = next(its for its in figures(checked(study.config)) if its.name == "comparison_tiny")
     drawn = []
     monkeypatch.setattr(making.figure_plan, "figures", lambda _: [figure])
     monkeypatch.setattr(making.figure_plan, "draw", lambda *given: drawn.append(given))
     folder = study.folder / "partial" / "tiny"
-    assert making._figures(Study(study.config), folder, print) and not drawn
+    assert making._figures(checked(study.config), folder, print) and not drawn
     os.utime(study.results / "hr/tiny/sub-04.nii.gz")
-    assert making._figures(Study(study.config), folder, print) and len(drawn) == 1
+    assert making._figures(checked(study.config), folder, print) and len(drawn) == 1
 
 
 def command(*arguments):
@@ -136,7 +136,7 @@ def copy(study, tmp_path, monkeypatch):
     for name in ("results", "plugins", "bids"):
         shutil.copytree(study.folder / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    return Study({**study.config, "plugins": ["plugins"]})
+    return checked({**study.config, "plugins": ["plugins"]})
 
 
 def states(found):

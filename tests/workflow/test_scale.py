@@ -8,7 +8,7 @@ import pytest
 
 from mrisr.jobs import StudyJobs
 from mrisr.schema import read_yaml
-from mrisr.study import Study
+from mrisr.study_load import checked
 from tiny_study import ROOT, environment, jobs
 
 pytestmark = pytest.mark.workflow
@@ -47,6 +47,6 @@ def test_a_ninth_of_the_papers_jobs_is_counted_in_seconds_and_as_planned(tmp_pat
     assert found["train_srcnn3d"] == 5 and found["train_arssr_rdn"] == 1
     monkeypatch.chdir(tmp_path)
     planned = {}
-    for group in StudyJobs(Study(read_yaml(configfile) | changes)).jobs:
+    for group in StudyJobs(checked(read_yaml(configfile) | changes)).jobs:
         planned[group.rule] = planned.get(group.rule, 0) + group.count
     assert planned == {rule: count for rule, count in found.items() if rule != "all"}

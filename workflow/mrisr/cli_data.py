@@ -100,11 +100,11 @@ def _selection(
     from mrisr.errors import ConfigError
     from mrisr.layout import SPLITS
     from mrisr.schema import nearest
-    from mrisr.study import Study
+    from mrisr.study_load import load_study
 
     overrides, used, min_sizes = {}, list(SPLITS), {}
     if configfile:
-        study = Study.load(configfile)
+        study = load_study(configfile)
         if name not in study.datasets:
             hint = nearest(name, study.datasets)
             raise ConfigError(f"{configfile}: has no dataset '{name}': {hint}")

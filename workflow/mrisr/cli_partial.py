@@ -34,9 +34,9 @@ def partial(
         from mrisr.partial import described
         from mrisr.partial import partial as make
         from mrisr.state import state
-        from mrisr.study import Study
+        from mrisr.study_load import load_study
 
-        study = Study.load(configfile, config or [])
+        study = load_study(configfile, config or [])
         if only_say:
             typer.echo(described(study.name, state(study)), nl=False)
             return

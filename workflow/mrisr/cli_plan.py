@@ -41,9 +41,9 @@ def plan(
         from mrisr import costs as recorded
         from mrisr import plan as plans
         from mrisr.jobs import StudyJobs
-        from mrisr.study import Study
+        from mrisr.study_load import load_study
 
-        study_jobs = StudyJobs(Study.load(configfile, config or []))
+        study_jobs = StudyJobs(load_study(configfile, config or []))
         known = recorded.Costs.load(costs or recorded.FOLDER)
         if record is None:
             found = plans.plan(study_jobs, known, parallel or [1], remaining)

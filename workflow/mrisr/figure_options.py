@@ -4,13 +4,10 @@ Light, because a study checks its config with it.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from mrisr.layout import scale_name
 from mrisr.schema import nearest
-
-if TYPE_CHECKING:
-    from mrisr.study import Study
+from mrisr.study import Study
 
 #: Figures by kind, in the order of the report, and which options each takes.
 IMAGES = {"subject", "scales", "methods"}
@@ -35,7 +32,7 @@ KINDS: dict[str, set[str]] = {
 }
 
 
-def options(study: "Study", kind: str, dataset: str | None = None) -> dict | None:
+def options(study: Study, kind: str, dataset: str | None = None) -> dict | None:
     """Return what the config says of a figure, or None if it is not wanted.
 
     Args:
@@ -58,7 +55,7 @@ def options(study: "Study", kind: str, dataset: str | None = None) -> dict | Non
     return its | (own if isinstance(own, Mapping) else {})
 
 
-def problems(study: "Study") -> Iterator[str]:
+def problems(study: Study) -> Iterator[str]:
     """Yield what is wrong with the config's key `figures`."""
     wanted = study.config["figures"]
     if not isinstance(wanted, Mapping):
@@ -87,7 +84,7 @@ def problems(study: "Study") -> Iterator[str]:
 
 
 def _of_dataset(
-    study: "Study", kind: str, where: str, its: Mapping, datasets: list[str]
+    study: Study, kind: str, where: str, its: Mapping, datasets: list[str]
 ) -> Iterator[str]:
     for key in sorted(set(its) - KINDS[kind] - {"datasets"}):
         known = ", ".join(sorted(KINDS[kind]))

@@ -4,19 +4,17 @@ Light on purpose: the Snakefile makes a study at parse time, in every job.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrisr import datasets as dataset_files
-from mrisr import figure_options, metrics, table_specs
 from mrisr import methods as method_folders
+from mrisr import metrics
 from mrisr.datasets import Dataset
 from mrisr.errors import ConfigError
 from mrisr.layout import SPLITS, STACKS, Layout, scale_name, slice_name
 from mrisr.methods import Method, merge
-from mrisr.readers import settings as reader_settings
-from mrisr.schema import changes, nearest, read_yaml, validate
 
 DEFAULTS = {
     "title": "",
@@ -86,19 +84,17 @@ class Study:
     """
 
     def __init__(self, config: dict, where: str = "config"):
-        """Check a config and resolve what it names.
+        """Complete a config that its schema accepts, and resolve what it names.
+
+        Whether all of it goes together is not looked at: `mrisr.study_load` is the door.
 
         Args:
             config: The content of `config/<study>.yaml`.
             where: The file's name, for messages.
 
         Raises:
-            ConfigError: Every problem is named with the key and the nearest valid one.
+            ConfigError: A dataset or method cannot be had.
         """
-        metrics.use(_plugins(config))  # their settings are keys of the config
-        validate(config, "config", where, metrics.settings_schema())
-        if config["study"] != config["study"].strip():
-            raise ConfigError(f"{where}: study: {config['study']!r}: take the line end out")
         self.config = merge(DEFAULTS, config)
         self.where = where
         self.name: str = self.config["study"]
@@ -112,17 +108,6 @@ class Study:
         self.plugins: list[str] = self.config["plugins"]
         self.datasets = self._datasets()
         self.methods = self._methods()
-        self._check()
-
-    @classmethod
-    def load(cls, path: str | Path, pairs: Sequence[str] = ()) -> "Study":
-        """Read a study from its config file.
-
-        Args:
-            path: `config/<study>.yaml`.
-            pairs: `key=value`, laid over it as Snakemake's --config does.
-        """
-        return cls(merge(read_yaml(path), changes(pairs)), str(path))
 
     def dataset_overrides(self, name: str, split: str | None = None) -> dict:
         """Return what the study changes of a dataset's YAML; for one split, what matters to it."""
@@ -216,116 +201,6 @@ class Study:
         """Those of the study's metrics that are taken on 2-D slices."""
         return [name for name in self.config["metrics"] if metrics.metadata(name).slices]
 
-    def _check(self) -> None:
-        problems = []
-        known = metrics.names()
-        for name in self.config["metrics"]:
-            if name not in known:
-                problems.append(f"metrics: no metric '{name}': {nearest(name, known)}")
-        base = self.config["baseline"]
-        if base is not None and base not in self.methods:
-            problems.append(
-                f"baseline: '{base}' is not among the methods: {nearest(base, self.methods)}"
-            )
-        held = self.config["baseline_metric"]
-        if base is not None and held not in known:
-            problems.append(f"baseline_metric: no metric '{held}': {nearest(held, known)}")
-        for entry in self.config["published"]:
-            if entry["dataset"] not in self.datasets:
-                problems.append(
-                    f"published: '{entry['dataset']}' is not among the datasets:"
-                    f" {nearest(entry['dataset'], self.datasets)}"
-                )
-        problems += self._segmentation_problems()
-        problems += self._viewer_problems()
-        problems += figure_options.problems(self)
-        problems += self._slice_problems()
-        problems += reader_settings.problems(self)
-        if not problems:
-            problems += self._real_problems()
-            problems += table_specs.problems(self)
-        kind = self.degradation["kind"]
-        for method in self.methods.values():
-            for name in method.spec.get("limits", {}).get("datasets", []):
-                if name not in self.datasets:
-                    problems.append(
-                        f"methods.{method.name}.limits.datasets: '{name}' is not among the"
-                        f" datasets: {nearest(name, self.datasets)}"
-                    )
-            if method.input not in (kind, "ground_truth"):
-                problems.append(
-                    f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
-                )
-            if method in self.supervised and self.train_dataset is None:
-                problems.append(
-                    f"methods.{method.name}: is learned, but no dataset has role train; give it"
-                    " one, or import weights (methods.<name>.model: <file>)"
-                )
-        problems += self._weights_problems()
-        if self.supervised:
-            for split in ("train", "val"):
-                name = self.train_dataset
-                if name and not self.datasets[name].subjects.get(split):
-                    problems.append(f"datasets.{name}: no {split} subjects in its split")
-        for name in self.test_datasets:
-            if not self.datasets[name].subjects.get("test"):
-                problems.append(f"datasets.{name}: no test subjects in its split")
-        if (kind == "slice") != (self.slices is not None):
-            problems.append("degradation.kind slice and the key slices go together")
-        if problems:
-            raise ConfigError("\n  ".join([f"{self.where}:", *problems]))
-
-    def _weights_problems(self) -> Iterator[str]:
-        for method in self.imported:
-            where, pattern = f"methods.{method.name}.model", method.spec["weights"]
-            scales = [scale for its, scale in self.model_scales() if its is method]
-            if method.models == "per_scale" and "{scale}" not in pattern and len(scales) > 1:
-                yield (
-                    f"{where}: '{pattern}' is one file, but there is a model for each of the"
-                    f" scales {', '.join(scales)}; write {{scale}} where the path differs"
-                )
-                continue
-            for file in dict.fromkeys(method.weights(scale) for scale in scales):
-                if not file.is_file():
-                    yield f"{where}: {file}: no such file (from {Path.cwd()}); correct the path"
-                elif file.resolve().is_relative_to(Path(self.layout.root).resolve()):
-                    yield (
-                        f"{where}: {file} is a result of this study itself, which the import would"
-                        " replace; copy it elsewhere, or leave the key out to use it"
-                    )
-
-    def _slice_problems(self) -> Iterator[str]:
-        """Yield what is wrong with what only 2-D studies can have."""
-        low, flat = self.degradation, self.degradation["kind"] == "slice"
-        if low["kernel"] == "bicubic" and low["antialias"]:
-            yield "degradation.antialias: the kernel bicubic has a filter of its own; leave it out"
-        multiple = (self.slices or {}).get("multiple", 1)
-        for method in self.methods.values():
-            if flat and method.spec.get("network") == "upscale":
-                factor = method.spec["model"]["factor"]
-                if method.spec.get("limits", {}).get("scales") != [factor]:
-                    yield f"methods.{method.name}: is for one scale; set limits.scales: [{factor}]"
-                if multiple % factor:
-                    yield (
-                        f"methods.{method.name}: makes {factor} times the LR slice; set"
-                        f" slices.multiple to a multiple of {factor}"
-                    )
-            if not flat and method.denoising:
-                yield (
-                    f"methods.{method.name}: training.denoise is for 2-D studies; set its weight: 0"
-                )
-        for name in self.early_stopping:
-            if name not in [its.name for its in self.supervised]:
-                known = [its.name for its in self.supervised]
-                yield (
-                    f"early_stopping: '{name}' is not among the methods trained here:"
-                    f" {nearest(name, known)}"
-                )
-            elif not flat:
-                yield "early_stopping: is for 2-D studies; leave it out"
-            elif reason := self.methods[name].refuses(self.early_stopping[name]["scale"]):
-                yield f"early_stopping.{name}: {reason}"
-
     @property
     def early_stopping(self) -> dict[str, dict]:
         """Settings of the longer trainings of Fig. 3 and A1, by method, every key present."""
@@ -333,86 +208,16 @@ class Study:
         return {name: {**EARLY_STOPPING, **settings} for name, settings in asked.items()}
 
     @property
-    def reader_study(self) -> dict | None:
-        """Settings of the reader study, every key present, or None without one."""
-        return reader_settings.completed(self)
-
-    @property
     def denoising(self) -> list[float]:
         """The strengths of BM3D that trainings of the study need."""
         found = {m.denoising["sigma"]: None for m in self.supervised if m.denoising}
         return list(found)
-
-    def _real_problems(self) -> Iterator[str]:
-        """Yield what a study cannot do with real LR scans."""
-        real = [name for name, its in self.datasets.items() if not its.has_ground_truth]
-        if self.train_dataset in real:
-            yield (
-                f"datasets.{self.train_dataset}: real LR scans have no ground truth to train on;"
-                " set roles: [test], and give another dataset the role train"
-            )
-        for name in self.real_datasets:
-            stacked = self.datasets[name].stacked
-            how, kind = ("several stacks", "stacks") if stacked else ("one volume", "volume")
-            if self.degradation["kind"] != kind:
-                yield (
-                    f"datasets.{name}: is real LR, {how} a subject; degradation.kind must be {kind}"
-                )
-            if not self.no_reference_metrics:
-                known = [n for n in metrics.names() if not metrics.metadata(n).reference]
-                yield (
-                    f"metrics: none can be taken on {name}, whose LR scans are real and have no"
-                    f" ground truth; add one of {', '.join(known)}"
-                )
 
     def _segmentation(self) -> dict | None:
         asked = self.config["segmentation"]
         if asked is None or asked is False:
             return None
         return merge(SEGMENTATION, {} if asked is True else asked)
-
-    def _segmentation_problems(self) -> Iterator[str]:
-        settings = self.segmentation
-        if settings is None:
-            return
-        if self.slices is not None:
-            yield "segmentation: needs volumes, but the study is about 2-D slices"
-        if not self.measured_datasets:
-            yield (
-                "segmentation: is compared with the ground truth's, but no test dataset has one;"
-                " leave the key out"
-            )
-            return
-        for name in settings["methods"] or []:
-            if name not in self.methods:
-                yield (
-                    f"segmentation.methods: '{name}' is not among the methods:"
-                    f" {nearest(name, self.methods)}"
-                )
-        tested = {float(scale) for name in self.measured_datasets for scale in self.scales(name)}
-        for scale in settings["scales"] or []:
-            if float(scale) not in tested:
-                yield (
-                    f"segmentation.scales: nothing is reconstructed at {scale_name(scale)}; tested:"
-                    f" {', '.join(map(scale_name, sorted(tested)))}"
-                )
-        for entry in settings["published"]:
-            if entry["dataset"] not in self.datasets:
-                yield (
-                    f"segmentation.published: '{entry['dataset']}' is not among the datasets:"
-                    f" {nearest(entry['dataset'], self.datasets)}"
-                )
-
-    def _viewer_problems(self) -> Iterator[str]:
-        viewer = self.config["report"]["viewer"]
-        tested = {float(scale) for name in self.test_datasets for scale in self.scales(name)}
-        wanted = viewer.get("scales") if isinstance(viewer, dict) else None
-        for scale in wanted or []:
-            if float(scale) not in tested:
-                yield (
-                    f"report.viewer.scales: nothing is reconstructed at {scale_name(scale)};"
-                    f" tested: {', '.join(map(scale_name, sorted(tested)))}"
-                )
 
     @property
     def supervised(self) -> list[Method]:
@@ -521,9 +326,3 @@ class Study:
             if cell.method.kind == "supervised" and not cell.skipped
         }
         return list(found)
-
-
-def _plugins(config: dict) -> list[str]:
-    """Return the plugin folders of a config that has not been checked yet."""
-    found = config.get("plugins")
-    return [its for its in found if isinstance(its, str)] if isinstance(found, list) else []

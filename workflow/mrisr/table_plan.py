@@ -145,7 +145,7 @@ def _significance(study: Study) -> Planned:
 
 def _readers(study: Study) -> list[Planned]:
     """Return the table of the reader study, once there are answers."""
-    settings = study.reader_study
+    settings = reader_settings.completed(study)
     if settings is None or settings["answers"] is None:
         return []
     return [

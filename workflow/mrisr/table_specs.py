@@ -6,15 +6,12 @@ Light on purpose, and about plain values: the Snakefile reads it at parse time.
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mrisr import metrics
 from mrisr.layout import scale_name
 from mrisr.regions import MEAN, REGIONS
 from mrisr.schema import nearest
-
-if TYPE_CHECKING:
-    from mrisr.study import Study
+from mrisr.study import Study
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "published"
 OVERLAP_METRICS = ["dice", "iou"]
@@ -34,7 +31,7 @@ PUBLISHED_COLUMNS = {
 AXES = ("groups", "rows", "columns", "cells")
 
 
-def specs(study: "Study") -> list[dict]:
+def specs(study: Study) -> list[dict]:
     """Return the study's tables, every key present.
 
     Those of overlap are left out of a study without segmentation.
@@ -52,7 +49,7 @@ def specs(study: "Study") -> list[dict]:
     ]
 
 
-def problems(study: "Study") -> Iterator[str]:
+def problems(study: Study) -> Iterator[str]:
     """Yield what is wrong with the key `tables` of a config that its schema accepts."""
     for name, asked in (study.config["tables"] or {}).items():
         where = f"tables.{name}"
@@ -76,7 +73,7 @@ def file(path: str) -> str:
     return str(PUBLISHED / path)
 
 
-def _completed(study: "Study", name: str, asked: dict) -> dict:
+def _completed(study: Study, name: str, asked: dict) -> dict:
     dataset = study.datasets[asked["dataset"]]
     kind = asked.get("kind", "quality")
     layout = asked.get("layout", LAYOUTS[kind])
@@ -105,7 +102,7 @@ def _completed(study: "Study", name: str, asked: dict) -> dict:
     }
 
 
-def _listed(study: "Study", kind: str, asked: dict) -> list[dict]:
+def _listed(study: Study, kind: str, asked: dict) -> list[dict]:
     """Return the methods of a table; those of plugin folders stand last in every list."""
     possible = _possible_methods(study, kind, asked["dataset"])
     listed = _methods(asked.get("methods", possible))
@@ -132,19 +129,19 @@ def _methods(asked: list | dict) -> list[dict]:
     return found
 
 
-def _possible_methods(study: "Study", kind: str, dataset: str) -> list[str]:
+def _possible_methods(study: Study, kind: str, dataset: str) -> list[str]:
     cells = study.segmented_cells(dataset) if kind == "overlap" else study.cells(dataset)
     found = list(dict.fromkeys(cell.method.name for cell in cells))
     return [*found, *([REFERENCE] if study.datasets[dataset].reference else [])]
 
 
-def _possible_scales(study: "Study", kind: str, dataset: str) -> list[float]:
+def _possible_scales(study: Study, kind: str, dataset: str) -> list[float]:
     if kind == "overlap":
         return list(dict.fromkeys(cell.scale for cell in study.segmented_cells(dataset)))
     return list(study.scales(dataset))
 
 
-def _possible_metrics(study: "Study", kind: str, dataset: str, ranked: bool = True) -> list[str]:
+def _possible_metrics(study: Study, kind: str, dataset: str, ranked: bool = True) -> list[str]:
     if kind == "overlap":
         return OVERLAP_METRICS
     truth = study.datasets[dataset].has_ground_truth
@@ -157,7 +154,7 @@ def _possible_metrics(study: "Study", kind: str, dataset: str, ranked: bool = Tr
     ]
 
 
-def _unknown(study: "Study", where: str, spec: dict) -> Iterator[str]:
+def _unknown(study: Study, where: str, spec: dict) -> Iterator[str]:
     """Yield what a table asks for and the study does not have."""
     kind, dataset = spec["kind"], spec["dataset"]
     possible = {

@@ -23,7 +23,7 @@ from mrisr.provenance import code_digest
 from mrisr.readers import settings as reader_settings
 from mrisr.schema import typed
 from mrisr.storage import check_writable
-from mrisr.study import Study
+from mrisr.study_load import checked
 
 export_package()
 
@@ -44,7 +44,7 @@ else:
             " results/<study>; give the module's config another `study` to have them elsewhere"
         )
 try:
-    STUDY = Study(config, WHERE)
+    STUDY = checked(config, WHERE)
     # Scans of a local folder that are missing are named before anything runs.
     LOCAL_FILES = {
         (name, split): [str(path) for path in dataset.local_files(split).values()]

@@ -1,6 +1,7 @@
 # Blinded pairs of two methods' images for readers; docs/reader-study.md.
 PAIRS = []
-if STUDY.reader_study:
+READERS = reader_settings.completed(STUDY)
+if READERS:
     PAIRS = [LAYOUT.reader_study(name) for name in ("study.json", "images")]
 
 
@@ -23,8 +24,8 @@ if PAIRS and not Path(LAYOUT.reader_study("answers.sqlite")).exists():
             runtime=30,
         params:
             pairs=reader_settings.items(STUDY),
-            number=STUDY.reader_study["pairs"],
-            repeats=STUDY.reader_study["repeats"],
+            number=READERS["pairs"],
+            repeats=READERS["repeats"],
             seed=STUDY.seed,
             code=code_digest("mrisr.readers.pairs"),
         message:

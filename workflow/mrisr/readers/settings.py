@@ -5,14 +5,11 @@ Light, because the Snakefile needs it at parse time.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mrisr import table_specs
 from mrisr.layout import scale_name, subject_of
 from mrisr.schema import nearest
-
-if TYPE_CHECKING:
-    from mrisr.study import Study
+from mrisr.study import Study
 
 DEFAULTS = {
     "dataset": None,
@@ -24,7 +21,7 @@ DEFAULTS = {
 }
 
 
-def completed(study: "Study") -> dict | None:
+def completed(study: Study) -> dict | None:
     """Return the settings, every key present, or None without a reader study.
 
     Published files have their paths; the dataset is the only test dataset if none is named.
@@ -41,7 +38,7 @@ def completed(study: "Study") -> dict | None:
     return found
 
 
-def problems(study: "Study") -> Iterator[str]:
+def problems(study: Study) -> Iterator[str]:
     """Yield what is wrong with the key of a config that its schema accepts."""
     settings = completed(study)
     if settings is None:
@@ -82,7 +79,7 @@ def problems(study: "Study") -> Iterator[str]:
             yield f"reader_study.published: {entry['file']}: no such file; correct the path"
 
 
-def items(study: "Study") -> list[dict]:
+def items(study: Study) -> list[dict]:
     """Return what pairs are drawn from, as `mrisr.readers.pairs.Item` takes it.
 
     In 2-D the ground truth itself, super-resolved; of volumes the reconstructions.
@@ -105,7 +102,7 @@ def items(study: "Study") -> list[dict]:
     ]
 
 
-def table(study: "Study", settings: Mapping) -> dict:
+def table(study: Study, settings: Mapping) -> dict:
     """Return what `mrisr.table_files.readers` takes."""
     return {
         "answers": settings["answers"],
