@@ -24,6 +24,7 @@ from mrisr.files import sha256
 from mrisr.io import Volume, save
 from mrisr.metrics import _slices, lpc_si, psi, vif
 from mrisr.metrics._backbone import import_torchvision
+from mrisr.pieces import evaluate
 from mrisr.simulate import simulate
 
 SIZE = 264
@@ -116,9 +117,7 @@ def on_gpu(truth: np.ndarray, image: np.ndarray, folder: Path) -> None:
     for device in ("cuda", "cuda", "cpu"):
         torch.cuda.synchronize()
         start = time.perf_counter()
-        table = metrics.evaluate(
-            truth, image, metrics=names, settings=settings(folder), device=device
-        )
+        table = evaluate(truth, image, metrics=names, settings=settings(folder), device=device)
         torch.cuda.synchronize()
         values[device], seconds[device] = table["value"].to_numpy(), time.perf_counter() - start
     print(f"\nMetrics on slices of {SIZE}^3 on {torch.cuda.get_device_name()}:")

@@ -7,9 +7,9 @@ import pytest
 from scipy import ndimage
 from typer.testing import CliRunner
 
-from mrisr import metrics
 from mrisr.cli import app
 from mrisr.io import Volume, save
+from mrisr.pieces import evaluate
 
 AFFINE = np.diag([0.9, 1.0, 1.1, 1.0])
 
@@ -44,7 +44,7 @@ def test_metrics_of_a_pair_are_those_of_the_arrays(files, tmp_path):
     assert "LPIPS is left out: no AlexNet backbone" in done.stderr
     found = pd.read_csv(tmp_path / "out.csv")
     volumes = [nib.load(files[name]).get_fdata(dtype=np.float32) for name in ("hr", "sr", "mask")]
-    wanted = metrics.evaluate(*volumes)
+    wanted = evaluate(*volumes)
     assert found[["metric", "region"]].equals(wanted[["metric", "region"]])
     np.testing.assert_allclose(found["value"], wanted["value"], rtol=1e-8)
     lines = [line.split() for line in done.stdout.splitlines()]

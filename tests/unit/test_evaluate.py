@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
-from mrisr import evaluate, metrics
+from mrisr import evaluate as evaluation
+from mrisr import metrics
 from mrisr.errors import InputError
 from mrisr.evaluate import (
     Options,
@@ -17,6 +18,7 @@ from mrisr.evaluate import (
 from mrisr.files import Staging
 from mrisr.io import Volume, save
 from mrisr.metrics import psnr
+from mrisr.pieces import evaluate
 
 AFFINE = np.diag([0.9, 1.0, 1.1, 1.0])
 PLAIN = Options(["psnr", "ssim"], ["volume", "mask"])
@@ -152,7 +154,7 @@ def test_features_of_the_ground_truth_may_be_shared(slices_cohort, tmp_path, sta
     shared = [tmp_path / subject for subject in subjects]
     run(slices_cohort, tmp_path / "anew.csv", options)
     run(slices_cohort, tmp_path / "first.csv", options, features=shared)
-    assert len(list(shared[0].glob("*.safetensors"))) == 3 * evaluate.PIECES
+    assert len(list(shared[0].glob("*.safetensors"))) == 3 * evaluation.PIECES
     assert not shared[1].exists()  # equals its ground truth
     module, calls = metrics.module("lpips"), []
     monkeypatch.setattr(module, "features", lambda *a, **k: calls.append(a))
@@ -167,8 +169,8 @@ def test_features_of_the_ground_truth_may_be_shared(slices_cohort, tmp_path, sta
 
 def test_finished_subjects_are_taken_up(slices_cohort, tmp_path, monkeypatch):
     calls = []
-    original = evaluate._part
-    monkeypatch.setattr(evaluate, "_part", lambda piece: calls.append(piece) or original(piece))
+    original = evaluation._part
+    monkeypatch.setattr(evaluation, "_part", lambda piece: calls.append(piece) or original(piece))
     run(slices_cohort, tmp_path / "one.csv", ALL)
     staging = Staging(tmp_path / "staging", "same")
 
@@ -177,12 +179,12 @@ def test_finished_subjects_are_taken_up(slices_cohort, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return original(piece)
 
-    monkeypatch.setattr(evaluate, "_part", killed)
+    monkeypatch.setattr(evaluation, "_part", killed)
     with pytest.raises(KeyboardInterrupt):
         run(slices_cohort, tmp_path / "two.csv", ALL, staging=staging)
     assert not (tmp_path / "two.csv").exists()
     calls.clear()
-    monkeypatch.setattr(evaluate, "_part", lambda piece: calls.append(piece) or original(piece))
+    monkeypatch.setattr(evaluation, "_part", lambda piece: calls.append(piece) or original(piece))
     run(slices_cohort, tmp_path / "two.csv", ALL, staging=Staging(tmp_path / "staging", "same"))
     assert {piece[0].subject for piece in calls} == {"sub-02"}
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
@@ -196,12 +198,12 @@ def test_slices_too_small_for_a_metric_are_refused(cohort, tmp_path):
 
 def test_metrics_that_could_not_be_fetched_are_left_out():
     fetched = json.loads('{"lpips": {"available": false}, "vif": {"available": true}}')
-    assert evaluate.available(["psnr", "lpips", "vif"], fetched) == ["psnr", "vif"]
+    assert evaluation.available(["psnr", "lpips", "vif"], fetched) == ["psnr", "vif"]
 
 
 def test_files_and_arrays_give_the_same(slices_cohort, tmp_path):
     run(slices_cohort, tmp_path / "files.csv", ALL)
     table = pd.read_csv(tmp_path / "files.csv")
-    volumes = [evaluate.load(slices_cohort[0][kind][0]).data for kind in ("hr", "sr", "mask")]
-    arrays = metrics.evaluate(*volumes, ALL.metrics)
+    volumes = [evaluation.load(slices_cohort[0][kind][0]).data for kind in ("hr", "sr", "mask")]
+    arrays = evaluate(*volumes, ALL.metrics)
     np.testing.assert_allclose(arrays["value"], table["value"][: len(arrays)], rtol=1e-8)

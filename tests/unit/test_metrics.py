@@ -12,6 +12,7 @@ from skimage import metrics as skimage_metrics
 from mrisr import metrics
 from mrisr.errors import ConfigError, InputError
 from mrisr.metrics import psnr, ssim
+from mrisr.pieces import evaluate
 
 
 def pair(seed=0, shape=(12, 13, 14), noise=0.05):
@@ -74,9 +75,7 @@ def test_both_ignore_a_common_gain_and_psnr_an_offset(gain, offset, seed):
 
 
 def test_more_noise_is_worse():
-    scores = [
-        metrics.evaluate(*pair(noise=noise), box(), ["psnr", "ssim"]) for noise in (0.01, 0.05, 0.2)
-    ]
+    scores = [evaluate(*pair(noise=noise), box(), ["psnr", "ssim"]) for noise in (0.01, 0.05, 0.2)]
     for row in range(4):
         values = [table["value"][row] for table in scores]
         assert values == sorted(values, reverse=True)
@@ -143,7 +142,7 @@ def test_ssim_needs_its_window():
 
 def test_evaluate_is_tidy_and_equals_the_functions():
     reference, image = pair()
-    table = metrics.evaluate(reference, image, box(), ["ssim", "psnr"])
+    table = evaluate(reference, image, box(), ["ssim", "psnr"])
     assert table.columns.tolist() == ["metric", "region", "value"]
     wanted = [
         ("ssim", "volume", ssim(reference, image)),
@@ -152,11 +151,11 @@ def test_evaluate_is_tidy_and_equals_the_functions():
         ("psnr", "mask", psnr(reference, image, box())),
     ]
     assert list(table.itertuples(index=False, name=None)) == wanted
-    assert set(metrics.evaluate(reference, image)["region"]) == {"volume"}
+    assert set(evaluate(reference, image)["region"]) == {"volume"}
     with pytest.raises(InputError, match="mask: none given"):
-        metrics.evaluate(reference, image, regions=["mask"])
+        evaluate(reference, image, regions=["mask"])
     with pytest.raises(ConfigError, match="no region 'brain'"):
-        metrics.evaluate(reference, image, box(), regions=["brain"])
+        evaluate(reference, image, box(), regions=["brain"])
 
 
 def test_evaluate_makes_one_ssim_map(monkeypatch):
@@ -168,5 +167,5 @@ def test_evaluate_makes_one_ssim_map(monkeypatch):
         "structural_similarity",
         lambda *a, **k: calls.append(1) or original(*a, **k),
     )
-    metrics.evaluate(reference, image, box(), ["ssim"])
+    evaluate(reference, image, box(), ["ssim"])
     assert len(calls) == 1

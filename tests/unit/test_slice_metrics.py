@@ -13,6 +13,7 @@ import plain_metrics
 from mrisr import metrics
 from mrisr.errors import InputError
 from mrisr.metrics import _slices, lpc_si, psi, vif
+from mrisr.pieces import evaluate
 
 SHAPES = [(41, 41), (96, 96), (97, 131), (128, 64), (181, 209), (264, 311), (311, 41)]
 SIGMAS = (0.5, 1, 2, 4)
@@ -175,7 +176,7 @@ def volume():
 
 def test_a_volume_scores_the_mean_of_all_slices_with_signal(volume):
     soft = blurred(volume, 1)
-    table = metrics.evaluate(volume, soft, metrics=["psi", "vif"]).set_index("metric")["value"]
+    table = evaluate(volume, soft, metrics=["psi", "vif"]).set_index("metric")["value"]
     scores = {"psi": [], "vif": []}
     for truth, image in zip(_slices.stacks(volume), _slices.stacks(soft), strict=True):
         kept = np.ptp(truth, axis=(1, 2)) > 0
@@ -189,25 +190,25 @@ def test_a_volume_scores_the_mean_of_all_slices_with_signal(volume):
 
 def test_empty_slices_may_be_included(volume):
     names = ["psi", "lpc_si"]
-    left_out = metrics.evaluate(volume, volume, metrics=names)["value"]
-    counted = metrics.evaluate(volume, volume, metrics=names, empty_slices="include")["value"]
+    left_out = evaluate(volume, volume, metrics=names)["value"]
+    counted = evaluate(volume, volume, metrics=names, empty_slices="include")["value"]
     np.testing.assert_allclose(counted, left_out * (239 - 8) / 239, rtol=1e-9)
 
 
 def test_intensities_are_scaled_by_the_ground_truth(volume):
     soft = blurred(volume, 1)
     names = ["psi", "vif"]
-    wanted = metrics.evaluate(volume, soft, metrics=names)["value"]
-    scaled = metrics.evaluate(7 * volume - 3, 7 * soft - 3, metrics=names)["value"]
+    wanted = evaluate(volume, soft, metrics=names)["value"]
+    scaled = evaluate(7 * volume - 3, 7 * soft - 3, metrics=names)["value"]
     np.testing.assert_allclose(scaled, wanted, rtol=1e-9)
 
 
 def test_without_reference(volume):
-    table = metrics.evaluate(None, volume)
+    table = evaluate(None, volume)
     assert table["metric"].tolist() == ["lpc_si", "psi"]
-    wanted = metrics.evaluate(volume, volume, metrics=["lpc_si", "psi"])
+    wanted = evaluate(volume, volume, metrics=["lpc_si", "psi"])
     np.testing.assert_array_equal(table["value"], wanted["value"])
     with pytest.raises(InputError, match="vif needs one"):
-        metrics.evaluate(None, volume, metrics=["vif"])
+        evaluate(None, volume, metrics=["vif"])
     with pytest.raises(InputError, match="no slice has signal"):
-        metrics.evaluate(None, np.zeros((44, 44, 44)), metrics=["psi"])
+        evaluate(None, np.zeros((44, 44, 44)), metrics=["psi"])

@@ -102,7 +102,7 @@ def test_a_figure_is_drawn_again_only_if_what_it_shows_has_changed(study, monkey
     figure = next(its for its in figures(checked(study.config)) if its.name == "comparison_tiny")
     drawn = []
     monkeypatch.setattr(making.figure_plan, "figures", lambda _: [figure])
-    monkeypatch.setattr(making.figure_plan, "draw", lambda *given: drawn.append(given))
+    monkeypatch.setattr(making.figure_files, "draw", lambda *given: drawn.append(given))
     folder = study.folder / "partial" / "tiny"
     assert making._figures(checked(study.config), folder, print) and not drawn
     os.utime(study.results / "hr/tiny/sub-04.nii.gz")

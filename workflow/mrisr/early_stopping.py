@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mrisr import metrics
 from mrisr.degrade import degrade
 from mrisr.files import Staging, atomic, digest, sha256, write_json, write_text
 from mrisr.io import Volume, load
+from mrisr.pieces import evaluate
 from mrisr.progress import log
 from mrisr.reconstruct import reconstruct
 from mrisr.slices import plane
@@ -122,7 +122,7 @@ def _measure(
     for name in METRICS:
         values = []
         for truth, image in zip(truths, images, strict=True):
-            table = metrics.evaluate(truth.data, image, metrics=[name])
+            table = evaluate(truth.data, image, metrics=[name])
             values.append(float(table["value"].iloc[0]))
         std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
         rows.append((step, name, float(np.mean(values)), std, len(values), kept))

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrisr import metrics as metric_modules
+from mrisr import pieces
 from mrisr.errors import InputError
 from mrisr.files import Staging, atomic, write_text
 from mrisr.io import canonical, canonical_shape, check_grid, load
-from mrisr.metrics import _evaluation
-from mrisr.metrics._evaluation import Pair, Work
+from mrisr.pieces import Pair, Work
 from mrisr.progress import progress
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def _evaluate(
     """Evaluate subjects in pieces of work; return the lines of a CSV, in the tasks' order."""
     lines: dict[str, list[str]] = {}
     problems: dict[str, None] = {}
-    pieces: list[tuple[_Task, Work, Options]] = []
+    work_items: list[tuple[_Task, Work, Options]] = []
     plans: dict[str, list[Work]] = {}
     for task in tasks:
         staged = staging.path(f"{task.subject}.csv") if staging else None
@@ -243,21 +243,21 @@ def _evaluate(
             problems[f"{task.subject}: {error}"] = None
             continue
         try:
-            plan = _evaluation.plan(shape, options.metrics, options.regions, PIECES)
+            plan = pieces.plan(shape, options.metrics, options.regions, PIECES)
             plan = plan or [Work(())]  # no metric: the files are checked, and slices counted
         except InputError as error:
             problems[_problem(task, error)] = None
             continue
         plans[task.subject] = plan
-        pieces += [(task, work, options) for work in plan]
+        work_items += [(task, work, options) for work in plan]
 
-    workers = 1 if options.device != "cpu" else min(workers, len(pieces))
+    workers = 1 if options.device != "cpu" else min(workers, len(work_items))
     # With many subjects each stays with one process, which reads it once.
-    chunk = len(pieces) // len(plans) if plans and len(plans) >= 2 * workers else 1
+    chunk = len(work_items) // len(plans) if plans and len(plans) >= 2 * workers else 1
     parts: dict[str, list[dict]] = {subject: [] for subject in plans}
     with _pool(workers, chunk) as run:
-        results = progress(run(_part, pieces), "evaluate", len(pieces))
-        for (task, *_), (problem, part) in zip(pieces, results, strict=True):
+        results = progress(run(_part, work_items), "evaluate", len(work_items))
+        for (task, *_), (problem, part) in zip(work_items, results, strict=True):
             if problem:
                 problems[problem] = None
                 continue
@@ -267,7 +267,7 @@ def _evaluate(
                 continue
             try:
                 its = parts.pop(task.subject)
-                rows = _evaluation.combine(options.metrics, options.regions, plan, its, task.scores)
+                rows = pieces.combine(options.metrics, options.regions, plan, its, task.scores)
                 if counts:
                     rows += [(name, "volume", its[0][name]) for name in COUNTS]
             except InputError as error:
@@ -304,7 +304,7 @@ def _part(piece: tuple[_Task, Work, Options]) -> tuple[str | None, dict]:
         features = None
         if task.features and work.stack is not None and not equal:
             features = _features(task.features, work, pair, options)
-        part = _evaluation.run(
+        part = pieces.run(
             work,
             pair,
             options.settings,
@@ -313,7 +313,7 @@ def _part(piece: tuple[_Task, Work, Options]) -> tuple[str | None, dict]:
             features=features,
         )
         if task.reference is None:
-            part.update(zip(COUNTS, _evaluation.slice_counts(pair), strict=True))
+            part.update(zip(COUNTS, pieces.slice_counts(pair), strict=True))
     except InputError as error:
         return _problem(task, error), {}
     return None, part
@@ -384,7 +384,7 @@ def _features(folder: str, work: Work, pair: Pair, options: Options) -> dict[str
             f"{name}.{index}": layer
             for name in names
             for index, layer in enumerate(
-                _evaluation.reference_features(
+                pieces.reference_features(
                     work, pair, name, options.settings, empty_slices=options.empty_slices
                 )
             )

@@ -4,6 +4,7 @@ Same input, same bytes: only matplotlib's object API is used, with its own defau
 user has set, and no date or version is stored.
 """
 
+import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -93,3 +94,14 @@ def read_record(path: str | Path) -> dict[str, Any]:
     if not isinstance(record, Mapping) or not {"name", "caption"} <= set(record):
         raise InputError(f"{path}: no record of a figure; delete it and draw the figure again")
     return dict(record)
+
+
+def draw(module: str, params: Mapping, outputs: Sequence[str | Path]) -> None:
+    """Draw a figure.
+
+    Args:
+        module: See `Planned`.
+        params: See `Planned`.
+        outputs: `.png`, `.pdf` and `.json` files to write.
+    """
+    importlib.import_module(module).draw(params, outputs)

@@ -4,7 +4,6 @@ Light, because the Snakefile imports it at parse time. A figure's module has a f
 `draw(params, outputs)`; a file that is named in `params` and is not there shows as missing.
 """
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,17 +36,6 @@ class Planned:
     inputs: list[str]
     params: dict
     about: str
-
-
-def draw(module: str, params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw a figure.
-
-    Args:
-        module: See `Planned`.
-        params: See `Planned`.
-        outputs: `.png`, `.pdf` and `.json` files to write.
-    """
-    importlib.import_module(module).draw(params, outputs)
 
 
 def figures(study: Study) -> list[Planned]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mrisr import figure_plan, table_plan
+from mrisr import figure_files, figure_plan, table_files, table_plan
 from mrisr.contents import contents, source_lists, viewer_settings
 from mrisr.errors import ConfigError, MrisrError
 from mrisr.files import digest, write_json, write_text
@@ -151,7 +151,7 @@ def _tables(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str,
     made = set()
     for table in progress(table_plan.in_making_order(planned), "tables"):
         if _tried(
-            lambda its=table: table_plan.make(its.maker, its.arguments).write(
+            lambda its=table: table_files.make(its.maker, its.arguments).write(
                 folder / "tables" / its.name
             ),
             f"table {table.name}",
@@ -173,7 +173,7 @@ def _figures(study: Study, folder: Path, say: Callable[[str], None]) -> list[Pat
         mark, basis = folder / "figures" / ".drawn" / figure.name, _basis(figure)
         drawn = mark.exists() and mark.read_text() == basis and all(map(Path.exists, outputs))
         if drawn or _tried(
-            lambda its=figure, files=outputs: figure_plan.draw(its.module, its.params, files),
+            lambda its=figure, files=outputs: figure_files.draw(its.module, its.params, files),
             f"figure {figure.name}",
             say,
         ):

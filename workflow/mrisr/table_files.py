@@ -163,3 +163,31 @@ def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataF
 def _unavailable(fetched: Sequence[str]) -> dict[str, str]:
     said = {Path(file).stem: json.loads(Path(file).read_text()) for file in fetched}
     return {name: its["reason"] for name, its in said.items() if not its["available"]}
+
+
+#: By the name that `mrisr.table_plan` gives them.
+MAKERS = {
+    "quality": quality,
+    "significance": significance,
+    "overlap": overlap,
+    "paper": paper,
+    "readers": readers,
+}
+
+
+def make(maker: str, arguments: Mapping) -> "Table":
+    """Make a table from what is there.
+
+    Args:
+        maker: See `Planned`.
+        arguments: See `Planned`.
+    """
+    given = dict(arguments)
+    if "fetched" in given:
+        given["fetched"] = [file for file in given["fetched"] if Path(file).exists()]
+    scores = given.get("scores")
+    if isinstance(scores, Mapping):
+        given["scores"] = {key: file for key, file in scores.items() if Path(file).exists()}
+    elif scores is not None and not Path(scores).exists():
+        given["scores"] = None
+    return MAKERS[maker](**given)

@@ -4,9 +4,8 @@ Light, because the Snakefile imports it at parse time. A file that is named in t
 is not there shows as missing in the table.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrisr import summary
@@ -14,7 +13,7 @@ from mrisr.readers import settings as reader_settings
 from mrisr.study import Study
 
 if TYPE_CHECKING:
-    from mrisr.tables import Table
+    pass
 
 SUFFIXES = ("csv", "md", "tex", "html")
 
@@ -40,26 +39,6 @@ class Planned:
     inputs: list[str]
     arguments: dict
     caption: str
-
-
-def make(maker: str, arguments: Mapping) -> "Table":
-    """Make a table from what is there.
-
-    Args:
-        maker: See `Planned`.
-        arguments: See `Planned`.
-    """
-    from mrisr import table_files
-
-    given = dict(arguments)
-    if "fetched" in given:
-        given["fetched"] = [file for file in given["fetched"] if Path(file).exists()]
-    scores = given.get("scores")
-    if isinstance(scores, Mapping):
-        given["scores"] = {key: file for key, file in scores.items() if Path(file).exists()}
-    elif scores is not None and not Path(scores).exists():
-        given["scores"] = None
-    return getattr(table_files, maker)(**given)
 
 
 def tables(study: Study, path: Callable[[str, str], str] | None = None) -> list[Planned]:

@@ -1,6 +1,6 @@
 """Rule figure_<name>: one figure, as `mrisr.figure_plan` has planned it."""
 
-from mrisr.figure_plan import draw
+from mrisr.figure_files import draw
 from mrisr.progress import job
 
 with job(snakemake.log[0]):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mrisr import table_plan
 from mrisr.progress import job
+from mrisr.table_files import make
 
 with job(snakemake.log[0]):
-    table = table_plan.make(snakemake.params.maker, snakemake.params.arguments)
+    table = make(snakemake.params.maker, snakemake.params.arguments)
     table.write(Path(snakemake.output.csv).with_suffix(""))

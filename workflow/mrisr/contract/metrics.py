@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from mrisr import metrics
 from mrisr.errors import require
+from mrisr.pieces import evaluate
 
 SHAPE, SMALL = (96, 100, 98), (64, 64, 64)
 
@@ -92,7 +93,7 @@ def keeps_to_the_mask(name: str) -> None:
 def value(name: str, reference: np.ndarray, image: np.ndarray, **options: object) -> float:
     """Return a metric of a pair of volumes; on slices the mean, as an evaluation takes it."""
     if metrics.metadata(name).slices:
-        return metrics.evaluate(reference, image, metrics=[name])["value"].item()
+        return evaluate(reference, image, metrics=[name])["value"].item()
     pair = (reference, image) if metrics.metadata(name).reference else (image,)
     return metrics.get(name)(*pair, **options)
 

@@ -26,17 +26,12 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from mrisr.errors import ConfigError
 from mrisr.metrics._metadata import Metadata
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
 _modules: dict[str, ModuleType] = {
     info.name: importlib.import_module(f"{__name__}.{info.name}")
@@ -146,58 +141,6 @@ def parameters(name: str, settings: Mapping | None = None) -> dict:
     accepted = inspect.signature(get(name)).parameters
     every = {**defaults(name), **(settings or {})}
     return {key: value for key, value in every.items() if key in accepted}
-
-
-def evaluate(
-    reference: "np.ndarray | None",
-    image: "np.ndarray",
-    mask: "np.ndarray | None" = None,
-    metrics: Sequence[str] | None = None,
-    regions: Sequence[str] | None = None,
-    *,
-    settings: Mapping[str, Mapping] | None = None,
-    empty_slices: str = "exclude",
-    device: str = "cpu",
-) -> "pd.DataFrame":
-    """Take metrics of a pair of volumes, or those without reference of one volume.
-
-    Args:
-        reference: Ground truth, shape (X, Y, Z) canonical RAS, or (H, W), any intensity unit; None
-            if there is none.
-        image: What is compared with it, same shape and unit.
-        mask: Nonzero inside, same shape; without it there is no region `mask`.
-        metrics: Names; default all that can be taken: those without reference if there is none,
-            and LPIPS only where its backbone is at hand.
-        regions: `volume`, `mask`; default both, if there is a mask.
-        settings: Settings by metric, for example `{"lpc_si": {"sigma": 0.75}}`.
-        empty_slices: `exclude` leaves slices that are constant in the ground truth (or the image,
-            if there is none) out of metrics that are taken on slices; `include` averages over all.
-        device: `cpu` or `cuda`, for metrics on slices.
-
-    Returns:
-        Tidy, a row a metric and region that the metric can be taken in: metric, region, value.
-        Metrics on slices see intensities that take the ground truth's range to 0..255.
-
-    Raises:
-        ConfigError: No such metric or region.
-        InputError: A metric has no value for this pair (never a silent NaN).
-    """
-    import pandas as pd
-
-    from mrisr.metrics import _evaluation
-
-    pair = _evaluation.Pair(reference, image, mask)
-    if metrics is None:
-        metrics = _evaluation.possible(pair, settings or {})
-    if regions is None:
-        regions = REGIONS if mask is not None else REGIONS[:1]
-    plan = _evaluation.plan(pair.image.shape, metrics, regions)
-    parts = [
-        _evaluation.run(work, pair, settings or {}, empty_slices=empty_slices, device=device)
-        for work in plan
-    ]
-    rows = _evaluation.combine(metrics, regions, plan, parts)
-    return pd.DataFrame(rows, columns=["metric", "region", "value"])
 
 
 if os.environ.get(PLUGINS):  # told by the process that started this one

@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
 from mrisr import metrics as found
 from mrisr.errors import ConfigError, InputError
@@ -303,3 +304,50 @@ def _on_volumes(work: Work, pair: Pair) -> dict[tuple[str, str], float]:
             }
         values.update({(name, region): its[region] for region in regions})
     return values
+
+
+def evaluate(
+    reference: np.ndarray | None,
+    image: np.ndarray,
+    mask: np.ndarray | None = None,
+    metrics: Sequence[str] | None = None,
+    regions: Sequence[str] | None = None,
+    *,
+    settings: Mapping[str, Mapping] | None = None,
+    empty_slices: str = "exclude",
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Take metrics of a pair of volumes, or those without reference of one volume.
+
+    Args:
+        reference: Ground truth, shape (X, Y, Z) canonical RAS, or (H, W), any intensity unit; None
+            if there is none.
+        image: What is compared with it, same shape and unit.
+        mask: Nonzero inside, same shape; without it there is no region `mask`.
+        metrics: Names; default all that can be taken: those without reference if there is none,
+            and LPIPS only where its backbone is at hand.
+        regions: `volume`, `mask`; default both, if there is a mask.
+        settings: Settings by metric, for example `{"lpc_si": {"sigma": 0.75}}`.
+        empty_slices: `exclude` leaves slices that are constant in the ground truth (or the image,
+            if there is none) out of metrics that are taken on slices; `include` averages over all.
+        device: `cpu` or `cuda`, for metrics on slices.
+
+    Returns:
+        Tidy, a row a metric and region that the metric can be taken in: metric, region, value.
+        Metrics on slices see intensities that take the ground truth's range to 0..255.
+
+    Raises:
+        ConfigError: No such metric or region.
+        InputError: A metric has no value for this pair (never a silent NaN).
+    """
+    pair = Pair(reference, image, mask)
+    if metrics is None:
+        metrics = possible(pair, settings or {})
+    if regions is None:
+        regions = found.REGIONS if mask is not None else found.REGIONS[:1]
+    works = plan(pair.image.shape, metrics, regions)
+    parts = [
+        run(work, pair, settings or {}, empty_slices=empty_slices, device=device) for work in works
+    ]
+    rows = combine(metrics, regions, works, parts)
+    return pd.DataFrame(rows, columns=["metric", "region", "value"])
