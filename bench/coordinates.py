@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 
 import plain_coordinates
-from mrisr import devices, methods
+from mrisr.common import devices
+from mrisr.methods import method
 
 SIZES = (64, 108)  # of an LR slice
 SCALE = 2
@@ -26,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     devices.pick(arguments.threads, "cpu")
     torch.manual_seed(0)
-    network = methods.get("coord").build().eval()
+    network = method.get("coord").build().eval()
     print(f"\nDecoder of Coord (published size), {arguments.threads} threads, processor seconds\n")
     print("| what | plain (s) | ours (s) | ratio | largest difference |")
     print("|---|---:|---:|---:|---:|")

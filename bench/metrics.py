@@ -18,14 +18,14 @@ import torch
 
 import plain_metrics
 from mrisr import metrics
-from mrisr.degrade import downsample, upsample
-from mrisr.evaluate import Options, evaluate_files
-from mrisr.files import sha256
-from mrisr.io import Volume, save
+from mrisr.common.files import sha256
+from mrisr.data.simulate import simulate
+from mrisr.degrade.resample import downsample, upsample
+from mrisr.evaluate.pieces import evaluate
+from mrisr.evaluate.subjects import Options, evaluate_files
 from mrisr.metrics import _slices, lpc_si, psi, vif
 from mrisr.metrics._backbone import import_torchvision
-from mrisr.pieces import evaluate
-from mrisr.simulate import simulate
+from mrisr.volumes.io import Volume, save
 
 SIZE = 264
 

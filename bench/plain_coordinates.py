@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from mrisr.coordinates import CoordinateDecoder
+from mrisr.networks.coordinates import CoordinateDecoder
 
 TINY = 1e-9
 

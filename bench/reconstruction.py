@@ -17,11 +17,12 @@ from scipy import ndimage
 
 import plain_reconstruction
 from metrics import Peak
-from mrisr import devices, methods
-from mrisr.degrade import downsample
-from mrisr.io import Volume
-from mrisr.queries import query_coordinates
-from mrisr.reconstruct import decode, reconstruct
+from mrisr.common import devices
+from mrisr.degrade.resample import downsample
+from mrisr.methods import method as methods
+from mrisr.networks.queries import query_coordinates
+from mrisr.reconstruct.apply import decode, reconstruct
+from mrisr.volumes.io import Volume
 
 SCALE = 2
 SIZES = (48, 64, 96)

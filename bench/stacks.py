@@ -16,11 +16,13 @@ import torch
 from scipy import sparse
 
 import plain_stacks
-from mrisr import devices, implicit, methods
-from mrisr.degrade import degrade
-from mrisr.io import Volume, save
-from mrisr.psf import SliceOperator
-from mrisr.train import TrainingJob
+from mrisr.common import devices
+from mrisr.degrade.resample import degrade
+from mrisr.degrade.slice_profile import SliceOperator
+from mrisr.methods import method as methods
+from mrisr.train import one_subject
+from mrisr.train.engine import TrainingJob
+from mrisr.volumes.io import Volume, save
 
 STACKS = {"kind": "stacks", "kernel": "slice_profile", "grid": "corners", "antialias": None}
 
@@ -54,13 +56,13 @@ def training(truth: Volume, steps: int, repeats: int, device: torch.device, name
             save(volume, files[-1])
         method = methods.get("irem")
         batch = method.spec["training"]["batch"]
-        count = len(implicit.read_samples(files).values)
+        count = len(one_subject.read_samples(files).values)
         method.spec["training"]["epochs"] = -(-steps * batch // count) + 1
         job = TrainingJob(
             "irem", method.build, [4], method.spec, STACKS, 0, files, [], folder, device=device
         )
-        samples = implicit.read_samples(files, (), device)
-        run = implicit._Run(job, samples)
+        samples = one_subject.read_samples(files, (), device)
+        run = one_subject._Run(job, samples)
         wanted = iter(range(10**9))
 
         def ours() -> None:

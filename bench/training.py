@@ -16,11 +16,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import plain_training
-from mrisr import devices, methods
-from mrisr.io import Volume, save
-from mrisr.methods import Method
-from mrisr.simulate import simulate
-from mrisr.train import PRECISION, TrainingJob, _batches, _loss, train
+from mrisr.common import devices
+from mrisr.data.simulate import simulate
+from mrisr.methods import method as methods
+from mrisr.methods.method import Method
+from mrisr.train.engine import PRECISION, TrainingJob, _batches, _loss, train
+from mrisr.volumes.io import Volume, save
 
 DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antialias": None}
 

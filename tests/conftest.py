@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 
-from mrisr import download
-from mrisr.files import sha256
+from mrisr.common import http as download
+from mrisr.common.files import sha256
 from mrisr.metrics import _backbone
 from tiny_study import TinyStudy
 

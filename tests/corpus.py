@@ -24,9 +24,10 @@ from typer.testing import CliRunner
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
-from mrisr import datasets, prepare, sources
-from mrisr.cli import app
-from mrisr.errors import MrisrError
+from mrisr.cli.main import app
+from mrisr.common.errors import MrisrError
+from mrisr.data import datasets, fetch
+from mrisr.prepare import ground_truth
 
 SHAPE = (20, 22, 24)
 AFFINE = nib.affines.from_matvec(np.diag([-0.9, 1.1, 1.5]), [9.0, -12, -14])
@@ -103,8 +104,8 @@ class Lab:
             dataset = datasets.load("own", search=[self.root])
             subjects = dataset.subjects["test"]
             dataset.local_files("test")
-            sources.fetch(dataset, "test", self.root / "raw", self.root / "list.tsv", workers=1)
-            prepare.prepare_subjects(
+            fetch.fetch(dataset, "test", self.root / "raw", self.root / "list.tsv", workers=1)
+            ground_truth.prepare_subjects(
                 self.root / "list.tsv",
                 subjects,
                 *([self.root / kind / f"{s}.nii.gz" for s in subjects] for kind in ("hr", "masks")),

@@ -217,7 +217,7 @@ def _snakemake(arguments: list[str], mark: str | None) -> None:
 def _mrisr(arguments: list[str], mark: str | None) -> None:
     from typer.testing import CliRunner
 
-    from mrisr.cli import app
+    from mrisr.cli.main import app
 
     if mark is None:
         one = {"metrics": ["--workers", "1"], "sr": ["--threads", "1", "--force"]}
@@ -335,7 +335,7 @@ def main(folder: str, *pages: str) -> None:
     # Imported once for all forks; torch is only imported, so it has no threads to lose.
     import torch  # noqa: F401
 
-    from mrisr import cli, contents, figure_plan, reconstruct, table_plan  # noqa: F401
+    from mrisr.plan import tables  # noqa: F401
 
     pages = [str(Path(page).resolve()) for page in pages]
     os.chdir(folder)

@@ -4,7 +4,7 @@ import importlib
 
 import numpy as np
 
-from mrisr.io import Volume, save
+from mrisr.volumes.io import Volume, save
 
 AFFINE = np.diag([1.0, 1.5, 2.0, 1.0])
 SHAPE = (24, 26, 12)
@@ -39,7 +39,7 @@ class FigureStudy:
         ]
 
     def cell(self, scale, name, number):
-        """Return a cell as `mrisr.figure_plan` plans it."""
+        """Return a cell as `mrisr.plan.figures` plans it."""
         skipped = "too large" if name == "skipped" and scale == 2.5 else None
         image = self.folder / f"{name.split()[0]}.nii.gz"
         return {
@@ -78,7 +78,7 @@ class FigureStudy:
 
 def caught(module, params, monkeypatch):
     """Draw; return the figure and its record in place of files."""
-    module, found = importlib.import_module(f"mrisr.{module}"), []
+    module, found = importlib.import_module(f"mrisr.figures.{module}"), []
     monkeypatch.setattr(module, "write", lambda *its: found.extend(its))
     module.draw(params, [])
     return found[0], found[1]

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from mrisr.io import Volume, save
 from mrisr.readers.folder import ReaderStudy
 from mrisr.readers.found import found_items
 from mrisr.readers.pairs import make
+from mrisr.volumes.io import Volume, save
 
 METHODS = ("coord_2x", "conv")
 

@@ -4,8 +4,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from mrisr.io import Volume
-from mrisr.stacks import sampled
+from mrisr.volumes.io import Volume
+from mrisr.volumes.stacks import sampled
 
 SIZES = {"axial": (32, 34, 8), "coronal": (32, 34, 9), "sagittal": (34, 36, 8)}
 ORDERS = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mrisr import contract, datasets
+from mrisr import contract
+from mrisr.data import datasets
 
 NAMES = datasets.names()
 CHECKS = [(name, check) for name in NAMES for check in contract.dataset(name)]

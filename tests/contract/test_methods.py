@@ -4,7 +4,8 @@ import inspect
 
 import pytest
 
-from mrisr import contract, methods
+from mrisr import contract
+from mrisr.methods import method as methods
 from tiny_study import ROOT
 
 NAMES = methods.names()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from mrisr import datasets, listing, sources
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
+from mrisr.data import datasets, draw_split
+from mrisr.data import fetch as sources
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ class Lab:
         return datasets.load("packed", {}, [self.root], self.downloads)
 
     def split(self):
-        return listing.split(self.load(), self.downloads)
+        return draw_split.split(self.load(), self.downloads)
 
     def know(self, *subjects):
         self.folder.mkdir(parents=True, exist_ok=True)

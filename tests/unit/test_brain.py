@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mrisr import brain
-from mrisr.errors import InputError
-from mrisr.io import Volume, load, save
-from mrisr.overlap import dice
-from mrisr.simulate import simulate
+from mrisr.common.errors import InputError
+from mrisr.data.simulate import simulate
+from mrisr.segment.overlap import dice
+from mrisr.volumes import brain
+from mrisr.volumes.io import Volume, load, save
 from tiny_study import ROOT
 
 EDGE = 5.0  # mm of a voxel
@@ -20,8 +20,9 @@ EDGE = 5.0  # mm of a voxel
 RUN = """
 import sys
 sys.path.insert(0, "workflow")
-from mrisr.progress import job
-from mrisr import brain, io
+from mrisr.common.progress import job
+from mrisr.volumes import brain
+from mrisr.volumes import io
 
 with job(None):
     head = io.load(sys.argv[1])

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import AFFINE, head
-from mrisr import checks, io
-from mrisr.errors import InputError, Problem, ScanError
+from mrisr.common.errors import InputError, Problem, ScanError
+from mrisr.volumes import checks, io
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from scipy import ndimage
 from typer.testing import CliRunner
 
-from mrisr.cli import app
-from mrisr.io import Volume, save
-from mrisr.pieces import evaluate
+from mrisr.cli.main import app
+from mrisr.evaluate.pieces import evaluate
+from mrisr.volumes.io import Volume, save
 
 AFFINE = np.diag([0.9, 1.0, 1.1, 1.0])
 

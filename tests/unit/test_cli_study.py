@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mrisr.cli import app
+from mrisr.cli.main import app
 from mrisr.readers.folder import ReaderStudy
 from mrisr.readers.store import Store
 from reader_scans import METHODS, write_results

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import plain_coordinates
-from mrisr import methods
-from mrisr.coordinates import taps
+from mrisr.methods import method
+from mrisr.networks.coordinates import taps
 
 VARIANTS = [
     {"relative": True, "cell": True},
@@ -18,7 +18,7 @@ VARIANTS = [
 def network(**variant):
     torch.manual_seed(0)
     sizes = {"features": 6, "blocks": 1, "width": 12, "layers": 4}
-    return methods.get("coord").build(**sizes, **variant)
+    return method.get("coord").build(**sizes, **variant)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

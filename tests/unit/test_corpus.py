@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 
 from corpus import GOOD, KINDS, ODD, Lab, head
-from mrisr import prepare
-from mrisr.io import load
+from mrisr.prepare import ground_truth as prepare
+from mrisr.volumes.io import load
 
 
 @pytest.fixture

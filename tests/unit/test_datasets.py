@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mrisr
-from mrisr import datasets
-from mrisr.errors import ConfigError, InputError
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.data import datasets
 
 
 def write_dataset(root: Path, rows: str | None = None, name: str = "own", **changes) -> Path:
@@ -57,7 +57,7 @@ MASKS = {"kind": "file", "pattern": "masks/{subject}.nii.gz"}
 
 def test_the_module_is_light():
     code = (
-        "import sys, mrisr.datasets as d; d.load('demo');"
+        "import sys, mrisr.data.datasets as d; d.load('demo');"
         "heavy = {'numpy', 'nibabel', 'torch', 'pooch', 'requests', 'pandas'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
@@ -108,7 +108,7 @@ def test_hcp_has_the_numbers_of_the_paper_and_no_subjects(tmp_path):
 def test_demo_is_marked_as_simulated():
     dataset = datasets.load("demo")
     assert dataset.label.endswith(" (simulated)")
-    assert dataset.code == "mrisr.simulate"
+    assert dataset.code == "mrisr.data.simulate"
     assert [len(dataset.subjects[split]) for split in ("train", "val", "test")] == [4, 1, 2]
     with pytest.raises(ConfigError, match=r"datasets\.demo\.folder: this dataset is made"):
         datasets.load("demo", {"folder": "anywhere"})

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import plain_reconstruction
-from mrisr.decoder import PlainDecoder, SkipDecoder, arrange
-from mrisr.networks import ArSSR, Decoder, ResCNN
-from mrisr.reconstruct import decode
-from mrisr.sampling import sample_rows
+from mrisr.networks.arssr import ArSSR, Decoder, ResCNN
+from mrisr.networks.grid_decoder import PlainDecoder, SkipDecoder, arrange
+from mrisr.networks.trilinear import sample_rows
+from mrisr.reconstruct.apply import decode
 
 SIZES = st.tuples(*[st.integers(1, 5)] * 3)
 

@@ -7,7 +7,7 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from mrisr.degrade import (
+from mrisr.degrade.resample import (
     apply_along,
     degrade,
     downsample,
@@ -19,7 +19,7 @@ from mrisr.degrade import (
     slice_profile_matrix,
     upsample,
 )
-from mrisr.io import Volume
+from mrisr.volumes.io import Volume
 
 SCALES = [2, 2.5, 3, 3.2, 3.5, 4]
 SHAPES = [(40, 41, 43), (17, 33, 29), (24, 31, 45)]

@@ -5,9 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from mrisr import denoise, extras, methods
-from mrisr.errors import ConfigError
-from mrisr.io import Volume, load, save
+from mrisr.common import optional_packages
+from mrisr.common.errors import ConfigError
+from mrisr.methods import method
+from mrisr.train import denoise
+from mrisr.volumes.io import Volume, load, save
 
 
 @pytest.fixture
@@ -64,24 +66,24 @@ def test_without_the_package_nothing_starts_and_the_message_says_what_to_do(tmp_
 
 
 def test_the_package_is_never_imported_to_ask_whether_it_is_there():
-    assert extras.has_bm3d() in (True, False)
+    assert optional_packages.has_bm3d() in (True, False)
     assert "bm3d" not in sys.modules and "bm4d" not in sys.modules
 
 
 def test_only_a_weight_above_0_needs_denoised_slices():
-    assert methods.get("coord").denoising == {"weight": 10, "sigma": 0.03}
-    assert methods.get("conv").denoising is None
-    assert methods.get("coord", {"training": {"denoise": {"weight": 0}}}).denoising is None
-    assert methods.get("cubic").denoising is None
+    assert method.get("coord").denoising == {"weight": 10, "sigma": 0.03}
+    assert method.get("conv").denoising is None
+    assert method.get("coord", {"training": {"denoise": {"weight": 0}}}).denoising is None
+    assert method.get("cubic").denoising is None
 
 
-@pytest.mark.skipif(not extras.has_bm3d(), reason="bm3d is not installed (its licence)")
+@pytest.mark.skipif(not optional_packages.has_bm3d(), reason="bm3d is not installed (its licence)")
 def test_bm3d_takes_out_noise():
     # In a process of its own, for the test above.
     import subprocess
 
     code = (
-        "import numpy as np; from mrisr.denoise import bm3d;"
+        "import numpy as np; from mrisr.train.denoise import bm3d;"
         "x = np.zeros((40, 40)); x[8:32, 12:28] = 0.8;"
         "y = x + np.random.default_rng(0).normal(0, 0.05, x.shape); z = bm3d(y, 0.05);"
         "assert z.dtype == np.float32 and z.shape == x.shape;"
@@ -91,6 +93,6 @@ def test_bm3d_takes_out_noise():
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(methods.FOLDER.parent)},
+        env={"PYTHONPATH": str(method.FOLDER.parent)},
     )
     assert float(done.stdout) < 0.35, done.stderr

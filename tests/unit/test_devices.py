@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mrisr import devices
+from mrisr.common import devices
 from mrisr.metrics._backbone import full_precision
 
 

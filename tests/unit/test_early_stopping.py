@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch.nn.functional import l1_loss, mse_loss
 
-from mrisr import early_stopping, methods
-from mrisr.degrade import degrade
-from mrisr.early_stopping import kept_step, steps_of
-from mrisr.io import Volume, load, save
-from mrisr.reconstruct import reconstruct
-from mrisr.train import TrainingJob, _loss, train
+from mrisr.degrade.resample import degrade
+from mrisr.evaluate import early_stopping
+from mrisr.evaluate.early_stopping import kept_step, steps_of
+from mrisr.methods import method as methods
+from mrisr.reconstruct.apply import reconstruct
+from mrisr.train.engine import TrainingJob, _loss, train
+from mrisr.volumes.io import Volume, load, save
 
 DEGRADATION = {"kind": "slice", "kernel": "bicubic", "grid": "centres", "antialias": None}
 MODEL = {"coord": {"features": 4, "blocks": 1, "width": 8, "layers": 3}}

@@ -36,7 +36,7 @@ def test_snakefile_modules_are_light():
     import sys
 
     code = (
-        "import sys; sys.path.insert(0, 'workflow'); import mrisr.study;"
+        "import sys; sys.path.insert(0, 'workflow'); import mrisr.study.study;"
         "print([m for m in ('torch', 'nibabel', 'scipy', 'pandas', 'skimage', 'matplotlib')"
         " if m in sys.modules])"
     )

@@ -7,18 +7,18 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
-from mrisr import evaluate as evaluation
 from mrisr import metrics
-from mrisr.errors import InputError
-from mrisr.evaluate import (
+from mrisr.common.errors import InputError
+from mrisr.common.files import Staging
+from mrisr.evaluate import subjects as evaluation
+from mrisr.evaluate.pieces import evaluate
+from mrisr.evaluate.subjects import (
     Options,
     evaluate_subjects,
     ground_truth_scores,
 )
-from mrisr.files import Staging
-from mrisr.io import Volume, save
 from mrisr.metrics import psnr
-from mrisr.pieces import evaluate
+from mrisr.volumes.io import Volume, save
 
 AFFINE = np.diag([0.9, 1.0, 1.1, 1.0])
 PLAIN = Options(["psnr", "ssim"], ["volume", "mask"])

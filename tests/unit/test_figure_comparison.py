@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from figure_study import AFFINE, FigureStudy, caught, head, texts
-from mrisr.errors import InputError
-from mrisr.figure_comparison import draw
-from mrisr.io import Volume, save
+from mrisr.common.errors import InputError
+from mrisr.figures.comparison import draw
+from mrisr.volumes.io import Volume, save
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_same_input_same_bytes_whatever_the_user_has_set(study):
 
 
 def test_words_marks_and_values_stand_in_the_picture(study, monkeypatch):
-    figure, record = caught("figure_comparison", study.params(), monkeypatch)
+    figure, record = caught("comparison", study.params(), monkeypatch)
     found = texts(figure)
     assert found.count("n/a") == 1  # `skipped` is, at 2.5
     assert found.count("missing") == 3  # it is not there at 2, nor is `later`
@@ -66,7 +66,7 @@ def test_errors_differ_in_the_picture(study):
 
 def test_nothing_to_show_yet(study, monkeypatch):
     later = [cell for cell in study.cells if cell["method"] == "later"]
-    figure, _ = caught("figure_comparison", study.params(cells=later), monkeypatch)
+    figure, _ = caught("comparison", study.params(cells=later), monkeypatch)
     assert texts(figure).count("missing") == 2
 
 

@@ -4,9 +4,17 @@ import pytest
 from PIL import Image
 
 from figure_study import caught, texts
-from mrisr.errors import InputError
-from mrisr.figure_curves import POINTS, Curve, _averaged, _draw, caption, draw, read_curves
-from mrisr.models import LOSSES
+from mrisr.common.errors import InputError
+from mrisr.figures.training_curves import (
+    POINTS,
+    Curve,
+    _averaged,
+    _draw,
+    caption,
+    draw,
+    read_curves,
+)
+from mrisr.methods.model_files import LOSSES
 
 
 def write(folder, losses, steps=50):
@@ -21,7 +29,7 @@ LABELS = ["Net", "All $x_", "Net 2"]
 
 
 def about(label, trained, folder):
-    """Return a model as `mrisr.figure_plan` plans it."""
+    """Return a model as `mrisr.plan.figures` plans it."""
     look = LABELS.index(label) if label in LABELS else len(LABELS)
     its = {"method": label.lower(), "look": look}
     return {**its, "label": label, "trained": trained, "folder": folder}
@@ -128,7 +136,7 @@ def test_a_damaged_log_is_named(text, tmp_path):
 
 def test_models_that_are_not_there_yet_are_said_to_be_missing(models, tmp_path, monkeypatch):
     later = about("Later $x", "x2", str(tmp_path / "none"))
-    figure, record = caught("figure_curves", {"models": [*models, later]}, monkeypatch)
+    figure, record = caught("training_curves", {"models": [*models, later]}, monkeypatch)
     assert "missing: Later $x (2×)" in texts(figure)
     assert record.caption.endswith("Missing, not there yet: Later $x (2×).")
     assert len(figure.axes) == 3 * 2

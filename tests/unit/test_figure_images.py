@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from figure_study import AFFINE, SHAPE, FigureStudy, caught, head, texts
-from mrisr import figure_profile, figure_scales, figure_zoom
-from mrisr.errors import InputError
-from mrisr.io import Volume, save
+from mrisr.common.errors import InputError
+from mrisr.figures import profile as figure_profile
+from mrisr.figures import scales as figure_scales
+from mrisr.figures import zoom as figure_zoom
+from mrisr.volumes.io import Volume, save
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_same_input_same_bytes(kind, small):
 
 
 def test_the_part_is_enlarged_and_framed_in_every_image(study, monkeypatch):
-    figure, record = caught("figure_zoom", study.params(kind="zoom"), monkeypatch)
+    figure, record = caught("zoom", study.params(kind="zoom"), monkeypatch)
     shown = [axes for axes in figure.axes if axes.images]
     framed = [axes for axes in shown if axes.patches]
     parts = [axes for axes in shown if not axes.patches]
@@ -69,24 +71,24 @@ def test_the_part_is_enlarged_and_framed_in_every_image(study, monkeypatch):
         assert (left, right - left) == pytest.approx((box[0], box[2]))
     assert texts(figure).count("missing") == 3 and texts(figure).count("n/a") == 1
     assert "most local detail" in record.caption and "Figure 5" in record.caption
-    _, record = caught("figure_zoom", study.params(kind="encoders"), monkeypatch)
+    _, record = caught("zoom", study.params(kind="encoders"), monkeypatch)
     assert "of the ArSSR encoders" in record.caption and "Figure 10" in record.caption
 
 
 def test_the_config_chooses_slice_and_part(study, monkeypatch):
     inset = {"centre": [12, 13, 5], "size": 6}
-    figure, record = caught("figure_zoom", study.params(kind="zoom", inset=inset), monkeypatch)
+    figure, record = caught("zoom", study.params(kind="zoom", inset=inset), monkeypatch)
     box = next(axes.patches[0] for axes in figure.axes if axes.patches)
     assert box.get_width() == pytest.approx(6)
     assert "axial slice 5" in record.caption and "chosen in the config" in record.caption
     with pytest.raises(InputError, match=r"24 x 26 x 12 voxels, so voxel \[12, 26, 5\]"):
-        caught("figure_zoom", study.params(kind="zoom", inset={"centre": [12, 26, 5]}), monkeypatch)
+        caught("zoom", study.params(kind="zoom", inset={"centre": [12, 26, 5]}), monkeypatch)
 
 
 def test_an_arrow_points_at_the_largest_lesion_from_outside(study, monkeypatch):
     listed = lesions(study, np.s_[15:17, 17:19, 4], np.s_[7:10, 9:12, 5], np.s_[8:9, 9:10, 6])
     params = study.params(kind="lesion", lesions=listed)
-    figure, record = caught("figure_zoom", params, monkeypatch)
+    figure, record = caught("zoom", params, monkeypatch)
     # 27 and 1 voxels of 3 cubic mm.
     assert "axial slice 5" in record.caption and "largest lesion (0.03 ml)" in record.caption
     part = next(axes for axes in figure.axes if axes.images and not axes.patches)
@@ -108,14 +110,14 @@ def test_an_arrow_points_at_the_largest_lesion_from_outside(study, monkeypatch):
 def test_without_a_lesion_the_subject_is_named(study, monkeypatch):
     params = study.params(kind="lesion", lesions=lesions(study))
     with pytest.raises(InputError, match=r"lesions\.nii\.gz: no lesion lies in"):
-        caught("figure_zoom", params, monkeypatch)
+        caught("zoom", params, monkeypatch)
     with pytest.raises(InputError, match=r"lesions\.tsv: has no lesions of sub-02"):
-        caught("figure_zoom", params | {"subject": "sub-02"}, monkeypatch)
+        caught("zoom", params | {"subject": "sub-02"}, monkeypatch)
 
 
 def test_a_profile_is_the_image_along_the_line(study, monkeypatch):
     line = {"from": [8, 10, 7], "to": [15, 10, 7]}
-    figure, record = caught("figure_profile", study.params(line=line), monkeypatch)
+    figure, record = caught("profile", study.params(line=line), monkeypatch)
     panels = [axes for axes in figure.axes if not axes.images]
     assert len(panels) == 2 * 5
     truth, cubic = (its.get_ydata() for its in panels[0].get_lines())
@@ -130,7 +132,7 @@ def test_a_profile_is_the_image_along_the_line(study, monkeypatch):
 
 
 def test_lr_lies_where_its_voxels_are(with_lr, monkeypatch):
-    figure, record = caught("figure_scales", with_lr, monkeypatch)
+    figure, record = caught("scales", with_lr, monkeypatch)
     coarse = [axes.images[0] for axes in figure.axes if axes.images][2:]
     low = next(its for its in coarse if its.get_array().shape == (13, 12))
     whole = head()[0]

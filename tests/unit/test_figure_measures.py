@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from figure_study import FigureStudy, caught, texts
-from mrisr import figure_cost, figure_quality, figure_subjects
-from mrisr.figure_style import COLOURS, MARKERS, look
+from mrisr.figures import cost as figure_cost
+from mrisr.figures import quality as figure_quality
+from mrisr.figures import subjects as figure_subjects
+from mrisr.figures.style import COLOURS, MARKERS, look
 
-MODULES = {"figure_quality": figure_quality, "figure_subjects": figure_subjects}
+MODULES = {"quality": figure_quality, "subjects": figure_subjects}
 
 
 @pytest.fixture
@@ -44,21 +46,21 @@ def _rgb(colour):
     return [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
 
 
-@pytest.mark.parametrize("name", ["figure_quality", "figure_subjects", "figure_cost"])
+@pytest.mark.parametrize("name", ["quality", "subjects", "cost"])
 def test_same_input_same_bytes(name, tmp_path):
     study = FigureStudy(tmp_path, scales=(2,), methods=3)
-    params = costly(study) if name == "figure_cost" else study.params()
+    params = costly(study) if name == "cost" else study.params()
     for its in "ab":
-        (MODULES | {"figure_cost": figure_cost})[name].draw(params, study.outputs(its))
+        (MODULES | {"cost": figure_cost})[name].draw(params, study.outputs(its))
     for one, other in zip(study.outputs("a")[:2], study.outputs("b")[:2], strict=True):
         assert one.read_bytes() == other.read_bytes() and one.stat().st_size > 5000
 
 
-@pytest.mark.parametrize("name", [*MODULES, "figure_cost"])
+@pytest.mark.parametrize("name", [*MODULES, "cost"])
 def test_a_study_without_metrics_yet_says_so(name, study, monkeypatch):
     for file in study.folder.glob("*.csv"):
         file.unlink()
-    params = costly(study) if name == "figure_cost" else study.params()
+    params = costly(study) if name == "cost" else study.params()
     figure, record = caught(name, params, monkeypatch)
     assert "nothing is measured yet" in texts(figure)
     assert "nothing is measured yet" in record.caption
@@ -66,9 +68,7 @@ def test_a_study_without_metrics_yet_says_so(name, study, monkeypatch):
 
 def test_quality_means_lie_at_their_scale_with_their_interval(study, monkeypatch):
     bound = {**study.cell(2, "identity", 0), "control": True, "learned": False, "look": "upper"}
-    figure, record = caught(
-        "figure_quality", study.params(cells=[*study.cells, bound]), monkeypatch
-    )
+    figure, record = caught("quality", study.params(cells=[*study.cells, bound]), monkeypatch)
     psnr, ssim = figure.axes
     assert (psnr.get_title(), ssim.get_title()) == ("PSNR ↑ (dB)", "SSIM ↑")
     marks = {
@@ -88,7 +88,7 @@ VALUE = 31.234
 
 
 def test_subjects_are_paired_with_the_baseline(study, monkeypatch):
-    figure, record = caught("figure_subjects", study.params(), monkeypatch)
+    figure, record = caught("subjects", study.params(), monkeypatch)
     assert len(figure.axes) == 4 * 2  # two metrics, as they are and as differences; two scales
     points = [line for line in figure.axes[2].get_lines() if line.get_marker() == "s"]
     np.testing.assert_allclose(points[0].get_ydata(), VALUE - 30, atol=1e-9)
@@ -101,7 +101,7 @@ def test_subjects_are_paired_with_the_baseline(study, monkeypatch):
 
 
 def test_cost_is_seconds_a_volume_and_parameters(study, monkeypatch):
-    figure, record = caught("figure_cost", costly(study), monkeypatch)
+    figure, record = caught("cost", costly(study), monkeypatch)
     seconds, parameters = figure.axes[:2]
     at = [line.get_xdata()[0] for line in seconds.get_lines() if line.get_marker() == "s"]
     assert at == [20]  # 60 s for three volumes
@@ -112,6 +112,6 @@ def test_cost_is_seconds_a_volume_and_parameters(study, monkeypatch):
 
 
 def test_without_benchmarks_there_is_a_word_and_a_reason(study, monkeypatch):
-    figure, record = caught("figure_cost", costly(study, benchmarks=False), monkeypatch)
+    figure, record = caught("cost", costly(study, benchmarks=False), monkeypatch)
     assert texts(figure).count("no benchmark") == 2
     assert "No benchmark is there" in record.caption and "were not recorded" in record.caption

@@ -3,9 +3,10 @@
 import pytest
 import yaml
 
-from mrisr import contents, figure_plan
-from mrisr.errors import ConfigError
-from mrisr.study_load import checked
+from mrisr.common.errors import ConfigError
+from mrisr.plan import figures as figure_plan
+from mrisr.plan import report
+from mrisr.study.load import checked
 from tiny_study import ROOT, write_scan
 
 
@@ -102,7 +103,7 @@ def test_a_copy_of_the_scans_without_lesions_has_no_such_figure(config, tmp_path
     assert "lesion_open_ms" in names(config)
     study = checked(config)
     assert list(figure_plan.lesion_subjects(study)) == [("open_ms", "patient07")]
-    assert study.layout.sources("open_ms", "lesions") in contents.source_lists(study)
+    assert study.layout.sources("open_ms", "lesions") in report.source_lists(study)
 
 
 @pytest.mark.parametrize(

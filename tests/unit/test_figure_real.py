@@ -6,12 +6,12 @@ from PIL import Image
 from scipy import ndimage
 
 from figure_study import texts
-from mrisr import figure_real
-from mrisr.errors import InputError
-from mrisr.figure_real import refined
-from mrisr.figure_view import View, take
-from mrisr.io import Volume, save
-from mrisr.real_lr import nearest, sr_grid
+from mrisr.common.errors import InputError
+from mrisr.figures import real_scans as figure_real
+from mrisr.figures.real_scans import refined
+from mrisr.figures.view import View, take
+from mrisr.prepare.real_volumes import nearest, sr_grid
+from mrisr.volumes.io import Volume, save
 
 AFFINE = np.diag([1.0, 1.2, 1.4, 1.0])
 

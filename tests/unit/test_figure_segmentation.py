@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from figure_study import texts
-from mrisr import figure_segmentation
-from mrisr.errors import InputError
-from mrisr.figure_segmentation import choose_views, overlay
-from mrisr.figure_view import take
-from mrisr.io import Volume, save
-from mrisr.regions import COLOURS, REGIONS
+from mrisr.common.errors import InputError
+from mrisr.figures import segmentation as figure_segmentation
+from mrisr.figures.segmentation import choose_views, overlay
+from mrisr.figures.view import take
+from mrisr.volumes.io import Volume, save
+from mrisr.volumes.regions import COLOURS, REGIONS
 
 AFFINE = np.diag([1.0, 1.5, 2.0, 1.0])
 

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mrisr import figure_bars, figure_plan, figure_stacks, figure_sweep
-from mrisr.degrade import degrade
-from mrisr.errors import InputError
-from mrisr.io import Volume, save
-from mrisr.stacks import average
-from mrisr.study_load import checked
+from mrisr.common.errors import InputError
+from mrisr.degrade.resample import degrade
+from mrisr.figures import bars as figure_bars
+from mrisr.figures import stacks as figure_stacks
+from mrisr.figures import sweep as figure_sweep
+from mrisr.plan import figures
+from mrisr.study.load import checked
+from mrisr.volumes.io import Volume, save
+from mrisr.volumes.stacks import average
 
 STACKS = {"kind": "stacks", "kernel": "slice_profile", "grid": "corners", "antialias": None}
 OUTPUTS = ("png", "pdf", "json")
@@ -95,7 +98,7 @@ def test_real_stacks_have_a_reference_and_no_truth(params, tmp_path):
 
 
 def test_each_plane_shows_the_stack_that_was_acquired_in_it(params):
-    from mrisr.io import load
+    from mrisr.volumes.io import load
 
     mask = load(params["mask"])
     views = figure_stacks._views(mask)
@@ -170,11 +173,11 @@ def test_the_plan_finds_the_hyper_parameter_that_alone_differs():
         **{"scales": [4, 8], "degradation": {"kind": "stacks"}, "metrics": ["psnr", "ssim"]},
     }
     study = checked(config | {"methods": methods})
-    planned = {its.name: its for its in figure_plan.figures(study)}
+    planned = {its.name: its for its in figures.figures(study)}
     sweep = planned["sweep_encoding_demo"]
     assert [(c["method"], c["value"], c["scale"]) for c in sweep.params["cells"]] == [
         *(("irem", 256, 8), ("irem_64", 64, 8), ("irem_512", 512, 8)),
     ]
     assert {"bars_demo", "stacks_demo"} <= set(planned) and "scales" not in planned
     study = checked(config | {"methods": {"bspline": None, "irem": None}})
-    assert not [its for its in figure_plan.figures(study) if its.name.startswith("sweep")]
+    assert not [its for its in figures.figures(study) if its.name.startswith("sweep")]

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figure_study import AFFINE, SHAPE, head
-from mrisr.errors import InputError
-from mrisr.figure_view import (
+from mrisr.common.errors import InputError
+from mrisr.figures.view import (
     Box,
     View,
     along,
@@ -18,7 +18,7 @@ from mrisr.figure_view import (
     take,
     view_at,
 )
-from mrisr.io import Volume
+from mrisr.volumes.io import Volume
 
 
 def test_view_is_the_largest_section_with_its_margin():

@@ -1,8 +1,8 @@
 import pytest
 
-from mrisr import seeds
-from mrisr.files import Staging, atomic, sha256, write_json, write_text
-from mrisr.layout import Layout, scale_name, trained_name
+from mrisr.common import seeds
+from mrisr.common.files import Staging, atomic, sha256, write_json, write_text
+from mrisr.common.layout import Layout, scale_name, trained_name
 
 
 def test_atomic_leaves_nothing_behind_when_it_fails(tmp_path):

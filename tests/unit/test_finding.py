@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrisr import finding
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
+from mrisr.data import finding
 
 
 def add(folder, *names):

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrisr import metrics
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
+from mrisr.evaluate.pieces import evaluate
 from mrisr.metrics import gain, offset
-from mrisr.pieces import evaluate
 
 SHAPE = (8, 9, 10)
 

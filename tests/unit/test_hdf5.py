@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrisr import checks, hdf5, scans
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
+from mrisr.volumes import checks, hdf5, raw
 
 FORM = {
     "kind": "hdf5",
@@ -45,7 +45,7 @@ def check(path, form):
 def test_the_magnitude_of_an_echo_is_read(file):
     target = complex_noise((*SHAPE, 2, 1))
     for echo in (1, 2):
-        volume = scans.load_scan(file, FORM | {"echo": echo})
+        volume = raw.load_scan(file, FORM | {"echo": echo})
         assert volume.data.dtype == np.float32 and volume.data.flags.c_contiguous
         np.testing.assert_allclose(volume.data, np.abs(target[..., echo - 1, 0]), rtol=1e-6)
     report = checks.header(file, FORM)
@@ -54,9 +54,9 @@ def test_the_magnitude_of_an_echo_is_read(file):
 
 
 def test_a_real_array_of_three_axes_is_read_as_it_is(file):
-    volume = scans.load_scan(file, FORM | {"dataset": "echo1"})
+    volume = raw.load_scan(file, FORM | {"dataset": "echo1"})
     np.testing.assert_array_equal(volume.data.ravel(), np.arange(np.prod(SHAPE)))
-    assert scans.load_scan(file, FORM | {"dataset": "stats/echo1"}).data.shape == SHAPE
+    assert raw.load_scan(file, FORM | {"dataset": "stats/echo1"}).data.shape == SHAPE
 
 
 AXES = st.permutations([["LR", "RL"], ["AP", "PA"], ["IS", "SI"]]).flatmap(
@@ -88,7 +88,7 @@ def test_the_affine_has_the_stated_orientation_and_voxel_size_around_0_mm(orient
         ({"voxel_size": [0.5, 0, 0.8]}, r"voxel size \[0\.5, 0, 0\.8\]; three edges"),
     ],
 )
-@pytest.mark.parametrize("read", [scans.load_scan, check])
+@pytest.mark.parametrize("read", [raw.load_scan, check])
 def test_what_cannot_be_read_is_refused_by_name(file, changes, message, read):
     with pytest.raises(InputError, match=rf"MTR_001\.h5: {message}"):
         read(file, FORM | changes)
@@ -101,7 +101,7 @@ def test_files_that_are_no_hdf5_are_refused(file, tmp_path):
         with pytest.raises(InputError, match=r"MTR_001\.h5: not an HDF5 file, or truncated .*; "):
             check(file, FORM)
     with pytest.raises(InputError, match=r"none\.h5: no such file"):
-        scans.load_scan(tmp_path / "none.h5", FORM)
+        raw.load_scan(tmp_path / "none.h5", FORM)
 
 
 def test_a_damaged_chunk_is_refused(tmp_path):
@@ -114,4 +114,4 @@ def test_a_damaged_chunk_is_refused(tmp_path):
     path.write_bytes(damaged)
     check(path, FORM)
     with pytest.raises(InputError, match=r"MTR_002\.h5: truncated or damaged .*; copy"):
-        scans.load_scan(path, FORM)
+        raw.load_scan(path, FORM)

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from mrisr import implicit, methods
-from mrisr.degrade import degrade
-from mrisr.errors import InputError, TrainingError
-from mrisr.io import Volume, save
-from mrisr.models import LOSSES, load_model
-from mrisr.reconstruct import reconstruct
-from mrisr.train import TrainingJob, train_and_save
+from mrisr.common.errors import InputError, TrainingError
+from mrisr.degrade.resample import degrade
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import LOSSES, load_model
+from mrisr.reconstruct.apply import reconstruct
+from mrisr.train import one_subject
+from mrisr.train.engine import TrainingJob, train_and_save
+from mrisr.volumes.io import Volume, save
 
 SMALL = {"encoding": 16, "width": 24}
 TRAINING = {"epochs": 4, "batch": 200, "learning_rate": 3e-3, "checkpoint_minutes": 10}
@@ -59,8 +60,8 @@ def weights_equal(a, b):
 
 
 def test_training_is_reproducible_and_lowers_the_loss(stacks, tmp_path):
-    first = implicit.train(make_job(stacks, tmp_path / "a", epochs=6))
-    again = implicit.train(make_job(stacks, tmp_path / "b", epochs=6))
+    first = one_subject.train(make_job(stacks, tmp_path / "a", epochs=6))
+    again = one_subject.train(make_job(stacks, tmp_path / "b", epochs=6))
     assert weights_equal(first.state, again.state) and first.log == again.log
     assert list(first.log[0]) == LOSSES
     assert first.log[-1]["val_loss"] < 0.5 * first.log[0]["val_loss"]
@@ -68,37 +69,37 @@ def test_training_is_reproducible_and_lowers_the_loss(stacks, tmp_path):
     assert first.info["steps"] == 6 * (3 * 16 * 16 * 4 // 200)
     about = {key: first.info[key] for key in ("epochs", "epochs_asked", "ended", "voxels")}
     assert about == {"epochs": 6, "epochs_asked": 6, "ended": "epochs", "voxels": 3072}
-    other = implicit.train(make_job(stacks, tmp_path / "c", seed=2))
+    other = one_subject.train(make_job(stacks, tmp_path / "c", seed=2))
     assert not torch.equal(other.state["frequencies"], first.state["frequencies"])
 
 
 @pytest.mark.parametrize("stop_at", [1, 15, 37])
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights(stop_at, stacks, tmp_path):
-    whole = implicit.train(make_job(stacks, tmp_path / "whole"))
+    whole = one_subject.train(make_job(stacks, tmp_path / "whole"))
     job = make_job(stacks, tmp_path / "parts")
-    assert implicit.train(job, stop=lambda step: step == stop_at) is None
-    resumed = implicit.train(job)
+    assert one_subject.train(job, stop=lambda step: step == stop_at) is None
+    resumed = one_subject.train(job)
     assert weights_equal(whole.state, resumed.state)
     assert whole.log == resumed.log
 
 
 def test_another_time_budget_continues_but_other_data_start_anew(stacks, tmp_path, caplog):
     job = make_job(stacks, tmp_path)
-    implicit.train(job, stop=lambda step: step == 5)
+    one_subject.train(job, stop=lambda step: step == 5)
     with caplog.at_level("INFO"):
-        implicit.train(make_job(stacks, tmp_path, minutes=60), stop=lambda step: step == 6)
+        one_subject.train(make_job(stacks, tmp_path, minutes=60), stop=lambda step: step == 6)
         assert "continuing after step 5" in caplog.text
         caplog.clear()
-        implicit.train(make_job(stacks[:2], tmp_path), stop=lambda step: step == 1)
+        one_subject.train(make_job(stacks[:2], tmp_path), stop=lambda step: step == 1)
         assert "not used" in caplog.text and "continuing" not in caplog.text
 
 
 def test_the_time_budget_and_the_patience_end_it(stacks, tmp_path):
-    spent = implicit.train(make_job(stacks, tmp_path / "a", epochs=100_000, minutes=0.005))
+    spent = one_subject.train(make_job(stacks, tmp_path / "a", epochs=100_000, minutes=0.005))
     assert spent.info["ended"] == "time budget" and 0.2 < spent.info["seconds"] < 5
     assert 0 < spent.info["epochs"] < 1000
     still = make_job(stacks, tmp_path / "b", epochs=200, learning_rate=1e-12, patience=2)
-    stopped = implicit.train(still)
+    stopped = one_subject.train(still)
     # With such steps only the running statistics move, and they settle.
     assert stopped.info["ended"] == "early stop" and stopped.info["epochs"] < 200
     assert stopped.info["epochs"] == stopped.info["best_epoch"] + 2
@@ -107,13 +108,13 @@ def test_the_time_budget_and_the_patience_end_it(stacks, tmp_path):
 def test_the_learning_rate_is_halved(stacks, tmp_path):
     rates = [
         row["learning_rate"]
-        for row in implicit.train(make_job(stacks, tmp_path, halve_every=2)).log
+        for row in one_subject.train(make_job(stacks, tmp_path, halve_every=2)).log
     ]
     assert rates == [3e-3, 3e-3, 1.5e-3, 1.5e-3]
 
 
 def test_the_space_of_the_network_is_the_box_of_the_stacks(stacks):
-    samples = implicit.read_samples(stacks)
+    samples = one_subject.read_samples(stacks)
     assert len(samples.values) == 3 * 16 * 16 * 4
     # The stacks surround the same place: the middle of the volume.
     middle = AFFINE[:3] @ [7.5, 7.5, 7.5, 1]
@@ -126,23 +127,23 @@ def test_masked_voxels_are_not_trained_on(stacks, tmp_path):
     mask = np.zeros((16, 16, 4), np.uint8)
     mask[4:8, :, 1] = 1
     save(Volume(mask, AFFINE), tmp_path / "mask.nii.gz")
-    samples = implicit.read_samples(stacks[:1], [tmp_path / "mask.nii.gz"])
+    samples = one_subject.read_samples(stacks[:1], [tmp_path / "mask.nii.gz"])
     assert samples.positions.shape == (64, 3)
     save(Volume(np.zeros_like(mask), AFFINE), tmp_path / "none.nii.gz")
     with pytest.raises(InputError, match=r"sub-01_axial.*no voxel to train on"):
-        implicit.read_samples(stacks[:1], [tmp_path / "none.nii.gz"])
+        one_subject.read_samples(stacks[:1], [tmp_path / "none.nii.gz"])
 
 
 def test_a_loss_that_is_not_finite_is_an_error(stacks, tmp_path):
     with pytest.raises(TrainingError, match=r"irem: the loss is not finite at step \d+"):
-        implicit.train(make_job(stacks, tmp_path, learning_rate=1e30))
+        one_subject.train(make_job(stacks, tmp_path, learning_rate=1e30))
 
 
 def test_a_model_answers_any_grid_in_the_space_of_its_stacks(truth, stacks, tmp_path):
     # Narrower ones do not even fit so few voxels.
     model = {"encoding": 64, "width": 64}
     job = make_job(stacks, tmp_path, model=model, epochs=40, batch=500, halve_every=13)
-    train_and_save(job, tmp_path / "model", {"method": "irem"}, implicit.train)
+    train_and_save(job, tmp_path / "model", {"method": "irem"}, one_subject.train)
     about = json.loads((tmp_path / "model/model.json").read_text())
     assert about["ended"] == "epochs" and not about["collapsed"]
     method = methods.get("irem", {"model": model})

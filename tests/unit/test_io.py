@@ -1,4 +1,4 @@
-"""What mrisr.io reads, refuses and writes."""
+"""What mrisr.volumes.io reads, refuses and writes."""
 
 import gzip
 import subprocess
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrisr import io
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
+from mrisr.volumes import io
 
 AFFINE = np.array(
     [[-0.9, 0.02, 0, 80.5], [0.02, 1.1, -0.1, -120.25], [0, 0.1, 1.25, -60], [0, 0, 0, 1]]
@@ -72,11 +72,11 @@ def test_scaling_of_the_header_is_applied(tmp_path):
 def test_saving_twice_gives_the_same_bytes(tmp_path):
     """Also from another process, at another time and under another name."""
     code = (
-        "import sys, numpy as np; from mrisr import io;"
+        "import sys, numpy as np; from mrisr.volumes import io;"
         "data = np.arange(60, dtype=np.float32).reshape(3, 4, 5);"
         "io.save(io.Volume(data, np.eye(4)), sys.argv[1])"
     )
-    source = str(Path(io.__file__).parents[1])
+    source = str(Path(io.__file__).parents[2])
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "b.nii.gz")], check=True, cwd=source)
     data = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
     io.save(io.Volume(data, np.eye(4)), tmp_path / "a.nii.gz")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrisr.errors import ConfigError
-from mrisr.keep import Keep
-from mrisr.study_load import checked
+from mrisr.common.errors import ConfigError
+from mrisr.plan.kept_files import Keep
+from mrisr.study.load import checked
 from tiny_study import LEAST
 
 

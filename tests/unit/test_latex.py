@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrisr.latex import escape
-from mrisr.table_block import Block, Entry
-from mrisr.table_latex import TEX_LINES, latex
-from mrisr.tables import Table
+from mrisr.tables.block import Block, Entry
+from mrisr.tables.latex import TEX_LINES, latex
+from mrisr.tables.latex_text import escape
+from mrisr.tables.table import Table
 
 HOSTILE = "a_b & 50 % #1 $x$ {y} \\z ~^ <b>|\"' ± × ≥ λ Ω é Å ñ ł ß ı̈ Φ Dvořák 患者-7 🧠 ∞ ✓ –"
 DOCUMENT = r"""\documentclass{article}

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from mrisr import datasets, finding, listing
-from mrisr.cli import app
-from mrisr.errors import InputError
-from mrisr.finding import SUBJECT
+from mrisr.cli.main import app
+from mrisr.common.errors import InputError
+from mrisr.data import datasets, draw_split, finding
+from mrisr.data.finding import SUBJECT
 
 PATTERNS = st.sampled_from(
     ["{subject}.nii.gz", "{subject}/T1w/brain.nii.gz", "x/{subject}/{subject}_T1w.nii"]
@@ -57,9 +57,9 @@ def test_val_and_test_keep_their_numbers(found, train, val, test):
     counts = {"test": test, "train": train, "val": val}
     if found < val + test + min(1, train):
         with pytest.raises(InputError, match="too few"):
-            listing.fit_counts(found, counts, "here")
+            draw_split.fit_counts(found, counts, "here")
     else:
-        fitted = listing.fit_counts(found, counts, "here")
+        fitted = draw_split.fit_counts(found, counts, "here")
         assert sum(fitted.values()) == found and min(fitted.values()) >= 0
         assert (fitted["val"], fitted["test"]) == (val, test)
         assert list(fitted) == ["train", "val", "test"]

@@ -10,12 +10,12 @@ from contextlib import suppress
 
 import pytest
 
-from mrisr.locks import alone
+from mrisr.common.locks import alone
 from tiny_study import ROOT
 
 JOB = """
 import sys, time
-from mrisr.progress import job
+from mrisr.common.progress import job
 with job(sys.argv[1]):
     print("working", flush=True)
     {work}

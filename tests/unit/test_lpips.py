@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from mrisr import metrics
-from mrisr.errors import ConfigError, InputError
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.provenance import PACKAGE
 from mrisr.metrics import _backbone
-from mrisr.provenance import PACKAGE
 
 module = importlib.import_module("mrisr.metrics.lpips")
 lpips, features, fetch, candidates = (

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from skimage import metrics as skimage_metrics
 
 from mrisr import metrics
-from mrisr.errors import ConfigError, InputError
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.evaluate.pieces import evaluate
 from mrisr.metrics import psnr, ssim
-from mrisr.pieces import evaluate
 
 
 def pair(seed=0, shape=(12, 13, 14), noise=0.05):

@@ -1,6 +1,6 @@
 """What is said of the models of one subject each."""
 
-from mrisr.models import own_training, read_description, save_model
+from mrisr.methods.model_files import own_training, read_description, save_model
 
 
 def test_models_of_one_subject_each_say_how_far_they_came(tmp_path):

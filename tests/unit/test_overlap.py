@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mrisr.errors import InputError
-from mrisr.io import Volume, save
-from mrisr.overlap import dice, iou, overlap_subjects
-from mrisr.regions import COLOURS, REGIONS, TITLES
+from mrisr.common.errors import InputError
+from mrisr.segment.overlap import dice, iou, overlap_subjects
+from mrisr.volumes.io import Volume, save
+from mrisr.volumes.regions import COLOURS, REGIONS, TITLES
 
 LABELS = range(1, 7)
 PAIRS = st.tuples(*[arrays(np.uint8, (4, 5, 6), elements=st.integers(0, 6))] * 2)

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mrisr.errors import InputError
-from mrisr.overlap_table import COLUMNS, NOISE_FLOOR, overlap_table
-from mrisr.regions import REGIONS
+from mrisr.common.errors import InputError
+from mrisr.tables.overlap import COLUMNS, NOISE_FLOOR, overlap_table
+from mrisr.volumes.regions import REGIONS
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "published" / "arssr_table4.csv"
 LABELS = {"nearest": "Nearest", "cubic": "Cubic", "net": "Net_1", "other": "Other"}

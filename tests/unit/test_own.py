@@ -9,12 +9,12 @@ import torch
 from scipy import ndimage
 from typer.testing import CliRunner
 
-from mrisr import methods
-from mrisr.cli import app
-from mrisr.degrade import degrade
-from mrisr.files import sha256
-from mrisr.io import Volume
-from mrisr.models import save_model
+from mrisr.cli.main import app
+from mrisr.common.files import sha256
+from mrisr.degrade.resample import degrade
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import save_model
+from mrisr.volumes.io import Volume
 
 SMALL = {
     "arssr_rdn": {"features": 4, "growth": 4, "blocks": 1, "layers": 1, "channels": 8, "width": 16},

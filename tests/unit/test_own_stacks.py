@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mrisr import methods
-from mrisr.cli import app
-from mrisr.io import save
+from mrisr.cli.main import app
+from mrisr.methods import method as methods
+from mrisr.volumes.io import save
 from stack_scans import acquired
 
 

@@ -8,9 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from mrisr.io import Volume, save
-from mrisr.page import write_page
-from mrisr.viewer import gallery
+from mrisr.report.page import write_page
+from mrisr.report.viewer import gallery
+from mrisr.volumes.io import Volume, save
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mrisr import scaffold, summary, table_files, table_html, table_specs
-from mrisr.errors import ConfigError
-from mrisr.paper_table import COLUMNS, paper_table
-from mrisr.regions import MEAN, REGIONS
-from mrisr.study_load import checked
+from mrisr.common.errors import ConfigError
+from mrisr.plan import cells as summary
+from mrisr.scaffold import write
+from mrisr.study import tables_key
+from mrisr.study.load import checked
+from mrisr.tables import from_files
+from mrisr.tables import html as table_html
+from mrisr.tables.paper import COLUMNS, paper_table
+from mrisr.volumes.regions import MEAN, REGIONS
 
 CONFIG = {
     "study": "tiny",
@@ -157,14 +161,14 @@ PUBLISHED = [
 
 
 def test_a_method_of_a_plugin_folder_stands_in_tables_that_do_not_list_it(tmp_path):
-    scaffold.method("own", "interpolation", tmp_path)
+    write.method("own", "interpolation", tmp_path)
     asked = {"dataset": "demo", "methods": {"cubic": None, "srcnn3d": "SRCNN"}}
     methods = {**CONFIG["methods"], "own": None, "variant": {"base": "srcnn3d"}}
     config = {**CONFIG, "methods": methods, "plugins": [str(tmp_path)]}
     segmentation = {"priors": "atlas", "methods": ["cubic", "srcnn3d"]}
     tables = {"paper": asked, "overlap": {**asked, "kind": "overlap"}}
     found = checked({**config, "segmentation": segmentation, "tables": tables})
-    quality, overlap = table_specs.specs(found)
+    quality, overlap = tables_key.specs(found)
     assert [its["name"] for its in quality["methods"]] == ["cubic", "srcnn3d", "own"]
     # Of what is not segmented there is no overlap.
     assert [its["name"] for its in overlap["methods"]] == ["cubic", "srcnn3d"]
@@ -320,14 +324,14 @@ def test_html_can_be_sorted_filtered_and_set_in_another_page(tmp_path):
     ],
 )
 def test_what_a_table_asks_for_in_vain_is_refused(table, message):
-    problems = list(table_specs.problems(study(**table)))
+    problems = list(tables_key.problems(study(**table)))
     assert all(problem.startswith("tables.paper") for problem in problems)
     assert any(re.search(message, problem) for problem in problems)
 
 
 def test_metrics_that_explain_can_be_shown_and_are_not_ranked():
     its = study(metrics=["psnr", "gain"])
-    assert not list(table_specs.problems(its))
+    assert not list(tables_key.problems(its))
     frame = make(its).frame
     assert set(frame.loc[frame["metric"] == "gain", "rank"]) == {""}
 
@@ -359,7 +363,7 @@ def test_a_table_from_files_keeps_the_digits_of_the_paper(tmp_path):
     its = study(published=[{"file": str(file), "source": "Mine."}], **PSNR)
     spec = summary.paper_tables(its)["paper"]
     complete(spec).to_csv(tmp_path / "quality.csv", index=False)
-    table = table_files.paper(
+    table = from_files.paper(
         spec,
         summary.paper_cells(its, spec),
         summary.paper_notes(its, spec),

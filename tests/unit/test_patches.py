@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from mrisr.degrade import downsample, upsample
-from mrisr.errors import InputError
-from mrisr.io import Volume, save
-from mrisr.patches import GridBatches, Order, QueryBatches, draw_patches
-from mrisr.queries import query_coordinates
+from mrisr.common.errors import InputError
+from mrisr.degrade.resample import downsample, upsample
+from mrisr.networks.queries import query_coordinates
+from mrisr.train.patches import GridBatches, Order, QueryBatches, draw_patches
+from mrisr.volumes.io import Volume, save
 
 DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antialias": None}
 CPU = torch.device("cpu")

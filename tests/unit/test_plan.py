@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from mrisr import plan as plans
-from mrisr.cli import app
-from mrisr.costs import FOLDER, Cost, Costs, record
-from mrisr.errors import InputError
-from mrisr.jobs import STAGES, Jobs, StudyJobs
-from mrisr.schema import read_yaml
-from mrisr.study_load import checked, load_study
+from mrisr.cli.main import app
+from mrisr.common.errors import InputError
+from mrisr.common.schema import read_yaml
+from mrisr.plan import bill as plans
+from mrisr.plan.costs import FOLDER, Cost, Costs, record
+from mrisr.plan.jobs import STAGES, Jobs, StudyJobs
+from mrisr.study.load import checked, load_study
 
 CONFIG = FOLDER.parent.parent / "config"
 BENCHMARK = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n"

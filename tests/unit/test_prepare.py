@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrisr import prepare
-from mrisr.errors import ConfigError, InputError
-from mrisr.io import Volume, load, save
-from mrisr.seeds import seed
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.seeds import seed
+from mrisr.prepare import ground_truth as prepare
+from mrisr.volumes.io import Volume, load, save
 
 NONE, BRAIN, SIGNAL = {"kind": "none"}, {"kind": "brain", "margin": 2}, {"kind": "signal"}
 AFFINE = nib.affines.from_matvec(np.diag([0.9, 1.1, 1.5]), [-9.0, -12, -14])

@@ -7,10 +7,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mrisr import download, priors
-from mrisr.errors import InputError
-from mrisr.io import Volume, load, load_series, save
-from mrisr.regions import REGIONS
+from mrisr.common import http as download
+from mrisr.common.errors import InputError
+from mrisr.segment import priors
+from mrisr.volumes.io import Volume, load, load_series, save
+from mrisr.volumes.regions import REGIONS
 
 
 @pytest.fixture(scope="module")

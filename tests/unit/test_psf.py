@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
-from mrisr.psf import ALIGNED, FWHM, SliceOperator
-from mrisr.srr import gradient, gradient_adjoint
+from mrisr.degrade.slice_profile import ALIGNED, FWHM, SliceOperator
+from mrisr.reconstruct.least_squares import gradient, gradient_adjoint
 
 HR = np.diag([0.8, 0.8, 0.8, 1.0])
 THICK = ((0, 1, 2), (1, 2, 0), (2, 0, 1))  # HR axis along each axis of a stack

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mrisr.regions import REGIONS
+from mrisr.volumes.regions import REGIONS
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "published"
 COLUMNS = ["dataset", "scale", "method", "metric", "region", "mean", "std"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mrisr.errors import InputError
-from mrisr.quality import COLUMNS, quality_table
-from mrisr.statistics import bootstrap_interval
+from mrisr.common.errors import InputError
+from mrisr.common.statistics import bootstrap_interval
+from mrisr.tables.quality import COLUMNS, quality_table
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "published"
 LABELS = {"nearest": "Nearest", "cubic": "Cubic", "net": "Net_1 & Co", "other": "Other"}

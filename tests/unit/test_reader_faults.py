@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
 from mrisr.readers.folder import ReaderStudy
 from mrisr.readers.server import serve
 from mrisr.readers.store import Conflict, NoSpace, Store

@@ -8,13 +8,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mrisr.errors import InputError
-from mrisr.io import Volume, load, save
+from mrisr.common.errors import InputError
 from mrisr.readers import pairs
 from mrisr.readers.folder import ReaderStudy
 from mrisr.readers.found import found_items
 from mrisr.readers.key import read_key
 from mrisr.readers.pairs import make
+from mrisr.volumes.io import Volume, load, save
 from reader_scans import METHODS, make_study, write_results
 
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
+from mrisr.common.statistics import bootstrap_interval, wilcoxon
 from mrisr.readers import statistics
 from mrisr.readers.export import export
 from mrisr.readers.key import read_key
 from mrisr.readers.statistics import agreement, between, compared, mean_score, side_preference
 from mrisr.readers.store import Store
-from mrisr.readers.table import COLUMNS, reader_table
-from mrisr.statistics import bootstrap_interval, wilcoxon
-from mrisr.table_files import readers
+from mrisr.tables.from_files import readers
+from mrisr.tables.reader_study import COLUMNS, reader_table
 from reader_scans import METHODS, make_study
 
 QUESTIONS = ("noise", "sharpness")

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from nibabel.affines import apply_affine
 from scipy import ndimage
 
-from mrisr.errors import InputError
-from mrisr.evaluate import Options, score_subjects
-from mrisr.files import Staging
-from mrisr.io import Volume, load, save
-from mrisr.real_lr import (
+from mrisr.common.errors import InputError
+from mrisr.common.files import Staging
+from mrisr.evaluate.subjects import Options, score_subjects
+from mrisr.prepare.real_volumes import (
     foreground,
     nearest,
     prepare_lr,
@@ -21,6 +20,7 @@ from mrisr.real_lr import (
     resampled,
     sr_grid,
 )
+from mrisr.volumes.io import Volume, load, save
 
 WHOLE, SIGNAL = {"kind": "none"}, {"kind": "signal"}
 sizes = st.integers(4, 40)

@@ -5,14 +5,16 @@ import pytest
 import yaml
 from nibabel.affines import apply_affine
 
-from mrisr import datasets, figure_plan, finding, methods, summary
-from mrisr.errors import ConfigError, InputError
-from mrisr.files import Staging
-from mrisr.io import Volume, load, save
-from mrisr.layout import inputs_by_item
-from mrisr.real_stacks import prepare_stack_subjects, prepare_stacks
-from mrisr.stacks import average, sampled
-from mrisr.study_load import checked
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.files import Staging
+from mrisr.common.layout import inputs_by_item
+from mrisr.data import datasets, finding
+from mrisr.methods import method as methods
+from mrisr.plan import cells, figures
+from mrisr.prepare.real_stacks import prepare_stack_subjects, prepare_stacks
+from mrisr.study.load import checked
+from mrisr.volumes.io import Volume, load, save
+from mrisr.volumes.stacks import average, sampled
 from stack_scans import acquired, head, motion
 
 
@@ -192,11 +194,11 @@ def test_a_study_of_stacks_plans_what_each_subject_has(stacked, tmp_path):
     assert study.real_datasets == ["its"] and study.degradation_of("its")["grid"] == "centres"
     assert study.inputs("its", "s1") == ["s1_stack-1", "s1_stack-2", "s1_stack-3"]
     assert [cell.method.name for cell in study.cells()] == ["bspline", "irem"]
-    folders = summary.model_folders(summary.cells(study))
+    folders = cells.model_folders(cells.cells(study))
     assert folders == [f"results/its/models/irem/x3/its/{subject}" for subject in ("s1", "s2")]
-    names = [its.name for its in figure_plan.figures(study)]
+    names = [its.name for its in figures.figures(study)]
     assert "stacks_its" in names and "real_its" not in names and "bars_its" not in names
-    assert "moved rigidly to one of them" in summary.notes(study)["Real scans"]
+    assert "moved rigidly to one of them" in cells.notes(study)["Real scans"]
     volumes = {"degradation": {"kind": "volume"}, "methods": {"cubic": None}}
     with pytest.raises(ConfigError, match=r"datasets\.its: is real LR, several stacks a subject"):
         checked(config | volumes)

@@ -3,13 +3,13 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mrisr import methods
-from mrisr.degrade import degrade
-from mrisr.errors import InputError
-from mrisr.io import Volume, load, save
-from mrisr.models import save_model
-from mrisr.queries import query_coordinates
-from mrisr.reconstruct import reconstruct, reconstruct_subjects
+from mrisr.common.errors import InputError
+from mrisr.degrade.resample import degrade
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import save_model
+from mrisr.networks.queries import query_coordinates
+from mrisr.reconstruct.apply import reconstruct, reconstruct_subjects
+from mrisr.volumes.io import Volume, load, save
 
 SMALL = {"features": 4, "growth": 4, "blocks": 1, "layers": 2, "channels": 8, "width": 16}
 DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antialias": None}

@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from mrisr import manifest as manifest_module
-from mrisr.assets import page_digest
-from mrisr.contents import contents, viewer_files, viewer_settings
-from mrisr.errors import ConfigError, InputError
-from mrisr.files import sha256, write_json
-from mrisr.manifest import durations, manifest
-from mrisr.report import report, summarise
-from mrisr.study_load import checked
-from mrisr.values import outliers, subject_values
-from mrisr.viewer import Gallery
+from mrisr.common.assets import page_digest
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.files import sha256, write_json
+from mrisr.evaluate.outliers import outliers, subject_values
+from mrisr.plan.report import contents, viewer_files, viewer_settings
+from mrisr.report import manifest as manifest_module
+from mrisr.report.content import report, summarise
+from mrisr.report.manifest import durations, manifest
+from mrisr.report.viewer import Gallery
+from mrisr.study.load import checked
 
 VOID = {"meta", "img", "br", "link", "input", "col"}
 
@@ -309,7 +309,7 @@ def test_viewer_is_what_the_config_says(small):
 
 
 def test_the_carried_library_is_the_one_that_its_readme_names():
-    from mrisr.assets import NIIVUE
+    from mrisr.common.assets import NIIVUE
 
     said = (NIIVUE.parent / "README.md").read_text()
     assert f"{sha256(NIIVUE)}  {NIIVUE.name}" in said

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from mrisr import datasets, listing, sources
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
+from mrisr.data import datasets, draw_split
+from mrisr.data import fetch as sources
 from s3_stand_in import KEY, SECRET
 
 
@@ -68,7 +69,7 @@ class Lab:
         return datasets.load("brains", overrides, [self.root], self.downloads)
 
     def split(self, **options):
-        return listing.split(self.load(), self.downloads, **options).read_text()
+        return draw_split.split(self.load(), self.downloads, **options).read_text()
 
     def know(self, *subjects):
         """Write a split by hand, one that states no checksums."""

@@ -5,9 +5,9 @@ import ast
 import pytest
 import yaml
 
-from mrisr import datasets
-from mrisr.errors import ConfigError, InputError
-from mrisr.study_load import checked
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.data import datasets
+from mrisr.study.load import checked
 from tiny_study import LEAST, ROOT, TinyStudy
 
 SOURCES = sorted(path for folder in ("workflow", "bench") for path in (ROOT / folder).rglob("*.py"))

@@ -11,15 +11,18 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from mrisr import contract, datasets, methods, metrics, scaffold
-from mrisr.cli import app
-from mrisr.degrade import degrade
-from mrisr.errors import ConfigError, InputError
-from mrisr.io import Volume, load, save
-from mrisr.reconstruct import reconstruct
-from mrisr.scaffold_dataset import look
-from mrisr.schema import changes
-from mrisr.study_load import checked
+from mrisr import contract, metrics
+from mrisr.cli.main import app
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.schema import changes
+from mrisr.data import datasets
+from mrisr.degrade.resample import degrade
+from mrisr.methods import method as methods
+from mrisr.reconstruct.apply import reconstruct
+from mrisr.scaffold import write
+from mrisr.scaffold.look import look
+from mrisr.study.load import checked
+from mrisr.volumes.io import Volume, load, save
 from tiny_study import ROOT, write_scan
 
 AFFINE = np.array([[0.9, 0.1, 0, 5], [-0.1, 0.9, 0, -7], [0, 0, 1.2, 3], [0, 0, 0, 1]])
@@ -51,7 +54,7 @@ def in_demo(command):
 
 
 def test_every_kind_is_written_clean_and_keeps_the_contract():
-    for kind in scaffold.KINDS:
+    for kind in write.KINDS:
         done = call("new", "method", f"my_{kind}", "--kind", kind)
         assert done.exit_code == 0, done.output
         assert methods.get(f"my_{kind}", search=["mine"]).kind == kind
@@ -61,7 +64,7 @@ def test_every_kind_is_written_clean_and_keeps_the_contract():
         ruff = [sys.executable, "-m", "ruff", *command, *options]
         done = subprocess.run(ruff, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
-    in_python = [f"--only=my_{kind}" for kind in scaffold.KINDS if kind != "external"]
+    in_python = [f"--only=my_{kind}" for kind in write.KINDS if kind != "external"]
     done = call("check", "mine", *in_python, "--only=nrmse")
     assert done.exit_code == 0, done.output
     assert "kept      learns from the demo's training in minutes" in done.output
@@ -78,7 +81,7 @@ def test_the_commands_that_are_printed_put_it_into_the_demo():
 
 
 def test_the_example_is_what_the_command_writes():
-    scaffold.method("trilinear", "external", "mine")
+    write.method("trilinear", "external", "mine")
     for file in (ROOT / "examples/methods/trilinear").glob("*.*"):
         assert file.read_text() == Path("mine/methods/trilinear", file.name).read_text(), file
 
@@ -86,7 +89,7 @@ def test_the_example_is_what_the_command_writes():
 @pytest.mark.skipif(not shutil.which("perl"), reason="perl is not installed")
 @pytest.mark.parametrize("grid", ["corners", "centres"])
 def test_the_program_in_perl_gives_what_the_interpolation_in_python_gives(tmp_path, grid):
-    scaffold.method("linear", "interpolation", "mine")
+    write.method("linear", "interpolation", "mine")
     truth = Volume(np.random.default_rng(0).random((9, 11, 13)).astype(np.float32), AFFINE)
     low = degrade(truth, 2, {"kind": "volume", "kernel": "spline", "grid": grid, "antialias": None})
     for name, volume in (("hr", truth), ("lr", low[""])):
@@ -119,18 +122,18 @@ def test_nothing_that_is_there_is_replaced(tmp_path):
     kept.parent.mkdir(parents=True)
     kept.write_text("mine")
     with pytest.raises(ConfigError, match="is there already, and stays"):
-        scaffold.method("my_cnn", "supervised", "mine")
+        write.method("my_cnn", "supervised", "mine")
     assert [file.name for file in kept.parent.iterdir()] == ["notes.txt"]
     with pytest.raises(ConfigError, match="no such kind: did you mean 'supervised'"):
-        scaffold.method("other", "superwised", "mine")
+        write.method("other", "superwised", "mine")
     with pytest.raises(ConfigError, match="metric 'psnr': is there already"):
-        scaffold.metric("psnr", "mine")
-    with pytest.raises(ConfigError, match="metric 'evaluate': the name has another meaning"):
-        scaffold.metric("evaluate", "mine")
+        write.metric("psnr", "mine")
+    with pytest.raises(ConfigError, match="metric 'defaults': the name has another meaning"):
+        write.metric("defaults", "mine")
 
 
 def test_metrics_of_a_plugin_belong_to_the_study_that_names_it(tmp_path):
-    scaffold.metric("nrmse", "mine")
+    write.metric("nrmse", "mine")
     config = {
         **{"study": "s", "seed": 1, "datasets": {"demo": None}, "scales": [2]},
         **{"degradation": {"kind": "volume"}, "methods": {"cubic": None}},
@@ -150,7 +153,7 @@ def test_metrics_of_a_plugin_belong_to_the_study_that_names_it(tmp_path):
 
 
 def test_two_files_are_compared_by_a_metric_of_a_plugin(tmp_path):
-    scaffold.metric("nrmse", "mine")
+    write.metric("nrmse", "mine")
     truth = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
     for name, data in (("hr", truth), ("sr", truth + 51.1)):
         save(Volume(data, AFFINE), tmp_path / f"{name}.nii.gz")
@@ -181,7 +184,7 @@ def test_a_metric_that_is_none_is_refused_by_its_file(tmp_path):
 
 def test_what_breaks_the_contract_is_said_and_ends_with_an_error(tmp_path):
     code = tmp_path / "mine/methods/shift/method.py"
-    scaffold.method("shift", "interpolation", "mine")
+    write.method("shift", "interpolation", "mine")
     code.write_text(code.read_text().replace("return data", "return 255 * data"))
     done = call("check", "mine")
     assert done.exit_code == 1
@@ -204,7 +207,7 @@ def test_what_breaks_the_contract_is_said_and_ends_with_an_error(tmp_path):
 )
 def test_faults_of_a_network_are_found(tmp_path, old, new, broken):
     code = tmp_path / "mine/methods/net/method.py"
-    scaffold.method("net", "supervised", "mine")
+    write.method("net", "supervised", "mine")
     assert old in code.read_text()
     code.write_text(code.read_text().replace(old, new))
     checks = {str(check): check for check in contract.method("net", ["mine"])}

@@ -10,19 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrisr import priors, registration, segment
-from mrisr.degrade import downsample, upsample
-from mrisr.errors import InputError
-from mrisr.io import Volume, load, load_series, save, save_series
-from mrisr.overlap import dice
-from mrisr.simulate import simulate
+from mrisr.common.errors import InputError
+from mrisr.data.simulate import simulate
+from mrisr.degrade.resample import downsample, upsample
+from mrisr.segment import atropos, priors
+from mrisr.segment.overlap import dice
+from mrisr.volumes import registration
+from mrisr.volumes.io import Volume, load, load_series, save, save_series
 from tiny_study import ROOT
 
 RUN = """
 import sys
 sys.path.insert(0, "workflow")
-from mrisr.progress import job
-from mrisr.segment import align_subject, segment_subject
+from mrisr.common.progress import job
+from mrisr.segment.atropos import align_subject, segment_subject
 
 with job(None):
     folder = sys.argv[1] + "/"
@@ -153,14 +154,14 @@ def test_what_cannot_be_segmented_is_named(value):
     volume = Volume(np.full((8, 8, 8), value, np.float32), np.eye(4))
     mask = Volume(np.ones((8, 8, 8), np.uint8), np.eye(4))
     with pytest.raises(InputError, match=r"sub-09: constant, NaN or infinite"):
-        segment.segment(volume, mask, np.full((6, 8, 8, 8), 1 / 6, np.float32), "sub-09")
+        atropos.segment(volume, mask, np.full((6, 8, 8, 8), 1 / 6, np.float32), "sub-09")
 
 
 def test_a_reconstruction_off_the_grid_is_refused(head, tmp_path):
     volume = load(head / "cubic2.nii.gz")
     save(Volume(volume.data[1:], volume.affine), tmp_path / "off.nii.gz")
     with pytest.raises(InputError, match=r"off\.nii\.gz: not on the grid of .*mask\.nii\.gz"):
-        segment.segment_subject(tmp_path / "off.nii.gz", head / "mask.nii.gz", "none", "none")
+        atropos.segment_subject(tmp_path / "off.nii.gz", head / "mask.nii.gz", "none", "none")
 
 
 def test_a_blank_reconstruction_gets_no_labels_and_a_blank_ground_truth_is_refused(
@@ -172,11 +173,11 @@ def test_a_blank_reconstruction_gets_no_labels_and_a_blank_ground_truth_is_refus
     save(Volume(np.ones((8, 8, 8), np.uint8), affine), mask)
     save_series(np.full((6, 8, 8, 8), 1 / 6, np.float32), affine, tmp_path / "priors.nii.gz")
     its = {"mask": mask, "priors": tmp_path / "priors.nii.gz", "output": tmp_path / "labels.nii.gz"}
-    segment.segment_subject(blank, **its)
+    atropos.segment_subject(blank, **its)
     assert not load(its["output"]).data.any()
     assert "blank.nii.gz" in caplog.text and "its overlap is 0" in caplog.text
     with pytest.raises(InputError, match=r"blank\.nii\.gz: constant"):
-        segment.segment_subject(blank, ground_truth=True, **its)
+        atropos.segment_subject(blank, ground_truth=True, **its)
 
 
 SHAPES = st.tuples(*[st.integers(2, 9)] * 3)
@@ -208,16 +209,16 @@ def test_labels_return_to_the_grid_they_came_from(shape):
     for factor in (1, 2, 3):
         fine = Volume(np.zeros([n * factor for n in shape]), np.eye(4))
         wanted = grid.repeat(factor, 0).repeat(factor, 1).repeat(factor, 2)
-        np.testing.assert_array_equal(segment.labels_on_grid(grid, fine), wanted)
+        np.testing.assert_array_equal(atropos.labels_on_grid(grid, fine), wanted)
 
 
 def test_uncovered_voxels_are_csf_and_a_missed_brain_is_refused():
     inside = np.ones((4, 4, 4), bool)
     maps = np.full((6, 4, 4, 4), 0.1, np.float32)
     maps[:, 0] = 0
-    found = segment._normalised(maps, inside, "sub-01")
+    found = atropos._normalised(maps, inside, "sub-01")
     np.testing.assert_allclose(found[:, 1], 1 / 6, rtol=1e-6)
     assert (found[0, 0] == 1).all() and not found[1:, 0].any()
     maps[:, :3] = 0
     with pytest.raises(InputError, match=r"sub-01: the registered template covers 25 %"):
-        segment._normalised(maps, inside, "sub-01")
+        atropos._normalised(maps, inside, "sub-01")

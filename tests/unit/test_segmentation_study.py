@@ -2,9 +2,9 @@
 
 import pytest
 
-from mrisr import summary
-from mrisr.errors import ConfigError
-from mrisr.study_load import checked
+from mrisr.common.errors import ConfigError
+from mrisr.plan import cells as summary
+from mrisr.study.load import checked
 
 BASE = {
     "study": "demo",

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mrisr.errors import InputError
-from mrisr.significance import COLUMNS, significance_table
-from mrisr.statistics import bootstrap_interval, holm, wilcoxon
+from mrisr.common.errors import InputError
+from mrisr.common.statistics import bootstrap_interval, holm, wilcoxon
+from mrisr.tables.significance import COLUMNS, significance_table
 
 N = 12
 RANDOM = np.random.default_rng(4)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mrisr import simulate
-from mrisr.errors import ConfigError
-from mrisr.files import sha256
-from mrisr.io import load
+from mrisr.common.errors import ConfigError
+from mrisr.common.files import sha256
+from mrisr.data import simulate
+from mrisr.volumes.io import load
 
 COARSE = {"voxel_size": 5}
 

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mrisr import figure_early_stopping, figure_queries, methods
-from mrisr.errors import InputError
-from mrisr.io import Volume, save
-from mrisr.models import save_model
+from mrisr.common.errors import InputError
+from mrisr.figures import early_stopping, queries
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import save_model
+from mrisr.volumes.io import Volume, save
 
 STEPS = [1, 10, 100, 1000]
 
@@ -39,8 +40,8 @@ def outputs(folder):
 
 
 def test_early_stopping_says_where_training_stops_and_where_metrics_are_highest(observed, tmp_path):
-    figure_early_stopping.draw(observed, outputs(tmp_path / "a"))
-    figure_early_stopping.draw(observed, outputs(tmp_path / "b"))
+    early_stopping.draw(observed, outputs(tmp_path / "a"))
+    early_stopping.draw(observed, outputs(tmp_path / "b"))
     for a, b in zip(outputs(tmp_path / "a"), outputs(tmp_path / "b"), strict=True):
         assert a.read_bytes() == b.read_bytes()
     record = json.loads((tmp_path / "a" / "figure.json").read_text())
@@ -54,7 +55,7 @@ def test_a_curve_that_does_not_reach_the_kept_step_is_drawn_without_it(observed,
     table = pd.read_csv(observed["curve"])
     table["kept"] = 0
     table.to_csv(observed["curve"], index=False)
-    figure_early_stopping.draw(observed, outputs(tmp_path / "a"))
+    early_stopping.draw(observed, outputs(tmp_path / "a"))
     caption = json.loads((tmp_path / "a" / "figure.json").read_text())["caption"]
     assert "vertical line" not in caption
 
@@ -62,7 +63,7 @@ def test_a_curve_that_does_not_reach_the_kept_step_is_drawn_without_it(observed,
 def test_a_damaged_curve_is_refused(observed, tmp_path):
     (tmp_path / "curve.csv").write_text("step,psnr\n")
     with pytest.raises(InputError, match=r"curve.csv.*delete them and run again"):
-        figure_early_stopping.draw(observed, outputs(tmp_path / "a"))
+        early_stopping.draw(observed, outputs(tmp_path / "a"))
 
 
 def test_queries_show_every_method_and_twice_the_scale_of_the_same_input(tmp_path):
@@ -85,8 +86,8 @@ def test_queries_show_every_method_and_twice_the_scale_of_the_same_input(tmp_pat
         **{key: files[key] for key in ("truth", "mask", "lr")},
         "beyond": [{"method": packed, "model": str(tmp_path / "model" / "model.safetensors")}],
     }
-    figure_queries.draw(params, outputs(tmp_path / "a"))
-    figure_queries.draw(params, outputs(tmp_path / "b"))
+    queries.draw(params, outputs(tmp_path / "a"))
+    queries.draw(params, outputs(tmp_path / "b"))
     for a, b in zip(outputs(tmp_path / "a"), outputs(tmp_path / "b"), strict=True):
         assert a.read_bytes() == b.read_bytes()
     record = json.loads((tmp_path / "a" / "figure.json").read_text())

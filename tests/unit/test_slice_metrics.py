@@ -11,9 +11,9 @@ from skimage.data import camera
 
 import plain_metrics
 from mrisr import metrics
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
+from mrisr.evaluate.pieces import evaluate
 from mrisr.metrics import _slices, lpc_si, psi, vif
-from mrisr.pieces import evaluate
 
 SHAPES = [(41, 41), (96, 96), (97, 131), (128, 64), (181, 209), (264, 311), (311, 41)]
 SIGMAS = (0.5, 1, 2, 4)

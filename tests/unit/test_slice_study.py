@@ -4,10 +4,10 @@ import copy
 
 import pytest
 
-from mrisr import summary
-from mrisr.errors import ConfigError
-from mrisr.figure_plan import figures
-from mrisr.study_load import checked, load_study
+from mrisr.common.errors import ConfigError
+from mrisr.plan import cells
+from mrisr.plan.figures import figures
+from mrisr.study.load import checked, load_study
 from tiny_study import ROOT
 
 SLICES = {
@@ -124,9 +124,9 @@ def test_the_published_study_is_the_paper_s():
 
 
 def test_footnotes_say_what_a_value_is_of():
-    notes = summary.notes(checked(SLICES))
+    notes = cells.notes(checked(SLICES))
     assert "n counts subjects" in notes["Images"]
     assert "cropped to a multiple of 6 pixels" in notes["Images"]
     assert "stretched by the scale, its own anti-alias filter" in notes["Degradation"]
     assert "of each slice" in notes["Data range"]
-    assert all(cell["slices"] for cell in summary.cells(checked(SLICES)))
+    assert all(cell["slices"] for cell in cells.cells(checked(SLICES)))

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from mrisr import methods
-from mrisr.degrade import bicubic_matrix, degrade, downsample, lr_size, upsample
-from mrisr.errors import InputError
-from mrisr.io import Volume, save
-from mrisr.layout import slice_name, subject_of
-from mrisr.measured import read_rows
-from mrisr.prepare import take_slices
-from mrisr.quality import quality_table
-from mrisr.reconstruct import reconstruct
-from mrisr.slice_batches import SliceBatches, load_slices
-from mrisr.slices import plane
-from mrisr.tiles import within
+from mrisr.common.errors import InputError
+from mrisr.common.layout import slice_name, subject_of
+from mrisr.degrade.resample import bicubic_matrix, degrade, downsample, lr_size, upsample
+from mrisr.evaluate.measured import read_rows
+from mrisr.methods import method as methods
+from mrisr.networks.tiles import within
+from mrisr.prepare.ground_truth import take_slices
+from mrisr.reconstruct.apply import reconstruct
+from mrisr.tables.quality import quality_table
+from mrisr.train.slices import SliceBatches, load_slices
+from mrisr.volumes.io import Volume, save
+from mrisr.volumes.slices import plane
 
 DEGRADATION = {"kind": "slice", "kernel": "bicubic", "grid": "centres", "antialias": None}
 CPU = torch.device("cpu")

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from mrisr import datasets, download, simulate, sources
-from mrisr.errors import InputError
-from mrisr.seeds import generator
+from mrisr.common import http as download
+from mrisr.common.errors import InputError
+from mrisr.common.seeds import generator
+from mrisr.data import datasets, simulate
+from mrisr.data import fetch as sources
 
 
 def nifti(path, shape=(8, 9, 10), dtype=np.int16):
@@ -330,7 +332,7 @@ def test_bundled_scans_are_made_once_for_a_seed(tmp_path, monkeypatch):
     output = tmp_path / "out" / "test.tsv"
     sources.fetch(dataset, "test", tmp_path / "raw", output, workers=2, seed=1)
     (first,) = read(output)
-    assert first["subject"] == "sub-06" and first["url"] == "mrisr.simulate:mni152"
+    assert first["subject"] == "sub-06" and first["url"] == "mrisr.data.simulate:mni152"
     assert nib.load(first["path"]).shape == (6, 6, 7)
     sources.fetch(datasets.load("demo"), "test", tmp_path / "raw", output, seed=1)
     sources.fetch(dataset, "test", tmp_path / "raw", output, seed=2)

@@ -8,11 +8,11 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from mrisr.degrade import degrade, upsample
-from mrisr.errors import ConfigError, InputError
-from mrisr.io import Volume
-from mrisr.srr import super_resolve
-from mrisr.stacks import average, common_grid, positions, sampled
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.degrade.resample import degrade, upsample
+from mrisr.reconstruct.least_squares import super_resolve
+from mrisr.volumes.io import Volume
+from mrisr.volumes.stacks import average, common_grid, positions, sampled
 
 STACKS = {"kind": "stacks", "kernel": "slice_profile", "grid": "corners", "antialias": None}
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mrisr.errors import InputError
-from mrisr.statistics import bootstrap_interval, holm, wilcoxon
+from mrisr.common.errors import InputError
+from mrisr.common.statistics import bootstrap_interval, holm, wilcoxon
 
 NUMBERS = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=2, max_size=12)
 PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=12)

@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from mrisr.checkpoint import Checkpoints
-from mrisr.errors import InputError
-from mrisr.files import atomic, write_text
-from mrisr.progress import job
-from mrisr.storage import check_writable, storage_problem
+from mrisr.common.errors import InputError
+from mrisr.common.files import atomic, write_text
+from mrisr.common.progress import job
+from mrisr.common.storage import check_writable, storage_problem
+from mrisr.train.checkpoints import Checkpoints
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mrisr import summary
-from mrisr.errors import ConfigError, InputError
-from mrisr.schema import typed
-from mrisr.study_load import checked, load_study
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.schema import typed
+from mrisr.plan import cells as summary
+from mrisr.study.load import checked, load_study
 from tiny_study import ROOT, TINY
 
 DEMO = {

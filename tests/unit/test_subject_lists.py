@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from mrisr import datasets
-from mrisr.errors import ConfigError, InputError
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.data import datasets
 
 
 @pytest.fixture

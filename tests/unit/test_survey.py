@@ -9,9 +9,9 @@ import yaml
 from typer.testing import CliRunner
 
 from corpus import AFFINE, KINDS, Lab, head
-from mrisr import datasets
-from mrisr.cli import app
-from mrisr.text import WIDTH
+from mrisr.cli.main import app
+from mrisr.common.text import WIDTH
+from mrisr.data import datasets
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from mrisr.table_latex import TEX_COLUMNS
-from mrisr.tables import Block, Entry, Table
+from mrisr.tables.latex import TEX_COLUMNS
+from mrisr.tables.table import Block, Entry, Table
 
 FRAME = pd.DataFrame({"scale": [2.0, 2.5], "value": [1 / 3, float("nan")]})
 

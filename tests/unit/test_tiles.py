@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from mrisr.tiles import apply_tiled, largest, plan
+from mrisr.networks.tiles import apply_tiled, largest, plan
 
 
 def network():

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from mrisr import methods
-from mrisr.errors import TrainingError
-from mrisr.io import Volume, save
-from mrisr.models import LOSSES, load_model, save_model
-from mrisr.train import TrainingJob, train, train_and_save
+from mrisr.common.errors import TrainingError
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import LOSSES, load_model, save_model
+from mrisr.train.engine import TrainingJob, train, train_and_save
+from mrisr.volumes.io import Volume, save
 
 TRAINING = {
     "srcnn3d": {"epochs": 3, "steps_per_epoch": 4, "batch": 2, "patch": 12, "border": 2},

@@ -7,9 +7,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mrisr.errors import InputError
-from mrisr.io import Volume, save
-from mrisr.viewer import gallery
+from mrisr.common.errors import InputError
+from mrisr.report.viewer import gallery
+from mrisr.volumes.io import Volume, save
 
 SHAPE = (24, 28, 30)
 AFFINE = np.array([[-0.0, 0.8, 0, 5], [0.9, 0, 0, -7], [0, 0, 1.1, 3], [0, 0, 0, 1.0]])

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from mrisr import volume_list
-from mrisr.errors import InputError
+from mrisr.common import volume_lists
+from mrisr.common.errors import InputError
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def listed(tmp_path, monkeypatch):
     for name in ("a", "b", "mask_a", "mask_b"):
         (tmp_path / f"{name}.nii.gz").write_text(name)
     masks = ["mask_a.nii.gz", "mask_b.nii.gz"]
-    volume_list.write("list.tsv", 2, image=["a.nii.gz", "b.nii.gz"], mask=masks)
+    volume_lists.write("list.tsv", 2, image=["a.nii.gz", "b.nii.gz"], mask=masks)
     return "list.tsv"
 
 
@@ -28,14 +28,14 @@ def test_a_list_names_images_and_masks_with_their_checksums(listed, tmp_path):
 
 def test_lists_and_volumes_are_told_apart_and_keep_their_order(listed, tmp_path):
     (tmp_path / "0.nii.gz").write_text("0")
-    assert volume_list.files([listed, "0.nii.gz"]) == ["a.nii.gz", "b.nii.gz", "0.nii.gz"]
-    assert volume_list.files([listed], "mask") == ["mask_a.nii.gz", "mask_b.nii.gz"]
-    found = volume_list.checksums(["0.nii.gz", listed])
+    assert volume_lists.files([listed, "0.nii.gz"]) == ["a.nii.gz", "b.nii.gz", "0.nii.gz"]
+    assert volume_lists.files([listed], "mask") == ["mask_a.nii.gz", "mask_b.nii.gz"]
+    found = volume_lists.checksums(["0.nii.gz", listed])
     assert list(found) == ["0.nii.gz", "a.nii.gz", "b.nii.gz"]
     assert found["a.nii.gz"] == hashlib.sha256(b"a").hexdigest()
 
 
-@pytest.mark.parametrize("look", [volume_list.files, volume_list.checksums])
+@pytest.mark.parametrize("look", [volume_lists.files, volume_lists.checksums])
 def test_a_volume_that_is_gone_is_named_with_what_makes_it_again(listed, tmp_path, look):
     (tmp_path / "b.nii.gz").unlink()
     assert "mask_b.nii.gz" in look([listed], "mask")
@@ -50,10 +50,10 @@ def test_a_volume_that_is_gone_is_named_with_what_makes_it_again(listed, tmp_pat
 def test_a_volume_that_changed_is_refused(listed, tmp_path):
     (tmp_path / "a.nii.gz").write_text("another")
     with pytest.raises(InputError, match=r"a\.nii\.gz: changed since it was made") as error:
-        volume_list.checksums([listed])
+        volume_lists.checksums([listed])
     assert "Delete it, then run snakemake" in str(error.value)
     # Where only the grid counts, it is not read.
-    assert volume_list.files([listed])[0] == "a.nii.gz"
+    assert volume_lists.files([listed])[0] == "a.nii.gz"
 
 
 def test_of_many_problems_some_are_named(tmp_path, monkeypatch):
@@ -61,8 +61,8 @@ def test_of_many_problems_some_are_named(tmp_path, monkeypatch):
     names = [f"{i}.nii.gz" for i in range(9)]
     for name in names:
         (tmp_path / name).write_text(name)
-    volume_list.write("list.tsv", image=names)
+    volume_lists.write("list.tsv", image=names)
     for name in names:
         (tmp_path / name).unlink()
     with pytest.raises(InputError, match="and 4 more"):
-        volume_list.files(["list.tsv"])
+        volume_lists.files(["list.tsv"])

@@ -5,11 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mrisr import methods
-from mrisr.errors import ConfigError, InputError
-from mrisr.models import LOSSES, read_description, save_model
-from mrisr.study_load import checked
-from mrisr.weights import import_model, read_weights
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.methods import method as methods
+from mrisr.methods.import_weights import import_model, read_weights
+from mrisr.methods.model_files import LOSSES, read_description, save_model
+from mrisr.study.load import checked
 from tiny_study import TINY
 
 TEST_ONLY = {

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from corpus import KINDS, Lab
-from mrisr.cli import app
+from mrisr.cli.main import app
 from tiny_study import TINY
 
 pytestmark = pytest.mark.workflow

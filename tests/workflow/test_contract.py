@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from mrisr import methods
+from mrisr.methods import method as methods
 from tiny_study import TINY, TINY_IREM, jobs
 
 pytestmark = pytest.mark.workflow

@@ -15,10 +15,11 @@ from scipy import ndimage
 
 import documented
 from documented import ROOT, blocks, broken_links, unlabelled
-from mrisr import methods, metrics
-from mrisr.errors import MrisrError
-from mrisr.models import save_model
-from mrisr.schema import validate
+from mrisr import metrics
+from mrisr.common.errors import MrisrError
+from mrisr.common.schema import validate
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import save_model
 from tiny_study import TINY, write_scan
 
 pytestmark = pytest.mark.workflow

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mrisr import scaffold
+from mrisr.scaffold import write
 from tiny_study import ROOT, TINY, TinyStudy, environment, jobs
 
 pytestmark = pytest.mark.workflow
@@ -149,7 +149,7 @@ def test_a_change_of_a_method_retrains_that_method_alone(finished):
 
 def test_a_new_method_of_a_plugin_folder_runs_alone(finished):
     mine = finished.folder / "mine"
-    scaffold.method("own", "interpolation", mine)
+    write.method("own", "interpolation", mine)
     before = finished.config["plugins"], finished.config["methods"]
     try:
         finished.config["plugins"] = [*before[0], str(mine)]

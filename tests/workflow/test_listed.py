@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from mrisr import datasets, listing
+from mrisr.data import datasets, draw_split
 from tiny_study import jobs
 
 pytestmark = pytest.mark.workflow
@@ -34,7 +34,7 @@ def test_placeholders_are_for_a_dry_run_and_splits_are_published(tiny_study):
 
     downloads = study.folder / "resources"
     dataset = datasets.load("tiny", {"folder": study.bids}, [study.plugins], downloads)
-    listing.split(dataset, downloads)
+    draw_split.split(dataset, downloads)
     study.run("dataset_terms")
     split = (study.results / "splits" / "tiny.tsv").read_text()
     assert split.startswith("subject\tsplit\n") and split.count("\ttest\n") == 2

@@ -6,12 +6,14 @@ import shutil
 import pandas as pd
 import pytest
 
-from mrisr import costs, metrics, plan, scaffold
-from mrisr.jobs import StudyJobs
-from mrisr.partial import described
-from mrisr.scaffold_dataset import look
-from mrisr.state import state
-from mrisr.study_load import load_study
+from mrisr import metrics
+from mrisr.plan import bill, costs
+from mrisr.plan.jobs import StudyJobs
+from mrisr.plan.state import state
+from mrisr.report.partial import described
+from mrisr.scaffold import write
+from mrisr.scaffold.look import look
+from mrisr.study.load import load_study
 from tiny_study import ROOT
 
 pytestmark = [
@@ -35,9 +37,9 @@ def test_methods_metric_and_dataset_of_a_user_stand_in_tables_figures_and_report
         report={"viewer": False},
     )
     monkeypatch.chdir(study.folder)
-    scaffold.method("my_cnn", "supervised", "mine")
-    scaffold.metric("nrmse", "mine")
-    scaffold.dataset("ours", "mine", look(study.bids).about)
+    write.method("my_cnn", "supervised", "mine")
+    write.metric("nrmse", "mine")
+    write.dataset("ours", "mine", look(study.bids).about)
     (study.folder / "examples").symlink_to(ROOT / "examples")
     study.config["plugins"] += ["mine", "examples"]  # relative, as users write them
     study.run("all")
@@ -57,6 +59,6 @@ def test_methods_metric_and_dataset_of_a_user_stand_in_tables_figures_and_report
     study_jobs = StudyJobs(loaded)
     known = costs.record(study_jobs)
     assert "trilinear" in [its.variant for its in known.costs if its.kind == "reconstruct"]
-    assert plan.plan(study_jobs, known).stages["reconstruct"].jobs == 2
+    assert bill.plan(study_jobs, known).stages["reconstruct"].jobs == 2
     assert "2 of 2 cells measured (100 %)" in described("tiny", state(loaded))
     metrics.use([])

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from mrisr import partial as making
-from mrisr import state as module
-from mrisr.cli import app
-from mrisr.figure_plan import figures
-from mrisr.state import state
-from mrisr.study_load import checked
+from mrisr.cli.main import app
+from mrisr.plan import state as module
+from mrisr.plan.figures import figures
+from mrisr.plan.state import state
+from mrisr.report import partial as making
+from mrisr.study.load import checked
 from tiny_study import ROOT, TinyStudy, environment
 
 pytestmark = pytest.mark.workflow
@@ -50,7 +50,15 @@ def study(tmp_path_factory):
 def partial(folder, *arguments):
     """Run the command in a folder, in a process of its own; return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "mrisr.cli", "partial", "--configfile", "tiny.yaml", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "mrisr.cli.main",
+            "partial",
+            "--configfile",
+            "tiny.yaml",
+            *arguments,
+        ],
         cwd=folder,
         env={**environment(), "PYTHONPATH": str(ROOT / "workflow")},
         capture_output=True,

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from browser import CHROMIUM, SOFTWARE, Browser
-from mrisr.io import Volume, save
 from mrisr.readers.folder import ReaderStudy
 from mrisr.readers.pairs import Item, make
 from mrisr.readers.store import Store
+from mrisr.volumes.io import Volume, save
 from reader_load import serving
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from mrisr.jobs import StudyJobs
-from mrisr.schema import read_yaml
-from mrisr.study_load import checked
+from mrisr.common.schema import read_yaml
+from mrisr.plan.jobs import StudyJobs
+from mrisr.study.load import checked
 from tiny_study import ROOT, environment, jobs
 
 pytestmark = pytest.mark.workflow

@@ -9,7 +9,7 @@ import yaml
 from snakemake.cli import parse_args
 from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file
 
-from mrisr import methods
+from mrisr.methods import method
 from tiny_study import ROOT
 
 PARTITIONS = ROOT / "slurm" / "partitions.yaml"
@@ -72,8 +72,8 @@ def chosen(resources, threads=1):
 
 def test_jobs_that_want_a_gpu_go_to_its_partition_and_all_others_do_not():
     asked = {
-        (name, stage): methods.get(name).spec["resources"].get(stage)
-        for name in methods.names()
+        (name, stage): method.get(name).spec["resources"].get(stage)
+        for name in method.names()
         for stage in ("train", "reconstruct")
     }
     picked = {

@@ -13,17 +13,24 @@ from snakemake.utils import update_config
 # Scripts and jobs import the package from this checkout, installed or not.
 sys.path.insert(0, str(PACKAGE))
 
-from mrisr import assets, contents, figure_plan, finding, metrics, priors, summary, table_plan
-from mrisr.environment import export_package
-from mrisr.errors import MrisrError
-from mrisr.extras import BM3D_LACKING, has_bm3d
-from mrisr.keep import Keep
-from mrisr.layout import scale_name
-from mrisr.provenance import code_digest
-from mrisr.readers import settings as reader_settings
-from mrisr.schema import typed
-from mrisr.storage import check_writable
-from mrisr.study_load import checked
+from mrisr import metrics
+from mrisr.common import assets
+from mrisr.common.environment import export_package
+from mrisr.common.errors import MrisrError
+from mrisr.common.layout import scale_name
+from mrisr.common.optional_packages import BM3D_LACKING, has_bm3d
+from mrisr.common.provenance import code_digest
+from mrisr.common.schema import typed
+from mrisr.common.storage import check_writable
+from mrisr.data import finding
+from mrisr.plan import cells
+from mrisr.plan import figures as figure_plan
+from mrisr.plan import report as report_plan
+from mrisr.plan import tables as table_plan
+from mrisr.plan.kept_files import Keep
+from mrisr.segment import priors
+from mrisr.study import readers_key
+from mrisr.study.load import checked
 
 export_package()
 
@@ -107,7 +114,7 @@ wildcard_constraints:
 def preparation_code(dataset):
     """Modules that make the ground truth of a dataset; brains are only looked for in heads."""
     found = dataset.spec["mask"]["kind"] == "template"
-    return ["mrisr.prepare", *(["mrisr.brain"] if found else [])]
+    return ["mrisr.prepare.ground_truth", *(["mrisr.volumes.brain"] if found else [])]
 
 
 def hr_files(dataset, split):
@@ -319,7 +326,7 @@ def evaluation_params(dataset):
         },
         "empty_slices": STUDY.config["empty_slices"],
         "code": code_digest(
-            "mrisr.evaluate", *(metrics.source(name) for name in STUDY.config["metrics"])
+            "mrisr.evaluate.subjects", *(metrics.source(name) for name in STUDY.config["metrics"])
         ),
     }
 

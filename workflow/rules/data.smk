@@ -107,8 +107,8 @@ rule dataset_terms:
             {split: dataset.subjects[split] for split in STUDY.splits(name)}
             for name, dataset in STUDY.datasets.items()
         ],
-        datasets=summary.datasets(STUDY),
-        code=code_digest("mrisr.terms"),
+        datasets=cells.datasets(STUDY),
+        code=code_digest("mrisr.data.licences"),
     message:
         "Writing licences and splits"
     script:

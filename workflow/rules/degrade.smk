@@ -21,7 +21,7 @@ for dataset in STUDY.measured_datasets:
             runtime=120,
         params:
             degradation=STUDY.degradation,
-            code=code_digest("mrisr.degrade"),
+            code=code_digest("mrisr.degrade.resample"),
         message:
             f"Degrading {dataset} by {{wildcards.scale}}"
         script:

@@ -31,7 +31,7 @@ for figure in figure_plan.figures(STUDY):
             mem_mb=4000,
             runtime=20,
         params:
-            module=figure.module,
+            kind=figure.kind,
             drawn=figure.params,
             about=figure.about,
             code=code_digest(figure.module),

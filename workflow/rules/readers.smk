@@ -1,6 +1,6 @@
 # Blinded pairs of two methods' images for readers; docs/reader-study.md.
 PAIRS = []
-READERS = reader_settings.completed(STUDY)
+READERS = readers_key.completed(STUDY)
 if READERS:
     PAIRS = [LAYOUT.reader_study(name) for name in ("study.json", "images")]
 
@@ -10,7 +10,7 @@ if PAIRS and not Path(LAYOUT.reader_study("answers.sqlite")).exists():
 
     rule reader_pairs:
         input:
-            [file for item in reader_settings.items(STUDY) for file in item["files"].values()],
+            [file for item in readers_key.items(STUDY) for file in item["files"].values()],
         output:
             study=PAIRS[0],
             images=directory(PAIRS[1]),
@@ -23,7 +23,7 @@ if PAIRS and not Path(LAYOUT.reader_study("answers.sqlite")).exists():
             mem_mb=4000,
             runtime=30,
         params:
-            pairs=reader_settings.items(STUDY),
+            pairs=readers_key.items(STUDY),
             number=READERS["pairs"],
             repeats=READERS["repeats"],
             seed=STUDY.seed,

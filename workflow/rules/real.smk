@@ -32,7 +32,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 stacks=dataset.spec["stacks"],
                 seed=STUDY.seed,
                 staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
-                code=code_digest("mrisr.real_stacks"),
+                code=code_digest("mrisr.prepare.real_stacks"),
             message:
                 f"Bringing the stacks of {dataset.name} into one space (x{{wildcards.scale}})"
             script:
@@ -63,7 +63,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 mask=dataset.spec["mask"],
                 min_size=lambda wildcards: STUDY.min_lr_size(float(wildcards.scale)),
                 staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
-                code=code_digest("mrisr.real_lr"),
+                code=code_digest("mrisr.prepare.real_volumes"),
             message:
                 f"Preparing the real LR scans of {dataset.name} (x{{wildcards.scale}})"
             script:
@@ -157,7 +157,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 min_size=STUDY.min_lr_size(),
                 seed=STUDY.seed,
                 staging=LAYOUT.staging("references", dataset.name),
-                code=code_digest("mrisr.real_lr"),
+                code=code_digest("mrisr.prepare.real_volumes"),
             message:
                 f"Preparing the HR references of {dataset.name}"
             script:

@@ -42,7 +42,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
                 method=method.pack("input", "network", "coordinates", "model"),
                 degradation=STUDY.degradation_of(dataset),
                 staging=LAYOUT.staging(reconstruction_stem(method, dataset)),
-                code=method.code("mrisr.reconstruct"),
+                code=method.code("mrisr.reconstruct.apply"),
             message:
                 f"Reconstructing {dataset} with {method.name} (x{{wildcards.scale}})"
             script:

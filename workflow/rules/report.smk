@@ -4,11 +4,11 @@ rule report_page:
         figures=[LAYOUT.figure(name, "json") for name in ALL_FIGURES],
         pictures=[LAYOUT.figure(name, "png") for name in ALL_FIGURES],
         models=model_files(),
-        sources=contents.source_lists(STUDY) + atlas_files(),
+        sources=report_plan.source_lists(STUDY) + atlas_files(),
         quality=LAYOUT.table("quality", "csv"),
         tables=TABLES,
         metrics=metrics_files(STUDY.cells()),
-        volumes=contents.viewer_files(contents.viewer_sets(STUDY)),
+        volumes=report_plan.viewer_files(report_plan.viewer_sets(STUDY)),
     output:
         page=report(
             LAYOUT.report(),
@@ -27,10 +27,10 @@ rule report_page:
         mem_mb=4000,
         runtime=10,
     params:
-        contents=contents.contents(STUDY),
+        contents=report_plan.contents(STUDY),
         tables={name: (title, LAYOUT.table(name, "html")) for name, title in TABLE_NAMES.items()},
         benchmarks=f"{LAYOUT.root}/benchmarks",
-        code=code_digest("mrisr.report", "mrisr.manifest"),
+        code=code_digest("mrisr.report.content", "mrisr.report.manifest"),
         page=assets.page_digest(),
     message:
         "Writing the report"

@@ -22,7 +22,7 @@ if STUDY.segmentation is not None:
         params:
             priors=STUDY.segmentation["priors"],
             downloads=STUDY.config["downloads"],
-            code=code_digest("mrisr.priors"),
+            code=code_digest("mrisr.segment.priors"),
         message:
             f"Fetching and checking the tissue priors ({STUDY.segmentation['priors']})"
         script:
@@ -58,7 +58,7 @@ if STUDY.segmentation is not None:
                 transform=STUDY.segmentation["transform"],
                 voxel_size=STUDY.segmentation["voxel_size"],
                 seed=STUDY.seed,
-                code=code_digest("mrisr.segment"),
+                code=code_digest("mrisr.segment.atropos"),
             message:
                 f"Registering the template to {{wildcards.subject}} of {dataset}"
             script:
@@ -90,7 +90,7 @@ if STUDY.segmentation is not None:
                 transform=STUDY.segmentation["transform"],
                 voxel_size=STUDY.segmentation["voxel_size"],
                 seed=STUDY.seed,
-                code=code_digest("mrisr.segment"),
+                code=code_digest("mrisr.segment.atropos"),
             message:
                 f"Segmenting the ground truth of {{wildcards.subject}} of {dataset}"
             script:
@@ -136,7 +136,7 @@ if STUDY.segmentation is not None:
                     transform=STUDY.segmentation["transform"],
                     voxel_size=STUDY.segmentation["voxel_size"],
                     seed=STUDY.seed,
-                    code=code_digest("mrisr.segment"),
+                    code=code_digest("mrisr.segment.atropos"),
                 message:
                     f"Segmenting {{wildcards.subject}} of {dataset} by {{wildcards.method}}"
                     " (x{wildcards.scale})"
@@ -179,7 +179,7 @@ if STUDY.segmentation is not None:
                 runtime=60,
             params:
                 subjects=STUDY.items(dataset, "test"),
-                code=code_digest("mrisr.overlap"),
+                code=code_digest("mrisr.segment.overlap"),
             message:
                 f"Overlap of {{wildcards.method}} on {dataset} (x{{wildcards.scale}})"
             script:

@@ -34,7 +34,7 @@ for method in map(STUDY.methods.get, STUDY.early_stopping):
             seed=STUDY.seed,
             about=ABOUT,
             staging=LAYOUT.staging("early_stopping", method.name),
-            code=method.code("mrisr.early_stopping"),
+            code=method.code("mrisr.evaluate.early_stopping"),
         message:
             f"Training {method.name} on, to see when it should stop"
         script:
@@ -69,7 +69,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.measured_datasets):
                 method=method.pack("input", "network", "coordinates", "model"),
                 degradation=STUDY.degradation,
                 staging=LAYOUT.staging("beyond", dataset, method.name, "x{scale}"),
-                code=method.code("mrisr.reconstruct"),
+                code=method.code("mrisr.reconstruct.apply"),
             message:
                 f"Super-resolving the ground truth of {dataset} with {method.name}"
                 " (x{wildcards.scale})"

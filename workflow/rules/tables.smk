@@ -42,7 +42,7 @@ for table in table_plan.tables(STUDY):
             maker=table.maker,
             arguments=table.arguments,
             title=table.title,
-            code=code_digest("mrisr.table_files"),
+            code=code_digest("mrisr.tables.from_files"),
         message:
             f"Writing the table {table.name}"
         script:

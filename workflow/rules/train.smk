@@ -26,7 +26,7 @@ for split in ("train", "val") if STUDY.denoising else ():
             runtime=120,
         params:
             cache=f"{STUDY.config['downloads']}/bm3d",
-            code=code_digest("mrisr.denoise"),
+            code=code_digest("mrisr.train.denoise"),
         message:
             f"Denoising {STUDY.train_dataset} ({split}, sigma {{wildcards.sigma}})"
         script:
@@ -64,7 +64,7 @@ for method in STUDY.supervised:
             degradation=STUDY.degradation,
             seed=STUDY.seed,
             staging=LAYOUT.staging(LAYOUT.model(method.name, method.trained())),
-            code=method.code("mrisr.train"),
+            code=method.code("mrisr.train.engine"),
         message:
             f"Training {method.name} ({method.trained('{wildcards.scale}')})"
         script:
@@ -96,7 +96,7 @@ for method in STUDY.imported:
             method=method.pack("network", "coordinates", "model"),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
             plugins=STUDY.plugins_of(method.folder),
-            code=method.code("mrisr.weights"),
+            code=method.code("mrisr.methods.import_weights"),
         message:
             f"Importing weights for {method.name} ({method.trained('{wildcards.scale}')})"
         script:
@@ -135,7 +135,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
                 staging=LAYOUT.staging(
                     LAYOUT.model(method.name, method.trained(), dataset, "{subject}")
                 ),
-                code=method.code("mrisr.train"),
+                code=method.code("mrisr.train.engine"),
             message:
                 f"Training {method.name} for {{wildcards.subject}} (x{{wildcards.scale}})"
             script:

@@ -1,8 +1,8 @@
 """Rule align_<dataset>: priors and brain mask that all segmentations of a subject share."""
 
-from mrisr.progress import job
-from mrisr.seeds import seed
-from mrisr.segment import align_subject
+from mrisr.common.progress import job
+from mrisr.common.seeds import seed
+from mrisr.segment.atropos import align_subject
 
 with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from mrisr import devices, methods, volume_list
-from mrisr.early_stopping import early_stopping
-from mrisr.progress import job
-from mrisr.train import TrainingJob
+from mrisr.common import devices, volume_lists
+from mrisr.common.progress import job
+from mrisr.evaluate.early_stopping import early_stopping
+from mrisr.methods import method as methods
+from mrisr.train.engine import TrainingJob
 
 with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input
@@ -18,8 +19,8 @@ with job(snakemake.log[0], snakemake.threads):
             spec=method.spec,
             degradation=params.degradation,
             seed=params.seed,
-            train=list(volume_list.checksums(files.train)),
-            val=list(volume_list.checksums(files.val)),
+            train=list(volume_lists.checksums(files.train)),
+            val=list(volume_lists.checksums(files.val)),
             checkpoints=params.staging,
             code=params.code,
             device=devices.pick(snakemake.threads),

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from mrisr import devices, files, volume_list
-from mrisr.evaluate import Options, available, evaluate_subjects
-from mrisr.progress import job
+from mrisr.common import devices, files, volume_lists
+from mrisr.common.progress import job
+from mrisr.evaluate.subjects import Options, available, evaluate_subjects
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":
@@ -19,9 +19,9 @@ if __name__ == "__main__":
             params.empty_slices,
             str(devices.pick(1)),
         )
-        sr = volume_list.checksums(given.sr)
-        hr = volume_list.checksums([given.hr])
-        masks = volume_list.checksums([given.hr], "mask")
+        sr = volume_lists.checksums(given.sr)
+        hr = volume_lists.checksums([given.hr])
+        masks = volume_lists.checksums([given.hr], "mask")
         checksums = {**sr, **hr, **masks}
         evaluate_subjects(
             list(hr),

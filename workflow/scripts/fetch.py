@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from mrisr import datasets, sources
-from mrisr.progress import job
+from mrisr.common.progress import job
+from mrisr.data import datasets, fetch
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         params = snakemake.params
         dataset = datasets.load(params.dataset, params.overrides, params.plugins, params.downloads)
-        sources.fetch(
+        fetch.fetch(
             getattr(dataset, params.beside) if params.get("beside") else dataset,
             params.split,
             Path(params.downloads),

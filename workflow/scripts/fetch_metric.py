@@ -1,8 +1,8 @@
 """Rules fetch_metric_<metric>: the file that a metric needs, or why it cannot be had."""
 
 from mrisr import metrics
-from mrisr.files import write_json
-from mrisr.progress import job
+from mrisr.common.files import write_json
+from mrisr.common.progress import job
 
 with job(snakemake.log[0]):
     params = snakemake.params

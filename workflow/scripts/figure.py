@@ -1,7 +1,7 @@
-"""Rule figure_<name>: one figure, as `mrisr.figure_plan` has planned it."""
+"""Rule figure_<name>: one figure, as `mrisr.plan.figures` has planned it."""
 
-from mrisr.figure_files import draw
-from mrisr.progress import job
+from mrisr.common.progress import job
+from mrisr.figures.files import draw
 
 with job(snakemake.log[0]):
-    draw(snakemake.params.module, snakemake.params.drawn, list(snakemake.output))
+    draw(snakemake.params.kind, snakemake.params.drawn, list(snakemake.output))

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from mrisr import devices, files, volume_list
-from mrisr.evaluate import Options, ground_truth_scores
-from mrisr.progress import job
+from mrisr.common import devices, files, volume_lists
+from mrisr.common.progress import job
+from mrisr.evaluate.subjects import Options, ground_truth_scores
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":
     with job(snakemake.log[0], threads=1):
         params = snakemake.params
-        truths = volume_list.checksums([snakemake.input.hr])
+        truths = volume_lists.checksums([snakemake.input.hr])
         options = Options(
             params.metrics, ["volume"], params.settings, params.empty_slices, str(devices.pick(1))
         )

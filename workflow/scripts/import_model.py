@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from mrisr import methods
-from mrisr.progress import job
-from mrisr.weights import import_model
+from mrisr.common.progress import job
+from mrisr.methods import method
+from mrisr.methods.import_weights import import_model
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
     import_model(
-        methods.unpack(params.method),
+        method.unpack(params.method),
         snakemake.input.weights,
         Path(snakemake.output.model).parent,
         params.scales or [float(snakemake.wildcards.scale)],

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mrisr import volume_list
-from mrisr.prepare import prepare_subjects
-from mrisr.progress import job
+from mrisr.common import volume_lists
+from mrisr.common.progress import job
+from mrisr.prepare.ground_truth import prepare_subjects
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":
@@ -12,7 +12,7 @@ if __name__ == "__main__":
         params = snakemake.params
         find_brain = None
         if params.mask["kind"] == "template":
-            from mrisr.brain import find_brain
+            from mrisr.volumes.brain import find_brain
         prepare_subjects(
             Path(snakemake.input.sources),
             list(params.subjects),
@@ -31,7 +31,7 @@ if __name__ == "__main__":
             find_brain=find_brain,
             multiple=params.multiple,
         )
-        volume_list.write(
+        volume_lists.write(
             snakemake.output.volumes,
             snakemake.threads,
             image=snakemake.output.hr,

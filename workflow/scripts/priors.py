@@ -1,7 +1,7 @@
 """Rule fetch_priors: template and tissue priors of the segmentation, checked."""
 
-from mrisr import priors
-from mrisr.progress import job
+from mrisr.common.progress import job
+from mrisr.segment import priors
 
 with job(snakemake.log[0]):
     priors.collect(

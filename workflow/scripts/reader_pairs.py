@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mrisr.progress import job
+from mrisr.common.progress import job
 from mrisr.readers.pairs import Item, make
 
 with job(snakemake.log[0]):

@@ -1,8 +1,8 @@
 """Rule prepare_<dataset>_reference: HR references of real LR scans, moved to them if asked."""
 
-from mrisr import files
-from mrisr.progress import job
-from mrisr.real_lr import prepare_reference_subjects
+from mrisr.common import files
+from mrisr.common.progress import job
+from mrisr.prepare.real_volumes import prepare_reference_subjects
 
 with job(snakemake.log[0], snakemake.threads):
     given, params, made = snakemake.input, snakemake.params, snakemake.output

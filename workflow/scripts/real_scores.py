@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mrisr import devices, files
-from mrisr.evaluate import Options, score_subjects
-from mrisr.progress import job
+from mrisr.common import devices, files
+from mrisr.common.progress import job
+from mrisr.evaluate.subjects import Options, score_subjects
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":

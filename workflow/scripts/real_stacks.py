@@ -1,9 +1,9 @@
 """Rule prepare_<dataset>_stacks: real stacks in one space, their masks and SR grids, at a scale."""
 
-from mrisr import files
-from mrisr.layout import inputs_by_item
-from mrisr.progress import job
-from mrisr.real_stacks import prepare_stack_subjects
+from mrisr.common import files
+from mrisr.common.layout import inputs_by_item
+from mrisr.common.progress import job
+from mrisr.prepare.real_stacks import prepare_stack_subjects
 
 with job(snakemake.log[0], snakemake.threads):
     given, params, made = snakemake.input, snakemake.params, snakemake.output

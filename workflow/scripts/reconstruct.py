@@ -1,9 +1,10 @@
 """Rules reconstruct_<method>_<dataset>: SR volumes of all subjects, or of one."""
 
-from mrisr import devices, files, methods, volume_list
-from mrisr.layout import inputs_by_item
-from mrisr.progress import job, log
-from mrisr.reconstruct import reconstruct_subjects
+from mrisr.common import devices, files, volume_lists
+from mrisr.common.layout import inputs_by_item
+from mrisr.common.progress import job, log
+from mrisr.methods import method as methods
+from mrisr.reconstruct.apply import reconstruct_subjects
 
 # Of the job's memory; the rest is for volumes, libraries and what was not foreseen.
 MEMORY_SHARE = 0.7
@@ -13,7 +14,7 @@ with job(snakemake.log[0], snakemake.threads):
     made, volumes = snakemake.output, list(snakemake.output.get("volumes", []))
     # A single file is text, not a list.
     outputs = [made.sr] if isinstance(made.sr, str) else list(made.sr)
-    inputs = volume_list.checksums(snakemake.input.lr)
+    inputs = volume_lists.checksums(snakemake.input.lr)
     masks = list(snakemake.input.get("masks", []))
     model = next(iter(snakemake.input.get("model", [])), None)
     method = methods.unpack(params.method)
@@ -24,7 +25,7 @@ with job(snakemake.log[0], snakemake.threads):
         method,
         model,
         inputs_by_item(outputs, list(inputs)),
-        volume_list.files(snakemake.input.get("reference", [])) or None,
+        volume_lists.files(snakemake.input.get("reference", [])) or None,
         outputs,
         float(wildcards.scale),
         params.degradation["grid"],
@@ -44,4 +45,4 @@ with job(snakemake.log[0], snakemake.threads):
         cut=bool(masks),
     )
     for file in volumes:
-        volume_list.write(file, snakemake.threads, image=outputs)
+        volume_lists.write(file, snakemake.threads, image=outputs)

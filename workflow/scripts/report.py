@@ -1,11 +1,11 @@
 """Rule report_page: one page to read, and the manifest of how everything was made."""
 
-from mrisr.contents import viewer_settings
-from mrisr.files import write_json
-from mrisr.manifest import manifest
-from mrisr.progress import job
-from mrisr.report import report
-from mrisr.viewer import gallery
+from mrisr.common.files import write_json
+from mrisr.common.progress import job
+from mrisr.plan.report import viewer_settings
+from mrisr.report.content import report
+from mrisr.report.manifest import manifest
+from mrisr.report.viewer import gallery
 
 with job(snakemake.log[0]):
     given, params = snakemake.input, snakemake.params

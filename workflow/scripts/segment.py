@@ -1,8 +1,8 @@
 """Rules segment_<dataset> and segment_ground_truth_<dataset>: labels of one volume."""
 
-from mrisr.progress import job
-from mrisr.seeds import seed
-from mrisr.segment import segment_subject
+from mrisr.common.progress import job
+from mrisr.common.seeds import seed
+from mrisr.segment.atropos import segment_subject
 
 with job(snakemake.log[0], snakemake.threads):
     params, files = snakemake.params, snakemake.input

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mrisr.progress import job
-from mrisr.table_files import make
+from mrisr.common.progress import job
+from mrisr.tables.from_files import make
 
 with job(snakemake.log[0]):
     table = make(snakemake.params.maker, snakemake.params.arguments)

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mrisr import devices, methods, provenance, train, volume_list
-from mrisr.progress import job
+from mrisr.common import devices, provenance, volume_lists
+from mrisr.common.progress import job
+from mrisr.methods import method as methods
+from mrisr.train import engine as train
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
@@ -17,8 +19,8 @@ with job(snakemake.log[0], snakemake.threads):
         spec=method.spec,
         degradation=params.degradation,
         seed=params.seed,
-        train=list(volume_list.checksums(snakemake.input.train)),
-        val=list(volume_list.checksums(snakemake.input.get("val", []))),
+        train=list(volume_lists.checksums(snakemake.input.train)),
+        val=list(volume_lists.checksums(snakemake.input.get("val", []))),
         checkpoints=params.staging,
         code=params.code,
         device=devices.pick(snakemake.threads),

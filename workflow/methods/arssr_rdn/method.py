@@ -1,6 +1,6 @@
 """ArSSR (Wu et al. 2023) with the residual dense encoder."""
 
-from mrisr.networks import RDN, ArSSR
+from mrisr.networks.arssr import RDN, ArSSR
 
 
 def build(

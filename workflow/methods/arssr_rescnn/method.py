@@ -1,6 +1,6 @@
 """ArSSR (Wu et al. 2023) with the ResCNN encoder."""
 
-from mrisr.networks import ArSSR, ResCNN
+from mrisr.networks.arssr import ArSSR, ResCNN
 
 
 def build(

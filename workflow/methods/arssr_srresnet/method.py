@@ -6,7 +6,7 @@ Modules are named so that the authors' checkpoints (plain state dicts) load by k
 import torch
 from torch import nn
 
-from mrisr.networks import ArSSR
+from mrisr.networks.arssr import ArSSR
 
 
 class Residual(nn.Module):

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mrisr.io import Volume
-from mrisr.reconstruct import Query
-from mrisr.stacks import average
+from mrisr.reconstruct.apply import Query
+from mrisr.volumes.io import Volume
+from mrisr.volumes.stacks import average
 
 
 def reconstruct(lr: Mapping[str, Volume], query: Query, model: None = None) -> np.ndarray:

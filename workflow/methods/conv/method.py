@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from mrisr.edsr import EDSR
+from mrisr.networks.edsr import EDSR
 
 
 class Conv(nn.Module):

@@ -1,7 +1,7 @@
 """Coord (Van Veen et al. 2022): EDSR's features, decoded at any coordinates."""
 
-from mrisr.coordinates import CoordinateDecoder, CoordinateNetwork
-from mrisr.edsr import EDSR
+from mrisr.networks.coordinates import CoordinateDecoder, CoordinateNetwork
+from mrisr.networks.edsr import EDSR
 
 
 def build(

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mrisr.io import Volume
-from mrisr.reconstruct import Query
+from mrisr.reconstruct.apply import Query
+from mrisr.volumes.io import Volume
 
 
 def reconstruct(lr: Volume, query: Query, model: None = None) -> np.ndarray:

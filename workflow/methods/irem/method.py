@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mrisr import implicit, positions
-from mrisr.io import Volume
-from mrisr.reconstruct import Query
-from mrisr.train import Trained, TrainingJob
+from mrisr.networks import positions
+from mrisr.reconstruct.apply import Query
+from mrisr.train import one_subject
+from mrisr.train.engine import Trained, TrainingJob
+from mrisr.volumes.io import Volume
 
 LAYERS, SKIPS = 18, (7, 13)
 
@@ -64,7 +65,7 @@ def build(encoding: int = 256, width: int = 256) -> IREM:
 
 def train(job: TrainingJob, stop: Callable[[int], bool]) -> Trained | None:
     """Train on all voxels of a subject's stacks."""
-    return implicit.train(job, stop)
+    return one_subject.train(job, stop)
 
 
 def reconstruct(lr: Mapping[str, Volume], query: Query, model: IREM) -> np.ndarray:

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mrisr.coordinates import taps
-from mrisr.networks import RDN
-from mrisr.progress import progress
+from mrisr.common.progress import progress
+from mrisr.networks.arssr import RDN
+from mrisr.networks.coordinates import taps
 
 # Predictions that are decoded at once: a core's share of their activations stays in its cache.
 CPU_CHUNK, GPU_CHUNK = 2**11, 2**19
@@ -111,7 +111,7 @@ def _waves(
 
 
 class LTE(nn.Module):
-    """Encoder, texture estimator and decoder; see `mrisr.methods`.
+    """Encoder, texture estimator and decoder; see `mrisr.methods.method`.
 
     Args:
         encoder: LR volume (N, 1, x, y, z) -> features (N, channels, x, y, z).

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mrisr import methods
+from mrisr.methods import method
 
 TINY = 1e-9
 SMALL = {
@@ -17,7 +17,7 @@ SMALL = {
 
 def network():
     torch.manual_seed(0)
-    net = methods.get("lte").build(**SMALL)
+    net = method.get("lte").build(**SMALL)
     with torch.no_grad():  # as drawn, angles hardly vary over these small features
         for layer in (net.frequency, net.amplitude, net.phase):
             layer.weight *= 20
@@ -74,7 +74,7 @@ def test_the_call_and_its_gradients_equal_the_definition():
 @torch.inference_mode()
 def test_a_grid_equals_the_definition(shape, monkeypatch):
     net = network()
-    monkeypatch.setattr(methods.get("lte").module, "CPU_CHUNK", 100)  # several chunks of lines
+    monkeypatch.setattr(method.get("lte").module, "CPU_CHUNK", 100)  # several chunks of lines
     lr = torch.rand(1, 1, 6, 4, 5)
     axes = [(2 * torch.arange(n) + 1) / n - 1 for n in shape]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).view(1, -1, 3)

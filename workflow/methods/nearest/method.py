@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from mrisr.degrade import lr_positions
-from mrisr.io import Volume
-from mrisr.reconstruct import Query
+from mrisr.degrade.resample import lr_positions
+from mrisr.reconstruct.apply import Query
+from mrisr.volumes.io import Volume
 
 
 def reconstruct(lr: Volume, query: Query, model: None = None) -> np.ndarray:

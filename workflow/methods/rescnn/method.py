@@ -1,6 +1,6 @@
 """ResCNN (Du et al. 2020) on the interpolated LR volume."""
 
-from mrisr.networks import ResCNN
+from mrisr.networks.arssr import ResCNN
 
 
 def build(features: int = 64, blocks: int = 3, layers: int = 6) -> ResCNN:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mrisr.io import Volume
-from mrisr.reconstruct import Query
-from mrisr.srr import super_resolve
+from mrisr.reconstruct.apply import Query
+from mrisr.reconstruct.least_squares import super_resolve
+from mrisr.volumes.io import Volume
 
 
 def reconstruct(lr: Mapping[str, Volume], query: Query, model: None = None) -> np.ndarray:

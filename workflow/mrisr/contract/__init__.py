@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mrisr import datasets as dataset_files
-from mrisr import methods as method_folders
 from mrisr import metrics as metric_modules
-from mrisr.errors import ConfigError, MrisrError
-from mrisr.progress import collected
-from mrisr.schema import nearest
+from mrisr.common.errors import ConfigError, MrisrError
+from mrisr.common.progress import collected
+from mrisr.common.schema import nearest
+from mrisr.data import datasets as dataset_files
+from mrisr.methods import method as method_folders
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Check:
 
     Attributes:
         what: It as a sentence without a subject.
-        function: Raises `mrisr.errors.ContractError`, or another error, if it is not kept.
+        function: Raises `mrisr.common.errors.ContractError`, or another error, if it is not kept.
     """
 
     what: str

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mrisr import datasets
-from mrisr.errors import InputError, require
-from mrisr.layout import SPLITS
+from mrisr.common.errors import InputError, require
+from mrisr.common.layout import SPLITS
+from mrisr.data import datasets
 
 
 def says_what_it_is(name: str, plugins: Sequence[str | Path]) -> None:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mrisr import methods
+from mrisr.common.errors import require
+from mrisr.common.files import write_text
+from mrisr.common.layout import Layout, scale_name
+from mrisr.common.paths import ROOT
 from mrisr.contract.methods import OVERSHOOT, Clause
 from mrisr.contract.samples import claimed, truth
-from mrisr.errors import require
-from mrisr.files import write_text
-from mrisr.io import load, save
-from mrisr.layout import Layout, scale_name
+from mrisr.methods import method as methods
+from mrisr.volumes.io import load, save
 
-SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
+SNAKEFILE = ROOT / "Snakefile"
 SECONDS = 600
 # The same scan twice: what differs between them is not determined by the input.
 SUBJECTS = ("sub-01", "sub-02")

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mrisr import devices, methods
+from mrisr.common import devices
+from mrisr.common.errors import require
 from mrisr.contract.samples import (
     DEMO_VOXELS,
     Sample,
@@ -15,9 +16,9 @@ from mrisr.contract.samples import (
     sample,
     without_gpu,
 )
-from mrisr.errors import require
-from mrisr.io import Volume
-from mrisr.reconstruct import reconstruct
+from mrisr.methods import method as methods
+from mrisr.reconstruct.apply import reconstruct
+from mrisr.volumes.io import Volume
 
 Clause = Callable[[str, Sequence[str | Path]], None]
 
@@ -89,7 +90,7 @@ def is_deterministic(name: str, plugins: Sequence[str | Path]) -> None:
     where = its.method.folder
     require(
         np.array_equal(first.data, second.data),
-        f"{where}: the same input gave two results; seed what is drawn (mrisr.seeds)",
+        f"{where}: the same input gave two results; seed what is drawn (mrisr.common.seeds)",
     )
     require(
         all(np.array_equal(v.data, old) for v, old in zip(volumes, before, strict=True)),

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 from mrisr import metrics
-from mrisr.errors import require
-from mrisr.pieces import evaluate
+from mrisr.common.errors import require
+from mrisr.evaluate.pieces import evaluate
 
 SHAPE, SMALL = (96, 100, 98), (64, 64, 64)
 

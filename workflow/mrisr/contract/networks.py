@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from mrisr import methods
+from mrisr.common.errors import require
 from mrisr.contract.methods import Clause
 from mrisr.contract.samples import DEGRADATION, DEMO_VOXELS, Sample, sample, truth
-from mrisr.errors import require
-from mrisr.io import save
-from mrisr.models import LOSSES, load_model, save_model
-from mrisr.reconstruct import on_grid, reconstruct
-from mrisr.tiles import apply_tiled, plan
-from mrisr.train import TrainingJob, train
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import LOSSES, load_model, save_model
+from mrisr.networks.tiles import apply_tiled, plan
+from mrisr.reconstruct.apply import on_grid, reconstruct
+from mrisr.train.engine import TrainingJob, train
+from mrisr.volumes.io import save
 
 #: Processor seconds that training a model of the demo may take.
 TRAINING_SECONDS = 400

@@ -12,10 +12,10 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from mrisr import methods
-from mrisr.degrade import degrade
-from mrisr.io import Volume
-from mrisr.methods import Method
+from mrisr.degrade.resample import degrade
+from mrisr.methods import method as methods
+from mrisr.methods.method import Method
+from mrisr.volumes.io import Volume
 
 DEGRADATION = {"kernel": "spline", "grid": "corners", "antialias": None}
 SHAPES = {"volume": (24, 26, 28), "stacks": (24, 24, 24), "slice": (1, 26, 28)}

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from mrisr.errors import ConfigError
+from mrisr.common.errors import ConfigError
 from mrisr.metrics._metadata import Metadata
 
 _modules: dict[str, ModuleType] = {
@@ -110,7 +110,7 @@ def get(name: str) -> Callable[..., float]:
 def module(name: str) -> ModuleType:
     """Return a metric's module; ConfigError if there is no such metric."""
     if name not in _modules:
-        from mrisr.schema import nearest
+        from mrisr.common.schema import nearest
 
         raise ConfigError(f"metrics: no metric '{name}': {nearest(name, _modules)}")
     return _modules[name]

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mrisr.errors import ConfigError, InputError
-from mrisr.files import sha256 as file_sha256
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.files import sha256 as file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +101,7 @@ def fetch(settings: dict | None, folder: str | Path) -> dict:
         ConfigError: `backbone` names a file that does not exist or has another checksum; or there
             is no backbone and it is required. The message says what to put where.
     """
-    from mrisr.download import DownloadError, retrieve
+    from mrisr.common.http import DownloadError, retrieve
 
     settings = _complete(settings)
     sha256, url = settings["sha256"], settings["url"]

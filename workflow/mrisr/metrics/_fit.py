@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
 from mrisr.metrics._pair import checked, data_range
 
 PART = 1 << 18

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
 
 DIRECTIONS = ("sagittal", "coronal", "axial")
 # A few slices fit the caches of a CPU, where larger batches were slower; a GPU wants many.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
 from mrisr.metrics._backbone import (
     ALEXNET_SHA256,
     SETTINGS,

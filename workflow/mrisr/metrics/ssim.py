@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
 from mrisr.metrics._metadata import Metadata
 from mrisr.metrics._pair import checked, data_range
 

@@ -5,8 +5,8 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from mrisr.errors import InputError
-from mrisr.files import write_text
+from mrisr.common.errors import InputError
+from mrisr.common.files import write_text
 from mrisr.readers.key import Known
 from mrisr.readers.store import Answer, Store
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrisr.errors import InputError
-from mrisr.files import write_json
+from mrisr.common.errors import InputError
+from mrisr.common.files import write_json
 
 SIDES = ("left", "right")
 SCORES = (-2, -1, 0, 1, 2)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrisr.errors import InputError
-from mrisr.layout import Layout, scale_name, subject_of
+from mrisr.common.errors import InputError
+from mrisr.common.layout import Layout, scale_name, subject_of
+from mrisr.common.schema import nearest
 from mrisr.readers.pairs import Item
-from mrisr.schema import nearest
 
 SUFFIX = ".nii.gz"
 #: The ground truth itself, super-resolved, tells readers more than its reconstruction from LR.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from mrisr.errors import InputError
-from mrisr.files import atomic
+from mrisr.common.errors import InputError
+from mrisr.common.files import atomic
 
 
 @dataclass(frozen=True)

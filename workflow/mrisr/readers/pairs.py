@@ -14,13 +14,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from mrisr import seeds
-from mrisr.errors import InputError
-from mrisr.files import atomic
-from mrisr.io import Volume, check_grid, load
-from mrisr.progress import progress
+from mrisr.common import seeds
+from mrisr.common.errors import InputError
+from mrisr.common.files import atomic
+from mrisr.common.progress import progress
 from mrisr.readers.folder import Case, write_study
 from mrisr.readers.key import Known, check_place, write_key
+from mrisr.volumes.io import Volume, check_grid, load
 
 #: The largest intensity of a pair becomes this; both images have the one gain.
 WHITE = 2**15 - 1

@@ -22,9 +22,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mrisr.assets import NIIVUE, PAGE
-from mrisr.errors import InputError
-from mrisr.progress import log
+from mrisr.common.assets import NIIVUE, PAGE
+from mrisr.common.errors import InputError
+from mrisr.common.progress import log
 from mrisr.readers.folder import SIDES
 from mrisr.readers.store import Answer, Conflict, NoSpace, Reader, Reused, Store
 from mrisr.readers.submission import LIMIT, Refused, parse

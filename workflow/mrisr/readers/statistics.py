@@ -11,10 +11,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from mrisr.errors import InputError
+from mrisr.common.errors import InputError
+from mrisr.common.seeds import generator
+from mrisr.common.statistics import wilcoxon
 from mrisr.readers.folder import SCORES
-from mrisr.seeds import generator
-from mrisr.statistics import wilcoxon
 
 NEEDED = (
     *("reader", "case", "question", "score", "seconds", "left_method", "right_method"),

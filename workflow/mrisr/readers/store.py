@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mrisr.errors import InputError, MrisrError
+from mrisr.common.errors import InputError, MrisrError
 from mrisr.readers.folder import ReaderStudy
 
 _SCHEMA = """

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mrisr.errors import MrisrError
+from mrisr.common.errors import MrisrError
 from mrisr.readers.folder import SCORES
 
 #: Bytes that an answer may have; those of the page have some 150.

@@ -5,8 +5,8 @@ import time
 
 from torch import nn
 
-from mrisr import train as engine
-from mrisr.reconstruct import apply_grid
+from mrisr.reconstruct.apply import apply_grid
+from mrisr.train import engine
 
 # Seconds after every step, and before every reconstruction; they change no result.
 REST = float(os.environ.get("TOY_REST", 0))

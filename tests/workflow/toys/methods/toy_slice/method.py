@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from mrisr.degrade import upsample
-from mrisr.train import Trained
+from mrisr.degrade.resample import upsample
+from mrisr.train.engine import Trained
 
 
 class Weight(nn.Module):

@@ -2,7 +2,7 @@
 
 import time
 
-from mrisr.degrade import upsample
+from mrisr.degrade.resample import upsample
 
 
 def reconstruct(lr, query, model):

@@ -1,0 +1,149 @@
+"""The commands `mrisr data`: what a user does with datasets before a study."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrisr.common.progress import job
+
+app = typer.Typer(no_args_is_help=True, help="Datasets: what is there, and how it is split.")
+
+
+@app.callback()
+def main() -> None:
+    """Hold the commands together: typer would drop the name of a single one."""
+
+
+NAME = typer.Argument(help="Dataset; `mrisr data list` names them.")
+DOWNLOADS = typer.Option(help="Folder for downloads, `downloads` of the study's config.")
+PLUGINS = typer.Option(help="Folder with datasets of yours; may be repeated.")
+FOLDER = typer.Option(help="Copy on disk, used in place of the download.")
+
+
+@app.command("list")
+def list_(
+    plugins: Annotated[list[Path] | None, PLUGINS] = None,
+    downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
+) -> None:
+    """Name every dataset: its subjects, scans, licence, source, and what of it is on disk."""
+    with job(None):
+        from mrisr.data import catalogue
+
+        typer.echo(catalogue.listing(plugins or (), downloads))
+
+
+@app.command()
+def describe(
+    name: Annotated[str, NAME],
+    folder: Annotated[Path | None, FOLDER] = None,
+    plugins: Annotated[list[Path] | None, PLUGINS] = None,
+    downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
+) -> None:
+    """Say all that is known about a dataset: terms, citation, source, split, place on disk."""
+    with job(None):
+        from mrisr.data import catalogue, datasets
+
+        dataset = datasets.load(name, {"folder": folder}, plugins or (), downloads)
+        typer.echo(catalogue.description(dataset, downloads))
+
+
+@app.command()
+def check(
+    name: Annotated[str, NAME],
+    folder: Annotated[Path | None, FOLDER] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="train, val or test; may be repeated.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read the voxels too, not the headers alone.")
+    ] = False,
+    configfile: Annotated[
+        Path | None,
+        typer.Option(help="Check what this study uses.", exists=True, dir_okay=False),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write a row a subject here.")] = None,
+    plugins: Annotated[list[Path] | None, PLUGINS] = None,
+    downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes for --full.")] = os.cpu_count()
+    or 1,
+) -> None:
+    """Report every problem of a dataset's scans at once; nothing is downloaded.
+
+    Ends with exit code 1 if there is any. Warnings are no problems.
+    """
+    with job(None):
+        from mrisr.prepare import survey
+
+        dataset, splits, min_sizes, downloads = _selection(
+            name, folder, split, configfile, plugins or [], downloads
+        )
+        found = survey.survey(dataset, splits, downloads, full, min_sizes, workers)
+        if csv:
+            survey.write_csv(found, csv)
+        typer.echo(survey.text(found))
+    if found.chosen("problem"):
+        raise typer.Exit(1)
+
+
+def _selection(
+    name: str,
+    folder: Path | None,
+    splits: list[str] | None,
+    configfile: Path | None,
+    plugins: list[Path],
+    downloads: Path,
+) -> tuple:
+    """Return the dataset, its splits to check, their least sizes and the download folder."""
+    from mrisr.common.errors import ConfigError
+    from mrisr.common.layout import SPLITS
+    from mrisr.common.schema import nearest
+    from mrisr.data import datasets
+    from mrisr.study.load import load_study
+
+    overrides, used, min_sizes = {}, list(SPLITS), {}
+    if configfile:
+        study = load_study(configfile)
+        if name not in study.datasets:
+            hint = nearest(name, study.datasets)
+            raise ConfigError(f"{configfile}: has no dataset '{name}': {hint}")
+        overrides, used = study.dataset_overrides(name), study.splits(name)
+        min_sizes = {its: study.min_size(its) for its in used}
+        plugins, downloads = [*study.plugins, *plugins], Path(study.config["downloads"])
+    if folder:
+        overrides = {**overrides, "folder": folder}
+    for its in splits or []:
+        if its not in SPLITS:
+            raise ConfigError(f"--split {its}: no such split: {nearest(its, SPLITS)}")
+    dataset = datasets.load(name, overrides, plugins, downloads)
+    return dataset, [s for s in SPLITS if s in (splits or used)], min_sizes, downloads
+
+
+@app.command()
+def split(
+    name: Annotated[str, typer.Argument(help="Dataset, e.g. hcp1200.")],
+    downloads: Annotated[
+        Path, typer.Option(help="Folder for downloads, `downloads` of the study's config.")
+    ] = Path("resources"),
+    plugins: Annotated[
+        list[Path] | None, typer.Option(help="Folder with datasets of yours; may be repeated.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="List this copy on disk, not the source.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace another split that is there.")
+    ] = False,
+) -> None:
+    """List the subjects of a dataset and draw its train, val and test subjects.
+
+    For datasets whose subjects may not be published. The same listing gives every lab the same
+    split, which is written to DOWNLOADS/NAME/split.tsv.
+    """
+    with job(None):
+        from mrisr.data import datasets
+        from mrisr.data import draw_split as listing
+
+        overrides = {"folder": folder} if folder else {}
+        listing.split(datasets.load(name, overrides, plugins or (), downloads), downloads, replace)

@@ -1,0 +1,124 @@
+"""The command `mrisr`: what the workflow does, for single files."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrisr import metrics as metric_modules
+from mrisr.cli import data, new, study
+from mrisr.cli.models import info, sr
+from mrisr.cli.partial import partial
+from mrisr.cli.plan import plan
+from mrisr.common.progress import job
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="MRI super-resolution, from scan to table. The workflow itself is run by snakemake.",
+)
+app.add_typer(data.app, name="data")
+app.add_typer(study.app, name="study")
+app.add_typer(new.app, name="new")
+PATH = {"exists": True, "dir_okay": False}
+app.command()(sr)
+app.command()(info)
+app.command()(partial)
+app.command()(plan)
+app.command()(new.check)
+
+
+@app.callback()
+def main() -> None:
+    """Hold the commands together: typer would drop the name of a single one."""
+
+
+@app.command()
+def metrics(
+    image: Annotated[Path, typer.Argument(help="Volume to score, NIfTI.", **PATH)],
+    reference: Annotated[
+        Path | None, typer.Option(help="Ground truth, on the same grid and affine.", **PATH)
+    ] = None,
+    no_reference: Annotated[
+        bool, typer.Option("--no-reference", help="Score the volume alone.")
+    ] = False,
+    mask: Annotated[
+        Path | None, typer.Option(help="Nonzero inside: adds PSNR, SSIM and the fit there.", **PATH)
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be repeated.")
+    ] = None,
+    backbone: Annotated[
+        Path | None, typer.Option(help="AlexNet weights for LPIPS, a .pth file.", **PATH)
+    ] = None,
+    sigma: Annotated[float, typer.Option(min=0.01, max=0.99, help="Of LPC-SI's filters.")] = 0.33,
+    empty_slices: Annotated[
+        str, typer.Option(help="`exclude` or `include` slices without signal.")
+    ] = "exclude",
+    csv: Annotated[Path | None, typer.Option(help="Also write the values in full here.")] = None,
+    plugins: Annotated[
+        list[Path] | None, typer.Option(help="Folder with metrics of yours; may be repeated.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    """Print the metrics of two volumes, or with --no-reference those of one.
+
+    Intensities may have any unit: metrics on slices see the range of the reference as 0 to 255.
+    """
+    if (reference is None) != no_reference:
+        raise typer.BadParameter("give either --reference VOLUME or --no-reference")
+    if empty_slices not in ("exclude", "include"):
+        raise typer.BadParameter("--empty-slices is exclude or include")
+    with job(None):
+        from mrisr.common import devices
+        from mrisr.common.files import write_text
+        from mrisr.evaluate.subjects import Options, evaluate_files
+
+        metric_modules.use(plugins or ())
+        settings = {
+            "lpc_si": {"sigma": sigma},
+            "lpips": {"backbone": str(backbone) if backbone else None},
+        }
+        chosen = metric or _possible(reference is not None, settings)
+        regions = ["volume", "mask"] if mask else ["volume"]
+        options = Options(chosen, regions, settings, empty_slices, str(devices.pick(1)))
+        table = evaluate_files(image, reference, mask, options, workers=workers)
+        if csv:
+            write_text(csv, table.to_csv(index=False, lineterminator="\n"))
+        typer.echo(_printed(table))
+
+
+def _possible(reference: bool, settings: dict) -> list[str]:
+    """Return the metrics that are taken if none are named, and say what is left out."""
+    chosen = []
+    for name in metric_modules.names():
+        about = metric_modules.metadata(name)
+        if about.reference and not reference:
+            continue
+        lacking = getattr(metric_modules.module(name), "lacking", None)
+        reason = lacking(**metric_modules.parameters(name, settings.get(name))) if lacking else None
+        if reason:
+            typer.echo(f"{about.label} is left out: {reason}", err=True)
+        else:
+            chosen.append(name)
+    return chosen
+
+
+def _printed(table) -> str:
+    """Return metrics as aligned columns."""
+    rows = [("metric", "region", "value", "better")]
+    for name, region, value in table.itertuples(index=False):
+        about = metric_modules.metadata(name)
+        unit = f" {about.unit}" if about.unit else ""
+        rows.append((about.label, region, f"{value:.{about.digits}f}{unit}", about.better))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,112 @@
+"""The commands that apply and describe trained models: `mrisr sr` and `mrisr info`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrisr.common.progress import job
+
+FILE = {"exists": True, "dir_okay": False}
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder that holds methods/; may be repeated.", exists=True, file_okay=False),
+]
+
+
+def sr(
+    scans: Annotated[
+        list[Path], typer.Argument(help="A 3-D scan, NIfTI; or stacks of thick slices.", **FILE)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="NIfTI file to be written.")],
+    scale: Annotated[
+        float | None, typer.Option(help="Up-sampling scale of one scan, e.g. 2 or 2.5.")
+    ] = None,
+    voxel_size: Annotated[
+        float | None, typer.Option(min=0.01, help="Of stacks: edge of the SR voxels in mm.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder, or its model.safetensors.", exists=True)
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="Without a model: cubic, nearest; of stacks bspline, srr, irem."),
+    ] = None,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of stacks: the mask of each, in their order; repeated.", **FILE),
+    ] = None,
+    register: Annotated[
+        bool, typer.Option(help="Of stacks: move all others to the first one.")
+    ] = True,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Of stacks: time that training may take (irem).")
+    ] = None,
+    plugins: Plugins = None,
+    any_scale: Annotated[
+        bool, typer.Option("--any-scale", help="Also scales that the model was not made for.")
+    ] = False,
+    keep_normalised: Annotated[
+        bool, typer.Option("--keep-normalised", help="Leave the intensities in [0,1].")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = os.cpu_count() or 1,
+    memory: Annotated[
+        int | None,
+        typer.Option(min=1, help="MiB for the network on a CPU; default half of what is free."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output.")] = False,
+) -> None:
+    """Super-resolve a scan with a trained model or by interpolation, or several stacks to one.
+
+    The output has the scan's orientation and intensity unit, and an affine that says where its
+    voxels really are. That of several stacks has isotropic voxels along the first one's axes.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise typer.BadParameter("--device is auto, cpu or cuda")
+    if len(scans) > 1:
+        if voxel_size is None or method is None or scale is not None or model is not None:
+            raise typer.BadParameter(
+                "several scans are stacks: give --method and --voxel-size, not --model or --scale"
+            )
+        with job(None, threads):
+            from mrisr.own_scans.stacks import super_resolve_stacks
+
+            super_resolve_stacks(
+                *(scans, output, voxel_size, method, mask or (), plugins or (), register, minutes),
+                keep_normalised=keep_normalised,
+                device=device,
+                threads=threads,
+                memory_mb=memory,
+                force=force,
+            )
+        return
+    if scale is None or voxel_size is not None or mask or minutes is not None:
+        raise typer.BadParameter(
+            "one scan: give --scale; --voxel-size, --mask and --minutes are for several stacks"
+        )
+    if (model is None) == (method is None):
+        raise typer.BadParameter("give either --model FOLDER or --method NAME")
+    with job(None, threads):
+        from mrisr.own_scans.scan import super_resolve
+
+        super_resolve(
+            *(scans[0], output, scale, model, method, plugins or (), any_scale, keep_normalised),
+            *(device, threads, memory, force),
+        )
+
+
+def info(
+    model: Annotated[
+        Path, typer.Argument(help="Model folder, or its model.safetensors.", exists=True)
+    ],
+    plugins: Plugins = None,
+) -> None:
+    """Say what a trained model is, what it was trained on, and how to apply it."""
+    with job(None):
+        from mrisr.own_scans.trained_model import describe, open_model
+
+        lines = describe(open_model(model, plugins or ()), model)
+        width = max(len(name) for name, _ in lines)
+        typer.echo("\n".join(f"{name.ljust(width)}  {text}" for name, text in lines))

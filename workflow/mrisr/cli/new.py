@@ -1,0 +1,145 @@
+"""The commands `mrisr new` and `mrisr check`: a method, dataset or metric of one's own."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrisr.common.paths import ROOT
+from mrisr.common.progress import job
+
+app = typer.Typer(
+    no_args_is_help=True, help="A method, dataset or metric of your own, in a folder that works."
+)
+SNAKEFILE = ROOT / "Snakefile"
+Folder = Annotated[
+    Path,
+    typer.Option(
+        help="Folder of yours that holds it; a study names it under `plugins`.", file_okay=False
+    ),
+]
+SHOWN = 8  # subjects that are named
+NAME = typer.Argument(help="Its name in paths and configs: a-z, 0-9 and _.")
+
+
+@app.command()
+def method(
+    name: Annotated[str, NAME],
+    kind: Annotated[
+        str, typer.Option(help="supervised, interpolation, optimised or external (any program).")
+    ] = "supervised",
+    folder: Folder = Path("mine"),
+) -> None:
+    """Write FOLDER/methods/NAME: a small method of a kind, which runs in the demo at once."""
+    with job(None):
+        from mrisr.scaffold import write
+
+        files = write.method(name, kind, folder)
+        typer.echo(f"{name}: {write.KINDS[kind]}, to start from")
+        _tell(files, _in_demo(name, folder, "methods", f"{{{name}}}"))
+
+
+@app.command()
+def metric(name: Annotated[str, NAME], folder: Folder = Path("mine")) -> None:
+    """Write FOLDER/metrics/NAME.py and its test: a small metric of volumes."""
+    with job(None):
+        from mrisr.scaffold import write
+
+        files = write.metric(name, folder)
+        metrics = f"[psnr, ssim, {name}]"
+        _tell(files, _in_demo(name, folder, "metrics", metrics))
+
+
+@app.command()
+def dataset(
+    name: Annotated[str, NAME],
+    scans: Annotated[Path, typer.Option("--from", help="The folder that has the scans.")],
+    source: Annotated[
+        str | None, typer.Option(help="bids or folder; default what it looks like.")
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="Of the files, with {subject}; default the one that fits most of them."),
+    ] = None,
+    folder: Folder = Path("mine"),
+) -> None:
+    """Write FOLDER/datasets/NAME.yaml from a look at a folder of scans, and check them all."""
+    if source not in (None, "bids", "folder"):
+        raise typer.BadParameter("--source is bids or folder")
+    with job(None):
+        from mrisr.common.layout import SPLITS
+        from mrisr.data import datasets
+        from mrisr.prepare import survey
+        from mrisr.scaffold import write
+        from mrisr.scaffold.look import look
+
+        write.check_dataset_name(name, folder)
+        found = look(scans, source, pattern)
+        file = write.dataset(name, folder, found.about)
+        made = datasets.load(name, None, [folder])
+        subjects = made.subjects["test"]
+        more = f", ... {subjects[-1]}" if len(subjects) > SHOWN else ""
+        for line in (*found.lines, f"subjects: {', '.join(subjects[:SHOWN])}{more}"):
+            typer.echo(line)
+        checked = survey.survey(made, SPLITS, Path("resources"))
+        typer.echo("\n" + survey.text(checked) + "\n")
+        plugins, place = shlex.quote(f"plugins=[{folder}]"), shlex.quote(str(folder))
+        roles = shlex.quote(f"datasets={{demo: {{roles: [train, test]}}, {name}: }}")
+        _tell(
+            [file],
+            [
+                f"mrisr data describe {name} --plugins {place}",
+                f"mrisr data check {name} --plugins {place} --full",
+                f"{_snakemake()} -n --config {plugins} {roles}",
+            ],
+        )
+        if checked.chosen("problem"):
+            typer.echo("Scans have problems: correct them, or the file, first.")
+
+
+def check(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Folder with methods/, datasets/ and metrics/.", file_okay=False),
+    ],
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this method, dataset or metric; repeated.")
+    ] = None,
+) -> None:
+    """Hold methods, datasets and metrics of a folder against the contract.
+
+    What the tests of this package ask of its own. Ends with exit code 1 if any is not kept.
+    """
+    with job(None):
+        from mrisr import contract
+
+        kept = contract.run(folder, only or (), typer.echo)
+    if not kept:
+        raise typer.Exit(1)
+
+
+def _in_demo(name: str, folder: Path, key: str, value: str) -> list[str]:
+    """Return the commands that check something new, plan the demo study with it, and run it."""
+    config = [shlex.quote(f"plugins=[{folder}]"), shlex.quote(f"{key}={value}")]
+    return [
+        f"mrisr check {shlex.quote(str(folder))} --only {name}",
+        f"{_snakemake()} -n --config {' '.join(config)}",
+        f"{_snakemake()} --config {' '.join(config)}",
+    ]
+
+
+def _snakemake() -> str:
+    """Return how Snakemake is called from here."""
+    if Path("Snakefile").exists() and Path("Snakefile").samefile(SNAKEFILE):
+        return "snakemake"
+    return f"snakemake --snakefile {shlex.quote(str(SNAKEFILE))}"
+
+
+def _tell(files: Sequence[Path], commands: Sequence[str]) -> None:
+    for file in files:
+        typer.echo(f"  {file}")
+    typer.echo("Next:")
+    for command in commands:
+        typer.echo(f"  {command}")

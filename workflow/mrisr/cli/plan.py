@@ -1,0 +1,54 @@
+"""The command `mrisr plan`: the bill of a study before it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrisr.common.progress import job
+
+
+def plan(
+    configfile: Annotated[
+        Path, typer.Option(help="The study's config.", exists=True, dir_okay=False)
+    ] = Path("config/demo.yaml"),
+    config: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE as for Snakemake, e.g. 'scales=[2, 4]'; may be repeated."),
+    ] = None,
+    parallel: Annotated[
+        list[int] | None, typer.Option(min=1, help="Jobs at a time; may be repeated.")
+    ] = None,
+    remaining: Annotated[
+        bool, typer.Option("--remaining", help="Only what has not been made yet.")
+    ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write to this folder what the study's jobs cost, from its benchmarks, in place"
+            " of a plan. The study must have run here, with this config."
+        ),
+    ] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="With --record: the GPU that jobs which ask for one had.")
+    ] = None,
+    costs: Annotated[
+        Path | None, typer.Option(help="Folder of recorded costs.", exists=True, file_okay=False)
+    ] = None,
+) -> None:
+    """Tell what a study takes before it runs: jobs, hours, memory and disk by stage."""
+    with job(None):
+        from mrisr.plan import bill as plans
+        from mrisr.plan import costs as recorded
+        from mrisr.plan.jobs import StudyJobs
+        from mrisr.study.load import load_study
+
+        study_jobs = StudyJobs(load_study(configfile, config or []))
+        known = recorded.Costs.load(costs or recorded.FOLDER)
+        if record is None:
+            found = plans.plan(study_jobs, known, parallel or [1], remaining)
+            typer.echo(plans.described(found, study_jobs))
+            return
+        before = recorded.Costs.load(record)
+        before.updated(recorded.record(study_jobs, gpu)).save(record)
+        typer.echo(f"{record}: {len(recorded.Costs.load(record).costs)} costs")

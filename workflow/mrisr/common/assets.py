@@ -1,0 +1,15 @@
+"""Files of the report's page that are no Python: template, style, scripts, the viewer's library."""
+
+import hashlib
+
+from mrisr.common.paths import WORKFLOW
+
+#: Template, style and scripts of the page, and the library that it carries.
+PAGE = WORKFLOW / "report" / "page"
+NIIVUE = PAGE.parent / "vendor" / "niivue.umd.js.gz"
+
+
+def page_digest() -> str:
+    """Return a digest of all that is no Python and shapes the page, 16 hexadecimal digits."""
+    files = [*sorted(file for file in PAGE.iterdir() if file.is_file()), NIIVUE]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

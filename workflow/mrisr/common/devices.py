@@ -1,0 +1,58 @@
+"""Where, how exactly, and with how much memory torch computes."""
+
+import psutil
+import torch
+
+from mrisr.common.errors import InputError
+
+
+def pick(threads: int, wanted: str = "auto") -> torch.device:
+    """Return the device to compute on; a CPU uses `threads` threads.
+
+    Products on a GPU are float32 in full, as on a CPU, unless `arithmetic` allows less.
+
+    Args:
+        threads: Threads of the CPU.
+        wanted: `cpu`, `cuda`, or `auto`: the first GPU if there is one.
+
+    Raises:
+        InputError: A GPU is wanted and torch sees none.
+    """
+    torch.set_num_threads(max(1, threads))
+    arithmetic("ieee")
+    found = torch.cuda.is_available()
+    if wanted == "cuda" and not found:
+        raise InputError("device cuda: torch sees no GPU; use the device cpu or auto")
+    return torch.device("cuda" if found and wanted != "cpu" else "cpu")
+
+
+def describe(device: torch.device) -> str:
+    """Return a device as people name it: its GPU, or a CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
+
+
+def arithmetic(products: str) -> None:
+    """Say how a GPU multiplies float32 numbers from now on; a CPU is not affected.
+
+    Args:
+        products: `ieee` (float32) or `tf32` (rounded to 10 bits of mantissa, several times
+            faster).
+    """
+    # By the older names: torch refuses to read these once the newer ones have been set.
+    torch.backends.cuda.matmul.allow_tf32 = products == "tf32"
+    torch.backends.cudnn.allow_tf32 = products == "tf32"
+    # Shapes hardly change in training or over the tiles of a volume.
+    torch.backends.cudnn.benchmark = True
+
+
+def memory_mb(device: torch.device, limit: float | None = None) -> float:
+    """Return the memory that work on `device` may take, in MiB.
+
+    Args:
+        device: Of a GPU counts what is free there, in whole GiB.
+        limit: Of the CPU's memory; default half of what is available.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return max(1, int(0.8 * free) // 2**30) * 1024
+    return limit if limit is not None else psutil.virtual_memory().available / 2**21

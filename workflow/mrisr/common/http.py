@@ -1,0 +1,271 @@
+"""Downloads that go on where they broke off, and never leave half a file under its name."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import requests
+import urllib3
+from filelock import FileLock, Timeout
+
+from mrisr.common.errors import InputError
+from mrisr.common.files import sha256 as digest
+
+log = logging.getLogger("mrisr")
+
+T = TypeVar("T")
+
+RETRIES = 3
+BACK_OFF = 1.0  # seconds before the first retry; doubles with each
+TIMEOUT = (10, 60)  # seconds to connect, and without a byte
+CHUNK = 1 << 20
+REPORT_EVERY = 10  # seconds between messages about one long download
+
+
+class DownloadError(InputError):
+    """A file could not be downloaded.
+
+    Attributes:
+        reason: What went wrong in a few words, without the address and without advice.
+    """
+
+    def __init__(self, message: str, reason: str):
+        super().__init__(message)
+        self.reason = reason
+
+
+class Unreachable(DownloadError):
+    """No connection to the host."""
+
+
+class Refused(DownloadError):
+    """The host refuses this user: no other file of it would come either."""
+
+
+class Retry(Exception):
+    """Worth another try."""
+
+
+def retrieve(url: str, target: str | Path, sha256: str) -> None:
+    """Download one file whose checksum is known, unless it is there and correct.
+
+    A file under the name of `target` with another checksum is replaced, once the right one has
+    arrived. What an interrupted download left (`<target>.part`) is continued. Several processes
+    may ask for the same file.
+
+    Args:
+        url: `http` or `https` address.
+        target: Where it goes.
+        sha256: Of the file, in hexadecimal.
+
+    Raises:
+        DownloadError: Not reached, refused, broken off, or not the file with this checksum.
+        OSError: `target` cannot be written.
+    """
+    target = Path(target)
+    part = target.with_name(f"{target.name}.part")
+    with alone(target.parent):
+        if target.exists():
+            if digest(target) == sha256:
+                return
+            log.warning("%s: its sha256 is not %s; downloading it again", target, sha256)
+        for continued in (part.exists(), False):
+            log.info("%s: downloading to %s", url, target)
+            download(url, part, offline=f"put the file at {target}", absent="check the address")
+            found = digest(part)
+            if found == sha256:
+                part.replace(target)
+                return
+            web_page = _is_web_page(part)
+            part.unlink()
+            if not continued:
+                break
+            log.warning("%s: not continued correctly; starting anew", target)
+    reason = "the server sent a web page" if web_page else f"what arrived has the sha256 {found}"
+    raise DownloadError(f"{url}: {reason}, where the sha256 {sha256} is expected", reason)
+
+
+def _is_web_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(512).lstrip()[:1] == b"<"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a download folder, made if need be; waits while another process does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("%s: another process downloads to it; waiting", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def download(url: str, part: Path, *, offline: str, absent: str) -> str | None:
+    """Download `url` to `part`, going on where an earlier attempt left off.
+
+    Whether the content is right is for the caller to check: what was left may be of another file.
+
+    Args:
+        url: `http` or `https` address.
+        part: Path of the unfinished file; its folder is made if need be.
+        offline: What else to do without network or account, for the message.
+        absent: What to do if the server has no such file, for the message.
+
+    Returns:
+        The MD5 that the server states for the file, or None.
+
+    Raises:
+        Unreachable: No connection to the host.
+        DownloadError: Refused, or broken off again and again.
+    """
+    return retried(
+        lambda: _continue(url, part, offline, absent),
+        url,
+        offline,
+        transient=(requests.RequestException, urllib3.exceptions.HTTPError),
+        unreachable=(requests.ConnectionError,),
+    )
+
+
+def retried(
+    work: Callable[[], T],
+    url: str,
+    offline: str,
+    transient: tuple[type[Exception], ...],
+    unreachable: tuple[type[Exception], ...],
+) -> T:
+    """Do `work`, which goes on where it broke off, several times if need be.
+
+    Args:
+        work: Downloads one file, or a list.
+        url: What is downloaded, for messages.
+        offline: What else to do where there is no network, for the message.
+        transient: Errors worth another try, beside `Retry`.
+        unreachable: Those of them that mean that there was no connection.
+
+    Raises:
+        Unreachable: No connection in the last try.
+        DownloadError: Another transient error in the last try.
+    """
+    for attempt in range(RETRIES + 1):
+        try:
+            return work()
+        except (Retry, *transient) as error:
+            cause, problem = error, _briefly(error)
+        if attempt < RETRIES:
+            log.info("%s: %s; trying again", url, problem)
+            time.sleep(BACK_OFF * 2**attempt)
+    tries = f"after {RETRIES + 1} tries"
+    if isinstance(cause, unreachable):
+        raise Unreachable(
+            f"{url}: no connection {tries}: {problem}; compute nodes often have none: run this job"
+            f" where there is one, or {offline}",
+            f"no connection {tries}",
+        )
+    raise DownloadError(
+        f"{url}: download failed {tries}: {problem}; run again, it goes on from what is there",
+        f"download failed {tries}: {problem}",
+    )
+
+
+def _briefly(error: Exception) -> str:
+    """Return what went wrong, without what libraries wrap around it."""
+    text = str(getattr(error, "kwargs", {}).get("error") or error)  # botocore's cause is there
+    if isinstance(error, Retry):
+        return text
+    if "timed out" in text or "timeout" in text.lower():
+        return "no answer in time"
+    if "IncompleteRead" in text or "bytes expected" in text:
+        return "the connection broke off"
+    system = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text)
+    return system[1] if system else text
+
+
+def receive(
+    chunks: Iterable[bytes], part: Path, url: str, size: int | None, append: bool = False
+) -> None:
+    """Write what arrives to `part`; says now and then how much, if it takes long.
+
+    Args:
+        chunks: The bytes.
+        part: Path of the unfinished file; its folder is made if need be.
+        url: What is downloaded, for messages.
+        size: Bytes of the whole file, if known.
+        append: Whether `part` holds what comes before.
+
+    Raises:
+        Retry: Less or more arrived; what is too much is removed.
+    """
+    part.parent.mkdir(parents=True, exist_ok=True)
+    last = time.monotonic()
+    with part.open("ab" if append else "wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            if time.monotonic() - last > REPORT_EVERY:
+                last = time.monotonic()
+                of = f" of {size / 1e6:.0f}" if size else ""
+                log.info("%s: %.0f%s MB", url, file.tell() / 1e6, of)
+    got = part.stat().st_size
+    if size is not None and got != size:
+        if got > size:
+            part.unlink()
+        raise Retry(f"{got} of {size} bytes arrived")
+
+
+def stated_md5(etag: str | None, encryption: str | None = None) -> str | None:
+    """Return the MD5 that an S3 server states as a file's ETag, or None.
+
+    An upload in several parts, or one encrypted with a managed key, has an ETag of another kind.
+    """
+    etag = (etag or "").strip('"')
+    plain = encryption in (None, "", "AES256")
+    return etag if plain and re.fullmatch("[0-9a-f]{32}", etag) else None
+
+
+def _continue(url: str, part: Path, offline: str, absent: str) -> str | None:
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+        code = answer.status_code
+        total = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
+        if code == 416 and have:
+            if total and int(total[1]) == have:
+                return None
+            part.unlink()
+            raise Retry("what is left of an earlier attempt does not fit the file")
+        if code in (408, 429) or code >= 500:
+            raise Retry(f"HTTP {code} {answer.reason}")
+        if code not in (200, 206):
+            account = {401: "it needs an account", 403: "it may need an account"}.get(code)
+            hint = f"{account}: {offline}" if account else absent
+            reason = f"HTTP {code} {answer.reason}"
+            raise DownloadError(f"{url}: {reason}; {hint}", reason)
+        if code == 206:
+            start = re.match(rf"bytes {have}-", answer.headers.get("Content-Range", ""))
+            if not (have and start):
+                part.unlink(missing_ok=True)
+                raise Retry("the server sent another part than was asked for")
+            size = int(total[1]) if total else None
+        else:
+            size = int(answer.headers["Content-Length"]) if _sized(answer) else None
+        # Raw: with Content-Encoding: gzip, requests would unpack a .nii.gz.
+        receive(answer.raw.stream(CHUNK, decode_content=False), part, url, size, code == 206)
+        if answer.headers.get("Server") != "AmazonS3":
+            return None
+        return stated_md5(
+            answer.headers.get("ETag"), answer.headers.get("x-amz-server-side-encryption")
+        )
+
+
+def _sized(answer: requests.Response) -> bool:
+    return answer.headers.get("Content-Length", "").isdigit()

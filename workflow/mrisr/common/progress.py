@@ -1,0 +1,124 @@
+"""Progress of long work, and the frame around every job: log file, threads, readable errors."""
+
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from logging.handlers import BufferingHandler
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mrisr.common.errors import MrisrError
+from mrisr.common.locks import alone
+from mrisr.common.storage import storage_problem
+
+log = logging.getLogger("mrisr")
+_bars = True
+
+
+def progress(items: Iterable, description: str, total: int | None = None) -> Iterator:
+    """Yield `items`; show a bar on a terminal, else a plain line at most every 10 seconds.
+
+    Args:
+        items: What is worked on.
+        description: What is done, e.g. `prepare ds002748`.
+        total: Number of items, if `items` has no length.
+    """
+    if _bars and sys.stderr.isatty():
+        yield from tqdm(items, desc=description, total=total)
+        return
+    total = total if total is not None else len(items)
+    start = last = time.monotonic()
+    for count, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if count == total or now - last > 10:
+            last = now
+            log.info("%s: %d of %d, %.1f s", description, count, total, now - start)
+
+
+@contextmanager
+def collected() -> Iterator[list[tuple[int, str]]]:
+    """Keep what the block logs from the log; yield a list that has level and text of it after.
+
+    For work in other processes, and for messages that are shown in another way.
+    """
+    notes = BufferingHandler(capacity=10_000)
+    found: list[tuple[int, str]] = []
+    propagate, level = log.propagate, log.level
+    log.addHandler(notes)
+    log.propagate = False
+    log.setLevel(logging.INFO)
+    try:
+        yield found
+    finally:
+        log.removeHandler(notes)
+        log.propagate = propagate
+        log.setLevel(level)
+        found += [(record.levelno, record.getMessage()) for record in notes.buffer]
+
+
+@contextmanager
+def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
+    """Run a job's body: messages go to `log_file`, a user's error ends it without a traceback.
+
+    Waits while another process runs the same job: two writers of one output never mix.
+
+    Args:
+        log_file: Where messages and progress go, a file of this job's own; None for the terminal.
+        threads: Threads that torch and the numerical libraries may use.
+    """
+    for name in (
+        *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    ):
+        os.environ[name] = str(threads)
+    global _bars
+    # Jobs run side by side: their bars would overwrite each other on the terminal.
+    _bars = log_file is None
+    # A full disk is told once, by what could not write its result.
+    logging.raiseExceptions = False
+    with ExitStack() as held:
+        logged = False
+        try:
+            handler: logging.Handler = logging.StreamHandler()
+            if log_file is not None:
+                file = Path(log_file)
+                held.enter_context(alone(file.with_name(f".{file.name}.lock"), _waiting))
+                handler = logging.FileHandler(file, mode="w", encoding="utf-8")
+                logged = True
+            logging.basicConfig(
+                level=logging.INFO, format="%(asctime)s %(message)s", handlers=[handler], force=True
+            )
+            logging.captureWarnings(True)
+            # It tells of every glyph that a PDF holds.
+            logging.getLogger("fontTools").setLevel(logging.WARNING)
+            if "torch" in sys.modules:
+                sys.modules["torch"].set_num_threads(threads)
+            yield
+        except Exception as error:
+            text = _explained(error)
+            if text is None:
+                log.error("unexpected error\n%s", traceback.format_exc())
+                raise
+            if logged:
+                log.error("error: %s", text)
+            print(f"error: {text}", file=sys.stderr, flush=True)
+            sys.exit(1)
+
+
+def _explained(error: Exception) -> str | None:
+    """Return what a user needs to know; None of an error that is a fault of the program."""
+    if isinstance(error, MrisrError):
+        return str(error)
+    problem = storage_problem(error) if isinstance(error, OSError) else None
+    return problem and f"{problem}, then run again"
+
+
+def _waiting(other: str) -> None:
+    remedy = "if it is left over from a run that was killed, end it (`scancel`, `kill`)"
+    print(f"waiting for {other}, which makes the same files; {remedy}", file=sys.stderr, flush=True)

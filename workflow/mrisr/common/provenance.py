@@ -1,0 +1,166 @@
+"""What made a result: a digest of the code that a stage uses, versions, commit, host."""
+
+import ast
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from mrisr.common.paths import PACKAGE
+
+LIBRARIES = [
+    "torch",
+    "torchvision",
+    "lpips",
+    "numpy",
+    "scipy",
+    "nibabel",
+    "h5py",
+    "nilearn",
+    "scikit-image",
+    "antspyx",
+    "pandas",
+    "matplotlib",
+    "snakemake",
+    "pooch",
+    "safetensors",
+]
+
+# Modules that cannot change a number: messages, paths, threads, transport of what is then checked.
+NEUTRAL = (
+    "__init__",
+    "common/environment",
+    "common/errors",
+    "common/http",
+    "common/layout",
+    "common/paths",
+    "common/progress",
+    "common/provenance",
+    "common/schema",
+)
+
+
+def code_digest(*roots: str | Path) -> str:
+    """Return a digest of all code that `roots` use, 16 hexadecimal digits.
+
+    Snakemake does not see imports. A rule that has this digest among its params is run again
+    when, and only when, code that it uses has changed: the roots and every module of this
+    package that they import, directly or not. Comments, docstrings and layout do not count,
+    nor do modules that cannot change a number. Where a module lies does not count either: an
+    import stands for the code that it brings, so that a move runs nothing again.
+
+    Args:
+        roots: Modules of this package (`mrisr.evaluate.subjects`) or paths of Python files.
+    """
+    known: dict[Path, str] = {path: "neutral" for path in neutral()}
+    paths = {_module_file(root) if isinstance(root, str) else root for root in roots}
+    digests = sorted(_digest(path, known) for path in paths)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+
+
+def neutral() -> list[Path]:
+    """Return the files of the modules that cannot change a number."""
+    return [PACKAGE / f"{name}.py" for name in NEUTRAL]
+
+
+def _digest(path: Path, known: dict[Path, str]) -> str:
+    """Return the digest of a file's code and of all that it imports."""
+    if path not in known:
+        known[path] = "circle"  # none in this package; plugins may have some
+        code, imports = _parse(path, path.stat().st_mtime_ns)
+        used = [(name, _digest(_module_file(module), known)) for name, module in imports]
+        known[path] = hashlib.sha256(f"{code}{sorted(used)}".encode()).hexdigest()
+    return known[path]
+
+
+@cache
+def _parse(path: Path, _mtime: int) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return the digest of one file's own code, and what it imports of this package.
+
+    Returns:
+        The digest; of each import the name that it has here, and the module it comes from.
+    """
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    imports = tuple(sorted(set(_imports(tree))))
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            lines = getattr(node, field, None)
+            if isinstance(lines, list):
+                kept = [line for line in lines if not _is_import(line)]
+                setattr(node, field, kept[1:] if kept and _is_docstring(kept[0]) else kept)
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports
+
+
+def _is_import(node: ast.AST) -> bool:
+    """Tell whether a statement imports modules of this package and nothing else."""
+    return bool(list(_imported(node)))
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        yield from _imported(node)
+
+
+def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield the names that a statement gives to parts of this package, and their modules."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            if alias.name.split(".")[0] == PACKAGE.name:
+                yield alias.asname or alias.name, alias.name
+    elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        if node.module.split(".")[0] != PACKAGE.name:
+            return
+        for alias in node.names:
+            # `from mrisr.volumes import io` names a module, `... import Volume` does not.
+            inner = f"{node.module}.{alias.name}"
+            if _exists(inner):
+                yield alias.asname or alias.name, inner
+            else:
+                yield f"{alias.asname or alias.name}={alias.name}", node.module
+
+
+def _exists(module: str) -> bool:
+    base = PACKAGE.parent.joinpath(*module.split("."))
+    return base.with_suffix(".py").exists() or (base / "__init__.py").exists()
+
+
+def _module_file(module: str) -> Path:
+    base = PACKAGE.parent.joinpath(*module.split("."))
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that results depend on."""
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+def commit() -> str:
+    """Return the commit of this checkout, with `+changes` if files differ, or `unknown`."""
+    git = ["git", "-C", str(PACKAGE)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        return "unknown"
+    if head.returncode:
+        return "unknown"
+    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")

@@ -1,0 +1,187 @@
+"""YAML files checked against the schemas in `workflow/schemas`, with errors that help."""
+
+import copy
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from mrisr.common.errors import ConfigError
+from mrisr.common.paths import WORKFLOW
+
+SCHEMAS = WORKFLOW / "schemas"
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read a YAML mapping.
+
+    Raises:
+        ConfigError: The file is missing, not YAML, or not a mapping.
+    """
+    path = Path(path)
+    try:
+        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected `key: value` lines, found {type(content).__name__}")
+    return content
+
+
+def validate(
+    content: dict, schema: str, where: str, properties: Mapping[str, dict] | None = None
+) -> None:
+    """Check `content` against `workflow/schemas/<schema>.schema.yaml`.
+
+    Args:
+        content: What a YAML file holds.
+        schema: `config`, `method` or `dataset`.
+        where: The file's name, for the message.
+        properties: Schemas of further keys at the top.
+
+    Raises:
+        ConfigError: Every problem in one message, a line each: the key, what is wrong, and the
+            nearest valid key or the values allowed.
+    """
+    _refuse_unsafe(content, where)
+    rules = _parsed((SCHEMAS / f"{schema}.schema.yaml").read_text(encoding="utf-8"))
+    rules = {**rules, "properties": {**rules["properties"], **(properties or {})}}
+    found = sorted(
+        jsonschema.Draft202012Validator(rules).iter_errors(content),
+        key=lambda error: list(map(str, error.absolute_path)),
+    )
+    # Of several missing keys each error explains all.
+    lines = dict.fromkeys(line for error in found for line in _explain(error))
+    if lines:
+        raise ConfigError("\n  ".join([f"{where}: refused by the {schema} schema:", *lines]))
+
+
+def changes(pairs: Sequence[str]) -> dict:
+    """Return what `key=value` pairs say, values read as YAML, as Snakemake's --config reads them.
+
+    Raises:
+        ConfigError: A pair is none, or its value is not YAML.
+    """
+    found = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"--config '{pair}': give key=value, e.g. 'scales=[2, 4]'")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--config '{pair}': not YAML ({error})") from None
+    return found
+
+
+def _refuse_unsafe(content: Any, where: str, at: str = "") -> None:
+    """Refuse what no schema refuses: passwords in addresses, and names of several lines.
+
+    What stands in a config ends in logs and results, and names stand in paths.
+
+    Raises:
+        ConfigError: The key is named, and not its value.
+    """
+    if isinstance(content, Mapping):
+        items = [(f"{at}.{key}" if at else str(key), value) for key, value in content.items()]
+    elif isinstance(content, list):
+        items = [(f"{at}.{number}", value) for number, value in enumerate(content)]
+    elif isinstance(content, str) and re.search(r"[a-z0-9+]://[^/\s]*@", content, re.IGNORECASE):
+        raise ConfigError(
+            f"{where}: '{at}' holds a user name or password in an address, which would end in logs"
+            " and results; take it out, write it to ~/.netrc and change the password"
+        )
+    else:
+        items = []
+    for key, value in items:
+        if not key.isprintable():  # `$` of a schema's pattern would let a last line end pass
+            raise ConfigError(f"{where}: key {key!r}: take the line end or tab out")
+        _refuse_unsafe(value, where, key)
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """Parse YAML, each text once: every method is held against one schema, in every job."""
+    return yaml.safe_load(text)
+
+
+def typed(value: Any) -> Any:
+    """Return values as YAML types them: `--config` of Snakemake leaves text inside lists and maps.
+
+    Args:
+        value: Text, or lists and mappings of it; `2.5`, `true` and `null` become what they say.
+    """
+    if isinstance(value, dict):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return found if found is None or isinstance(found, int | float) else value
+
+
+def nearest(word: str, known: Any) -> str:
+    """Return a hint for a misspelt `word`: the nearest of `known`, or all of them."""
+    known = sorted(map(str, known))
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else "known: " + ", ".join(known)
+
+
+def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
+    at = ".".join(map(str, error.absolute_path))
+    prefix = f"{at}." if at else ""
+    key = f"'{at}'" if at else "the file"
+    match error.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            known = error.schema.get("properties", {})
+            patterns = error.schema.get("patternProperties", {})
+            for name in error.instance:
+                if name in known or any(_matches(name, pattern) for pattern in patterns):
+                    continue
+                hint = (
+                    f"names look like {', '.join(patterns)}"
+                    if patterns and not known
+                    else nearest(str(name), known)
+                )
+                yield f"unknown key '{prefix}{name}': {hint}"
+        case "required":
+            for name in error.validator_value:
+                if name not in error.instance:
+                    about = error.schema.get("properties", {}).get(name, {}).get("description", "")
+                    similar = difflib.get_close_matches(
+                        name, [str(k) for k in error.instance], n=1, cutoff=0.6
+                    )
+                    hint = f" (is '{prefix}{similar[0]}' meant?)" if similar else ""
+                    yield f"missing key '{prefix}{name}'{hint}" + (f": {about}" if about else "")
+        case "enum":
+            yield f"{key}: {error.instance!r}: " + nearest(
+                str(error.instance), error.validator_value
+            )
+        case "oneOf" | "anyOf" if error.context:
+            best = jsonschema.exceptions.best_match([error])
+            if best is not None and best is not error:
+                yield from _explain(best)
+            else:
+                yield f"{key}: {error.message}"
+        case "type":
+            wanted = error.validator_value
+            wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
+            yield f"{key}: {error.instance!r} where {wanted} is expected"
+        case _:
+            about = error.schema.get("description", "")
+            yield f"{key}: {error.message}" + (f" ({about})" if about else "")
+
+
+def _matches(name: object, pattern: str) -> bool:
+    return jsonschema.Draft202012Validator({"type": "string", "pattern": pattern}).is_valid(name)

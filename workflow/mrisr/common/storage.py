@@ -1,0 +1,39 @@
+"""What a disk or file server refuses, in words, and before work starts where it can be known."""
+
+import errno
+import tempfile
+from pathlib import Path
+
+from mrisr.common.errors import InputError
+
+# What stands against writing, and is no fault of the program.
+STORAGE = {
+    errno.ENOSPC: "no space left on the device; free some space",
+    errno.EDQUOT: "over the quota; free some space",
+    errno.EROFS: "the file system is read-only; mount it for writing",
+    errno.EACCES: "no permission; ask the owner, or `chmod u+rw` it",
+    errno.EIO: "the disk or file server failed; look after it",
+    errno.ESTALE: "the file server lost it; look after it",
+}
+
+
+def storage_problem(error: OSError) -> str | None:
+    """Return what an error of the file system means and what to do; None for any other."""
+    known = STORAGE.get(error.errno)
+    return known and f"{error.filename or 'writing a file'}: {known}"
+
+
+def check_writable(folder: str | Path) -> None:
+    """Refuse a folder that no file can be written to; makes it if need be.
+
+    Raises:
+        InputError: It cannot be made, or nothing can be written there.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"mrisr")
+    except OSError as error:
+        error.filename = str(folder)
+        problem = storage_problem(error) or f"{folder}: cannot be written ({error.strerror})"
+        raise InputError(problem) from None

@@ -1,0 +1,1 @@
+"""Which subjects there are and where their raw scans lie or come from."""

@@ -1,0 +1,1 @@
+"""Low resolution as matrices and operators, and interpolation back."""

@@ -1,0 +1,283 @@
+"""Simulated low resolution, and cubic interpolation back: products of small matrices.
+
+Cubic resampling is linear and separable: along an axis of n samples it is one m x n matrix. Of the
+kernel `spline` it is the one that `scipy.ndimage.zoom(order=3)` applies, of the kernel `bicubic`
+that of PIL and of torch's bicubic interpolation with anti-aliasing. All functions accept NumPy
+arrays and torch tensors (on any device) and return the kind that they got.
+
+Two conventions say where the m LR samples of an axis lie among its n HR samples:
+
+- `corners` (published, ArSSR 4.1.1): first and last voxel centres coincide; LR sample j lies at
+  HR index j (n-1)/(m-1). This is the default of `scipy.ndimage.zoom`.
+- `centres`: the field of view (voxel edges) coincides; LR sample j lies at (j+1/2) n/m - 1/2.
+  This is `scipy.ndimage.zoom(grid_mode=True, mode="nearest")`.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+from scipy import ndimage
+
+from mrisr.common.progress import progress
+from mrisr.volumes.io import Volume, load, save
+
+GRIDS = ("corners", "centres")
+STACK_AXES = {"axial": 2, "coronal": 1, "sagittal": 0}
+FWHM = 2 * np.sqrt(2 * np.log(2))
+
+Array = TypeVar("Array", np.ndarray, Any)
+
+
+def lr_size(n: int, scale: float) -> int:
+    """Return the number of LR samples of an axis of `n` HR samples, as scipy rounds it."""
+    return max(1, round(n / scale))
+
+
+def lr_positions(n: int, m: int, grid: str = "corners") -> np.ndarray:
+    """Return where `n` HR samples lie among `m` LR samples, as LR indices, float64, shape (n,)."""
+    index = np.arange(n, dtype=np.float64)
+    if grid == "corners":
+        return index * ((m - 1) / max(n - 1, 1))
+    return (index + 0.5) * (m / n) - 0.5
+
+
+@lru_cache(maxsize=512)
+def resampling_matrix(n: int, m: int, grid: str = "corners", fwhm: float = 0.0) -> np.ndarray:
+    """Return the matrix that resamples `n` samples to `m` by cubic B-splines.
+
+    Args:
+        n: Samples in.
+        m: Samples out, more or fewer.
+        grid: `corners` or `centres`.
+        fwhm: Full width at half maximum, in input samples, of a Gaussian applied first (an
+            anti-alias filter); 0 for none.
+
+    Returns:
+        float64, shape (m, n), read-only.
+    """
+    if grid not in GRIDS:
+        raise ValueError(f"grid {grid!r}: one of {', '.join(GRIDS)}")
+    eye = np.eye(n)
+    if fwhm > 0:
+        eye = ndimage.gaussian_filter1d(eye, fwhm / FWHM, axis=0, mode="nearest", truncate=6.0)
+    # Interpolation along one axis only, so that a column is the response to one sample.
+    # Mode `mirror` is scipy's default where that is sane: for some sizes (22 to 20) rounding puts
+    # the last sample just outside, and the default mode `constant` then returns 0 there.
+    options = {"grid_mode": True, "mode": "nearest"} if grid == "centres" else {"mode": "mirror"}
+    matrix = ndimage.zoom(eye, (m / n, 1), order=3, **options) if m != n or fwhm else eye
+    matrix.setflags(write=False)
+    return matrix
+
+
+@lru_cache(maxsize=512)
+def bicubic_matrix(n: int, m: int, grid: str = "centres") -> np.ndarray:
+    """Return the matrix that resamples `n` samples to `m` by cubic convolution.
+
+    Keys' kernel (IEEE TASSP 1981, a = -0.5), stretched by n/m where that is above 1: its own
+    anti-alias filter. Weights beyond the image are left out and the others made to sum to 1. On
+    the grid `centres` equal to PIL's BICUBIC and to `torch.nn.functional.interpolate` with
+    mode="bicubic", antialias=True.
+
+    Args:
+        n: Samples in.
+        m: Samples out, more or fewer.
+        grid: `corners` or `centres`.
+
+    Returns:
+        float64, shape (m, n), read-only.
+    """
+    if grid not in GRIDS:
+        raise ValueError(f"grid {grid!r}: one of {', '.join(GRIDS)}")
+    positions = lr_positions(m, n, grid)  # of the samples out among the samples in
+    spacing = n / m if grid == "centres" or m < 2 else (n - 1) / (m - 1)
+    t = abs(np.arange(n)[None, :] - positions[:, None]) / max(1.0, spacing)
+    near, far = (1.5 * t - 2.5) * t * t + 1, ((-0.5 * t + 2.5) * t - 4) * t + 2
+    weights = np.where(t < 1, near, np.where(t < 2, far, 0.0))
+    weights /= weights.sum(axis=1, keepdims=True)
+    weights.setflags(write=False)
+    return weights
+
+
+def kernel_matrix(n: int, m: int, kernel: str, grid: str, fwhm: float = 0.0) -> np.ndarray:
+    """Return the matrix that resamples `n` samples to `m` by a kernel, `spline` or `bicubic`."""
+    return (
+        bicubic_matrix(n, m, grid) if kernel == "bicubic" else resampling_matrix(n, m, grid, fwhm)
+    )
+
+
+@lru_cache(maxsize=64)
+def slice_profile_matrix(n: int, m: int) -> np.ndarray:
+    """Return the matrix of thick slices: Gaussian profiles whose FWHM is the slice thickness n/m.
+
+    Args:
+        n: HR samples; thick slices tile them (`centres`).
+        m: Thick slices.
+
+    Returns:
+        float64, shape (m, n), rows of sum 1, cut at 3 sigma, read-only.
+    """
+    thickness = n / m
+    sigma = thickness / FWHM
+    centres = (np.arange(m) + 0.5) * thickness - 0.5
+    distance = np.arange(n)[None, :] - centres[:, None]
+    weights = np.where(abs(distance) <= 3 * sigma, np.exp(-0.5 * (distance / sigma) ** 2), 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    weights.setflags(write=False)
+    return weights
+
+
+def apply_along(data: Array, matrix: np.ndarray, axis: int) -> Array:
+    """Multiply every line of a 3-D array along `axis` (0, 1 or 2) by `matrix` (m, n)."""
+    if not isinstance(data, np.ndarray):
+        import torch
+
+        matrix = torch.tensor(matrix, dtype=data.dtype, device=data.device)
+    else:
+        matrix = matrix.astype(data.dtype, copy=False)
+    if axis == 0:
+        return (matrix @ data.reshape(len(data), -1)).reshape(-1, *data.shape[1:])
+    if axis == 1:
+        return matrix @ data
+    return data @ matrix.T
+
+
+def downsample(
+    data: Array,
+    scale: float,
+    grid: str = "corners",
+    antialias: float | None = None,
+    axes: tuple[int, ...] = (0, 1, 2),
+    kernel: str = "spline",
+) -> Array:
+    """Reduce a volume by `scale`; equal to `scipy.ndimage.zoom(data, 1 / scale, order=3)`.
+
+    Args:
+        data: Shape (X, Y, Z), floating point.
+        scale: Down-sampling scale k, above 1, an integer or not.
+        grid: `corners` (published) or `centres`; see the module.
+        antialias: FWHM of a Gaussian applied first, in LR voxels; None (published) for none.
+        axes: Axes that are reduced; the others keep their size.
+        kernel: `spline` (published, ArSSR) or `bicubic` (published, Coord), which has an
+            anti-alias filter of its own; see `bicubic_matrix`.
+
+    Returns:
+        Shape round(n / k) along `axes`, the type of `data`.
+    """
+    for axis in axes:
+        n = data.shape[axis]
+        fwhm = float(antialias or 0.0) * scale
+        matrix = kernel_matrix(n, lr_size(n, scale), kernel, grid, fwhm)
+        data = apply_along(data, matrix, axis)
+    return data
+
+
+def upsample(
+    data: Array, shape: tuple[int, ...], grid: str = "corners", kernel: str = "spline"
+) -> Array:
+    """Interpolate a volume to `shape` by cubic B-splines, as `scipy.ndimage.zoom(order=3)` does.
+
+    Args:
+        data: Shape (x, y, z), floating point.
+        shape: Shape of the HR grid.
+        grid: Convention that `data` was made with.
+        kernel: `spline` or `bicubic`, see `bicubic_matrix`.
+
+    Returns:
+        Shape `shape`, the type of `data`.
+    """
+    # The axis that grows least first: every later product is on a smaller array.
+    for axis in sorted(range(3), key=lambda a: shape[a] / data.shape[a]):
+        if data.shape[axis] != shape[axis]:
+            matrix = kernel_matrix(data.shape[axis], int(shape[axis]), kernel, grid)
+            data = apply_along(data, matrix, axis)
+    return data
+
+
+def lr_affine(
+    affine: np.ndarray, hr_shape: tuple[int, ...], lr_shape: tuple[int, ...], grid: str
+) -> np.ndarray:
+    """Return the affine of an LR volume: where its voxels really are, in millimetres.
+
+    Args:
+        affine: Affine of the HR volume, shape (4, 4).
+        hr_shape: Shape of the HR volume.
+        lr_shape: Shape of the LR volume.
+        grid: Convention of the down-sampling; an axis of equal size is unchanged.
+    """
+    to_hr = np.eye(4)
+    for axis, (n, m) in enumerate(zip(hr_shape, lr_shape, strict=True)):
+        if grid == "corners":
+            to_hr[axis, axis] = (n - 1) / (m - 1) if m > 1 else n / m
+        else:
+            to_hr[axis, axis] = n / m
+            to_hr[axis, 3] = (n / m - 1) / 2
+    return affine @ to_hr
+
+
+def hr_affine(
+    affine: np.ndarray, lr_shape: tuple[int, ...], hr_shape: tuple[int, ...], grid: str
+) -> np.ndarray:
+    """Return the affine of the HR grid above an LR volume; the inverse of `lr_affine`."""
+    inverse = lr_affine(np.eye(4), hr_shape, lr_shape, grid)
+    return affine @ np.linalg.inv(inverse)
+
+
+def degrade(volume: Volume, scale: float, degradation: dict) -> dict[str, Volume]:
+    """Simulate the LR input of a study.
+
+    Args:
+        volume: Ground truth, in [0,1].
+        scale: Down-sampling scale k.
+        degradation: The study's `degradation`: `kind` volume (all axes), slice (the two in-plane
+            axes of a volume that has one slice) or stacks (each axis in turn, IREM 2); `kernel`
+            spline, bicubic or slice_profile (stacks); `grid`; `antialias`.
+
+    Returns:
+        For stacks one volume for each of axial, coronal and sagittal, else one under "".
+    """
+    kind, grid = degradation["kind"], degradation["grid"]
+    antialias, kernel = degradation["antialias"], degradation["kernel"]
+    if kind == "stacks":
+        made = {}
+        for name, axis in STACK_AXES.items():
+            if kernel == "slice_profile":
+                n = volume.data.shape[axis]
+                matrix = slice_profile_matrix(n, lr_size(n, scale))
+                made[name] = (apply_along(volume.data, matrix, axis), "centres")
+            else:
+                data = downsample(volume.data, scale, grid, antialias, (axis,), kernel)
+                made[name] = (data, grid)
+    else:
+        shape = volume.data.shape
+        axes = (0, 1, 2) if kind == "volume" else tuple(a for a in range(3) if shape[a] > 1)
+        made = {"": (downsample(volume.data, scale, grid, antialias, axes, kernel), grid)}
+    return {
+        name: Volume(
+            np.ascontiguousarray(data),
+            lr_affine(volume.affine, volume.data.shape, data.shape, used),
+        )
+        for name, (data, used) in made.items()
+    }
+
+
+def degrade_subjects(
+    hr: list[str], lr: dict[str, list[str]], scale: float, degradation: dict, workers: int = 1
+) -> None:
+    """Simulate and save the LR input of several subjects.
+
+    Args:
+        hr: Ground-truth files, one a subject.
+        lr: For each name that `degrade` returns, the files to be written, one a subject.
+        scale: Down-sampling scale k.
+        degradation: See `degrade`.
+        workers: Threads (compression and matrix products release the interpreter's lock).
+    """
+
+    def one(index: int) -> None:
+        for name, volume in degrade(load(hr[index]), scale, degradation).items():
+            save(volume, lr[name][index])
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(progress(pool.map(one, range(len(hr))), f"degrade x{scale:g}", len(hr)))

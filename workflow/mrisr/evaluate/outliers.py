@@ -1,0 +1,51 @@
+"""What was measured on every subject, and which values stand out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+KEYS = ["dataset", "scale", "method", "metric", "region"]
+#: Fewer subjects than this have no outliers: their median absolute deviation says nothing.
+FEWEST = 5
+#: Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
+LIMIT = 3.5
+
+
+def subject_values(cells: Sequence[Mapping]) -> pd.DataFrame:
+    """Read what was measured on every subject, as far as it has been.
+
+    Args:
+        cells: See `mrisr.plan.cells.cells`.
+
+    Returns:
+        Columns dataset, scale, method, subject, metric, region, value, median (over the subjects
+        of the cell), and z: the modified z-score of Iglewicz and Hoaglin,
+        0.6745 (value - median) / MAD; NaN where there are too few subjects, or MAD is 0.
+    """
+    read = [
+        pd.read_csv(cell["path"], dtype={"subject": str}).assign(
+            dataset=cell["dataset"], scale=float(cell["scale"]), method=cell["method"]
+        )
+        for cell in cells
+        if not cell["skipped"] and cell["path"] and Path(cell["path"]).exists()
+    ]
+    columns = [*KEYS[:3], "subject", *KEYS[3:], "value"]
+    frame = pd.concat(read) if read else pd.DataFrame(columns=columns)
+    frame = frame[columns].reset_index(drop=True)
+    finite = frame["value"].where(np.isfinite(frame["value"].astype(float)))
+    by_cell = [frame[key] for key in KEYS]
+    median = finite.groupby(by_cell).transform("median")
+    distance = (finite - median).abs()
+    spread = distance.groupby(by_cell).transform("median")
+    count = finite.groupby(by_cell).transform("count")
+    known = (count >= FEWEST) & (spread > 0)
+    z = (0.6745 * (finite - median) / spread.where(known)).astype(float)
+    return frame.assign(median=median, z=z)
+
+
+def outliers(values: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `subject_values` that stand out, the most striking first."""
+    found = values[values["z"].abs() > LIMIT]
+    return found.sort_values("z", key=lambda z: -z.abs(), kind="stable")

@@ -1,0 +1,1 @@
+"""One module a figure, drawn from what plan/figures.py says; shared canvas, style, scene."""

@@ -1,0 +1,129 @@
+"""PSNR and SSIM of every method as bars, in groups by scale (IREM, Fig. 4)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mrisr.common.layout import scale_name
+from mrisr.evaluate.measured import heading
+from mrisr.figures.files import Record, plain, write
+from mrisr.figures.scene import marks, measured_rows, remarks, text
+from mrisr.metrics import metadata
+
+METRICS = ("psnr", "ssim")
+# From dark to light, so that neighbours differ in gray; hatches tell them apart as well.
+FILLS = ["#1b1b1b", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999"]
+HATCHES = ["", "///", "...", "\\\\\\", "xx", "--", "++", "oo"]
+
+
+def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
+    """Draw the mean over the test subjects as bars from 0, the standard deviation as whiskers.
+
+    Args:
+        params: dataset, its label, and cells (without controls), held and baseline, as
+            `mrisr.plan.figures` makes them; marked methods carry their marks in the legend.
+            A method that is skipped has no bar (n/a), one that is not measured yet is said to be
+            missing.
+        outputs: `.png`, `.pdf` and `.json` files to write.
+    """
+    cells, rows = params["cells"], measured_rows(params)
+    values = {(cell["scale"], cell["method_label"]): _values(cell) for cell in cells}
+    shown = list(dict.fromkeys(cell["method_label"] for cell in cells if not cell["skipped"]))
+    scales = list(dict.fromkeys(cell["scale"] for cell in cells))
+    count = max([0, *(len(its["psnr"]) for its in values.values() if not isinstance(its, str))])
+    title = f"{params['label']}, n = {count}"
+    caption = (
+        f"{params['label']}: mean PSNR and SSIM of the whole volume over {count} test"
+        f" subject{'s' * (count != 1)}, whiskers one sample standard deviation, for the scales"
+        f" {', '.join(f'{scale_name(k)}×' for k in scales)} (as in Fig. 4 of the IREM paper, which"
+        " prints no values). n/a: the method was not asked for there."
+    )
+    caption = text(caption, remarks([], rows.values()))
+    signs = {
+        cell["method_label"]: "".join(
+            dict.fromkeys("".join(marks(rows[k, cell["method"]]) for k in scales))
+        )
+        for cell in cells
+    }
+    record = Record(
+        title=title,
+        caption=caption,
+        section="Stacks",
+        dataset=params["dataset"],
+        methods=[c["method"] for c in cells if c["scale"] == scales[0]],
+        scales=scales,
+    )
+    with plain():
+        write(_draw(values, shown, scales, title, signs), record, outputs)
+
+
+def _values(cell: Mapping) -> dict[str, np.ndarray] | str:
+    """Return the values of all subjects by metric, or why there are none."""
+    if cell["skipped"]:
+        return "n/a"
+    if not Path(cell["path"]).exists():
+        return "missing"
+    table = pd.read_csv(cell["path"]).query("region == 'volume'")
+    found = {name: table.query("metric == @name")["value"].to_numpy() for name in METRICS}
+    return found if all(len(its) for its in found.values()) else "missing"
+
+
+def _draw(
+    values: Mapping,
+    shown: Sequence[str],
+    scales: Sequence[float],
+    title: str,
+    signs: Mapping[str, str],
+) -> Figure:
+    figure = Figure(figsize=(7.2, 2.9), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
+        _panel(axes, metric, values, shown, scales)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    labels = [f"{label} {signs.get(label, '')}".strip() for label in labels]
+    legend = figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=7.5,
+        frameon=False,
+    )  # fmt: skip
+    for entry in legend.get_texts():
+        entry.set_parse_math(False)  # labels come from files of users
+    figure.suptitle(title, fontsize=10, fontweight="bold", parse_math=False)
+    return figure
+
+
+def _panel(
+    axes: Axes, metric: str, values: Mapping, shown: Sequence[str], scales: Sequence[float]
+) -> None:
+    wide = 0.84 / max(1, len(shown))
+    tallest = 0.0
+    for i, label in enumerate(shown):
+        places, means, spreads = [], [], []
+        for group, scale in enumerate(scales):
+            its = values.get((scale, label), "n/a")
+            x = group - 0.42 + (i + 0.5) * wide
+            if isinstance(its, str):
+                axes.text(x, 0, f" {its}", rotation=90, ha="center", va="bottom", fontsize=6.5)
+                continue
+            places.append(x)
+            means.append(float(its[metric].mean()))
+            spreads.append(float(its[metric].std(ddof=1)) if len(its[metric]) > 1 else 0.0)
+        style = {"facecolor": FILLS[i % len(FILLS)], "hatch": HATCHES[i % len(HATCHES)]}
+        axes.bar(
+            places, means, 0.92 * wide, yerr=spreads if any(spreads) else None, label=label,
+            edgecolor="white", linewidth=0, error_kw={"elinewidth": 0.8, "ecolor": "0.35"}, **style,
+        )  # fmt: skip
+        for x, mean, spread in zip(places, means, spreads, strict=True):
+            value = f"{mean:.{metadata(metric).digits if metric == 'psnr' else 3}f}"
+            axes.text(x, mean + spread, f" {value}", rotation=90, ha="center", va="bottom",
+                      fontsize=6.5)  # fmt: skip
+            tallest = max(tallest, mean + spread)
+    axes.set_ylim(0, 1.25 * tallest or 1)
+    axes.set_xticks(range(len(scales)), [f"{scale_name(k)}×" for k in scales])
+    axes.tick_params(labelsize=8, length=2)
+    axes.set_ylabel(heading(metric, "volume"), fontsize=8.5)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,107 @@
+"""What a figure is written as: PNG, PDF, and a JSON record that says what it shows.
+
+Same input, same bytes: only matplotlib's object API is used, with its own defaults whatever the
+user has set, and no date or version is stored.
+"""
+
+import importlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from mrisr.common.errors import InputError
+from mrisr.common.files import atomic, write_json
+
+RESOLUTION = 200  # of PNG, in dots per inch
+# Figures print as large as they are drawn: editable text, no Type 3 fonts, which journals refuse.
+SETTINGS = {"pdf.fonttype": 42}
+METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a figure shows; a field that does not apply is None.
+
+    Attributes:
+        title: Heading, e.g. dataset, subject and scales.
+        caption: Full text, made from what is shown.
+        section: Of the report.
+        dataset: Name of the dataset.
+        subject: Name of the subject.
+        methods: Names of the methods, in the order shown.
+        scales: Up-sampling scales, in the order shown.
+    """
+
+    title: str
+    caption: str
+    section: str
+    dataset: str | None = None
+    subject: str | None = None
+    methods: list[str] | None = None
+    scales: list[float] | None = None
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Draw with matplotlib's own defaults, then give the user's settings back."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        yield
+
+
+def write(
+    figure: Figure, record: Record, outputs: Sequence[str | Path], detail: float = 1.0
+) -> None:
+    """Write a figure; call it inside `plain`, in which the figure was drawn.
+
+    Args:
+        figure: What was drawn.
+        record: What it shows.
+        outputs: `.png`, `.pdf` and `.json` files; the name in the record is the JSON's stem.
+        detail: How many times the usual resolution the PNG has, for many small panels.
+    """
+    for output in map(Path, outputs):
+        kind = output.suffix.removeprefix(".")
+        if kind == "json":
+            write_json(output, {"name": output.stem, **asdict(record)})
+            continue
+        with atomic(output) as temporary:
+            dpi = RESOLUTION * detail
+            figure.savefig(temporary, dpi=dpi, format=kind, metadata=METADATA[kind])
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Return a figure's record: name, and the attributes of `Record`.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; draw the figure first") from None
+    except ValueError as error:
+        raise InputError(
+            f"{path}: not JSON ({error}); delete it and draw the figure again"
+        ) from None
+    if not isinstance(record, Mapping) or not {"name", "caption"} <= set(record):
+        raise InputError(f"{path}: no record of a figure; delete it and draw the figure again")
+    return dict(record)
+
+
+def draw(kind: str, params: Mapping, outputs: Sequence[str | Path]) -> None:
+    """Draw a figure.
+
+    Args:
+        kind: See `mrisr.plan.figures.Planned`.
+        params: Likewise.
+        outputs: `.png`, `.pdf` and `.json` files to write.
+    """
+    importlib.import_module(f"mrisr.figures.{kind}").draw(params, outputs)

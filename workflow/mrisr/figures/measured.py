@@ -1,0 +1,106 @@
+"""What figures of measured values share: which values, and how what is missing is said."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from mrisr import metrics
+from mrisr.evaluate.measured import MARKS, UNDERTRAINED, Row, heading
+from mrisr.figures.scene import MISSING, NOT_APPLICABLE, Key, times
+from mrisr.figures.style import SMALL, TEXT, Look
+
+REGION = "volume"
+# The first that was measured is shown beside PSNR, the nearest to what an eye sees first.
+PERCEPTUAL = ("lpips", "vif", "ssim")
+
+
+def ranked_metrics(rows: Iterable[Row], wanted: Sequence[str]) -> list[str]:
+    """Return those of the wanted metrics that have a better and a worse and were measured."""
+    present = {metric for row in rows for metric, region in row.values if region == REGION}
+    return [name for name in wanted if name in present and metrics.metadata(name).better]
+
+
+def perceptual(rows: Iterable[Row]) -> list[str]:
+    """Return PSNR and the first of `PERCEPTUAL` that was measured."""
+    present = ranked_metrics(rows, ["psnr", *PERCEPTUAL])
+    return [
+        *(["psnr"] if "psnr" in present else []),
+        *[name for name in PERCEPTUAL if name in present][:1],
+    ]
+
+
+def values(row: Row, metric: str) -> np.ndarray:
+    """Return a metric's values, one a subject, shape (n,); empty if there are none."""
+    found = row.values.get((metric, REGION))
+    return np.empty(0) if found is None else found.to_numpy(np.float64)
+
+
+def label(name: str, method: str, rows: Mapping[Key, Row]) -> str:
+    """Return a method's label with what is missing, n/a or marked at which scale."""
+    its = {scale: row for (scale, other), row in rows.items() if other == method}
+    said = []
+    for word, chosen in (
+        (NOT_APPLICABLE, [scale for scale, row in its.items() if row.cell["skipped"]]),
+        (MISSING, [k for k, row in its.items() if MISSING in row.remarks]),
+        *(
+            (mark, [k for k, row in its.items() if remark in row.remarks])
+            for remark, mark in MARKS.items()
+        ),
+    ):
+        if chosen:
+            said.append(word if len(chosen) == len(its) else f"{word} {times(chosen)}")
+    return f"{name} ({', '.join(said)})" if said else name
+
+
+def marker(look: Look, row: Row) -> dict:
+    """Return the arguments of a method's marker; hollow where no conclusion is supported."""
+    its = look.mark
+    if set(MARKS) & set(row.remarks):
+        its |= {"markerfacecolor": "white", "markeredgecolor": look.colour, "markeredgewidth": 0.9}
+    return its
+
+
+def words(rows: Iterable[Row]) -> list[str]:
+    """Return the words that stand for rows without values."""
+    return [NOT_APPLICABLE if row.cell["skipped"] else MISSING for row in rows if not row.values]
+
+
+def hollow(rows: Iterable[Row]) -> str:
+    """Return what a caption says of hollow markers, if there are any."""
+    rows = list(rows)
+    if not any(set(MARKS) & set(row.remarks) for row in rows):
+        return ""
+    why = "undertrained (†)" if all(_undertrained(row) for row in rows) else "marked in the tables"
+    return f"Hollow markers: {why}; they support no conclusion about the method."
+
+
+def _undertrained(row: Row) -> bool:
+    return not set(MARKS) & set(row.remarks) or UNDERTRAINED in row.remarks
+
+
+def subjects(rows: Iterable[Row]) -> str:
+    """Return the number of subjects as it prints."""
+    counts = sorted({len(its) for row in rows for its in row.values.values()})
+    if not counts:
+        return "nothing is measured yet"
+    low, high = counts[0], counts[-1]
+    many = f"{low}" if low == high else f"{low} to {high}"
+    return f"n = {many} test subject{'' if high == 1 else 's'}"
+
+
+def frame(axes: Axes, metric: str | None = None) -> None:
+    """Give axes the style of all figures, and a metric's name with which way is better."""
+    axes.grid(True, axis="y", color="0.92", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=SMALL, length=2, width=0.5, pad=1.5)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.5)
+    if metric is not None:
+        axes.set_title(heading(metric, REGION), fontsize=TEXT, pad=2.5, parse_math=False)
+
+
+def plain_labels(texts: Sequence) -> None:
+    """Keep dollar signs of users' labels from becoming formulas."""
+    for its in texts:
+        its.set_parse_math(False)

@@ -1,0 +1,186 @@
+"""What a figure of images shows of one subject: its ground truth, every cell's slice and marks."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrisr.common.errors import InputError
+from mrisr.common.layout import scale_name
+from mrisr.evaluate.measured import COLLAPSED, MARKS, UNCHECKED, UNDERTRAINED, Row, read_rows
+from mrisr.figures.files import Record
+from mrisr.figures.view import View, choose_view, load_like, load_truth, slice_axis, take, view_at
+from mrisr.methods.model_files import known
+from mrisr.volumes.io import Volume
+
+NOT_APPLICABLE, MISSING = "n/a", "missing"
+SAID = {
+    UNDERTRAINED: "undertrained, not above the baseline",
+    COLLAPSED: "collapsed in training",
+    UNCHECKED: "not held against the baseline",
+}
+
+Key = tuple[float, str]  # scale, name of the method
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One slice of a subject and of its reconstructions.
+
+    Attributes:
+        truth: The ground truth.
+        view: Which slice.
+        wanted: The ground truth there, shape (rows, columns).
+        inside: The mask there.
+        top: End of the gray window, the 99.9th percentile of `wanted`.
+        methods: Labels by name, in the order shown.
+        scales: In the order shown.
+        images: Slices by scale and method, or the word that stands in their place.
+        above: PSNR and marks, likewise.
+        remarks: What a caption says of words and marks that appear.
+    """
+
+    truth: Volume
+    view: View
+    wanted: np.ndarray
+    inside: np.ndarray
+    top: float
+    methods: dict[str, str]
+    scales: list[float]
+    images: dict[Key, np.ndarray | str]
+    above: dict[Key, str]
+    remarks: str
+
+
+def read_scene(params: Mapping, view: View | None = None) -> Scene:
+    """Read what `mrisr.plan.figures` has planned for a figure of images.
+
+    Args:
+        params: subject, truth and mask (NIfTI, canonical RAS), cells (each with `image`, None
+            where the method does not apply, and what `mrisr.evaluate.measured.read_rows` takes),
+            baseline (a method's name or None), held (its cells that are not shown), and optionally
+            `at`, a voxel (i, j, k) that the slice goes through.
+        view: Which slice; default through `at`, else where the mask's section is largest.
+
+    Raises:
+        InputError: A file is unusable, not RAS or off the grid, or `at` lies outside.
+    """
+    name = params["truth"]
+    truth = load_truth(name)
+    mask = load_like(params["mask"], truth, name)
+    if view is None:
+        view = chosen_view(mask, params)
+    # In 2-D one slice is shown, and its own values, not the means of its subject's slices.
+    own = {key: [{**cell, "slices": False} for cell in params[key]] for key in ("cells", "held")}
+    rows = measured_rows({**params, **own})
+    images: dict[Key, np.ndarray | str] = {}
+    for cell in params["cells"]:
+        key = cell["scale"], cell["method"]
+        if cell["image"] is None:
+            images[key] = NOT_APPLICABLE
+        elif not Path(cell["image"]).exists():
+            images[key] = MISSING
+        else:
+            images[key] = take(load_like(cell["image"], truth, name).data, view)
+    wanted = take(truth.data, view)
+    return Scene(
+        truth=truth,
+        view=view,
+        wanted=wanted,
+        inside=take(mask.data, view),
+        top=window_top(wanted),
+        methods={cell["method"]: cell["method_label"] for cell in params["cells"]},
+        scales=list(dict.fromkeys(cell["scale"] for cell in params["cells"])),
+        images=images,
+        above={key: _above(row, params["subject"]) for key, row in rows.items()},
+        remarks=remarks(images.values(), rows.values()),
+    )
+
+
+def chosen_view(mask: Volume, params: Mapping) -> View:
+    """Return the slice through `params["at"]`, else the largest section of the mask."""
+    at = params.get("at")
+    if at is None:
+        return choose_view(mask, params["mask"])
+    check_voxel(at, mask.data.shape, params)
+    axis = slice_axis(mask.data.shape)
+    return view_at(mask, axis, round(at[axis]))
+
+
+def check_voxel(at: Iterable[float], shape: Iterable[int], params: Mapping) -> None:
+    """Raise InputError if a voxel of the config lies outside the ground truth."""
+    if not all(0 <= i <= n - 1 for i, n in zip(at, shape, strict=True)):
+        raise InputError(
+            f"{params['truth']}: has {' x '.join(map(str, shape))} voxels, so voxel {list(at)} of"
+            " the config's key figures lies outside; correct inset or line"
+        )
+
+
+def measured_rows(params: Mapping) -> dict[Key, Row]:
+    """Return what was measured in the cells, with their marks, by scale and method."""
+    cells = [
+        {**cell, "model": known(cell["model"])} for cell in [*params["cells"], *params["held"]]
+    ]
+    rows = read_rows(cells, params["baseline"])[: len(params["cells"])]
+    return {(row.cell["scale"], row.cell["method"]): row for row in rows}
+
+
+def remarks(words: Iterable[object], rows: Iterable[Row]) -> str:
+    """Return sentences on n/a, missing and the marks, of those that appear."""
+    words = [its for its in words if isinstance(its, str)]
+    rows = [row for row in rows if row.values]
+    found = [its for its in MARKS if any(its in row.remarks for row in rows)]
+    parts = [f"{MARKS[its]}: {SAID[its]}." for its in found]
+    if NOT_APPLICABLE in words:
+        parts.append("n/a: outside the method's limits.")
+    if MISSING in words:
+        parts.append("missing: not there yet.")
+    return " ".join(parts)
+
+
+def marks(row: Row) -> str:
+    """Return the marks of a row, as they stand in the tables."""
+    return "".join(mark for its, mark in MARKS.items() if its in row.remarks)
+
+
+def window_top(image: np.ndarray) -> float:
+    """Return the end of a gray window that begins at 0."""
+    return float(np.percentile(image, 99.9)) or 1.0
+
+
+def text(*parts: str) -> str:
+    """Return sentences as one text; empty ones are left out."""
+    return " ".join(filter(None, parts))
+
+
+def times(scales: Iterable[float]) -> str:
+    """Return scales as a sentence names them: 2×, 2.5× and 3×."""
+    names = [f"{scale_name(scale)}×" for scale in scales]
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def record(params: Mapping, scene: Scene, heading: str, caption: str) -> Record:
+    """Return the record of a figure that shows a scene."""
+    return Record(
+        title=heading,
+        caption=caption,
+        section="Reconstructions",
+        dataset=params["dataset"],
+        subject=params["subject"],
+        methods=list(scene.methods),
+        scales=scene.scales,
+    )
+
+
+def title(params: Mapping, scales: Iterable[float]) -> str:
+    """Return a heading of dataset, subject and scales."""
+    return ", ".join([params["label"], params["subject"], *[f"{scale_name(k)}×" for k in scales]])
+
+
+def _above(row: Row, subject: str) -> str:
+    values = row.values.get(("psnr", "volume"))
+    value = math.nan if values is None else float(values.get(subject, math.nan))
+    text = "" if math.isnan(value) else "∞ dB" if math.isinf(value) else f"{value:.2f} dB"
+    return f"{text} {marks(row)}".strip()

@@ -1,0 +1,170 @@
+"""Every subject's value, and its difference to the baseline, a column a scale."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from mrisr.common.layout import scale_name
+from mrisr.common.statistics import bootstrap_interval
+from mrisr.evaluate.measured import MARKS, Row, heading
+from mrisr.figures import measured as shown
+from mrisr.figures.canvas import LETTER, Canvas
+from mrisr.figures.files import Record, plain, write
+from mrisr.figures.scene import (
+    MISSING,
+    NOT_APPLICABLE,
+    Key,
+    marks,
+    measured_rows,
+    remarks,
+    text,
+    times,
+)
+from mrisr.figures.style import PAPER, SMALL, TEXT, Look, look
+from mrisr.metrics import metadata
+
+LABEL = 18  # letters in a line of a method's name
+FEWEST = 5  # subjects that a box can stand for
+JITTER = 0.5  # of a method's place, over which its subjects are spread in the order of the split
+
+
+def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
+    """Draw the values of PSNR and of a perceptual metric, and below each their paired differences.
+
+    Args:
+        params: dataset, its label, seed, baseline, held, and cells as
+            `mrisr.figures.scene.measured_rows` takes them, each with `look`.
+        outputs: `.png`, `.pdf` and `.json` files to write.
+    """
+    rows = measured_rows(params)
+    scales = list(dict.fromkeys(scale for scale, _ in rows))
+    metrics = shown.perceptual(rows.values())
+    names = {cell["method"]: cell["method_label"] for cell in params["cells"]}
+    base = names.get(params["baseline"])
+    record = Record(
+        title=f"{params['label']}: every subject",
+        caption=text(
+            f"{params['label']}: {' and '.join(metadata(m).label for m in metrics)} of every test"
+            f" subject at {times(scales)}, {shown.subjects(rows.values())}, a point a subject in"
+            " the order of the split. Boxes: quartiles and median, whiskers to the last point"
+            f" within 1.5 of their distance; bars alone: the median, of fewer than {FEWEST}"
+            " subjects.",
+            f"Below, each subject's difference to {base}, with its mean (diamond) and the 95 %"
+            " bootstrap interval of it."
+            if base
+            else "",
+            shown.hollow(rows.values()),
+            remarks(shown.words(rows.values()), rows.values()),
+        ),
+        section="Measures",
+        dataset=params["dataset"],
+        methods=list(names),
+        scales=scales,
+    )
+    with plain():
+        canvas = _draw(params, rows, metrics, scales, names, record.title)
+        write(canvas.figure, record, outputs)
+
+
+def _draw(
+    params: Mapping,
+    rows: Mapping[Key, Row],
+    metrics: Sequence[str],
+    scales: Sequence[float],
+    names: Mapping[str, str],
+    title: str,
+) -> Canvas:
+    base = params["baseline"] if params["baseline"] in names else None
+    looks = {cell["method"]: look(cell["look"]) for cell in params["cells"]}
+    labels = ["\n".join(textwrap.wrap(name, LABEL)) for name in names.values()]
+    parts = [(metric, paired) for metric in metrics for paired in (False, True)[: 1 + bool(base)]]
+    # Inches; the labels stand upright below the last panel.
+    left, gap, head, between, tall = 0.5, 0.38, 0.5, 0.1, 1.1
+    longest = max(len(line) for label in labels for line in label.splitlines())
+    foot = 0.12 + LETTER * SMALL / 72 * longest
+    wide = (PAPER - left + gap - 0.05) / len(scales) - gap
+    canvas = Canvas(PAPER, head + max(1, len(parts)) * (tall + between) + foot)
+    canvas.heading(left, title)
+    if not parts:
+        canvas.text(PAPER / 2, head + tall / 2, "nothing is measured yet", ha="center", color="0.4")
+    for line, (metric, paired) in enumerate(parts):
+        for column, scale in enumerate(scales):
+            x, y = left + column * (wide + gap), head + line * (tall + between)
+            axes = canvas.axes(x, y, wide, tall)
+            shown.frame(axes)
+            for place, method in enumerate(names):
+                row = rows[scale, method]
+                reference = rows[scale, base] if paired else None
+                _method(axes, place, row, metric, looks[method], reference, params["seed"])
+                _say(axes, place, row)
+            if paired:
+                axes.axhline(0, color="0.4", linewidth=0.6, zorder=1)
+            axes.margins(y=0.12)
+            axes.set_xlim(-0.6, len(names) - 0.4)
+            last = line == len(parts) - 1
+            axes.set_xticks(range(len(names)), labels if last else [], rotation=90)
+            shown.plain_labels(axes.get_xticklabels())
+            if line == 0:
+                axes.set_title(f"{scale_name(scale)}×", fontsize=TEXT + 1, pad=2.5, weight="bold")
+            if column == 0:
+                what = heading(metric, shown.REGION)
+                what = f"{metadata(metric).label} − {names[base]}" if paired else what
+                canvas.text(0.04, y + tall / 2, what, SMALL, va="center", ha="left", rotation=90)
+    return canvas
+
+
+def _say(axes: Axes, place: int, row: Row) -> None:
+    """Write a row's marks, or why there is nothing, where its points are."""
+    word = NOT_APPLICABLE if row.cell["skipped"] else MISSING if not row.values else marks(row)
+    high = 0.97 if row.values else 0.5
+    axes.text(
+        *(place, high, word), transform=axes.get_xaxis_transform(), fontsize=SMALL, ha="center",
+        va="top" if row.values else "center", color="black" if row.values else "0.4",
+        rotation=0 if row.values else 90,
+    )  # fmt: skip
+
+
+def _method(
+    axes: Axes,
+    place: int,
+    row: Row,
+    metric: str,
+    look: Look,
+    reference: Row | None,
+    seed: int,
+) -> None:
+    """Draw a method's subjects, as they are or (given a reference) minus it."""
+    found = row.values.get((metric, shown.REGION))
+    if found is None:
+        return
+    if reference is not None:
+        if row is reference or (metric, shown.REGION) not in reference.values:
+            return
+        found = (found - reference.values[metric, shown.REGION]).dropna()
+    points = found.to_numpy(np.float64)
+    if not points.size or not np.isfinite(points).all():
+        return
+    x = place + JITTER * (np.linspace(-0.5, 0.5, len(points)) if len(points) > 1 else np.zeros(1))
+    hollow = bool(set(MARKS) & set(row.remarks))
+    size = 3.2 if len(points) <= 30 else 1.5
+    axes.plot(
+        x, points, linestyle="", marker=look.marker or "o", markersize=size,
+        markerfacecolor="white" if hollow else look.colour, markeredgecolor=look.colour,
+        markeredgewidth=0.6, zorder=2,
+    )  # fmt: skip
+    line = {"color": "black", "linewidth": 0.8}
+    if reference is not None:
+        low, high = bootstrap_interval(points, seed)
+        axes.plot([place, place], [low, high], zorder=3, **line)
+        axes.plot(place, points.mean(), marker="D", markersize=3, color="black", zorder=4)
+    elif len(points) < FEWEST:
+        axes.plot([place - 0.35, place + 0.35], [np.median(points)] * 2, zorder=3, **line)
+    else:
+        axes.boxplot(
+            [points], positions=[place], widths=0.7, showfliers=False, manage_ticks=False,
+            boxprops=line, whiskerprops=line, capprops=line, medianprops=line | {"linewidth": 1.2},
+            zorder=3,
+        )  # fmt: skip

@@ -1,0 +1,241 @@
+"""Weights made elsewhere: read without running anything, checked against a network, taken over."""
+
+import logging
+import pickle
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from mrisr.common.errors import InputError
+from mrisr.common.files import sha256, write_text
+from mrisr.methods import method as methods
+from mrisr.methods.method import Method
+from mrisr.methods.model_files import described, read_description, save_model
+
+log = logging.getLogger("mrisr")
+
+SHOWN = 3  # keys named in a message
+# What a model.json says of a network that its weights alone do not tell.
+FACTS = ("network", "coordinates", "scales")
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def read_weights(file: str | Path) -> dict[str, torch.Tensor]:
+    """Read a state dict.
+
+    Args:
+        file: `.safetensors`, or what `torch.save` made of a state dict (or of a mapping that
+            holds one as `state_dict`). `module.`, which DataParallel puts before every key, is
+            taken off.
+
+    Returns:
+        Weights by name, on the CPU.
+
+    Raises:
+        InputError: The file is damaged, holds something else, or could run code when loaded.
+    """
+    file = Path(file)
+    content = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(k, str) and torch.is_tensor(v) for k, v in content.items())
+    ):
+        raise InputError(
+            f"{file}: holds no state dict (weights by name); save it with"
+            " torch.save(network.state_dict(), file)"
+        )
+    prefix = "module."
+    if all(key.startswith(prefix) for key in content):
+        return {key.removeprefix(prefix): value for key, value in content.items()}
+    return dict(content)
+
+
+def _read_safetensors(file: Path) -> dict:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file}: cannot be read ({error}); copy it again") from None
+
+
+def _read_pickle(file: Path) -> object:
+    with file.open("rb") as opened:
+        if opened.read(1) not in (b"P", b"\x80"):  # a zip archive, or a pickle
+            raise InputError(f"{file}: damaged, or not a file of torch.save; copy it again")
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it asks for {wanted[1]}" if wanted else "it holds more than tensors"
+        raise InputError(
+            f"{file}: refused, because loading it could run code ({what}). If you trust whoever"
+            " made it, open it where it was made and keep the weights alone:"
+            " torch.save(network.state_dict(), file)"
+        ) from None
+    except Exception as error:  # torch raises about anything for a damaged file
+        reason = str(error).split(". ")[0].splitlines() or [type(error).__name__]
+        raise InputError(
+            f"{file}: damaged, or not a file of torch.save ({reason[0]}); copy it again"
+        ) from None
+
+
+def import_model(
+    method: Method,
+    file: str | Path,
+    folder: str | Path,
+    scales: Sequence[float],
+    search: Sequence[str | Path] = (),
+) -> None:
+    """Write `model.safetensors`, `model.json` and `log.csv` from weights made elsewhere.
+
+    A `model.safetensors` of another study brings along what the files beside it say; of other
+    files only the weights are known. `model.json` says `imported`, and of which file.
+
+    Args:
+        method: The method that the weights are for, with the hyper-parameters of its network.
+        file: See `read_weights`.
+        folder: `models/<method>/<trained>`.
+        scales: The scale that the model is for, or the lowest and the highest.
+        search: Further folders that hold `methods/<name>/`, to tell what a wrong file looks like.
+
+    Raises:
+        InputError: The weights cannot be read, or do not fit the method.
+    """
+    file = Path(file)
+    state = read_weights(file)
+    network = method.build()
+    _check_fit(method, file, _shapes(state), _shapes(network.state_dict()), search)
+    state = {key: state[key].to(own.dtype) for key, own in network.state_dict().items()}
+    for key, value in state.items():
+        if not torch.isfinite(value).all():
+            raise InputError(f"{file}: {key} holds NaN or infinity; it is no trained model")
+    facts = _facts(file)
+    own = {key: method.spec[key] for key in (*FACTS, "model") if key in method.spec}
+    own["scales"] = [float(scale) for scale in scales]
+    _check_facts(method, file, facts, own)
+    description = {
+        "preset": "published",  # if nothing else is known: the method's own hyper-parameters
+        "steps": None,
+        **facts,
+        "method": method.name,
+        **own,
+        "imported": True,
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "sha256": sha256(file),
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
+    save_model(folder, state, [], description)
+    losses = file.with_name("log.csv")
+    if facts and losses.exists():
+        write_text(Path(folder) / "log.csv", losses.read_text(encoding="utf-8"))
+    log.info("%s: %d parameters from %s", method.name, description["parameters"], file)
+
+
+def _facts(file: Path) -> dict:
+    """Return what is known of how weights were made, from the file that we write beside them."""
+    if not described(file):
+        return {}
+    try:
+        return dict(read_description(file.parent))
+    except ValueError as error:
+        about = file.with_name("model.json")
+        raise InputError(f"{about}: damaged ({error}); copy it again, or take it away") from None
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> Shapes:
+    return {key: tuple(value.shape) for key, value in state.items()}
+
+
+def _check_fit(
+    method: Method, file: Path, given: Shapes, wanted: Shapes, search: Sequence[str | Path]
+) -> None:
+    if given == wanted:
+        return
+    missing = [key for key in wanted if key not in given]
+    unexpected = [key for key in given if key not in wanted]
+    misshaped = [
+        f"{key} is {_size(given[key])} where {_size(wanted[key])} is expected"
+        for key in wanted
+        if key in given and given[key] != wanted[key]
+    ]
+    parts = [
+        f"{len(keys)} {title}: {_first(keys)}"
+        for title, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("misshaped", misshaped),
+        )
+        if keys
+    ]
+    alike = [name for name in _alike(given, search) if name != method.name]
+    if alike:
+        said = f" Its keys are those of {' or '.join(alike)}."
+        remedy = f"name it there (methods.{alike[0]}.model), or give {method.name} its own file"
+    elif not missing and not unexpected:
+        said = " Its keys are right, its shapes are not."
+        remedy = (
+            f"the hyper-parameters must be those it was trained with, methods.{method.name}:"
+            " {weights: <file>, model: {...}}"
+        )
+    else:
+        said = " No method found here has a network like it."
+        remedy = "give a file of this network"
+    raise InputError(
+        f"{file}: does not fit method '{method.name}'.{said} Keys: {'; '.join(parts)}."
+        f" To do: {remedy}"
+    )
+
+
+def _alike(given: Shapes, search: Sequence[str | Path]) -> Iterable[str]:
+    """Yield the methods whose published network has these keys and shapes."""
+    for name in methods.names(search):
+        try:
+            method = methods.get(name, search=search)
+            if not method.learned or method.kind == "external":
+                continue
+            with torch.device("meta"):
+                found = _shapes(method.build().state_dict())
+        except Exception as error:  # a hint only: another method's fault must not hide this one
+            log.info("%s: not compared (%s)", name, error)
+            continue
+        if found == given:
+            yield name
+
+
+def _check_facts(method: Method, file: Path, facts: Mapping, own: Mapping) -> None:
+    """Refuse a model of another study that was made for something else than it is to do here."""
+    other = {key: facts[key] for key in FACTS if key in facts and facts[key] != own.get(key)}
+    for key, value in (facts.get("model") or {}).items():
+        if own.get("model", {}).get(key, value) != value:
+            other.setdefault("model", {})[key] = value
+    if not other:
+        return
+    said = ", ".join(f"{key} {value}" for key, value in other.items())
+    here = ", ".join(f"{key} {_here(own, key, value)}" for key, value in other.items())
+    raise InputError(
+        f"{file}: made for something else: {file.with_name('model.json')} says {said}, but"
+        f" methods.{method.name} has {here}; set the keys of methods.{method.name} as it says, or"
+        " give another file"
+    )
+
+
+def _here(own: Mapping, key: str, value: object) -> object:
+    return {k: own["model"].get(k) for k in value} if key == "model" else own.get(key)
+
+
+def _first(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return ", ".join(keys[:SHOWN]) + more
+
+
+def _size(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape)) or "a number"

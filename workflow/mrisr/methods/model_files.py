@@ -1,0 +1,132 @@
+"""Model files: weights as safetensors, beside them how they were made and the losses."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrisr.common.errors import InputError
+from mrisr.common.files import atomic, write_json, write_text
+
+if TYPE_CHECKING:
+    import torch
+
+    from mrisr.methods.method import Method
+
+PER_SUBJECT = ("epochs", "steps", "seconds", "ended")  # of models made for one subject each
+LOSSES = ["epoch", "step", "train_loss", "val_loss", "learning_rate"]  # columns of log.csv
+
+
+def save_model(folder: str | Path, state: dict, rows: list[dict], description: dict) -> None:
+    """Write `model.safetensors`, `log.csv` and `model.json` into `folder`.
+
+    Args:
+        folder: `models/<method>/<trained>`.
+        state: Weights by name.
+        rows: Losses, a row an epoch; none if the model was not trained here.
+        description: What `model.json` says.
+    """
+    from safetensors.torch import save
+
+    folder = Path(folder)
+    with atomic(folder / "model.safetensors") as temporary:
+        # Not save_file: it keeps others from reading what is shared on a cluster.
+        temporary.write_bytes(save({name: value.contiguous() for name, value in state.items()}))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else LOSSES)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "log.csv", text.getvalue())
+    write_json(folder / "model.json", description)
+
+
+def read_description(folder: str | Path | Sequence[str | Path]) -> dict:
+    """Return the content of a model folder's `model.json`.
+
+    Args:
+        folder: Of a model; or those of the models of one subject each. Their description is that
+            of the first, with `models`, their number; the numbers `epochs`, `steps`, `seconds`
+            and what `ended` each, as lists; and whether any of them has collapsed.
+    """
+    if not isinstance(folder, str | Path):
+        each = [read_description(one) for one in folder]
+        lists = {key: [its.get(key) for its in each] for key in PER_SUBJECT}
+        collapsed = any(its.get("collapsed") for its in each)
+        return {**each[0], **lists, "models": len(each), "collapsed": collapsed}
+    return json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+
+
+def known(folder: str | Sequence[str] | None) -> dict | None:
+    """Return what `read_description` does, of the models that are there (yet); None of none."""
+    folders = [folder] if isinstance(folder, str) else folder or []
+    there = [one for one in folders if (Path(one) / "model.json").is_file()]
+    if not there:
+        return None
+    return read_description(there[0] if isinstance(folder, str) else there)
+
+
+def own_training(description: Mapping) -> str:
+    """Return in words how the models of one subject each were trained.
+
+    Args:
+        description: What `read_description` returns of several folders.
+    """
+    count, goal = description["models"], description.get("epochs_asked")
+    done = [its for its in description["epochs"] if its is not None]
+    steps = [its for its in description["steps"] if its is not None]
+    said = f"a network a subject ({count}), each trained for {_range(steps)} steps"
+    if done and goal:
+        said += f", {_range(done)} of {goal:,} epochs"
+    reasons = sorted({its for its in description["ended"] if its not in (None, "epochs")})
+    if "time budget" in reasons and description.get("minutes_asked"):
+        reasons[reasons.index("time budget")] += f" of {description['minutes_asked']:g} minutes"
+    if reasons:
+        said += f", ended by {' or '.join(f'the {reason}' for reason in reasons)}"
+    demo = "; demo preset, a shrunk network and schedule"
+    return said + (demo if description.get("preset") == "demo" else "")
+
+
+def _range(values: Sequence[float]) -> str:
+    if not values:
+        return "an unknown number of"
+    low, high = (f"{its:,g}" for its in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def described(file: str | Path) -> bool:
+    """Say whether weights lie in a model folder of a study, with what is known of them beside."""
+    file = Path(file)
+    return file.name == "model.safetensors" and file.with_name("model.json").exists()
+
+
+def load_model(
+    method: "Method", file: str | Path, device: "torch.device | str" = "cpu"
+) -> "torch.nn.Module":
+    """Build a method's network and load its weights.
+
+    Args:
+        method: The method, with the hyper-parameters that the model was made with.
+        file: A `model.safetensors`.
+        device: Where to put it.
+
+    Raises:
+        InputError: The file is damaged, or its weights do not fit the network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    network = method.build()
+    try:
+        network.load_state_dict(load_file(file))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file}: cannot be read ({error}); train the model again") from None
+    except RuntimeError as error:
+        raise InputError(
+            f"{file}: does not fit method '{method.name}': {str(error).splitlines()[1].strip()};"
+            " its hyper-parameters (methods.<name>.model) must be those it was trained with"
+        ) from None
+    from mrisr.networks.tiles import convert
+
+    return convert(network, device).eval()

@@ -1,0 +1,41 @@
+"""A network of positions in mm, asked for the intensities of a grid."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from mrisr.networks.tiles import GPU_CHUNK
+from mrisr.volumes.stacks import positions
+
+# Positions that are decoded at once on a CPU: their activations stay in its caches.
+CPU_CHUNK = 2**12
+
+
+@torch.inference_mode()
+def query(
+    network: nn.Module, shape: Sequence[int], affine: np.ndarray, device: torch.device
+) -> np.ndarray:
+    """Ask a network for the intensities of a grid, plane by plane.
+
+    Args:
+        network: Maps positions in mm (N, 3) to intensities (N,).
+        shape: Shape of the grid.
+        affine: Its affine, in the space of the stacks that the network was trained on.
+        device: Where to compute.
+
+    Returns:
+        float32, shape `shape`.
+    """
+    output = np.empty(tuple(shape), np.float32)
+    chunk = GPU_CHUNK if device.type == "cuda" else CPU_CHUNK * torch.get_num_threads()
+    planes = max(1, GPU_CHUNK // (shape[1] * shape[2]))
+    for start in range(0, shape[0], planes):
+        count = min(planes, shape[0] - start)
+        shifted = affine.copy()
+        shifted[:3, 3] += start * affine[:3, 0]
+        where = positions((count, *shape[1:]), shifted, device).view(-1, 3)
+        values = torch.cat([network(part) for part in where.split(chunk)])
+        output[start : start + count] = values.view(count, *shape[1:]).cpu().numpy()
+    return output

@@ -1,0 +1,25 @@
+"""Where a query network is asked: coordinates of HR voxels along an axis, as methods want them."""
+
+import numpy as np
+
+from mrisr.degrade.resample import lr_positions
+
+
+def query_coordinates(n: int, m: int, coordinates: str, grid: str) -> np.ndarray:
+    """Return the coordinate in [-1,1] at which each of `n` HR voxels of an axis is queried.
+
+    -1 and 1 are the outer edges of the `m` LR voxels, as `grid_sample(align_corners=False)`
+    takes them.
+
+    Args:
+        n: HR voxels of the axis.
+        m: LR voxels of the axis.
+        coordinates: `edges` (published ArSSR: HR and LR share their edges, whatever the
+            degradation did) or `grid` (where the degradation put the voxels).
+        grid: Convention of the degradation, `corners` or `centres`.
+
+    Returns:
+        float64, shape (n,).
+    """
+    used = "centres" if coordinates == "edges" else grid
+    return (2 * lr_positions(n, m, used) + 1) / m - 1

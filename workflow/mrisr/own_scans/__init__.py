@@ -1,0 +1,1 @@
+"""`mrisr sr`: a scan or stacks of one's own, outside a study."""

@@ -1,0 +1,143 @@
+"""Super-resolution of stacks of one's own: several thick-slice scans to one isotropic volume."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from mrisr.common import devices
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.progress import log
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import load_model
+from mrisr.own_scans.scan import new_file
+from mrisr.prepare.ground_truth import given_mask
+from mrisr.prepare.real_stacks import Prepared, prepare_stacks
+from mrisr.reconstruct.apply import reconstruct
+from mrisr.train.engine import TrainingJob, train_and_save
+from mrisr.volumes.io import Volume, canonical, load, save
+
+DEGRADATION = {"kind": "stacks", "kernel": "slice_profile", "grid": "centres", "antialias": None}
+
+
+def super_resolve_stacks(
+    scans: Sequence[str | Path],
+    output: str | Path,
+    voxel_size: float,
+    method: str,
+    masks: Sequence[str | Path] = (),
+    plugins: Sequence[str | Path] = (),
+    register: bool = True,
+    minutes: float | None = None,
+    seed: int = 0,
+    keep_normalised: bool = False,
+    device: str = "auto",
+    threads: int = 1,
+    memory_mb: float | None = None,
+    force: bool = False,
+) -> Volume:
+    """Reconstruct one isotropic volume from several stacks, from file to file.
+
+    Inside, the stacks are what those of a study are, see
+    `mrisr.prepare.real_stacks.prepare_stacks`; the first one stays where it is. A method that is
+    optimised per subject is trained first.
+
+    Args:
+        scans: 3-D files, two or more, in any orientation.
+        output: The NIfTI file to be written: along the first stack's axes, in its unit.
+        voxel_size: Edge of its voxels in mm.
+        method: A method whose input is stacks.
+        masks: One of each stack, nonzero inside; default the foreground of each.
+        plugins: Further folders that hold `methods/<name>/`.
+        register: Move all others to the first one.
+        minutes: Time that a training may take; default what the method says.
+        seed: Of registration and training.
+        keep_normalised: Leave the intensities in [0,1].
+        device: `auto`, `cpu` or `cuda`.
+        threads: Of the CPU.
+        memory_mb: That the work may take, in MiB; default half of what is available.
+        force: Replace an output that exists.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InputError: A stack or mask is refused, or the output exists.
+        ConfigError: An unknown method, or one that does not take stacks.
+    """
+    output = new_file(output, force)
+    if masks and len(masks) != len(scans):
+        raise InputError(
+            f"{len(masks)} masks of {len(scans)} stacks; give one for each, in the same order"
+        )
+    training = {"training": {"minutes": minutes}} if minutes is not None else {}
+    chosen = methods.get(method, search=plugins)
+    if chosen.per_subject:
+        chosen = methods.get(method, training, search=plugins)
+    if chosen.input != "stacks" or chosen.kind == "external":
+        raise ConfigError(
+            f"method '{method}': takes {chosen.input}, not stacks; give one scan to it, or one of"
+            " bspline, srr and irem to several"
+        )
+    names = [f"stack-{n}" for n, _ in enumerate(scans, start=1)]
+    stacks = dict(zip(names, map(load, scans), strict=True))
+    given = {
+        name: given_mask(mask, canonical(stacks[name]), str(scan))
+        for name, mask, scan in zip(names, masks, scans, strict=False)
+    }
+    made = prepare_stacks(
+        stacks,
+        given or None,
+        float(stacks[names[0]].voxel_size.max()) / voxel_size,
+        register="rigid" if register else "none",
+        seed=seed,
+        name=output.name,
+    )
+    where = devices.pick(threads, device)
+    with TemporaryDirectory() as folder:
+        model = _trained(chosen, made, Path(folder), seed, where) if chosen.per_subject else None
+        found = reconstruct(
+            chosen,
+            model,
+            dict(made.stacks),
+            made.grid.data.shape,
+            affine=made.grid.affine,
+            grid="centres",
+            device=where,
+            memory_mb=devices.memory_mb(where, memory_mb),
+            masks={name: mask.data for name, mask in made.masks.items()},
+        )
+    found.data[made.grid.data == 0] = 0
+    if not keep_normalised:
+        found.data *= np.float32(made.unit)
+    save(found, output)
+    shape = " x ".join(map(str, found.data.shape))
+    log.info("%s: written, %s voxels of %g mm", output, shape, voxel_size)
+    return found
+
+
+def _trained(
+    method: methods.Method, made: Prepared, folder: Path, seed: int, device: object
+) -> object:
+    """Return the network of a method that is optimised per subject, trained on these stacks."""
+    files, masks = [], []
+    for name, stack in made.stacks.items():
+        for kind, volume, its in (("lr", stack, files), ("mask", made.masks[name], masks)):
+            its.append(str(folder / f"{kind}_{name}.nii.gz"))
+            save(volume, its[-1])
+    job = TrainingJob(
+        name=method.name,
+        build=method.build,
+        scales=[1],
+        spec=method.spec,
+        degradation=DEGRADATION,
+        seed=seed,
+        train=files,
+        val=[],
+        checkpoints=str(folder / "checkpoints"),
+        device=device,
+        masks=masks,
+    )
+    train_and_save(job, folder / "model", {"method": method.name}, method.function("train"))
+    return load_model(method, folder / "model" / "model.safetensors", device)

@@ -1,0 +1,310 @@
+"""The bill of a study before it runs: jobs, hours, memory and disk by stage."""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrisr.common.text import columns, duration, size
+from mrisr.plan.costs import Costs, Estimate, files
+from mrisr.plan.jobs import STAGES, Jobs, StudyJobs, weights
+from mrisr.plan.kept_files import Keep
+
+#: Estimates may be off by this factor; tests hold them to it on studies that ran.
+FACTOR = 2
+SHOWN = 5  # longest jobs that are listed
+
+
+@dataclass
+class Stage:
+    """What a stage takes.
+
+    Attributes:
+        jobs: How many.
+        cpu_seconds: Of jobs on a CPU.
+        gpu_jobs: How many ask for a GPU.
+        gpu_seconds: Of those, as far as their kind was recorded on a GPU.
+        gpu_unknown: Jobs that ask for a GPU and were never recorded on one.
+        on_cpu_seconds: What these would take on a CPU.
+        peak_mb: The largest job's memory.
+        asked_mb: The most that a job asks for.
+        kept_bytes: Of the files that stay.
+        passing_bytes: Of those that are deleted once they have been used, see `keep`.
+        guessed: Jobs whose cost is that of another method or setting of their kind.
+        unknown: Jobs of whose kind nothing was ever recorded.
+    """
+
+    jobs: int = 0
+    cpu_seconds: float = 0
+    gpu_jobs: int = 0
+    gpu_seconds: float = 0
+    gpu_unknown: int = 0
+    on_cpu_seconds: float = 0
+    peak_mb: float = 0
+    asked_mb: float = 0
+    kept_bytes: float = 0
+    passing_bytes: float = 0
+    guessed: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study takes.
+
+    Attributes:
+        stages: By name, in order.
+        longest: The longest jobs: what they are, seconds, and the estimate.
+        path: Jobs that wait for each other, of those chains the longest.
+        path_seconds: What it takes at least, however many machines there are.
+        wall_seconds: What it takes by the number of jobs at a time.
+        tight: Rules whose jobs will need more memory than they ask for: MB needed, MB asked, and
+            how many times larger their volumes are than any that was recorded.
+    """
+
+    stages: dict[str, Stage]
+    longest: list[tuple[str, float, Estimate]]
+    path: list[tuple[str, float]]
+    path_seconds: float
+    wall_seconds: dict[int, float]
+    tight: dict[str, tuple[float, float, float]]
+
+
+def plan(
+    study_jobs: StudyJobs, costs: Costs, parallel: Sequence[int] = (1,), remaining: bool = False
+) -> Plan:
+    """Tell what a study takes.
+
+    Args:
+        study_jobs: Its jobs.
+        costs: What jobs are known to cost.
+        parallel: Numbers of jobs at a time, for which wall time is told.
+        remaining: Leave out jobs whose files are all there.
+    """
+    stages = {name: Stage() for name in STAGES}
+    todo: list[tuple[Jobs, int, float]] = []
+    longest, tight, keep = [], {}, Keep(study_jobs.study)
+    for jobs in study_jobs.jobs:
+        count = sum(not _done(made) for made in jobs.outputs) if remaining else jobs.count
+        stage, estimate = stages[jobs.stage], costs.estimate(jobs)
+        seconds = estimate.seconds if estimate.gpu_seconds is None else estimate.gpu_seconds
+        _charge(stage, jobs, count, estimate)
+        todo.append((jobs, count, seconds))
+        if count and jobs.memory_mb and estimate.peak_mb > jobs.memory_mb:
+            tight[jobs.rule] = (estimate.peak_mb, jobs.memory_mb, estimate.grown)
+        if count:
+            longest.append((jobs.name, seconds, estimate))
+        _fill(stage, jobs, study_jobs, costs, keep)
+    longest.sort(key=lambda row: -row[1])
+    path = _critical(todo)
+    return Plan(
+        stages,
+        longest[:SHOWN],
+        path,
+        sum(seconds for _, seconds in path),
+        {workers: _wall(todo, workers) for workers in parallel},
+        tight,
+    )
+
+
+def _done(made: Sequence[str]) -> bool:
+    return all(Path(file).exists() for file in made)
+
+
+def _charge(stage: Stage, jobs: Jobs, count: int, estimate: Estimate) -> None:
+    """Add the time and memory of jobs to their stage."""
+    if not count:
+        return
+    stage.jobs += count
+    stage.peak_mb = max(stage.peak_mb, estimate.peak_mb)
+    stage.asked_mb = max(stage.asked_mb, jobs.memory_mb)
+    stage.guessed += count * (estimate.basis == "other")
+    stage.unknown += count * (estimate.basis == "unknown")
+    if not jobs.gpu:
+        stage.cpu_seconds += count * estimate.seconds
+        return
+    stage.gpu_jobs += count
+    if estimate.gpu_seconds is None:
+        stage.gpu_unknown += count
+        stage.on_cpu_seconds += count * estimate.seconds
+    else:
+        stage.gpu_seconds += count * estimate.gpu_seconds
+
+
+def _fill(stage: Stage, jobs: Jobs, study_jobs: StudyJobs, costs: Costs, keep: Keep) -> None:
+    """Add what the files of jobs take on disk, whether they are there already or not."""
+    for file, kind, voxels in files(jobs, study_jobs):
+        size = voxels * (costs.bytes_a_voxel(kind) or 0)
+        item = Path(file).name.removesuffix(".nii.gz")
+        if jobs.rule.startswith("segment_ground_truth") or keep.stays(
+            kind, Path(file).relative_to(study_jobs.study.layout.root).parts[1], item
+        ):
+            stage.kept_bytes += size
+        else:
+            stage.passing_bytes += size
+    if jobs.kind == "fetch" and jobs.variant != "read":
+        stage.kept_bytes += _raw(jobs, study_jobs)
+    if jobs.kind == "train":
+        method = study_jobs.study.methods[jobs.variant]
+        stage.kept_bytes += 4 * max(weights(method)[0] + weights(method)[1], 0) * jobs.count
+
+
+def _raw(jobs: Jobs, study_jobs: StudyJobs) -> float:
+    for name, its in study_jobs.study.datasets.items():
+        for split in study_jobs.study.splits(name):
+            if jobs.rule == f"fetch_{name}_{split}":
+                return len(its.subjects[split]) * study_jobs.raw_bytes(name)
+    return 0.0
+
+
+def _critical(todo: Sequence[tuple[Jobs, int, float]]) -> list[tuple[str, float]]:
+    """Return the chain of jobs, one after the other, that takes longest."""
+    ends: dict[str, float] = {}
+    before: dict[str, str | None] = {}
+    own = {}
+    for jobs, count, seconds in todo:
+        last = max(jobs.after, key=lambda name: ends.get(name, 0.0), default=None)
+        own[jobs.name] = seconds if count else 0.0
+        ends[jobs.name] = (ends.get(last, 0.0) if last else 0.0) + own[jobs.name]
+        before[jobs.name] = last
+    name = max(ends, key=ends.get)
+    chain = []
+    while name is not None:
+        if own.get(name):
+            chain.append((name, own[name]))
+        name = before.get(name)
+    return chain[::-1]
+
+
+def _wall(todo: Sequence[tuple[Jobs, int, float]], workers: int) -> float:
+    """Return when the last job ends if so many run at a time, those with much to follow first."""
+    follow: Mapping[str, list[str]] = defaultdict(list)
+    open_: dict[str, int] = {}
+    left: dict[str, int] = {}
+    by_name = {jobs.name: (jobs, count, seconds) for jobs, count, seconds in todo}
+    for jobs, count, _ in todo:
+        open_[jobs.name] = len(jobs.after)
+        left[jobs.name] = count
+        for name in jobs.after:
+            follow[name].append(jobs.name)
+    rest: dict[str, float] = {}
+    for jobs, _, seconds in reversed(todo):
+        rest[jobs.name] = seconds + max((rest[name] for name in follow[jobs.name]), default=0.0)
+
+    now, ready, running = 0.0, [], []
+    settled = [name for name, count in open_.items() if not count]
+
+    def settle() -> None:
+        """Make jobs ready; those of which nothing is left let others follow at once."""
+        while settled:
+            name = settled.pop()
+            if left[name]:
+                heapq.heappush(ready, (-rest[name], name, left[name]))
+                continue
+            for after in follow[name]:
+                open_[after] -= 1
+                if not open_[after]:
+                    settled.append(after)
+
+    settle()
+    free = workers
+    while ready or running:
+        while ready and free:
+            priority, name, waiting = heapq.heappop(ready)
+            # Jobs of one kind that start together end together.
+            batch = min(free, waiting)
+            heapq.heappush(running, (now + by_name[name][2], name, batch))
+            free -= batch
+            if waiting > batch:
+                heapq.heappush(ready, (priority, name, waiting - batch))
+        now, name, batch = heapq.heappop(running)
+        free += batch
+        left[name] -= batch
+        if not left[name]:
+            settled.append(name)
+            settle()
+    return now
+
+
+def described(found: Plan, study_jobs: StudyJobs) -> str:
+    """Return a plan as text: a table of the stages, the longest jobs, the wall time."""
+    rows = [("stage", "jobs", "CPU time", "GPU time", "memory (asked)", "disk")]
+    total = Stage()
+    for name, stage in found.stages.items():
+        if not stage.jobs and not stage.kept_bytes:
+            continue
+        rows.append(_row(name, stage))
+        for key in vars(total):
+            combine = max if key.endswith("_mb") else lambda a, b: a + b
+            setattr(total, key, combine(getattr(total, key), getattr(stage, key)))
+    rows.append(_row("total", total))
+    lines = [columns(rows), *_remarks(total, found)]
+    lines.append("\nLongest jobs:")
+    lines += [
+        f"  {duration(seconds):>8}  {name}" + _on(estimate)
+        for name, seconds, estimate in found.longest
+    ]
+    where = " (those for a GPU on a CPU)" if total.gpu_unknown else ""
+    lines.append(
+        f"\nJobs that wait for each other take {duration(found.path_seconds)} at least{where}:"
+        f"\n  {' > '.join(name for name, _ in found.path)}"
+    )
+    lines += [
+        f"With {workers} job{'s' * (workers != 1)} at a time: about {duration(seconds)}{where}"
+        for workers, seconds in found.wall_seconds.items()
+    ]
+    lines.append(
+        "\nTimes are those of one core a job, on the machines of workflow/costs; expect a factor of"
+        f" {FACTOR}. Downloads take no time here."
+    )
+    return "\n".join(lines)
+
+
+def _remarks(total: Stage, found: Plan) -> Iterator[str]:
+    if total.gpu_unknown:
+        yield (
+            f"\n* Unknown on a GPU: none of these {total.gpu_unknown} jobs was recorded on one. The"
+            f" {duration(total.on_cpu_seconds)} that they would take on a CPU are not in the CPU"
+            " time."
+        )
+    if total.passing_bytes:
+        yield (
+            f"\n{size(total.passing_bytes)} more are written and deleted again, see keep in the"
+            " config; the order of the jobs decides how much of it is there at once."
+        )
+    if total.guessed:
+        yield (
+            f"\n{total.guessed:,} jobs are estimated from other methods or settings of their kind."
+        )
+    if total.unknown:
+        yield f"\nOf {total.unknown:,} jobs nothing is known: their kind was never recorded."
+    for rule, (needed, asked, grown) in found.tight.items():
+        basis = f", extrapolated from volumes {grown:.0f} times smaller" if grown >= 2 else ""
+        yield (
+            f"\n{rule} may need {size(1e6 * needed)}{basis}, and asks for {size(1e6 * asked)};"
+            f" snakemake --set-resources {rule}:mem_mb=... asks for more."
+        )
+
+
+def _on(estimate: Estimate) -> str:
+    return "" if estimate.basis == "recorded" else "  (estimated from others)"
+
+
+def _row(name: str, stage: Stage) -> tuple[str, ...]:
+    gpu = ""
+    if stage.gpu_jobs:
+        known = duration(stage.gpu_seconds) if stage.gpu_seconds else ""
+        unknown = (
+            f"unknown*, {duration(stage.on_cpu_seconds)} on a CPU" if stage.gpu_unknown else ""
+        )
+        gpu = " + ".join(filter(None, [known, unknown]))
+    asked = f" ({size(1e6 * stage.asked_mb)})" if stage.asked_mb else ""
+    return (
+        name,
+        f"{stage.jobs:,}",
+        duration(stage.cpu_seconds),
+        gpu,
+        f"{size(1e6 * stage.peak_mb)}{asked}",
+        size(stage.kept_bytes),
+    )

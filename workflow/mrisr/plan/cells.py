@@ -1,0 +1,361 @@
+"""What tables, figures and the report need to know of a study, as plain values."""
+
+from mrisr import metrics
+from mrisr.common.layout import scale_name
+from mrisr.methods.model_files import described
+from mrisr.segment import priors
+from mrisr.study import tables_key
+from mrisr.study.study import Cell, Study
+
+#: What footnotes say of real LR.
+REAL_SCANS = (
+    "the input is a scan, divided by its maximum; SR refines its grid by the scale along every axis"
+    " and keeps its field of view."
+)
+REAL_STACKS = (
+    "the input are stacks of thick slices, each with one gain and moved rigidly to one of them"
+    " unless the dataset says otherwise; SR voxels are cubes of the slice thickness over the scale,"
+    " and SR is 0 beyond the stacks' common mask."
+)
+
+#: What footnotes say of a kind of mask.
+MASKS = {
+    "signal": "voxels with signal, closed and filled",
+    "file": "given with the dataset",
+    "template": "the brain of the MNI152 template, registered",
+}
+
+
+def cells(study: Study, dataset: str | None = None) -> list[dict]:
+    """Return a description of every cell of the tables, see `mrisr.evaluate.measured.read_rows`.
+
+    `model` is the folder of the model behind the cell, or those of the models of its subjects; None
+    for methods without. The HR references of real LR scans follow the methods of each
+    scale as one more control.
+    """
+    described = []
+    for cell in study.cells(dataset):
+        method, scale = cell.method, scale_name(cell.scale)
+        path = study.layout.metrics(cell.dataset, method.name, scale)
+        described.append(
+            {
+                "dataset": cell.dataset,
+                "dataset_label": study.datasets[cell.dataset].label,
+                "simulated": study.datasets[cell.dataset].spec["simulated"],
+                "scale": cell.scale,
+                "method": method.name,
+                "method_label": method.label,
+                "control": method.control,
+                "ground_truth": method.input == "ground_truth",
+                "learned": method.learned,
+                "skipped": cell.skipped,
+                "path": None if cell.skipped else path,
+                "model": _model(study, cell),
+                "published_steps": method.spec.get("published_steps"),
+                "published_training": method.published,
+                "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
+                "slices": study.slices is not None,
+                "held_by": study.config["baseline_metric"],
+                "reference": False,
+            }
+        )
+    for name in [dataset] if dataset else study.real_datasets:
+        if study.datasets[name].reference:
+            described = _with_references(study, name, described)
+    return described
+
+
+def _model(study: Study, cell: Cell) -> str | list[str] | None:
+    method, trained = cell.method, cell.method.trained(scale_name(cell.scale))
+    if cell.skipped or not (method.kind == "supervised" or method.per_subject):
+        return None
+    if method.per_subject:
+        items = study.items(cell.dataset, "test")
+        return [study.layout.model(method.name, trained, cell.dataset, item) for item in items]
+    return study.layout.model(method.name, trained)
+
+
+def model_files(study: Study) -> list[str]:
+    """Return the `model.json` of every model behind a cell, each once."""
+    return [f"{folder}/model.json" for folder in model_folders(cells(study))]
+
+
+def model_folders(described: list[dict]) -> list[str]:
+    """Return the folders of the models behind cells, each once."""
+    models = [cell["model"] for cell in described if cell["model"]]
+    each = [one for its in models for one in ([its] if isinstance(its, str) else its)]
+    return list(dict.fromkeys(each))
+
+
+def _with_references(study: Study, dataset: str, described: list[dict]) -> list[dict]:
+    """Return cells with a row of the HR references after each scale of a dataset."""
+    found = []
+    for place, cell in enumerate(described):
+        found.append(cell)
+        following = described[place + 1] if place + 1 < len(described) else None
+        key = ("dataset", "scale")
+        if cell["dataset"] == dataset and (
+            following is None or any(cell[k] != following[k] for k in key)
+        ):
+            found.append(
+                {
+                    **cell,
+                    "method": "hr_reference",
+                    "method_label": "HR reference",
+                    "control": True,
+                    "learned": False,
+                    "skipped": None,
+                    "path": study.layout.reference_scores(dataset),
+                    "model": None,
+                    "published_steps": None,
+                    "reference": True,
+                }
+            )
+    return found
+
+
+def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
+    """Return the footnotes that say how every number of the study was made, by topic.
+
+    Args:
+        study: The study.
+        dataset: A test dataset, if they are about that one alone.
+    """
+    measured = [name for name in study.measured_datasets if dataset in (None, name)]
+    real = [name for name in study.real_datasets if dataset in (None, name)]
+    low = study.degradation
+    how = {
+        "volume": "all three axes",
+        "stacks": "each axis in turn, which gives three orthogonal stacks",
+        "slice": "the two in-plane axes",
+    }[low["kind"]]
+    kernel = {
+        "slice_profile": "a Gaussian slice profile whose FWHM is the slice thickness",
+        "bicubic": "cubic convolution (Keys, a = -0.5)",
+        "spline": "cubic B-splines",
+    }[low["kernel"]]
+    grid = (
+        "first and last voxel centres kept (published)"
+        if low["grid"] == "corners"
+        else "field of view kept"
+    )
+    if low["kernel"] == "slice_profile":
+        grid = "slices tile the field of view"
+    blur = (
+        f"after a Gaussian of FWHM {low['antialias']:g} LR voxels"
+        if low["antialias"]
+        else "stretched by the scale, its own anti-alias filter"
+        if low["kernel"] == "bicubic"
+        else "without anti-alias filter"
+    )
+    crops = "; ".join(
+        f"{study.datasets[name].label}: {_crop(study.datasets[name].spec['crop'])}"
+        for name in measured
+    )
+    found = {}
+    if measured:
+        found = {
+            "Degradation": f"{kernel} along {how}, {blur}, {grid}.",
+            "Ground truth": f"one gain to [0, 1] for each subject, LR made from it. Crop: {crops}.",
+            "Data range": "maximum minus minimum of the ground truth"
+            + (" of each slice." if study.slices else "."),
+            "Mask": f"{_masks(study, measured)}.",
+        }
+        if study.slices:
+            found["Images"] = _slices(study.slices)
+    elif study.supervised:
+        found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
+    if real:
+        found["Real scans"] = _real(study, real)
+    found["Seed"] = str(study.seed)
+    if study.config["preset"] == "demo":
+        found["Demo"] = "networks and training are shrunk; no row tells how good a method is."
+    return found
+
+
+def _real(study: Study, real: list[str]) -> str:
+    """Return what is to be said of real LR scans."""
+    datasets = [study.datasets[name] for name in real]
+    labels = ", ".join(dataset.label for dataset in datasets)
+    stacked = study.degradation["kind"] == "stacks"
+    sharpness = " and ".join(metrics.metadata(n).label for n in study.no_reference_metrics)
+    said = [
+        f"{labels}: {REAL_STACKS if stacked else REAL_SCANS} There is no ground truth: nothing is"
+        " held against the baseline, and a metric that needs one has no value"
+        + (" (–)." if study.measured_datasets else "."),
+        f"{sharpness}: of the slices that meet the scan's foreground; sharpness, not truth, for"
+        " blocks, noise and ringing count as sharp.",
+    ]
+    if any(dataset.reference for dataset in datasets):
+        said.append(
+            "HR references are other acquisitions of the same subjects, scored on their own voxels,"
+            " which are the same at every scale."
+        )
+    return " ".join(said)
+
+
+def _slices(slices: dict) -> str:
+    """Return what is to be said of the slices of a 2-D study, and of what n counts."""
+    count, axis = slices["count"], slices.get("axis", "sagittal")
+    among = f"the central {slices['central']}" if "central" in slices else "all"
+    multiple = slices.get("multiple", 1)
+    cropped = f", cropped to a multiple of {multiple} pixels" if multiple > 1 else ""
+    return (
+        f"{count} {axis} slices of each subject, drawn from {among}{cropped}. A subject's value is"
+        " the mean over its slices, which are not independent: n counts subjects, and standard"
+        " deviations, intervals and tests are taken over subjects."
+    )
+
+
+def _masks(study: Study, measured: list[str]) -> str:
+    used = {name: study.datasets[name].spec["mask"]["kind"] for name in measured}
+    if len(set(used.values())) == 1:
+        return MASKS[next(iter(used.values()))]
+    return "; ".join(f"{study.datasets[n].label}: {MASKS[kind]}" for n, kind in used.items())
+
+
+def _crop(crop: dict) -> str:
+    if crop["kind"] == "brain":
+        return f"box of the mask and {crop['margin']} voxels around it"
+    if crop["kind"] == "shape":
+        return "cropped or padded to " + " x ".join(map(str, crop["shape"]))
+    return "none"
+
+
+def published(study: Study) -> list[dict]:
+    """Return which published values stand beside which dataset: file, dataset, source.
+
+    Those of the study's own tables too; the key `published` has the last word.
+    """
+    return _published(study, "quality", study.config["published"])
+
+
+def models(study: Study) -> list[dict]:
+    """Return method, label, folder name and folder of every model of the training set."""
+    return [
+        {
+            "method": method.name,
+            "label": method.label,
+            "trained": trained,
+            "folder": study.layout.model(method.name, trained),
+            "published_steps": method.spec.get("published_steps"),
+            "keeps_last": method.spec.get("training", {}).get("keep") == "last",
+            "denoised": bool(method.denoising),
+        }
+        for method, trained in study.models()
+    ]
+
+
+def has_losses(study: Study) -> bool:
+    """Say whether any model has losses to draw: trained here, or imported with its study's."""
+    return any(
+        not method.imported or described(method.weights(scale))
+        for method, scale in study.model_scales()
+    )
+
+
+def datasets(study: Study) -> list[dict]:
+    """Return what the report says of every dataset, with the numbers of subjects by split."""
+    keys = ("description", "licence", "citation", "doi", "url", "simulated")
+    return [
+        {
+            "label": dataset.spec["label"],
+            **{key: dataset.spec.get(key) for key in keys},
+            "has_ground_truth": dataset.has_ground_truth,
+            "subjects": {s: len(dataset.subjects[s]) for s in study.splits(name)},
+        }
+        for name, dataset in study.datasets.items()
+    ]
+
+
+def segmented_cells(study: Study, dataset: str | None = None) -> list[dict]:
+    """Return the cells of the table of overlap, as `cells` does; `path` is the overlap's CSV."""
+    wanted = {
+        (cell.dataset, cell.scale, cell.method.name) for cell in study.segmented_cells(dataset)
+    }
+    found = []
+    for cell in cells(study, dataset):
+        name, scale, method = cell["dataset"], cell["scale"], cell["method"]
+        if (name, scale, method) in wanted:
+            path = study.layout.overlap(name, method, scale_name(scale))
+            found.append({**cell, "path": None if cell["skipped"] else path})
+    return found
+
+
+def segmentation_notes(study: Study) -> dict[str, str]:
+    """Return the footnotes of the table of overlap, by topic."""
+    settings = study.segmentation
+    own = settings["registration"] == "own"
+    transform = "affine and SyN" if settings["transform"] == "syn" else "affine"
+    size = settings["voxel_size"]
+    found = {
+        "Segmentation": "ANTs (antspyx), one pass: intensities cut at the 0.995 quantile, N4, and"
+        " Atropos with six tissue priors (weight 0.25), separately for the ground truth and for"
+        " every reconstruction.",
+        "Priors": f"{priors.label(settings['priors'])}.",
+        "Registration": f"{transform} of the template to "
+        + (
+            "each reconstruction anew; the brain mask is the ground truth's."
+            if own
+            else "the ground truth, once a subject; its priors and brain mask serve every"
+            " reconstruction. This moves Dice by less than 0.01, alike for every method."
+        ),
+        "Voxels": "the ground truth's own."
+        if size is None
+        else f"segmented on voxels of about {size:g} mm where the ground truth's are smaller;"
+        " coarser voxels hide differences.",
+        "Seed": str(study.seed),
+    }
+    if study.config["preset"] == "demo":
+        found["Demo"] = notes(study)["Demo"]
+    return found
+
+
+def published_overlap(study: Study) -> list[dict]:
+    """Return which published overlaps stand beside which dataset, as `published` does."""
+    return _published(study, "overlap", study.segmentation["published"])
+
+
+def _published(study: Study, kind: str, entries: list[dict]) -> list[dict]:
+    found = [
+        {**entry, "dataset": spec["dataset"]}
+        for spec in tables_key.specs(study)
+        for entry in spec["published"]
+        if spec["kind"] == kind
+    ]
+    found += [{**entry, "file": tables_key.file(entry["file"])} for entry in entries]
+    return list({(its["file"], its["dataset"]): its for its in found}.values())
+
+
+def paper_tables(study: Study) -> dict[str, dict]:
+    """Return the tables laid out as in papers, by name; see `mrisr.study.tables_key.specs`."""
+    return {spec["name"]: spec for spec in tables_key.specs(study)}
+
+
+def paper_cells(study: Study, spec: dict) -> list[dict]:
+    """Return the cells of one of `paper_tables`, as `cells` does."""
+    names = {method["name"] for method in spec["methods"]}
+    scales = set(map(float, spec["scales"]))
+    return [
+        cell
+        for cell in cells(study, spec["dataset"])
+        if cell["method"] in names and float(cell["scale"]) in scales
+    ]
+
+
+def paper_models(study: Study, spec: dict) -> list[str]:
+    """Return the folders of the models behind one of `paper_tables`."""
+    return model_folders(paper_cells(study, spec))
+
+
+def baseline_label(study: Study) -> str | None:
+    """Return what the method is called that learned ones are held against, if there is one."""
+    name = study.config["baseline"]
+    return None if name is None else study.methods[name].label
+
+
+def paper_notes(study: Study, spec: dict) -> dict[str, str]:
+    """Return the footnotes of one of `paper_tables`, by topic."""
+    if spec["kind"] == "overlap":
+        return segmentation_notes(study)
+    return notes(study, spec["dataset"])

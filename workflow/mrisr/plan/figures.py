@@ -1,0 +1,602 @@
+"""Which figures a study has, and what each is drawn from: the one list that rules and report use.
+
+Light, because the Snakefile imports it at parse time. A figure's module has a function
+`draw(params, outputs)`; a file that is named in `params` and is not there shows as missing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrisr.common.errors import InputError
+from mrisr.common.layout import scale_name
+from mrisr.plan import cells as summary
+from mrisr.study.figures_key import options
+from mrisr.study.study import Study
+
+ARSSR = "10.1109/JBHI.2022.3223106"  # of the paper whose encoders are compared
+LEAST = 3  # values of a hyper-parameter that make a line
+SUFFIXES = ("png", "pdf", "json")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A figure of a study.
+
+    Attributes:
+        name: Of its files, `figures/<name>.{png,pdf,json}`.
+        kind: Of drawing, the module of `mrisr.figures` that draws it.
+        inputs: Files it is drawn from.
+        params: What the module's `draw` takes, plain values.
+        about: One sentence, the same in every study.
+    """
+
+    name: str
+    kind: str
+    inputs: list[str]
+    params: dict
+    about: str
+
+    @property
+    def module(self) -> str:
+        """The module that draws it."""
+        return f"mrisr.figures.{self.kind}"
+
+
+def figures(study: Study) -> list[Planned]:
+    """Return the figures of a study, in the order of the report: those its data allow."""
+    measured, real = study.measured_datasets, study.real_datasets
+    stacked = study.test_datasets if study.degradation["kind"] == "stacks" else []
+    makers: list[tuple[str, Callable[..., Planned | None], Sequence[str | None]]] = [
+        ("scales", _scales, measured[:1]),
+        ("comparison", _comparison, measured),
+        ("zoom", _zoom, measured),
+        ("profile", _profile, measured),
+        ("lesion", _lesion, measured),
+        ("encoders", _encoders, measured),
+        ("real", _real, [name for name in real if not study.datasets[name].stacked]),
+        ("stacks", _stacks, stacked),
+        ("bars", _bars, [name for name in measured if name in stacked]),
+        ("sweep", _sweep, measured),
+        ("segmentation", _segmentation, measured),
+        ("quality_by_scale", _quality_by_scale, measured),
+        ("subjects", _subjects, measured),
+        ("quality_by_cost", _quality_by_cost, measured),
+        ("queries", _queries, measured),
+        ("curves", _curves, [None]),
+        ("early_stopping", _early_stopping, list(study.early_stopping)),
+    ]
+    found = []
+    for kind, make, names in makers:
+        for name in names:
+            its = options(study, kind, name)
+            planned = None if its is None else make(study, name, its)
+            if planned is not None:
+                found.append(planned)
+    return found
+
+
+def lesion_subjects(study: Study) -> Iterator[tuple[str, str]]:
+    """Yield dataset and subject of every figure of a lesion."""
+    for name in study.measured_datasets:
+        if (its := options(study, "lesion", name)) is not None and _has_lesions(study, name, its):
+            yield name, _subject(study, name, its)
+
+
+def _subject(study: Study, dataset: str, its: Mapping) -> str:
+    return its.get("subject", study.items(dataset, "test")[0])
+
+
+def _wanted_scales(study: Study, dataset: str, its: Mapping) -> list[float]:
+    """Return the scales of a figure: those asked for that the dataset has, else the dataset's."""
+    there = [float(scale) for scale in study.scales(dataset)]
+    return [scale for scale in map(float, its.get("scales", there)) if scale in there] or there
+
+
+def _cells(study: Study, dataset: str, its: Mapping, truth: bool = False) -> list[dict]:
+    """Return the cells of a figure; the ground truth, which images show anyway, if asked.
+
+    `look` is the method's place among the study's methods without controls, and of a control the
+    bound that it is, see `mrisr.figures.style.look`.
+    """
+    order = [method.name for method in study.methods.values() if not method.control]
+    scales = _wanted_scales(study, dataset, its)
+    return [
+        {
+            **cell,
+            "look": order.index(cell["method"])
+            if cell["method"] in order
+            else ("upper" if cell["ground_truth"] else "lower"),
+        }
+        for cell in summary.cells(study, dataset)
+        if (truth or not cell["ground_truth"])
+        and not cell["reference"]
+        and float(cell["scale"]) in scales
+        and cell["method"] in its.get("methods", study.methods)
+    ]
+
+
+def _images(study: Study, cells: list[dict], subject: str) -> list[dict]:
+    """Return cells with the `image` of a subject, None for what is skipped."""
+    return [
+        {
+            **cell,
+            "image": None
+            if cell["skipped"]
+            else study.layout.sr(
+                cell["dataset"], cell["method"], scale_name(cell["scale"]), subject
+            ),
+        }
+        for cell in cells
+    ]
+
+
+def _scene(study: Study, dataset: str, its: Mapping, cells: list[dict] | None = None) -> dict:
+    """Return what `mrisr.figures.scene.read_scene` takes."""
+    subject = _subject(study, dataset, its)
+    cells = _images(study, _cells(study, dataset, its) if cells is None else cells, subject)
+    return {
+        "dataset": dataset,
+        "label": study.datasets[dataset].label,
+        "subject": subject,
+        "truth": study.layout.hr(dataset, subject),
+        "mask": study.layout.mask(dataset, subject),
+        "cells": cells,
+        "held": _held(study, dataset, cells),
+        "baseline": study.config["baseline"],
+    }
+
+
+def _held(study: Study, dataset: str, cells: list[dict]) -> list[dict]:
+    """Return the baseline's cells that learned ones are held against, where they are not shown."""
+    scales = {cell["scale"] for cell in cells}
+    shown = {(cell["scale"], cell["method"]) for cell in cells}
+    return [
+        cell
+        for cell in summary.cells(study, dataset)
+        if cell["method"] == study.config["baseline"]
+        and cell["scale"] in scales
+        and (cell["scale"], cell["method"]) not in shown
+    ]
+
+
+def _scene_files(scene: Mapping) -> list[str]:
+    """Return the files that `mrisr.figures.scene.read_scene` reads."""
+    return [scene["truth"], scene["mask"], *_files(scene["cells"], "image"), *_measured(scene)]
+
+
+def _measured(params: Mapping) -> list[str]:
+    """Return metrics and descriptions of models, which say what is marked."""
+    cells = [*params["cells"], *params["held"]]
+    folders = summary.model_folders(cells)
+    return [*_files(cells, "path"), *(f"{folder}/model.json" for folder in folders)]
+
+
+def _files(cells: list[dict], *keys: str) -> list[str]:
+    return [cell[key] for key in keys for cell in cells if cell[key] is not None]
+
+
+def _scales(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    if study.degradation["kind"] == "stacks":
+        return None  # three LR volumes
+    cells = _without_controls(study, dataset, its)
+    single = [name for name, method in study.methods.items() if method.models == "all_scales"]
+    # The first model for all scales, else the first method that is learned.
+    names = its.get("methods") or [
+        *single,
+        *(cell["method"] for cell in cells if cell["learned"]),
+    ]
+    cells = [cell for cell in cells if cell["method"] == (names or [None])[0]]
+    cells = [cell for cell in cells if not cell["skipped"]]
+    if not cells:
+        return None
+    subject = _subject(study, dataset, its)
+    cells = [
+        {
+            **cell,
+            "lr": study.layout.lr(dataset, scale_name(cell["scale"]), subject),
+            "one_model": cell["method"] in single,
+        }
+        for cell in cells
+    ]
+    scene = _scene(study, dataset, its, cells)
+    return Planned(
+        "scales",
+        "scales",
+        [*_scene_files(scene), *_files(scene["cells"], "lr")],
+        scene,
+        "LR and SR of one method at every scale.",
+    )
+
+
+def _comparison(study: Study, dataset: str, its: Mapping) -> Planned:
+    scene = _scene(study, dataset, its)
+    return Planned(
+        f"comparison_{dataset}",
+        "comparison",
+        _scene_files(scene),
+        scene,
+        "One slice of every method and scale, and below each image its absolute error.",
+    )
+
+
+def _enlarged(study: Study, dataset: str, its: Mapping, kind: str, about: str) -> Planned:
+    scene = {**_scene(study, dataset, its), "kind": kind, "inset": its.get("inset")}
+    return Planned(f"{kind}_{dataset}", "zoom", _scene_files(scene), scene, about)
+
+
+def _zoom(study: Study, dataset: str, its: Mapping) -> Planned:
+    about = "One slice of every method and scale, and below each image a part of it, enlarged."
+    return _enlarged(study, dataset, its, "zoom", about)
+
+
+def _encoders(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    # At the first scale, as the paper shows them.
+    encoders = [
+        name
+        for name, method in study.methods.items()
+        if (method.spec.get("paper") or {}).get("doi") == ARSSR
+    ]
+    its = {"scales": study.scales(dataset)[:1], "methods": encoders, **its}
+    if len(its["methods"]) < 2:
+        return None
+    about = "The encoders of ArSSR: one slice of each, and below it a part, enlarged."
+    return _enlarged(study, dataset, its, "encoders", about)
+
+
+def _has_lesions(study: Study, dataset: str, its: Mapping) -> bool:
+    """Whether there is a mask of lesions of the subject, or an address of one."""
+    lesions = study.datasets[dataset].lesions
+    if lesions is None or study.slices is not None:
+        return False
+    if lesions.folder is None:
+        return True
+    try:
+        lesions.local_file(_subject(study, dataset, its))
+    except InputError:  # a copy of the scans alone
+        return False
+    return True
+
+
+def _lesion(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    if not _has_lesions(study, dataset, its):
+        return None
+    planned = _enlarged(
+        study, dataset, its, "lesion", "A lesion in every reconstruction, with an arrow."
+    )
+    planned.params["lesions"] = study.layout.sources(dataset, "lesions")
+    planned.inputs.append(planned.params["lesions"])
+    return planned
+
+
+def _profile(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    cells = _without_controls(study, dataset, its)
+    if not cells:
+        return None
+    scene = {**_scene(study, dataset, its, cells), "line": its.get("line")}
+    return Planned(
+        f"profile_{dataset}",
+        "profile",
+        _scene_files(scene),
+        scene,
+        "Intensity along a line of the ground truth and of every method and scale.",
+    )
+
+
+def _segmentation(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    segmented = summary.segmented_cells(study, dataset)
+    if not segmented:
+        return None
+    # One subject at the first scale that is segmented, as the paper shows it.
+    its = {"scales": [segmented[0]["scale"]], **its}
+    scale = float(its["scales"][0])
+    paths = {cell["method"]: cell["path"] for cell in segmented if float(cell["scale"]) == scale}
+    subject, layout = _subject(study, dataset, its), study.layout
+    cells = [
+        {
+            **cell,
+            "overlap": paths[cell["method"]],
+            "labels": None
+            if cell["skipped"]
+            else layout.segmentation(dataset, subject, cell["method"], scale_name(scale)),
+        }
+        for cell in _cells(study, dataset, {**its, "scales": [scale]})
+        if cell["method"] in paths
+    ]
+    if not cells:
+        return None
+    scene = _scene(study, dataset, its, cells)
+    scene["labels"] = layout.segmentation(dataset, subject)
+    return Planned(
+        f"segmentation_{dataset}",
+        "segmentation",
+        [*_scene_files(scene), scene["labels"], *_files(scene["cells"], "labels", "overlap")],
+        scene,
+        "The same automatic segmentation of the ground truth and of every reconstruction.",
+    )
+
+
+def _stacks(study: Study, dataset: str, its: Mapping) -> Planned:
+    # One scale, as the paper shows it.
+    scale = _wanted_scales(study, dataset, its)[0]
+    about, subject = study.datasets[dataset], _subject(study, dataset, its)
+    layout, name = study.layout, scale_name(scale)
+    cells = _images(study, _cells(study, dataset, {**its, "scales": [scale]}), subject)
+    truth = layout.hr(dataset, subject) if about.has_ground_truth else None
+    mask = layout.mask(dataset, subject) if truth else layout.grid(dataset, name, subject)
+    reference = layout.reference(dataset, subject) if about.reference else None
+    names = zip(study.stacks(dataset, subject), study.inputs(dataset, subject), strict=True)
+    stacks = {stack: layout.lr(dataset, name, file) for stack, file in names}
+    its = {"cells": cells, "held": _held(study, dataset, cells)}
+    its["baseline"] = study.config["baseline"]
+    measured = _measured(its) if truth else []
+    first = [file for file in (truth, reference, mask) if file is not None]
+    return Planned(
+        f"stacks_{dataset}",
+        "stacks",
+        [*first, *stacks.values(), *_files(cells, "image"), *measured],
+        {
+            "dataset": dataset,
+            "label": about.label,
+            "subject": subject,
+            "scale": scale,
+            "stacks": stacks,
+            "mask": mask,
+            "truth": truth,
+            "reference": reference,
+            **its,
+        },
+        "Three planes of every reconstruction from stacks of thick slices.",
+    )
+
+
+def _bars(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    cells = [cell for cell in _cells(study, dataset, its) if not cell["control"]]
+    if not cells or not {"psnr", "ssim"} <= set(study.config["metrics"]):
+        return None
+    params = {
+        "dataset": dataset,
+        "label": study.datasets[dataset].label,
+        "cells": cells,
+        "held": _held(study, dataset, cells),
+        "baseline": study.config["baseline"],
+    }
+    return Planned(
+        f"bars_{dataset}",
+        "bars",
+        _measured(params),
+        params,
+        "PSNR and SSIM of every method as bars, in groups by scale.",
+    )
+
+
+def _sweep(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    """Plan the first hyper-parameter that alone tells three or more methods apart."""
+    if not {"psnr", "ssim"} <= set(study.config["metrics"]):
+        return None
+    families: dict[Path, list] = {}
+    for method in study.methods.values():
+        if method.name in its.get("methods", study.methods):
+            families.setdefault(method.folder, []).append(method)
+    for family in families.values():
+        for key, values in _swept(family):
+            names = list(values)
+            cells = [
+                {**cell, "value": values[cell["method"]]}
+                for cell in _cells(study, dataset, {**its, "methods": names})
+            ]
+            full = [
+                scale
+                for scale in dict.fromkeys(c["scale"] for c in cells)
+                if sum(c["scale"] == scale and not c["skipped"] for c in cells) >= LEAST
+            ]
+            cells = [cell for cell in cells if cell["scale"] in full]
+            if cells:
+                return Planned(
+                    f"sweep_{key}_{dataset}",
+                    "sweep",
+                    _files(cells, "path"),
+                    {
+                        "dataset": dataset,
+                        "label": study.datasets[dataset].label,
+                        "method": family[0].label,
+                        "parameter": key,
+                        "cells": cells,
+                    },
+                    "PSNR and SSIM against one hyper-parameter of a method.",
+                )
+    return None
+
+
+def _swept(family: list) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield hyper-parameters that are numbers, and their values by the methods that share all else.
+
+    The first method of a folder is what the others differ from.
+    """
+    first = family[0].spec
+    for key, value in first.get("model", {}).items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        values = {
+            method.name: method.spec["model"][key]
+            for method in family
+            if method.spec.get("training") == first.get("training")
+            and {**method.spec["model"], key: value} == first["model"]
+        }
+        if len(set(values.values())) >= LEAST:
+            yield key, values
+
+
+def _real(study: Study, dataset: str, its: Mapping) -> Planned:
+    about, subject = study.datasets[dataset], _subject(study, dataset, its)
+    cells = _images(study, _cells(study, dataset, its), subject)
+    lr = study.layout.lr(dataset, scale_name(study.scales(dataset)[0]), subject)
+    reference = study.layout.reference(dataset, subject) if about.reference else None
+    return Planned(
+        f"real_{dataset}",
+        "real_scans",
+        [lr, *([reference] if reference else []), *_files(cells, "image")],
+        {
+            "dataset": dataset,
+            "label": about.label,
+            "subject": subject,
+            "lr": lr,
+            "reference": reference,
+            "cells": cells,
+        },
+        "One slice of a real low-resolution scan, of every reconstruction, and of the HR reference"
+        " if there is one; and the intensity along a line.",
+    )
+
+
+def _measures(study: Study, dataset: str, cells: list[dict]) -> dict:
+    return {
+        "dataset": dataset,
+        "label": study.datasets[dataset].label,
+        "cells": cells,
+        "held": _held(study, dataset, cells),
+        "baseline": study.config["baseline"],
+        "seed": study.seed,
+        "metrics": study.config["metrics"],
+    }
+
+
+def _quality_by_scale(study: Study, dataset: str, its: Mapping) -> Planned:
+    params = _measures(study, dataset, _cells(study, dataset, its, truth=True))
+    return Planned(
+        f"quality_by_scale_{dataset}",
+        "quality",
+        _measured(params),
+        params,
+        "Every metric against the up-sampling scale, with 95 % intervals of the means.",
+    )
+
+
+def _without_controls(study: Study, dataset: str, its: Mapping) -> list[dict]:
+    return [cell for cell in _cells(study, dataset, its) if not cell["control"]]
+
+
+def _subjects(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    cells = _without_controls(study, dataset, its)
+    if not cells:
+        return None
+    params = _measures(study, dataset, cells)
+    return Planned(
+        f"subjects_{dataset}",
+        "subjects",
+        _measured(params),
+        params,
+        "Every subject's PSNR and a perceptual metric, and its difference to the baseline.",
+    )
+
+
+def _quality_by_cost(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    # One scale, the first: costs differ between scales by the same for all methods.
+    its = {**its, "scales": _wanted_scales(study, dataset, its)[:1]}
+    cells = [
+        {**cell, **_runs(study, cell)}
+        for cell in _without_controls(study, dataset, its)
+        if not cell["skipped"]
+    ]
+    if not cells:
+        return None
+    params = _measures(study, dataset, cells)
+    # Benchmarks are no inputs: what is not there is said, and they differ from run to run.
+    return Planned(
+        f"quality_by_cost_{dataset}",
+        "cost",
+        _measured(params),
+        params,
+        "PSNR and a perceptual metric against the seconds for a volume and the parameters.",
+    )
+
+
+def _runs(study: Study, cell: dict) -> dict:
+    """Return benchmark and log of the jobs that reconstructed a cell, and how many volumes each."""
+    items = study.items(cell["dataset"], "test")
+    stem = study.layout.sr(cell["dataset"], cell["method"], scale_name(cell["scale"]), "{}")
+    stem = stem.removesuffix(".nii.gz")
+    one = study.methods[cell["method"]].granularity == "subject"
+    stems = [stem.format(item) for item in items] if one else [str(Path(stem).parent)]
+    layout = study.layout
+    return {
+        "runs": [{"benchmark": layout.benchmark(its), "log": layout.log(its)} for its in stems],
+        "volumes": 1 if one else len(items),
+    }
+
+
+def _curves(study: Study, _: None, its: Mapping) -> Planned | None:
+    # Studies without learned methods have no losses.
+    if not summary.has_losses(study):
+        return None
+    order = [method.name for method in study.methods.values() if not method.control]
+    models = [
+        {**model, "look": order.index(model["method"])}
+        for model in summary.models(study)
+        if model["method"] in its.get("methods", order)
+    ]
+    return Planned(
+        "curves",
+        "training_curves",
+        [f"{model['folder']}/log.csv" for model in models],
+        {"models": models},
+        "Training and validation loss of every model against optimiser steps.",
+    )
+
+
+def _queries(study: Study, dataset: str, its: Mapping) -> Planned | None:
+    if study.slices is None:
+        return None
+    subject, layout = _subject(study, dataset, its), study.layout
+    scale = min(study.scales(dataset), key=lambda k: abs(k - 2))
+    cells = [c for c in summary.cells(study, dataset) if c["scale"] == scale and not c["control"]]
+    cells = [cell for cell in _images(study, cells, subject) if not cell["skipped"]]
+    agnostic = [
+        method
+        for method in study.methods.values()
+        if method.models == "all_scales" and not method.refuses(2 * scale)
+    ][:1]
+    beyond = [
+        {
+            "method": method.pack("label", "input", "network", "coordinates", "model"),
+            "model": layout.model_file("model.safetensors", method.name, method.trained()),
+        }
+        for method in agnostic
+    ]
+    truth, mask = layout.hr(dataset, subject), layout.mask(dataset, subject)
+    lr = layout.lr(dataset, scale_name(scale), subject)
+    return Planned(
+        f"queries_{dataset}",
+        "queries",
+        [truth, mask, lr, *_files(cells, "image"), *(entry["model"] for entry in beyond)],
+        {
+            "dataset": dataset,
+            "label": study.datasets[dataset].label,
+            "subject": subject,
+            "scale": scale,
+            "grid": study.degradation["grid"],
+            "truth": truth,
+            "mask": mask,
+            "lr": lr,
+            "cells": cells,
+            "beyond": beyond,
+        },
+        "A detail of one slice by every method, and at twice that scale from the same input.",
+    )
+
+
+def _early_stopping(study: Study, name: str, its: Mapping) -> Planned:
+    method, about = study.methods[name], study.early_stopping[name]
+    trained = method.trained(scale_name(about["scale"]))
+    files = {
+        key: study.layout.early_stopping(name, trained, file)
+        for key, file in (("curve", "curve.csv"), ("images", "images.npz"))
+    }
+    return Planned(
+        f"early_stopping_{name}",
+        "early_stopping",
+        list(files.values()),
+        {"method": name, "label": method.label, "scale": about["scale"], **files}
+        | {"dataset": study.train_dataset},
+        "Metrics on the validation slices against the steps of a training that goes on.",
+    )

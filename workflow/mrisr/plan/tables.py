@@ -1,0 +1,202 @@
+"""Which tables a study has, and what each is made from: the one list that rules and report use.
+
+Light, because the Snakefile imports it at parse time. A file that is named in the arguments and
+is not there shows as missing in the table.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mrisr.plan import cells as summary
+from mrisr.study import readers_key as reader_settings
+from mrisr.study.study import Study
+
+if TYPE_CHECKING:
+    pass
+
+SUFFIXES = ("csv", "md", "tex", "html")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A table of a study.
+
+    Attributes:
+        name: Of its files, `tables/<name>.{csv,md,tex,html}`.
+        title: Heading in the report.
+        rule: Name of the rule that makes it.
+        maker: The function of `mrisr.tables.from_files` that makes it.
+        inputs: Files it is made from.
+        arguments: What its maker takes, plain values.
+        caption: What Snakemake's report says of it, a file of `workflow/report`.
+    """
+
+    name: str
+    title: str
+    rule: str
+    maker: str
+    inputs: list[str]
+    arguments: dict
+    caption: str
+
+
+def tables(study: Study, path: Callable[[str, str], str] | None = None) -> list[Planned]:
+    """Return the tables of a study in the order of the report: laid out as in papers, complete.
+
+    Args:
+        study: The study.
+        path: Where a table that another is a view of lies, by name and suffix; default where the
+            workflow writes it.
+    """
+    path = path or study.layout.table
+    return [
+        *(_paper(study, spec, path) for spec in summary.paper_tables(study).values()),
+        _quality(study),
+        *([] if study.segmentation is None else [_overlap(study, path)]),
+        _significance(study),
+        *_readers(study),
+    ]
+
+
+def in_making_order(planned: list[Planned]) -> list[Planned]:
+    """Return tables so that each follows those that it is a view of."""
+    order = ("quality", "overlap", "significance", "paper", "readers")
+    return sorted(planned, key=lambda table: order.index(table.maker))
+
+
+def _measured(study: Study) -> list[str]:
+    return [cell["path"] for cell in summary.cells(study) if cell["path"]]
+
+
+def _common(study: Study) -> dict:
+    return {
+        "cells": summary.cells(study),
+        "seed": study.seed,
+        "baseline": study.config["baseline"],
+        "metrics": study.config["metrics"],
+        "regions": study.config["regions"],
+    }
+
+
+def _quality(study: Study) -> Planned:
+    published = summary.published(study)
+    # In 2-D there is no average over directions to tell of.
+    told = study.slice_metrics and study.slices is None
+    measured = study.measured_datasets if told else []
+    scores = {study.datasets[n].label: study.layout.ground_truth_scores(n) for n in measured}
+    fetched = [study.layout.metric_file(metric) for metric in study.metrics_with("fetch")]
+    return Planned(
+        "quality",
+        "Image quality",
+        "quality_table",
+        "quality",
+        [
+            *_measured(study),
+            *summary.model_files(study),
+            *(entry["file"] for entry in published),
+            *scores.values(),
+            *fetched,
+        ],
+        {
+            **_common(study),
+            "notes": summary.notes(study),
+            "published": published,
+            "scores": scores,
+            "fetched": fetched,
+            "empty_slices": study.config["empty_slices"],
+        },
+        "quality.rst",
+    )
+
+
+def _significance(study: Study) -> Planned:
+    return Planned(
+        "significance",
+        "Significance: every method against the best",
+        "significance_table",
+        "significance",
+        [*_measured(study), *summary.model_files(study)],
+        _common(study),
+        "significance.rst",
+    )
+
+
+def _readers(study: Study) -> list[Planned]:
+    """Return the table of the reader study, once there are answers."""
+    settings = reader_settings.completed(study)
+    if settings is None or settings["answers"] is None:
+        return []
+    return [
+        Planned(
+            "reader_study",
+            "Reader study: two methods side by side",
+            "reader_study_table",
+            "readers",
+            [settings["answers"], *(entry["file"] for entry in settings["published"])],
+            reader_settings.table(study, settings),
+            "reader_study.rst",
+        )
+    ]
+
+
+def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
+    cells, published = summary.segmented_cells(study), summary.published_overlap(study)
+    # It says which rows support no conclusion.
+    quality = path("quality", "csv")
+    return Planned(
+        "segmentation",
+        "Overlap of segmentations",
+        "segmentation_table",
+        "overlap",
+        [
+            *(cell["path"] for cell in cells if cell["path"]),
+            *(entry["file"] for entry in published),
+            quality,
+        ],
+        {
+            "cells": cells,
+            "notes": summary.segmentation_notes(study),
+            "published": published,
+            "quality": quality,
+        },
+        "segmentation_table.rst",
+    )
+
+
+def _paper(study: Study, spec: dict, path: Callable[[str, str], str]) -> Planned:
+    # Means are taken in one place; this is a view of them.
+    complete = path("segmentation" if spec["kind"] == "overlap" else "quality", "csv")
+    dataset, taken = spec["dataset"], set(study.slice_metrics) & set(spec["metrics"])
+    taken = taken if study.slices is None else set()
+    measured = dataset in study.measured_datasets and taken
+    scores = study.layout.ground_truth_scores(dataset) if measured else None
+    fetched = [
+        study.layout.metric_file(metric)
+        for metric in study.metrics_with("fetch")
+        if metric in spec["metrics"]
+    ]
+    return Planned(
+        spec["name"],
+        spec["title"],
+        f"table_{spec['name']}",
+        "paper",
+        [
+            complete,
+            *(f"{folder}/model.json" for folder in summary.paper_models(study, spec)),
+            *(entry["file"] for entry in spec["published"]),
+            *([scores] if scores else []),
+            *fetched,
+        ],
+        {
+            "spec": spec,
+            "cells": summary.paper_cells(study, spec),
+            "notes": summary.paper_notes(study, spec),
+            "complete": complete,
+            "scores": scores,
+            "fetched": fetched,
+            "baseline": summary.baseline_label(study),
+            "empty_slices": study.config["empty_slices"],
+        },
+        "paper_table.rst",
+    )

@@ -1,0 +1,393 @@
+"""From a raw scan to the ground truth and its mask: orientation, crop, one gain to [0, 1]."""
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.files import Staging, sha256
+from mrisr.common.progress import collected, log, progress
+from mrisr.common.seeds import generator
+from mrisr.common.seeds import seed as make_seed
+from mrisr.volumes.checks import affine_problems, refuse, size_problems, voxel_problems
+from mrisr.volumes.io import Volume, canonical, check_grid, load, save
+from mrisr.volumes.raw import load_scan
+
+# Of the octahedron that closes the mask, in voxels.
+CLOSING_RADIUS = 2
+
+
+def prepare_volume(
+    volume: Volume,
+    crop: dict,
+    mask: dict,
+    name: str,
+    min_size: int = 8,
+    find_mask: Callable[[Volume], Volume] | None = None,
+    multiple: int = 1,
+) -> tuple[Volume, Volume]:
+    """Make the ground truth and the mask of one scan.
+
+    The scan is turned to RAS by flips and permutations of axes, cropped or padded, and divided
+    by its maximum; it is never resampled, and every voxel keeps its position in mm.
+
+    Args:
+        volume: A scan of shape (X, Y, Z) in any orientation and unit.
+        crop: `{kind: none}`; `{kind: brain, margin: m}`, the box of the mask and m voxels around
+            it, as far as the volume reaches; or `{kind: shape, shape: [a, b, c]}`, each axis
+            padded with 0 on both sides, or cropped to its middle. Where the middle would cut
+            the mask's box and another window would not (or less), the window's centre is the
+            box's, as far as the volume reaches.
+        mask: `{kind: signal}`, what is above 0, closed (radius 2 voxels), without holes, of
+            which the largest connected part; for other kinds, what `find_mask` returns.
+        name: Of the subject or file, for messages.
+        min_size: Least number of voxels along an axis, what the largest scale needs.
+        find_mask: Takes the scan, turned to RAS, and returns its mask on the same grid, nonzero
+            inside; needed unless the kind of mask is signal.
+        multiple: What the number of voxels of every axis must be a multiple of: thick slices of
+            k voxels tile the volume then. What is too much is cut off on both sides.
+
+    Returns:
+        The ground truth, float32 in [0, 1] with maximum 1, and the mask, uint8 of 0 and 1, on
+        the same grid.
+
+    Raises:
+        ScanError: All that `mrisr.volumes.checks` has to say about voxels and affine; too small.
+        InputError: No mask is found, it is empty, or the crop leaves nothing of it.
+        ConfigError: An unknown kind of crop or mask.
+    """
+    refuse(name, affine_problems(volume.affine) + voxel_problems(volume.data))
+    volume = canonical(volume)
+    data, affine = volume.data, volume.affine
+
+    inside = find_mask(volume).data != 0 if find_mask else signal_mask(data, mask)
+    if not inside.any():
+        raise InputError(f"{name}: its mask is empty; correct the mask, or leave the subject out")
+    box = ndimage.find_objects(inside.view(np.uint8))[0]
+    window = crop_window(inside.shape, [(side.start, side.stop) for side in box], crop)
+    window = [_whole(side, multiple) for side in window]
+    size = [stop - start for start, stop in window]
+    refuse(name, size_problems(size, min_size, "after cropping"))
+    cut = int(inside.sum())
+    data, inside = _cut(data, window), _cut(inside, window)
+    cut -= int(inside.sum())
+    if not inside.any():
+        raise InputError(f"{name}: the crop to {size} leaves nothing of the mask; crop less")
+    if cut:
+        log.warning("%s: the crop to %s cuts off %d voxels of the mask", name, size, cut)
+    affine = affine @ nib.affines.from_matvec(np.eye(3), [start for start, _ in window])
+
+    top = float(data.max())
+    if top <= 0:
+        raise InputError(f"{name}: nothing above 0 is left after cropping; crop less")
+    ringing = int((data < -0.01 * top).sum())
+    if ringing:
+        log.info("%s: %d voxels below -1 %% of the maximum set to 0", name, ringing)
+    data = np.ascontiguousarray(np.clip(data / np.float32(top), 0, 1), dtype=np.float32)
+    return Volume(data, affine), Volume(inside.astype(np.uint8), affine)
+
+
+def given_mask(path: str | Path, scan: Volume, name: str) -> Volume:
+    """Load a mask that lies beside a scan.
+
+    Args:
+        path: NIfTI or MGH, on the grid of the scan in any orientation, nonzero inside.
+        scan: The scan, turned to RAS.
+        name: Of its file, for messages.
+
+    Returns:
+        The mask on the grid of `scan`, uint8 of 0 and 1.
+
+    Raises:
+        InputError: The mask is missing, unusable, off the grid or empty.
+    """
+    mask = canonical(load(path))
+    try:
+        check_grid(mask, path, scan, name)
+    except InputError as error:
+        problem = str(error).rpartition(";")[0]
+        raise InputError(f"{problem}; resample the mask to the grid of its scan") from None
+    inside = np.nan_to_num(mask.data) != 0
+    if not inside.any():
+        raise InputError(f"{path}: the mask is empty; it must be nonzero inside")
+    return Volume(inside.astype(np.uint8), mask.affine)
+
+
+def take_slices(
+    truth: Volume, inside: Volume, slices: dict, name: str, seed_parts: tuple
+) -> list[tuple[Volume, Volume]]:
+    """Draw 2-D slices out of a prepared volume (Coord study: five of the central 80 sagittal).
+
+    Args:
+        truth: Ground truth of shape (X, Y, Z), RAS.
+        inside: Its mask.
+        slices: `count`, how many; `axis`, sagittal (default), coronal or axial; `central`, among
+            how many central ones (default all); `multiple`, what rows and columns are to be a
+            multiple of (default 1): the others are cut off, as many at either end.
+        name: Of the subject or file, for messages.
+        seed_parts: What the draw depends on.
+
+    Returns:
+        Ground truth and mask of each slice, in order, one voxel thick and where they were in mm.
+
+    Raises:
+        InputError: Fewer slices than `count`, or fewer rows or columns than `multiple`.
+    """
+    axis = ("sagittal", "coronal", "axial").index(slices.get("axis", "sagittal"))
+    n = truth.data.shape[axis]
+    central = min(slices.get("central", n), n)
+    if central < slices["count"]:
+        raise InputError(
+            f"{name}: {central} slices, but {slices['count']} are to be drawn; set a smaller"
+            " slices.count"
+        )
+    drawn = generator(*seed_parts).choice(central, slices["count"], replace=False)
+    multiple = slices.get("multiple", 1)
+    kept = [size - size % multiple for size in truth.data.shape]
+    starts = [(size - keep) // 2 for size, keep in zip(truth.data.shape, kept, strict=True)]
+    if min(kept[:axis] + kept[axis + 1 :]) < 1:
+        raise InputError(
+            f"{name}: slices of {truth.data.shape} cannot be cropped to a multiple of {multiple};"
+            " set a smaller slices.multiple"
+        )
+    found = []
+    for index in sorted((n - central) // 2 + drawn):
+        starts[axis], kept[axis] = index, 1
+        shift = nib.affines.from_matvec(np.eye(3), starts)
+        part = tuple(slice(a, a + size) for a, size in zip(starts, kept, strict=True))
+        found.append(tuple(Volume(v.data[part].copy(), v.affine @ shift) for v in (truth, inside)))
+    return found
+
+
+def signal_mask(data: np.ndarray, mask: dict) -> np.ndarray:
+    """Return the mask of where a skull-stripped volume has signal.
+
+    Args:
+        data: Intensities, shape (X, Y, Z), some of them above 0.
+        mask: `{kind: signal}`, see `prepare_volume`.
+
+    Returns:
+        True inside, shape (X, Y, Z): one connected part without holes.
+
+    Raises:
+        ConfigError: Another kind of mask.
+    """
+    if mask.get("kind") != "signal":
+        raise ConfigError(
+            f"mask: kind {mask.get('kind')!r} is unknown here; known: signal, and with a function"
+            " that finds the mask, file and template"
+        )
+    signal = data > 0
+    box = ndimage.find_objects(signal.view(np.uint8))[0]
+    # The morphology runs on the box of the signal, with a rim so that nothing touches its edge.
+    rim = CLOSING_RADIUS + 1
+    part = np.pad(signal[box], rim)
+    part = ndimage.binary_closing(part, iterations=CLOSING_RADIUS)
+    outside, _ = ndimage.label(~part)
+    part = outside != outside[0, 0, 0]
+    labels, count = ndimage.label(part)
+    if count > 1:
+        sizes = np.bincount(labels.ravel())
+        part = labels == 1 + np.argmax(sizes[1:])
+    inside = np.zeros(data.shape, dtype=bool)
+    inside[box] = part[(slice(rim, -rim),) * 3]
+    return inside
+
+
+def crop_window(
+    shape: Sequence[int], box: Sequence[tuple[int, int]], crop: dict
+) -> list[tuple[int, int]]:
+    """Return the first voxel and the one after the last that a crop keeps, for each axis.
+
+    Args:
+        shape: Of the volume.
+        box: Of the mask: first voxel and the one after the last, for each axis.
+        crop: See `prepare_volume`.
+
+    Returns:
+        Windows in voxels of the volume; where one begins below 0 or ends beyond the volume, the
+        rest is padding.
+
+    Raises:
+        ConfigError: Another kind of crop.
+    """
+    match crop:
+        case {"kind": "none"}:
+            return [(0, n) for n in shape]
+        case {"kind": "brain"}:
+            margin = crop.get("margin", 8)
+            pairs = zip(shape, box, strict=True)
+            return [(max(lo - margin, 0), min(hi + margin, n)) for n, (lo, hi) in pairs]
+        case {"kind": "shape", "shape": [_, _, _] as wanted}:
+            starts = [_start(*axis) for axis in zip(shape, box, wanted, strict=True)]
+            return [(start, start + size) for start, size in zip(starts, wanted, strict=True)]
+    raise ConfigError(
+        f"crop: {crop} is not understood; give {{kind: none}}, {{kind: brain, margin: 8}} or"
+        " {kind: shape, shape: [264, 264, 264]}"
+    )
+
+
+def _whole(window: tuple[int, int], multiple: int) -> tuple[int, int]:
+    start, stop = window
+    excess = (stop - start) % multiple
+    return start + excess // 2, stop - (excess - excess // 2)
+
+
+def _start(n: int, box: tuple[int, int], size: int) -> int:
+    middle = (n - size) // 2
+    if size >= n or (middle <= box[0] and box[1] <= middle + size):
+        return middle
+    return min(max((box[0] + box[1] - size) // 2, 0), n - size)
+
+
+def _cut(data: np.ndarray, window: list[tuple[int, int]]) -> np.ndarray:
+    """Return the window of `data`, 0 where it reaches beyond."""
+    axes = list(zip(window, data.shape, strict=True))
+    kept = data[tuple(slice(max(start, 0), min(stop, n)) for (start, stop), n in axes)]
+    return np.pad(kept, [(max(-start, 0), max(stop - n, 0)) for (start, stop), n in axes])
+
+
+def prepare_subjects(
+    sources: str | Path,
+    subjects: Sequence[str],
+    hr: Sequence[str | Path],
+    masks: Sequence[str | Path],
+    crop: dict,
+    mask: dict,
+    min_size: int,
+    staging: str | Path,
+    fingerprint: object,
+    workers: int = 1,
+    slices: dict | None = None,
+    seed: int = 0,
+    formats: Sequence[dict | None] | None = None,
+    given_masks: Sequence[str | Path] = (),
+    find_brain: Callable[..., Volume] | None = None,
+    multiple: int = 1,
+) -> None:
+    """Prepare all subjects of a dataset, several at a time.
+
+    All subjects are tried before problems are reported. What is finished is staged: a rerun
+    with the same fingerprint, settings and raw scans continues.
+
+    Args:
+        sources: TSV with the columns subject, path, sha256 (and others, not used here).
+        subjects: Names, all of them in `sources`.
+        hr: Where the ground truth of each subject goes (of each of its slices, in a 2-D study).
+        masks: Where the mask of each subject goes, likewise.
+        crop: See `prepare_volume`.
+        mask: See `prepare_volume`.
+        min_size: See `prepare_volume`.
+        staging: Folder for finished subjects while others are still worked on.
+        fingerprint: What the results depend on beside the other arguments: the code's digest.
+        workers: Processes; each uses one thread.
+        slices: In a 2-D study, see `take_slices`.
+        seed: The study's seed, for the draw of slices and the registration of brains.
+        formats: How each subject's file is read, see `mrisr.volumes.raw.load_scan`.
+        given_masks: The mask of each subject, for masks of the kind file.
+        find_brain: For masks of the kind template: `mrisr.volumes.brain.find_brain`. Not imported
+            here, so that no other dataset depends on it.
+        multiple: See `prepare_volume`.
+
+    Raises:
+        InputError: Some subjects cannot be used, a line each; no final file has been written.
+        ConfigError: An unknown kind of crop or mask.
+    """
+    with Path(sources).open(encoding="utf-8", newline="") as file:
+        rows = {row["subject"]: row for row in csv.DictReader(file, delimiter="\t")}
+    problems = [
+        f"{subject}: not in {sources}; make that list again"
+        for subject in subjects
+        if subject not in rows
+    ]
+    count = slices["count"] if slices else 1
+    pairs = list(zip(hr, masks, strict=True))
+    finals = {s: pairs[i * count : (i + 1) * count] for i, s in enumerate(subjects)}
+    formats = dict(zip(subjects, formats or [None] * len(subjects), strict=True))
+    given = dict(zip(subjects, given_masks, strict=True)) if given_masks else {}
+    # Each with the checksums of its own files: a mended one does not cost the others.
+    versions = {
+        path: f"{rows[subject]['sha256']}{formats[subject] or ''}{_digest(given.get(subject))}"
+        for subject in subjects
+        if subject in rows
+        for pair in finals[subject]
+        for path in pair
+    }
+    staged = Staging(staging, [fingerprint, crop, mask, min_size, slices, seed, multiple], versions)
+    tasks = []
+    for subject, pairs in finals.items():
+        if subject in rows and staged.pending([path for pair in pairs for path in pair]):
+            paths = [tuple(map(staged.path, pair)) for pair in pairs]
+            path = rows[subject]["path"]
+            finder = _finder(mask, subject, given.get(subject), find_brain, seed)
+            how = (formats[subject], crop, mask, min_size, finder, slices, seed, multiple)
+            tasks.append((subject, path, paths, *how))
+    count = min(workers, len(tasks))
+    if count > 1:
+        with ProcessPoolExecutor(count) as pool:
+            done = pool.map(_prepare_subject, tasks)
+            problems += _report(progress(done, "prepare", len(tasks)))
+    else:
+        problems += _report(map(_prepare_subject, progress(tasks, "prepare")))
+    if problems:
+        raise InputError(
+            f"{len(problems)} of {len(subjects)} subjects cannot be used:\n  "
+            + "\n  ".join(problems)
+        )
+    staged.commit([*hr, *masks])
+
+
+def _digest(path: str | Path | None) -> str:
+    return "" if path is None else sha256(path)
+
+
+def _finder(
+    mask: dict,
+    subject: str,
+    given: str | Path | None,
+    find_brain: Callable[..., Volume] | None,
+    seed: int,
+) -> Callable[..., Volume] | None:
+    """Return what finds the mask of a subject, of (scan, name=...); None for the scan's signal."""
+    if mask.get("kind") == "file":
+        return partial(given_mask, given)
+    if mask.get("kind") == "template":
+        # The same subject gets the same brain in every study with this seed.
+        return partial(find_brain, seed=make_seed(seed, "brain", subject))
+    return None
+
+
+def _report(done: Iterable[tuple[str | None, list[tuple[int, str]]]]) -> list[str]:
+    """Log what the subjects had to say; return the problems."""
+    problems = []
+    for problem, messages in done:
+        for level, message in messages:
+            log.log(level, "%s", message)
+        if problem:
+            problems.append(problem)
+    return problems
+
+
+def _prepare_subject(task: tuple) -> tuple[str | None, list[tuple[int, str]]]:
+    """Prepare one subject; return its problem, if any, and its log."""
+    subject, path, paths, form, crop, mask, min_size, finder, slices, seed, multiple = task
+    find_mask = partial(finder, name=path) if finder else None
+    problem = None
+    with collected() as messages:  # this may be a new process
+        try:
+            how = (crop, mask, path, min_size, find_mask, multiple)
+            pairs = [prepare_volume(load_scan(path, form), *how)]
+            if slices:
+                pairs = take_slices(*pairs[0], slices, path, (seed, "slices", subject))
+            for (truth, inside), (truth_path, mask_path) in zip(pairs, paths, strict=True):
+                save(truth, truth_path)
+                save(inside, mask_path)
+        except InputError as error:
+            problem = f"{subject}: {error}"
+    return problem, messages

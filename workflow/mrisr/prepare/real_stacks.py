@@ -1,0 +1,237 @@
+"""Real stacks of thick slices: one gain and one space for all of a subject, and an SR grid above.
+
+What IREM calls spatial normalisation (2.1): each stack is registered rigidly to a fixed one. The
+motion goes into its affine; no voxel is resampled. Motion between slices of a stack stays.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from mrisr.common.errors import InputError
+from mrisr.common.files import Staging
+from mrisr.common.progress import log
+from mrisr.common.seeds import seed as derived_seed
+from mrisr.prepare.ground_truth import given_mask
+from mrisr.prepare.real_volumes import each, foreground, rigid_motion, source_paths
+from mrisr.volumes.checks import affine_problems, refuse, voxel_problems
+from mrisr.volumes.io import Volume, canonical, load, save
+from mrisr.volumes.stacks import common_grid, sampled
+
+# Around the box of a stack's mask, in mm: what profiles of masked voxels reach.
+MARGIN = 5.0
+# Stacks are compared for their registration on isotropic voxels of this edge in mm, or of their
+# own in-plane spacing where that is longer: slices are too far apart for a pyramid.
+WORKING = 1.5
+# Registered stacks must share this much of the smaller mask.
+SHARED = 0.4
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A subject's stacks in one space.
+
+    Attributes:
+        stacks: By name: canonical orientation, in [0, 1], float32, cropped to their masks.
+        masks: Where their voxels are data, uint8, on the same grids.
+        grid: The SR grid, uint8, 1 where at least half of the stacks that reach there are data.
+        unit: What the intensity 1 is in the unit of the fixed stack.
+    """
+
+    stacks: Mapping[str, Volume]
+    masks: Mapping[str, Volume]
+    grid: Volume
+    unit: float
+
+
+def prepare_stacks(
+    stacks: Mapping[str, Volume],
+    masks: Mapping[str, Volume] | None,
+    scale: float,
+    *,
+    register: str = "rigid",
+    fixed: int = 1,
+    seed: int = 0,
+    name: str = "stacks",
+) -> Prepared:
+    """Bring the stacks of a subject into one space, and make the SR grid above them.
+
+    Each is turned to RAS, cropped to the box of its mask and 5 mm around it, scaled so that its
+    mean in the mask is that of the fixed one, and moved to where that lies. Then all are divided
+    by the largest value in any mask; values outside of [0, 1] are cut.
+
+    Args:
+        stacks: By name, in any orientation and unit.
+        masks: Nonzero inside, by the same names, on the grids of the stacks; None for the
+            foreground of each.
+        scale: The SR voxels are cubes whose edge is the fixed stack's slice thickness over this.
+        register: `rigid`, or `none` to trust the positions that the scanner wrote.
+        fixed: Which one stays where it is, counted from 1.
+        seed: Not negative; the registration's random numbers derive from it.
+        name: Of the subject, for messages.
+
+    Raises:
+        ScanError: All that `mrisr.volumes.checks` has to say about a stack's voxels and affine.
+        InputError: There are fewer than `fixed`, a mask is empty, or stacks do not overlap.
+    """
+    if not 1 <= fixed <= len(stacks):
+        raise InputError(
+            f"{name}: stacks.fixed is {fixed}, but it has {len(stacks)} stacks; name one of them"
+        )
+    ready, inside = {}, {}
+    for stack, volume in stacks.items():
+        refuse(f"{name}, {stack}", affine_problems(volume.affine) + voxel_problems(volume.data))
+        volume = canonical(volume)
+        mask = (
+            canonical(masks[stack])
+            if masks
+            else Volume(foreground(volume.data).astype(np.uint8), volume.affine)
+        )
+        ready[stack], inside[stack] = _cropped(volume, mask)
+    anchor = list(stacks)[fixed - 1]
+    mean = {s: float(v.data[inside[s].data != 0].mean()) for s, v in ready.items()}
+    gains = {s: mean[anchor] / value for s, value in mean.items()}
+    if register == "rigid":
+        for stack in ready:
+            if stack != anchor:
+                its_seed = derived_seed(seed, "stacks", name, stack)
+                affine = _moved(ready, inside, stack, anchor, its_seed, name)
+                ready[stack] = Volume(ready[stack].data, affine)
+                inside[stack] = Volume(inside[stack].data, affine)
+    top = max(float((gains[s] * v.data[inside[s].data != 0]).max()) for s, v in ready.items())
+    for stack, volume in ready.items():
+        data = np.clip(volume.data * np.float32(gains[stack] / top), 0, 1)
+        ready[stack] = Volume(np.ascontiguousarray(data, np.float32), volume.affine)
+    log.info(
+        "%s: gains of %d stacks %.2f to %.2f",
+        *(name, len(ready), min(gains.values()), max(gains.values())),
+    )
+    edge = float(ready[anchor].voxel_size.max()) / scale
+    return Prepared(ready, inside, _grid(inside, edge, ready[anchor]), top)
+
+
+def prepare_stack_subjects(
+    sources: str | Path,
+    subjects: Mapping[str, Sequence[str]],
+    outputs: Mapping[str, Sequence[str | Path]],
+    given_masks: Mapping[str, Sequence[str | Path]] | None,
+    *,
+    scale: float,
+    register: str,
+    fixed: int,
+    seed: int,
+    staging: Staging,
+) -> None:
+    """Prepare the real stacks of all subjects at one scale.
+
+    Args:
+        sources: TSV with the columns subject (`<subject>_<stack>`) and path.
+        subjects: The names of each subject's stacks.
+        outputs: For each subject the files to write: its stacks, their masks, its SR grid.
+        given_masks: For each subject the masks of its stacks; None for their foregrounds.
+        scale: See `prepare_stacks`.
+        register: See `prepare_stacks`.
+        fixed: See `prepare_stacks`.
+        seed: The study's seed.
+        staging: Where finished subjects wait while others are still worked on.
+
+    Raises:
+        InputError: Some subjects cannot be used, a line each; no final file has been written.
+    """
+    wanted = [f"{subject}_{stack}" for subject, its in subjects.items() for stack in its]
+    paths = source_paths(sources, wanted)
+
+    def one(subject: str, files: Sequence[str | Path]) -> None:
+        stacks, masks = {}, {}
+        for index, stack in enumerate(subjects[subject]):
+            path = paths[f"{subject}_{stack}"]
+            stacks[stack] = load(path)
+            if given_masks is not None:
+                turned = canonical(stacks[stack])
+                masks[stack] = given_mask(given_masks[subject][index], turned, path)
+        made = prepare_stacks(
+            stacks,
+            masks or None,
+            scale,
+            register=register,
+            fixed=fixed,
+            seed=seed,
+            name=subject,
+        )
+        volumes = [*made.stacks.values(), *made.masks.values(), made.grid]
+        for volume, file in zip(volumes, files, strict=True):
+            save(volume, staging.path(file))
+
+    each(one, list(subjects), [outputs[s] for s in subjects], staging, "prepare stacks")
+
+
+def _cropped(volume: Volume, mask: Volume) -> tuple[Volume, Volume]:
+    """Return a stack and its mask, cropped to the mask's box and a margin."""
+    box = ndimage.find_objects((mask.data != 0).view(np.uint8))[0]
+    around = np.ceil(MARGIN / volume.voxel_size).astype(int)
+    window = tuple(
+        slice(max(side.start - more, 0), min(side.stop + more, n))
+        for side, more, n in zip(box, around, mask.data.shape, strict=True)
+    )
+    affine = volume.affine @ nib.affines.from_matvec(np.eye(3), [side.start for side in window])
+    inside = (mask.data[window] != 0).astype(np.uint8)
+    return Volume(volume.data[window], affine), Volume(inside, affine)
+
+
+def _moved(
+    stacks: Mapping[str, Volume],
+    masks: Mapping[str, Volume],
+    stack: str,
+    anchor: str,
+    seed: int,
+    name: str,
+) -> np.ndarray:
+    """Return the affine with which a stack lies where the anchor does."""
+    pair = [_isotropic(stacks[its], masks[its]) for its in (stack, anchor)]
+    motion = rigid_motion(*pair, seed=seed, name=f"{name}, {stack}")
+    moving = stacks[stack]
+    affine = np.linalg.inv(motion) @ moving.affine
+    corners = np.array(np.meshgrid(*[[0, n - 1] for n in moving.data.shape])).reshape(3, -1).T
+    before, after = (nib.affines.apply_affine(its, corners) for its in (moving.affine, affine))
+    log.info(
+        "%s, %s: moved to %s, its corners by %.1f mm at most",
+        *(name, stack, anchor, np.linalg.norm(after - before, axis=1).max()),
+    )
+    fixed = masks[anchor]
+    there, _ = sampled(Volume(masks[stack].data, affine), fixed.data.shape, fixed.affine, 0)
+    both = np.count_nonzero((there != 0) & (fixed.data != 0)) * np.prod(fixed.voxel_size)
+    smaller = min(np.count_nonzero(m.data) * np.prod(m.voxel_size) for m in (masks[stack], fixed))
+    if both < SHARED * smaller:
+        raise InputError(
+            f"{name}, {stack}: after the registration its mask shares {100 * both / smaller:.0f} %"
+            f" with that of {anchor}; are both of the same subject? Look at the masks, name another"
+            " stacks.fixed, or set stacks.register: none"
+        )
+    return affine
+
+
+def _isotropic(stack: Volume, mask: Volume) -> Volume:
+    """Return a stack on isotropic voxels, 0 outside of its mask."""
+    edge = max(WORKING, float(stack.voxel_size.min()))
+    shape, affine = common_grid([Volume(np.ones_like(mask.data), mask.affine)], edge, stack)
+    data, _ = sampled(stack, shape, affine, 1)
+    inside, reached = sampled(Volume(mask.data.astype(np.float32), mask.affine), shape, affine, 1)
+    return Volume(np.where(reached & (inside >= 0.5), data, 0).astype(np.float32), affine)
+
+
+def _grid(masks: Mapping[str, Volume], edge: float, like: Volume) -> Volume:
+    """Return the SR grid with its foreground."""
+    shape, affine = common_grid(list(masks.values()), edge, like)
+    share, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for mask in masks.values():
+        inside, reached = sampled(
+            Volume(mask.data.astype(np.float32), mask.affine), shape, affine, 1
+        )
+        share += np.where(reached, inside, 0)
+        count += reached
+    inside = (share >= 0.5 * np.maximum(count, 1)).astype(np.uint8)
+    return Volume(inside, affine)

@@ -1,0 +1,322 @@
+"""Real LR scans: what was scanned at low resolution, without a ground truth.
+
+The scan itself is the input. Its SR grid refines the scan's own by the scale k along every axis
+and keeps its field of view (`centres` of `mrisr.degrade.resample`): that is how a scanner samples.
+An HR scan of the same subject may stand beside the reconstructions as a reference. It is another
+acquisition, with its own noise and contrast, so nothing is measured against it (ArSSR, 4.4).
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mrisr.common.errors import InputError
+from mrisr.common.files import Staging
+from mrisr.common.progress import log, progress
+from mrisr.common.seeds import seed as derived_seed
+from mrisr.degrade.resample import hr_affine, lr_positions
+from mrisr.prepare.ground_truth import prepare_volume, signal_mask
+from mrisr.volumes.io import Volume, load, save
+
+#: Where LR and SR samples lie, whatever the study simulates.
+GRID = "centres"
+# Longest over shortest voxel edge. Methods are trained on, and refine, all axes alike.
+MAX_ANISOTROPY = 1.5
+# Of the range between these percentiles, how much counts as background (Smith, Human Brain Mapping
+# 17, 2002: the robust threshold of BET).
+PERCENTILES, BACKGROUND = (2, 98), 0.1
+# Coarse to fine: shrink factor, sigma of the smoothing, iterations. ANTs' own schedule begins at a
+# sixth of the resolution and looks at a fifth of the voxels, which is too little of an LR scan.
+LEVELS = ((4, 2, 1000), (2, 1, 500), (1, 0, 100))
+MIN_LEVEL_SIZE = 20  # voxels along an axis
+SAMPLES = 200_000  # voxels that are compared
+
+
+def foreground(data: np.ndarray) -> np.ndarray:
+    """Return where a scan with or without skull is not background.
+
+    Args:
+        data: Intensities from 0, shape (X, Y, Z), not constant.
+
+    Returns:
+        True inside, shape (X, Y, Z): what is above the robust threshold of BET, closed, without
+        holes, the largest connected part.
+    """
+    low, high = np.percentile(data, PERCENTILES)
+    floor = low + BACKGROUND * (high - low)
+    return signal_mask(np.where(data > floor, data, 0), {"kind": "signal"})
+
+
+def sr_grid(lr: Volume, scale: float) -> tuple[tuple[int, ...], np.ndarray]:
+    """Return shape and affine of the SR grid: round(n k) voxels an axis, the same field of view.
+
+    Args:
+        lr: The scan.
+        scale: Up-sampling scale k.
+    """
+    shape = tuple(round(n * scale) for n in lr.data.shape)
+    return shape, hr_affine(lr.affine, lr.data.shape, shape, GRID)
+
+
+def nearest(data: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Return `data` on a finer grid of the same field of view, each voxel that of the nearest."""
+    index = [
+        np.clip(np.floor(lr_positions(n, m, GRID) + 0.5).astype(int), 0, m - 1)
+        for n, m in zip(shape, data.shape, strict=True)
+    ]
+    return data[np.ix_(*index)]
+
+
+def prepare_lr(
+    volume: Volume, scale: float, crop: dict, mask: dict, name: str, min_size: int = 4
+) -> tuple[Volume, Volume]:
+    """Make the LR input and the SR grid of a scan.
+
+    Args:
+        volume: A scan of shape (X, Y, Z) in any orientation and unit.
+        scale: Up-sampling scale k.
+        crop: As for a ground truth, see `mrisr.prepare.ground_truth.prepare_volume`.
+        mask: Likewise; what `crop` of kind `brain` goes by.
+        name: Of the subject or file, for messages.
+        min_size: Least number of LR voxels along an axis.
+
+    Returns:
+        The LR volume, canonical RAS, float32 in [0, 1] by one gain, its maximum 1; and its
+        foreground on the SR grid, uint8 of 0 and 1.
+
+    Raises:
+        InputError: As `prepare_volume`, and for voxels that are too anisotropic.
+    """
+    lr, _ = prepare_volume(volume, crop, mask, name, min_size)
+    edges = lr.voxel_size
+    # Headers have edges to a few digits.
+    if edges.max() > 1.001 * MAX_ANISOTROPY * edges.min():
+        raise InputError(
+            f"{name}: voxels of {' x '.join(f'{edge:.3g}' for edge in edges)} mm; the methods"
+            f" refine all axes by one scale and are trained on voxels of about equal edges, so an"
+            f" edge may be {MAX_ANISOTROPY:g} times another at most: use a 3-D acquisition, or"
+            " resample the scan to about cubic voxels before, and say so"
+        )
+    shape, affine = sr_grid(lr, scale)
+    inside = nearest(foreground(lr.data), shape)
+    return lr, Volume(inside.astype(np.uint8), affine)
+
+
+def prepare_lr_subjects(
+    sources: str | Path,
+    subjects: Sequence[str],
+    lr: Sequence[str | Path],
+    masks: Sequence[str | Path],
+    *,
+    scale: float,
+    crop: dict,
+    mask: dict,
+    min_size: int,
+    staging: Staging,
+) -> None:
+    """Prepare the real LR scans of all subjects at one scale.
+
+    Args:
+        sources: TSV with the columns subject and path.
+        subjects: Names, all of them in `sources`.
+        lr: Where the LR volume of each subject goes.
+        masks: Where its foreground on the SR grid goes.
+        scale: Up-sampling scale k.
+        crop: See `prepare_lr`.
+        mask: See `prepare_lr`.
+        min_size: See `prepare_lr`.
+        staging: Where finished subjects wait while others are still worked on.
+
+    Raises:
+        InputError: Some subjects cannot be used, a line each; no final file has been written.
+    """
+    paths = source_paths(sources, subjects)
+
+    def one(subject: str, outputs: Sequence[str | Path]) -> None:
+        path = paths[subject]
+        for volume, output in zip(
+            prepare_lr(load(path), scale, crop, mask, path, min_size), outputs, strict=True
+        ):
+            save(volume, staging.path(output))
+
+    each(one, subjects, list(zip(lr, masks, strict=True)), staging, "prepare LR")
+
+
+def prepare_reference_subjects(
+    sources: str | Path,
+    subjects: Sequence[str],
+    lr: Sequence[str | Path],
+    references: Sequence[str | Path],
+    masks: Sequence[str | Path],
+    *,
+    mask: dict,
+    register: str,
+    min_size: int,
+    seed: int,
+    staging: Staging,
+) -> None:
+    """Prepare the HR references of all subjects, on their own voxels.
+
+    Args:
+        sources: TSV with the columns subject and path.
+        subjects: Names, all of them in `sources`.
+        lr: The prepared LR volume of each subject.
+        references: Where the reference of each subject goes: canonical RAS, in [0, 1].
+        masks: Where its foreground goes, on the same grid.
+        mask: See `mrisr.prepare.ground_truth.prepare_volume`.
+        register: `rigid` moves each reference to its LR volume by its affine, `none` trusts the
+            positions that the scanner wrote.
+        min_size: Least number of voxels along an axis.
+        seed: The study's seed; the registration's derives from it.
+        staging: As in `prepare_lr_subjects`.
+
+    Raises:
+        InputError: As `prepare_lr_subjects`, and where the registration failed.
+    """
+    paths = source_paths(sources, subjects)
+    inputs = dict(zip(subjects, lr, strict=True))
+
+    def one(subject: str, outputs: Sequence[str | Path]) -> None:
+        path = paths[subject]
+        reference, _ = prepare_volume(load(path), {"kind": "none"}, mask, path, min_size)
+        if register == "rigid":
+            its_seed = derived_seed(seed, "reference", subject)
+            reference = registered(reference, load(inputs[subject]), seed=its_seed, name=path)
+        inside = Volume(foreground(reference.data).astype(np.uint8), reference.affine)
+        for volume, output in zip((reference, inside), outputs, strict=True):
+            save(volume, staging.path(output))
+
+    each(one, subjects, list(zip(references, masks, strict=True)), staging, "prepare references")
+
+
+def registered(moving: Volume, fixed: Volume, *, seed: int = 0, name: str = "image") -> Volume:
+    """Move a volume to where another scan of the same head lies.
+
+    Rigid (mutual information, ANTs): the motion goes into the affine, no voxel is resampled.
+
+    Args:
+        moving: What is moved, shape (X, Y, Z).
+        fixed: What it is moved to, shape (x, y, z); the contrast may differ.
+        seed: Not negative; decides which voxels the registration samples.
+        name: Of the subject or file, for messages.
+
+    Returns:
+        The same voxels with another affine.
+
+    Raises:
+        InputError: ANTs gave up, or the two scans do not overlap afterwards.
+    """
+    motion = rigid_motion(moving, fixed, seed=seed, name=name)
+    affine = np.linalg.inv(motion) @ moving.affine
+    corners = np.array(np.meshgrid(*[[0, n - 1] for n in moving.data.shape])).reshape(3, -1)
+    before, after = (nib.affines.apply_affine(a, corners.T) for a in (moving.affine, affine))
+    log.info(
+        "%s: moved to the LR scan, its corners by %.1f mm at most",
+        name,
+        np.linalg.norm(after - before, axis=1).max(),
+    )
+    found = Volume(moving.data, affine)
+    inside = foreground(fixed.data)
+    shared = float((resampled(found, fixed.data.shape, fixed.affine) > 0)[inside].mean())
+    if shared < 0.5:
+        raise InputError(
+            f"{name}: after the registration it covers {100 * shared:.0f} % of the LR scan's"
+            " foreground; are both of the same subject? Set reference.register: none, or look at"
+            " the orientations"
+        )
+    return found
+
+
+def rigid_motion(
+    moving: Volume, fixed: Volume, *, seed: int = 0, name: str = "image"
+) -> np.ndarray:
+    """Return the rigid map of points of `fixed` to those of `moving`, in mm (RAS), shape (4, 4).
+
+    Raises:
+        InputError: ANTs gave up.
+    """
+    # Only then: ANTs takes seconds to import.
+    from mrisr.volumes.registration import placed, run, scratch
+
+    # The finest is always there.
+    levels = [its for its in LEVELS[:-1] if min(fixed.data.shape) >= its[0] * MIN_LEVEL_SIZE]
+    levels.append(LEVELS[-1])
+    with scratch() as ants:
+        found = run(
+            ants.registration,
+            name,
+            fixed=placed(ants, fixed.data, fixed.affine),
+            moving=placed(ants, moving.data, moving.affine),
+            type_of_transform="Rigid",
+            aff_shrink_factors=tuple(level[0] for level in levels),
+            aff_smoothing_sigmas=tuple(level[1] for level in levels),
+            aff_iterations=tuple(level[2] for level in levels),
+            aff_random_sampling_rate=min(1.0, SAMPLES / fixed.data.size),
+            # ANTs takes a positive 31-bit integer.
+            random_seed=1 + seed % (2**31 - 2),
+        )
+        transform = ants.read_transform(found["fwdtransforms"][0])
+        points = np.vstack([np.zeros(3), np.eye(3)])
+        mapped = np.array([transform.apply_to_point(point) for point in points])
+    lps = np.eye(4)
+    lps[:3, 3] = mapped[0]
+    lps[:3, :3] = (mapped[1:] - mapped[0]).T
+    flip = np.diag([-1.0, -1.0, 1.0, 1.0])
+    return flip @ lps @ flip
+
+
+def resampled(volume: Volume, shape: Sequence[int], affine: np.ndarray) -> np.ndarray:
+    """Return a volume on another grid, linearly interpolated, 0 where it does not reach.
+
+    Args:
+        volume: Shape (X, Y, Z).
+        shape: Of the other grid, three axes.
+        affine: Of the other grid.
+    """
+    from scipy import ndimage
+
+    to_voxels = np.linalg.inv(volume.affine) @ affine
+    return ndimage.affine_transform(
+        volume.data, to_voxels[:3, :3], to_voxels[:3, 3], output_shape=tuple(shape), order=1
+    )
+
+
+def source_paths(sources: str | Path, subjects: Sequence[str]) -> Mapping[str, str]:
+    """Return the path of each subject (or stack) in the list of raw scans.
+
+    Raises:
+        InputError: Some are not in it.
+    """
+    with Path(sources).open(encoding="utf-8", newline="") as file:
+        paths = {row["subject"]: row["path"] for row in csv.DictReader(file, delimiter="\t")}
+    missing = [subject for subject in subjects if subject not in paths]
+    if missing:
+        raise InputError(f"{sources}: lacks {', '.join(missing)}; make that list again")
+    return paths
+
+
+def each(
+    work: Callable[[str, Sequence[str | Path]], None],
+    subjects: Sequence[str],
+    outputs: Sequence[Sequence[str | Path]],
+    staging: Staging,
+    description: str,
+) -> None:
+    """Do `work` for all subjects, report all their problems together, then commit."""
+    problems = []
+    pairs: Iterable = progress(list(zip(subjects, outputs, strict=True)), description)
+    for subject, its in pairs:
+        if not staging.pending(list(its)):
+            continue
+        try:
+            work(subject, its)
+        except InputError as error:
+            problems.append(f"{subject}: {error}")
+    if problems:
+        raise InputError(
+            "\n  ".join([f"{len(problems)} of {len(subjects)} subjects cannot be used:", *problems])
+        )
+    staging.commit([output for its in outputs for output in its])

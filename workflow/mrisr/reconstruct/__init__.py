@@ -1,0 +1,1 @@
+"""LR in, SR out on the exact grid; solvers without a network."""

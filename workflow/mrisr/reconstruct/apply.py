@@ -1,0 +1,274 @@
+"""Reconstruction: LR in, SR out, on the exact grid of the ground truth."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mrisr.common.errors import InputError
+from mrisr.common.files import Staging
+from mrisr.common.progress import progress
+from mrisr.degrade.resample import hr_affine, upsample
+from mrisr.methods.model_files import load_model
+from mrisr.networks.grid_decoder import arrange
+from mrisr.networks.queries import query_coordinates
+from mrisr.networks.tiles import CPU_CHUNK, GPU_CHUNK, apply_tiled, within
+from mrisr.networks.trilinear import sample_rows
+from mrisr.reconstruct.slices import apply_on_grid, apply_upscale
+from mrisr.volumes.io import Volume, load, load_image, save
+
+if TYPE_CHECKING:
+    from mrisr.methods.method import Method
+
+log = logging.getLogger("mrisr")
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a reconstruction is asked for.
+
+    Attributes:
+        shape: Shape of the SR volume.
+        affine: Its affine.
+        scale: Up-sampling scale k.
+        grid: Convention of the degradation, `corners` or `centres`.
+        coordinates: How query networks are asked, `edges` or `grid`.
+        hyperparameters: The method's `model` settings.
+        memory_mb: Memory that the work may take, beside the volumes themselves.
+        device: Where to compute.
+        masks: Where stacks are data, nonzero, by their names; those that are not there are data
+            everywhere.
+    """
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+    scale: float
+    grid: str = "corners"
+    coordinates: str = "edges"
+    hyperparameters: dict = field(default_factory=dict)
+    memory_mb: float = 6000
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def reconstruct(
+    method: "Method",
+    model: torch.nn.Module | None,
+    lr: Volume | dict[str, Volume],
+    shape: Sequence[int] | None = None,
+    scale: float = 2,
+    affine: np.ndarray | None = None,
+    grid: str = "corners",
+    device: torch.device | str = "cpu",
+    memory_mb: float = 6000,
+    masks: Mapping[str, np.ndarray] | None = None,
+) -> Volume:
+    """Super-resolve one LR volume.
+
+    Args:
+        method: What to apply, see `mrisr.methods.method.get`.
+        model: Its network with trained weights, see `mrisr.methods.model_files.load_model`; None
+            for methods without.
+        lr: The LR volume in [0,1] (or its stacks by name).
+        shape: Shape of the SR volume; default the LR shape times `scale`, rounded (a slice stays
+            one voxel thick).
+        scale: Up-sampling scale k.
+        affine: Affine of the SR grid; default the one above the LR grid.
+        grid: Convention of the degradation, `corners` or `centres`.
+        device: Where to compute.
+        memory_mb: Memory that the work may take, beside the volumes themselves.
+        masks: Where stacks are data, see `Query`.
+
+    Returns:
+        The SR volume, float32.
+
+    Raises:
+        InputError: The method gave another shape, or values that are not finite.
+    """
+    first = lr if isinstance(lr, Volume) else next(iter(lr.values()))
+    if shape is None:
+        shape = [n if n == 1 else round(n * scale) for n in first.data.shape]
+    shape = tuple(int(n) for n in shape)
+    if affine is None:
+        affine = hr_affine(first.affine, first.data.shape, shape, grid)
+    query = Query(
+        shape,
+        affine,
+        scale,
+        grid,
+        coordinates=method.spec.get("coordinates", "edges"),
+        hyperparameters=method.spec.get("model", {}),
+        memory_mb=memory_mb,
+        device=torch.device(device),
+        masks=masks or {},
+    )
+    own = method.function("reconstruct")
+    if own is not None:
+        data = own(lr, query, model)
+    elif method.spec["network"] == "upscale":
+        data = apply_upscale(model, lr, shape, query.device, memory_mb)
+    elif method.input == "slice":
+        data = apply_on_grid(model, lr, shape, grid, query.coordinates, query.device, memory_mb)
+    elif method.spec["network"] == "grid":
+        data = apply_grid(model, lr, query)
+    else:
+        data = apply_query(model, lr, query)
+    if tuple(data.shape) != shape:
+        raise InputError(
+            f"method '{method.name}': gave shape {tuple(data.shape)} where {shape} was asked for;"
+            " mend its reconstruct()"
+        )
+    bad = int(np.count_nonzero(~np.isfinite(data)))
+    if bad:
+        raise InputError(
+            f"method '{method.name}': {bad} voxels are not finite; train its model again"
+        )
+    return Volume(np.ascontiguousarray(data, dtype=np.float32), affine)
+
+
+@torch.inference_mode()
+def apply_grid(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
+    """Apply a network that maps the interpolated LR volume to the HR volume, in tiles."""
+    image = np.ascontiguousarray(upsample(lr.data, query.shape, query.grid))
+    volume = torch.from_numpy(image)[None, None].to(query.device)
+    tiles = within(model, query.shape, query.memory_mb)
+    return apply_tiled(model, volume, tiles, "apply")[0, 0].cpu().numpy()
+
+
+@torch.inference_mode()
+def apply_query(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
+    """Encode the LR volume once, then decode every voxel of the HR grid, some at a time.
+
+    Args:
+        model: A query network, see `mrisr.methods.method`.
+        lr: LR volume in [0,1].
+        query: What is asked for.
+    """
+    volume = torch.from_numpy(lr.data)[None, None].to(query.device)
+    channels = model.encode(volume[..., :1, :1, :1]).shape[1]
+    tiles = within(model, lr.data.shape, query.memory_mb - 4 * channels * volume.numel() / 2**20)
+    features = apply_tiled(model.encode, volume, tiles, "encode")[0]
+    axes = [
+        torch.tensor(
+            query_coordinates(n, m, query.coordinates, query.grid),
+            dtype=torch.float32,
+            device=query.device,
+        )
+        for n, m in zip(query.shape, lr.data.shape, strict=True)
+    ]
+    return on_grid(model, features, axes).cpu().numpy()
+
+
+def on_grid(
+    model: torch.nn.Module, features: torch.Tensor, axes: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Answer for all voxels of a grid: by the network's own `on_grid`, else by its `decode`.
+
+    Args:
+        model: A query network.
+        features: Shape (C, x, y, z).
+        axes: Coordinates of the voxels of each axis, in [-1,1].
+
+    Returns:
+        Intensities, shape (X, Y, Z).
+    """
+    if hasattr(model, "on_grid"):
+        return model.on_grid(features, axes)
+    return decode(model, features.permute(1, 2, 3, 0), axes)
+
+
+@torch.inference_mode()
+def decode(
+    model: torch.nn.Module,
+    features: torch.Tensor,
+    axes: Sequence[torch.Tensor],
+    planes: range | None = None,
+) -> torch.Tensor:
+    """Decode a feature map, interpolated trilinearly, at the voxels of a grid.
+
+    Args:
+        model: A query network with `decode`.
+        features: Shape (x, y, z, C).
+        axes: Coordinates of the voxels of each axis, in [-1,1].
+        planes: Those of the first axis that are decoded; default all.
+
+    Returns:
+        Intensities, shape (planes, Y, Z).
+    """
+    planes = range(len(axes[0])) if planes is None else planes
+    decoder = arrange(model)
+    chunk = GPU_CHUNK if features.is_cuda else CPU_CHUNK * torch.get_num_threads()
+    output = features.new_empty(len(planes), len(axes[1]), len(axes[2]))
+    wanted = progress(planes, "decode", len(planes))
+    for i, rows, sampled, where in sample_rows(
+        features, axes, chunk, wanted, decoder.extra, decoder.project
+    ):
+        output[i - planes.start, rows] = decoder(sampled, where).view(-1, len(axes[2]))
+    return output
+
+
+def reconstruct_subjects(
+    method: "Method",
+    model_file: str | Path | None,
+    inputs: Sequence[Mapping[str, str]],
+    references: Sequence[str] | None,
+    outputs: Sequence[str],
+    scale: float,
+    grid: str,
+    staging: str | Path,
+    fingerprint: object,
+    device: torch.device | str = "cpu",
+    memory_mb: float = 6000,
+    masks: Sequence[Mapping[str, str]] | None = None,
+    cut: bool = False,
+) -> None:
+    """Reconstruct all subjects of a dataset with the model loaded once.
+
+    A rerun after a kill takes up the subjects that were finished.
+
+    Args:
+        method: What to apply.
+        model_file: Its `model.safetensors`, or None.
+        inputs: For each subject the LR file under "", or the files of its stacks by their names.
+        references: Ground-truth files: only their grid is used (and, by the control that is the
+            ground truth, their voxels, since they are then the inputs too). None: SR voxels are
+            those of the LR grid divided by `scale`.
+        outputs: SR files to be written, one a subject.
+        scale: Up-sampling scale k.
+        grid: Convention of the degradation.
+        staging: Folder for finished subjects.
+        fingerprint: What the outputs depend on.
+        device: Where to compute.
+        memory_mb: Memory that a reconstruction may take.
+        masks: For each subject files of where its stacks are data, by their names.
+        cut: SR is 0 where the reference is 0: beyond the foreground there are no data.
+    """
+    model = load_model(method, model_file, device) if model_file else None
+    staged = Staging(staging, fingerprint)
+    targets = dict(zip(outputs, references, strict=True)) if references else {}
+    for output in progress(staged.pending(list(outputs)), f"reconstruct {method.name}"):
+        index = list(outputs).index(output)
+        stacks = {name: load(file) for name, file in inputs[index].items()}
+        inside = {name: load(file).data for name, file in masks[index].items()} if masks else {}
+        target = load_image(targets[output]) if targets else None
+        volume = reconstruct(
+            method,
+            model,
+            stacks.get("", stacks),
+            target.shape if targets else None,
+            scale,
+            target.affine if targets else None,
+            grid,
+            device,
+            memory_mb,
+            inside,
+        )
+        if cut:
+            volume.data[load(targets[output]).data == 0] = 0
+        save(volume, staged.path(output))
+        log.info("%s: %s", method.name, output)
+    staged.commit(list(outputs))

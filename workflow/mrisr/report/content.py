@@ -1,0 +1,456 @@
+"""The page to read, `report.html`: what stands in it. How it looks is in `workflow/report/page`."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from markupsafe import Markup, escape
+
+from mrisr import metrics as metric_modules
+from mrisr.common.errors import InputError
+from mrisr.common.layout import scale_name
+from mrisr.common.text import duration, listed
+from mrisr.evaluate.measured import MARKS, heading
+from mrisr.evaluate.outliers import outliers, subject_values
+from mrisr.figures.files import read_record
+from mrisr.methods.model_files import read_description
+from mrisr.report.page import write_page
+from mrisr.report.viewer import Gallery
+from mrisr.tables import html
+
+UNKNOWN = "–"
+#: Stages in the order that they run; others follow.
+STAGES = (
+    *("sources", "splits", "hr", "masks", "lr", "references", "models", "sr", "metrics"),
+    *("segmentation", "overlap", "tables", "figures", "report"),
+)
+KINDS = {
+    "control": "control: it bounds the tables and is not ranked",
+    "interpolation": "interpolation",
+    "supervised": "learned from a training set",
+    "optimised": "optimised for each subject",
+    "external": "computed by a program of its own",
+}
+
+
+def report(
+    output: str | Path,
+    *,
+    contents: Mapping[str, Any],
+    tables: Mapping[str, tuple[str, str | Path]],
+    figures: Sequence[str | Path],
+    manifest: Mapping[str, Any],
+    viewer: Gallery | None = None,
+    quality: str | Path | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one self-contained HTML page: nothing is loaded from elsewhere.
+
+    Args:
+        output: `report.html`.
+        contents: See `mrisr.plan.report.contents`.
+        tables: Title and HTML file by name, in the order to print.
+        figures: Records of figures (see `mrisr.figures.files`), each beside its PNG.
+        manifest: See `mrisr.report.manifest.manifest`.
+        viewer: Volumes of the slice viewer, None for a page without one.
+        quality: CSV of the table of image quality, from which each method has its rows.
+        state: Of a study that is not finished, see `mrisr.plan.state.state`.
+
+    Raises:
+        InputError: A table or figure is not there.
+    """
+    labels = {cell["dataset"]: cell["dataset_label"] for cell in contents["cells"]}
+    drawn = [_figure(Path(path), labels) for path in figures]
+    models = [_model(model) for model in contents["models"]]
+    rows = _rows(contents, quality)
+    values = subject_values(contents["cells"])
+    write_page(
+        output,
+        title=contents["config"].get("title") or contents["config"]["study"],
+        summary=summarise(contents),
+        warnings=_warnings(contents["datasets"]),
+        state=state,
+        tables=[
+            {"name": name, "title": title, "html": _table(path, title)}
+            for name, (title, path) in tables.items()
+        ],
+        figures=drawn,
+        sections=list(dict.fromkeys(figure["section"] or "Figures" for figure in drawn)),
+        viewer=_with_psnr(viewer, values) if viewer and viewer.sets else None,
+        methods=[_method(its, contents, models, drawn, rows) for its in contents["methods"]],
+        cohorts=_cohorts(contents, values),
+        models=models,
+        datasets=[_dataset(dataset) for dataset in contents["datasets"]],
+        facts=_facts(manifest),
+        durations=_durations(manifest["durations"]),
+        config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True),
+        checksums=manifest["sha256"],
+        choices=_choices(contents),
+    )
+
+
+def summarise(contents: Mapping[str, Any]) -> str:
+    """Return in two sentences what a study did, in one more what with real LR scans.
+
+    Args:
+        contents: Of which cells, datasets and the note on the degradation are used.
+    """
+    cells = contents["cells"]
+    names = listed(list(dict.fromkeys(c["method_label"] for c in cells if not c["control"])))
+    factors = listed([f"{scale_name(k)}×" for k in dict.fromkeys(c["scale"] for c in cells)])
+    tested = [d for d in contents["datasets"] if "test" in d["subjects"]]
+    measured = _subjects([d for d in tested if d["has_ground_truth"]])
+    real = _subjects([d for d in tested if not d["has_ground_truth"]])
+    low = contents["notes"].get("Degradation", "").rstrip(".")
+    said = []
+    if measured:
+        said.append(
+            f"Low-resolution input of {measured} was made from the ground truth by"
+            f" {low[:1].lower() + low[1:]} at {factors}. {names} reconstructed it on the grid of"
+            " the ground truth, against which every volume was measured."
+        )
+    if real:
+        how = "likewise" if measured else f"by {names} at {factors}"
+        said.append(
+            f"Real low-resolution scans of {real} were reconstructed {how}; they have no ground"
+            " truth, so only metrics without reference are given."
+        )
+    return " ".join(said)
+
+
+def _subjects(datasets: Sequence[Mapping]) -> str:
+    counts = [(d["label"], d["subjects"]["test"]) for d in datasets]
+    return listed([f"{n} test subject{'s' * (n != 1)} of {label}" for label, n in counts])
+
+
+def _warnings(datasets: Sequence[Mapping]) -> list[str]:
+    made_up = [str(d["label"]) for d in datasets if d.get("simulated")]
+    if not made_up:
+        return []
+    return [
+        f"{listed(made_up)}: simulated scans. They show that the workflow runs; values measured"
+        " on them say nothing about real brains."
+    ]
+
+
+def _choices(contents: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Return what the page can be filtered by: value and label."""
+    cells = contents["cells"]
+    return {
+        "dataset": list({c["dataset"]: c["dataset_label"] for c in cells}.items()),
+        "scale": [
+            (scale_name(k), f"{scale_name(k)}×") for k in dict.fromkeys(c["scale"] for c in cells)
+        ],
+        "method": [(its["name"], its["label"]) for its in contents["methods"]],
+    }
+
+
+def _table(path: str | Path, title: str) -> Markup:
+    """Return what of a table's page is set in this one; its heading stands above it already."""
+    section = html.section(_read(path).decode("utf-8"))
+    return Markup(section.replace(f"<h3>{escape(title)}</h3>\n", "", 1))
+
+
+def _figure(record: Path, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return a figure; its kind, which several datasets share, is what its name begins with."""
+    image = _read(record.with_suffix(".png"))
+    about = read_record(record)
+    dataset = about.get("dataset") or ""
+    kind = about["name"].removesuffix(f"_{dataset}").replace("_", " ")
+    return {
+        **about,
+        "section": about.get("section") or "Figures",
+        "title": about.get("title") or about["name"],
+        "kind": kind[:1].upper() + kind[1:],
+        "dataset_label": labels.get(dataset, dataset),
+        "methods": about.get("methods") or [],
+        "scales": [scale_name(scale) for scale in about.get("scales") or []],
+        "dataset": dataset,
+        "data": base64.b64encode(image).decode("ascii"),
+    }
+
+
+def _model(model: Mapping[str, Any]) -> dict[str, str]:
+    """Return a model's row of the page as text; what is not known yet stays visible."""
+    try:
+        about = {**read_description(model["folder"]), **model}
+    except FileNotFoundError:
+        about = {**model, "absent": True}
+
+    def shown(key: str, pattern: str = "{}") -> str:
+        value = about.get(key)
+        return UNKNOWN if value is None else pattern.format(value)
+
+    imported = Path(about["file"]).name if about.get("imported") else None
+    done, goal = about.get("steps"), about.get("published_steps")
+    remarks = [
+        *(["not there yet"] if about.get("absent") else []),
+        *([f"weights imported from {imported}"] if imported else []),
+        *(["collapsed: supports no conclusion"] if about.get("collapsed") else []),
+        *(["demo preset"] if about.get("preset") == "demo" else []),
+    ]
+    return {
+        "method": model["method"],
+        "label": str(about["label"]),
+        "trained": str(about["trained"]),
+        "parameters": shown("parameters", "{:,}"),
+        "steps": shown("steps", "{:,}"),
+        "published_steps": shown("published_steps", "{:,}"),
+        "share": f"{100 * done / goal:.2g} %" if done is not None and goal else "",
+        "val_loss": shown("val_loss", "{:.4g}"),
+        "best_epoch": shown("best_epoch"),
+        "seconds": UNKNOWN if about.get("seconds") is None else duration(about["seconds"]),
+        "restarts": shown("restarts"),
+        "device": shown("device"),
+        "sha256": about.get("sha256") or "",
+        "remark": "; ".join(remarks),
+    }
+
+
+def _method(
+    method: Mapping[str, Any],
+    contents: Mapping[str, Any],
+    models: Sequence[Mapping],
+    figures: Sequence[Mapping],
+    rows: Mapping[str, list[dict]],
+) -> dict[str, Any]:
+    """Return what the page says of one method."""
+    cells = [cell for cell in contents["cells"] if cell["method"] == method["name"]]
+    skipped = {
+        f"{cell['dataset_label']}, {scale_name(cell['scale'])}×: {cell['skipped']}": None
+        for cell in cells
+        if cell["skipped"]
+    }
+    return {
+        **{key: method[key] for key in ("name", "label", "control")},
+        "kind": KINDS.get(method["kind"], method["kind"]),
+        "paper": method["paper"] or {},
+        "settings": yaml.safe_dump(method["settings"], sort_keys=False, allow_unicode=True)
+        if method["settings"]
+        else "",
+        "models": [model for model in models if model["method"] == method["name"]],
+        "own": _own_models(method["own"]),
+        "skipped": list(skipped),
+        "tables": rows.get(method["name"], []),
+        "figures": [f for f in figures if method["name"] in f["methods"]],
+    }
+
+
+def _own_models(folders: Sequence[str]) -> str:
+    """Return in a sentence how models that are made for one subject each were made."""
+    if not folders:
+        return ""
+    there = [read_description(f) for f in folders if (Path(f) / "model.json").exists()]
+    said = f"{len(there)} of {len(folders)} models, one for each subject and scale, are there."
+    seconds = [its["seconds"] for its in there if its.get("seconds") is not None]
+    if seconds:
+        said += f" Time of one: {duration(min(seconds))} to {duration(max(seconds))}."
+    return said
+
+
+def _rows(contents: Mapping[str, Any], quality: str | Path | None) -> dict[str, list[dict]]:
+    """Return each method's rows of the table of image quality, a table a dataset."""
+    if quality is None or not Path(quality).exists():
+        return {}
+    frame = pd.read_csv(quality, keep_default_na=True)
+    labels = {c["dataset"]: c["dataset_label"] for c in contents["cells"]}
+    found: dict[str, list[dict]] = {}
+    for (method, dataset), its in frame.groupby(["method", "dataset"], sort=False):
+        columns = _shown_columns(its)
+        if not columns:
+            continue
+        lines = []
+        for scale, at in its.groupby("scale", sort=False):
+            by = {(r.metric, r.region): r for r in at.itertuples(index=False)}
+            remarks = next((r.note for r in by.values() if isinstance(r.note, str)), "")
+            lines.append(
+                {
+                    "scale": scale_name(scale),
+                    "marks": "".join(mark for note, mark in MARKS.items() if note in remarks),
+                    "note": remarks,
+                    "n": max(int(r.n) for r in by.values()),
+                    "values": [_mean(by.get(column), column[0]) for column in columns],
+                }
+            )
+        found.setdefault(method, []).append(
+            {
+                "dataset": dataset,
+                "label": labels.get(dataset, dataset),
+                "header": [heading(*column) for column in columns],
+                "rows": lines,
+            }
+        )
+    return found
+
+
+def _shown_columns(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return metric and region of the columns that have any value."""
+    there = frame[frame["n"] > 0]
+    return list(dict.fromkeys(zip(there["metric"], there["region"], strict=True)))
+
+
+def _mean(row: Any, metric: str) -> dict[str, str]:
+    if row is None or not row.n:
+        return {"text": UNKNOWN, "value": ""}
+    text = number(row.mean, metric)
+    if not math.isnan(row.std):
+        text += f" ± {number(row.std, metric)}"
+    return {"text": text, "value": f"{row.mean:.9g}"}
+
+
+def number(value: float, metric: str) -> str:
+    """Return a value with the decimals that are worth printing of its metric."""
+    digits = metric_modules.metadata(metric).digits
+    return f"{value:.{digits}f}" if math.isfinite(value) else str(value).replace("inf", "∞")
+
+
+def _with_psnr(viewer: Gallery, values: pd.DataFrame) -> Gallery:
+    """Return what the viewer shows with the PSNR of every reconstruction that has one."""
+    volume = values[(values["metric"] == "psnr") & (values["region"] == "volume")]
+    keys = ["dataset", "subject", "scale", "method"]
+    known = {tuple(key): value for *key, value in volume[[*keys, "value"]].itertuples(index=False)}
+    sets = []
+    for its in viewer.sets:
+        place = (its["dataset"], its["subject"], float(its["scale"]))
+        images = []
+        for image in its["images"]:
+            psnr = known.get((*place, image["key"]))
+            images.append(image if psnr is None else {**image, "psnr": number(psnr, "psnr")})
+        sets.append({**its, "images": images})
+    return replace(viewer, sets=sets)
+
+
+def _cohorts(contents: Mapping[str, Any], values: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return for each test dataset what was measured on every subject."""
+    methods = {c["method"]: c["method_label"] for c in contents["cells"]}
+    labels = {c["dataset"]: c["dataset_label"] for c in contents["cells"]}
+    striking = outliers(values)
+    found = []
+    for dataset, subjects in contents["subjects"].items():
+        its = values[values["dataset"] == dataset]
+        order = list(dict.fromkeys(zip(its["metric"], its["region"], strict=True)))
+        columns = [c for c in order if metric_modules.metadata(c[0]).better]
+        apart = striking[striking["dataset"] == dataset]
+        found.append(
+            {
+                "dataset": dataset,
+                "label": labels.get(dataset, dataset),
+                "header": [heading(*column) for column in columns],
+                "subjects": [
+                    _subject(
+                        subject,
+                        its[its["subject"] == subject],
+                        apart[apart["subject"] == subject],
+                        columns,
+                        methods,
+                    )
+                    for subject in subjects
+                ],
+                "enough": bool(its["z"].notna().any()),
+                "apart": len(apart),
+            }
+        )
+    return found
+
+
+def _subject(
+    subject: str,
+    values: pd.DataFrame,
+    apart: pd.DataFrame,
+    columns: Sequence[tuple[str, str]],
+    methods: Mapping[str, str],
+) -> dict[str, Any]:
+    marked = set(apart.index)
+    rows = []
+    for (scale, method), its in values.groupby(["scale", "method"], sort=False):
+        by = {(r.metric, r.region): r for r in its.itertuples()}
+        rows.append(
+            {
+                "scale": scale_name(scale),
+                "method": method,
+                "label": methods.get(method, method),
+                "values": [_value(by.get(column), marked) for column in columns],
+            }
+        )
+    return {
+        "name": subject,
+        "rows": rows,
+        "apart": [
+            f"{heading(r.metric, r.region).split(' ↑')[0].split(' ↓')[0]} of"
+            f" {methods.get(r.method, r.method)} at {scale_name(r.scale)}×:"
+            f" {number(r.value, r.metric)} (median {number(r.median, r.metric)}, z {r.z:+.1f})"
+            for r in apart.itertuples(index=False)
+        ],
+    }
+
+
+def _value(row: Any, marked: set) -> dict[str, Any]:
+    if row is None:
+        return {"text": UNKNOWN, "value": "", "hint": "", "apart": False}
+    hint = ""
+    if not math.isnan(row.z):
+        hint = f"median of all subjects {number(row.median, row.metric)}, z {row.z:+.1f}"
+    text = number(row.value, row.metric)
+    return {"text": text, "value": f"{row.value:.9g}", "hint": hint, "apart": row.Index in marked}
+
+
+def _dataset(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    subjects = dataset.get("subjects") or {}
+    # Only web addresses become links: a dataset's YAML may come from anybody.
+    url = str(dataset.get("url") or "")
+    return {
+        **{key: dataset.get(key) or "" for key in ("description", "licence", "citation", "doi")},
+        "label": dataset["label"],
+        "simulated": bool(dataset.get("simulated")),
+        "subjects": ", ".join(f"{count} {split}" for split, count in subjects.items()),
+        "link": url if url.startswith(("https://", "http://")) else "",
+    }
+
+
+def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the manifest in short, a line a fact."""
+    host = manifest["host"]
+    return [
+        ("Study", manifest["study"]),
+        ("Made", manifest["time"]),
+        ("mrisr", f"{manifest['mrisr']}, commit {manifest['commit']}"),
+        ("Seed", str(manifest["seed"])),
+        ("Page made on", f"{host['platform']}, {host['cpus']} CPUs, GPU: {host['gpu'] or 'none'}"),
+        ("Versions", ", ".join(f"{name} {v}" for name, v in manifest["versions"].items())),
+    ]
+
+
+def _durations(stages: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:
+    """Return a row a stage and their sum, as text."""
+    if not stages:
+        return []
+    total = {
+        key: sum(its[key] for its in stages.values()) for key in ("jobs", "seconds", "cpu_seconds")
+    }
+    total["peak_megabytes"] = max(its["peak_megabytes"] for its in stages.values())
+    return [
+        {
+            "stage": stage,
+            "jobs": f"{its['jobs']:,}",
+            "seconds": duration(its["seconds"]),
+            "cpu": duration(its["cpu_seconds"]),
+            "memory": f"{its['peak_megabytes']:,.0f} MB",
+        }
+        for stage, its in [*sorted(stages.items(), key=_stage), ("all", total)]
+    ]
+
+
+def _stage(item: tuple[str, Any]) -> tuple[int, str]:
+    return (STAGES.index(item[0]) if item[0] in STAGES else len(STAGES)), item[0]
+
+
+def _read(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; make it, or leave it out of the report") from None

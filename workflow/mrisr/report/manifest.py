@@ -1,0 +1,109 @@
+"""The record of how a study was made, `manifest.json`."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mrisr import __version__
+from mrisr.common.errors import InputError
+from mrisr.common.files import sha256
+from mrisr.common.provenance import commit, versions
+
+
+def manifest(
+    config: Mapping[str, Any],
+    seed: int,
+    *,
+    tables: Sequence[str | Path] = (),
+    figures: Sequence[str | Path] = (),
+    models: Sequence[str | Path] = (),
+    sources: Sequence[str | Path] = (),
+    benchmarks: str | Path | None = None,
+    time: datetime | None = None,
+) -> dict:
+    """Return the content of `manifest.json`.
+
+    Args:
+        config: The study's config, complete.
+        seed: The study's seed.
+        tables: Files of tables.
+        figures: Files of figures.
+        models: Files of weights.
+        sources: TSV lists of the raw scans, which hold each scan's own checksum.
+        benchmarks: The study's folder of benchmarks, see `durations`.
+        time: When it was made, default now.
+
+    Returns:
+        study, time (UTC), mrisr, commit, versions, host (of this job; the device that a model
+        was trained on is in its model.json), seed, config, durations, and sha256 by kind and
+        path.
+
+    Raises:
+        InputError: A file to be recorded is not there.
+    """
+    kinds = {"tables": tables, "figures": figures, "models": models, "sources": sources}
+    return {
+        "study": config.get("study", ""),
+        "time": (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"),
+        "mrisr": __version__,
+        "commit": commit(),
+        "versions": versions(),
+        "host": {
+            "platform": platform.platform(),
+            "cpus": os.cpu_count(),
+            "gpu": _gpu(),
+        },
+        "seed": seed,
+        "config": dict(config),
+        "durations": durations(benchmarks) if benchmarks else {},
+        "sha256": {
+            kind: {str(path): _digest(path) for path in paths} for kind, paths in kinds.items()
+        },
+    }
+
+
+def durations(folder: str | Path) -> dict[str, dict[str, float]]:
+    """Sum up Snakemake's benchmarks by stage, the last run of each job.
+
+    Args:
+        folder: `results/<study>/benchmarks`, which mirrors the paths of the results.
+
+    Returns:
+        By stage (the first folder of the path): jobs, seconds (wall time, summed over jobs),
+        cpu_seconds, and peak_megabytes of the largest job. Jobs so short that nothing was
+        measured count with what is known.
+    """
+    folder = Path(folder)
+    stages: dict[str, dict[str, float]] = {}
+    for file in sorted(folder.rglob("*.tsv")):
+        path = file.relative_to(folder)
+        stage = path.parts[0] if len(path.parts) > 1 else "report"
+        row = pd.read_csv(file, sep="\t", na_values=["-"]).iloc[-1]
+        its = stages.setdefault(
+            stage, {"jobs": 0, "seconds": 0.0, "cpu_seconds": 0.0, "peak_megabytes": 0.0}
+        )
+        known = row[["s", "cpu_time", "max_rss"]].dropna().astype(float)
+        its["jobs"] += 1
+        its["seconds"] = round(its["seconds"] + known.get("s", 0), 2)
+        its["cpu_seconds"] = round(its["cpu_seconds"] + known.get("cpu_time", 0), 2)
+        its["peak_megabytes"] = max(its["peak_megabytes"], known.get("max_rss", 0))
+    return stages
+
+
+def _gpu() -> str | None:
+    """Return the name of the first GPU, or None."""
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+
+def _digest(path: str | Path) -> str:
+    try:
+        return sha256(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; make it before the manifest") from None

@@ -1,0 +1,49 @@
+"""How the report becomes one HTML file: template, style and scripts, all inside."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from mrisr.common.assets import NIIVUE, PAGE
+from mrisr.common.files import write_text
+
+
+def write_page(output: str | Path, **content: Any) -> None:
+    """Write the page.
+
+    Args:
+        output: `report.html`.
+        content: What the template `report.html.j2` names; text is escaped.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["script_json"] = _script_json
+    viewer = content.get("viewer")
+    page = environment.get_template("report.html.j2").render(
+        **content,
+        style=_inner("style.css"),
+        script=_inner("page.js"),
+        viewer_script=_inner("viewer.js") if viewer else "",
+        niivue=base64.b64encode(NIIVUE.read_bytes()).decode("ascii") if viewer else "",
+    )
+    write_text(output, page)
+
+
+def _inner(name: str) -> Markup:
+    return Markup((PAGE / name).read_text(encoding="utf-8"))
+
+
+def _script_json(content: Any) -> Markup:
+    """Return JSON that nothing in it can end the script element with."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))

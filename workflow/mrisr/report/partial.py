@@ -1,0 +1,207 @@
+"""Tables, figures and report from what exists, while the workflow still runs.
+
+Nothing of the study is touched: results are only read, and what is made lies in a folder of its
+own. Results appear under their final names whole, so whatever is there can be read.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mrisr.common.errors import ConfigError, MrisrError
+from mrisr.common.files import digest, write_json, write_text
+from mrisr.common.progress import progress
+from mrisr.common.provenance import code_digest
+from mrisr.figures import files as figure_files
+from mrisr.plan import figures as figure_plan
+from mrisr.plan import tables as table_plan
+from mrisr.plan.report import contents, source_lists, viewer_settings
+from mrisr.plan.state import DONE, FAILED, RUNNING, SKIPPED, STOPPED, WAITING, State, state
+from mrisr.report.content import report
+from mrisr.report.manifest import manifest
+from mrisr.report.viewer import gallery
+from mrisr.study.study import Study
+from mrisr.tables import from_files
+
+#: How many failed jobs are listed in full.
+LISTED = 20
+
+
+def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Path:
+    """Make tables, figures and report of a study from what exists.
+
+    Args:
+        study: The study; its results are looked for below the working directory.
+        folder: Where everything is put, as `tables/`, `figures/`, `report.html`, `manifest.json`.
+        say: Takes lines for the user.
+
+    Returns:
+        The report.
+
+    Raises:
+        ConfigError: The folder is one that the workflow writes to.
+    """
+    folder = Path(folder)
+    if folder.resolve().is_relative_to(Path(study.layout.root).parent.resolve()):
+        raise ConfigError(
+            f"{folder}: is inside {Path(study.layout.root).parent}/, which the workflow owns;"
+            " choose another folder (-o)"
+        )
+    found = state(study)
+    say(described(study.name, found))
+    names = _tables(study, folder, say)
+    drawn = _figures(study, folder, say)
+    about = contents(study)
+    settings = viewer_settings(study.config)
+    layout = study.layout
+    record = manifest(
+        study.config,
+        study.seed,
+        tables=[_table(folder, name, form) for name in names for form in table_plan.SUFFIXES],
+        figures=[str(path) for json in drawn for path in (json, json.with_suffix(".png"))],
+        models=_there([f"{model['folder']}/model.safetensors" for model in about["models"]]),
+        sources=_there(source_lists(study)),
+        benchmarks=f"{layout.root}/benchmarks",
+    )
+    report(
+        folder / "report.html",
+        contents=about,
+        tables={name: (title, _table(folder, name, "html")) for name, title in names.items()},
+        figures=drawn,
+        manifest=record,
+        viewer=gallery(about["viewer"], settings["megabytes"]) if settings else None,
+        quality=_table(folder, "quality", "csv"),
+        state=for_page(found),
+    )
+    write_json(folder / "manifest.json", record)
+    return folder / "report.html"
+
+
+def described(name: str, found: State) -> str:
+    """Return how far a study is, as lines for a terminal: by method and scale, then what failed."""
+    scales, rows = found.table()
+    done, total = found.count(DONE), found.wanted
+    share = f"{100 * done / total:.0f} %" if total else "nothing to do"
+    lines = [f"{name}: {done} of {total} cells measured ({share}); {_counts(found)}."]
+    if found.overlaps[1]:
+        lines.append(f"Overlaps of segmentations: {found.overlaps[0]} of {found.overlaps[1]}.")
+    header = ["", *(f"{scale}×" for scale in scales)]
+    body = [[label, *(text for text, _ in line)] for _, label, line in rows]
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+    lines += [
+        "",
+        *(
+            "  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip()
+            for line in [header, *body]
+        ),
+    ]
+    if found.failures:
+        lines += ["", f"Failed: {len(found.failures)} job(s). Logs:"]
+        lines += [f"  {its.log}\n    {its.reason}" for its in found.failures[:LISTED]]
+        if len(found.failures) > LISTED:
+            lines.append(f"  and {len(found.failures) - LISTED} more")
+    return "\n".join(lines) + "\n"
+
+
+def for_page(found: State) -> dict:
+    """Return the same for the report's template."""
+    scales, rows = found.table()
+    return {
+        "done": found.count(DONE),
+        "of": found.wanted,
+        "counts": _counts(found),
+        "overlaps": found.overlaps,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "scales": scales,
+        "rows": [
+            {
+                "method": name,
+                "label": label,
+                "cells": [
+                    {"scale": scale, "text": text, "state": its.replace("/", "")}
+                    for scale, (text, its) in zip(scales, line, strict=True)
+                ],
+            }
+            for name, label, line in rows
+        ],
+        "failures": [{"log": its.log, "reason": its.reason} for its in found.failures],
+    }
+
+
+def _counts(found: State) -> str:
+    what = {
+        FAILED: "failed",
+        RUNNING: "at work",
+        STOPPED: "begun, but nothing runs",
+        WAITING: "waiting",
+        SKIPPED: "not applicable",
+    }
+    said = [f"{found.count(key)} {text}" for key, text in what.items() if found.count(key)]
+    return ", ".join(said) or "nothing is missing"
+
+
+def _table(folder: Path, name: str, suffix: str) -> str:
+    return str(folder / "tables" / f"{name}.{suffix}")
+
+
+def _there(files: list[str]) -> list[str]:
+    return [file for file in files if Path(file).exists()]
+
+
+def _tables(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str, str]:
+    """Write the tables; return the titles of those that could be made, in the report's order."""
+    planned = table_plan.tables(study, lambda name, suffix: _table(folder, name, suffix))
+    made = set()
+    for table in progress(table_plan.in_making_order(planned), "tables"):
+        if _tried(
+            lambda its=table: from_files.make(its.maker, its.arguments).write(
+                folder / "tables" / its.name
+            ),
+            f"table {table.name}",
+            say,
+        ):
+            made.add(table.name)
+    return {table.name: table.title for table in planned if table.name in made}
+
+
+def _figures(study: Study, folder: Path, say: Callable[[str], None]) -> list[Path]:
+    """Draw the figures; return the records of those that could be drawn.
+
+    A figure is only drawn again if what it is drawn from, or how, has changed since.
+    """
+    made = []
+    for figure in progress(figure_plan.figures(study), "figures"):
+        stem = folder / "figures" / figure.name
+        outputs = [stem.with_name(f"{figure.name}.{suffix}") for suffix in figure_plan.SUFFIXES]
+        mark, basis = folder / "figures" / ".drawn" / figure.name, _basis(figure)
+        drawn = mark.exists() and mark.read_text() == basis and all(map(Path.exists, outputs))
+        if drawn or _tried(
+            lambda its=figure, files=outputs: figure_files.draw(its.kind, its.params, files),
+            f"figure {figure.name}",
+            say,
+        ):
+            write_text(mark, basis)
+            made.append(stem.with_name(f"{figure.name}.json"))
+    return made
+
+
+def _basis(figure: figure_plan.Planned) -> str:
+    """Return a digest of what a figure is drawn from now, and of the code that draws it."""
+    times = [Path(file).stat().st_mtime_ns for file in _there(figure.inputs)]
+    return digest([figure.params, _there(figure.inputs), times, code_digest(figure.module)])
+
+
+def _tried(make: Callable[[], object], what: str, say: Callable[[str], None]) -> bool:
+    """Make something; say why it cannot be made yet. Snakemake may take a file away meanwhile."""
+    for last in (False, True):
+        try:
+            make()
+        except FileNotFoundError as error:
+            if last:
+                say(f"not yet: {what}: {error.filename} is not there")
+        except MrisrError as error:
+            say(f"not yet: {what}: {error}")
+            break
+        else:
+            return True
+    return False

@@ -1,0 +1,240 @@
+"""Volumes for the report's slice viewer: on one grid, cropped, 8-bit, small enough to be sent.
+
+All volumes of a dataset, subject and scale lie on the grid of the ground truth (of a real LR
+scan: on its SR grid), so that the viewer flips between methods by exchanging voxels alone.
+"""
+
+import base64
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from mrisr.common.errors import InputError
+from mrisr.volumes.io import load
+
+#: Voxels kept around the mask; fewer axial slices than this are not worth showing.
+MARGIN, LEAST = 4, 8
+#: White is this quantile of what is inside the mask.
+WHITE = 0.999
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the viewer shows.
+
+    Attributes:
+        sets: One a dataset, subject and scale: dataset, dataset_label, subject, scale, measured
+            (there is a ground truth), grid (blob of the first image, a whole NIfTI file), and
+            images, each with key, label, kind (`truth`, `lr`, `sr`, `reference`) and blob.
+        blobs: By name, gzipped in base64: a NIfTI file, or uint8 voxels, first axis fastest.
+        remarks: What is shown and what is left out, sentences.
+    """
+
+    sets: list[dict] = field(default_factory=list)
+    blobs: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def megabytes(self) -> float:
+        """Size of all blobs in the page."""
+        return sum(map(len, self.blobs.values())) / 1e6
+
+
+@dataclass(frozen=True)
+class _Box:
+    """The part of a grid that is shown.
+
+    Attributes:
+        slices: Of the array, first voxel included and last excluded.
+        depth: Number of axial slices in the mask's box, all of them if nothing had to go.
+    """
+
+    slices: tuple[slice, slice, slice]
+    depth: int
+
+
+def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
+    """Prepare volumes for the viewer.
+
+    Files that are not there (a study that still runs) are left out, and so is a set of which
+    nothing can be compared. If all would take more than the budget, fewer axial slices are
+    shown, around the one where the mask is largest; if that is not enough, the last sets go.
+
+    Args:
+        sets: See `mrisr.plan.report.viewer_sets`.
+        megabytes: What the blobs may take in the page, in 10^6 bytes.
+
+    Raises:
+        InputError: A volume is damaged, or not on the grid of its set.
+    """
+    there = [its for its in map(_existing, sets) if its]
+    remarks = []
+    chosen, depth = _fitting(there, megabytes)
+    while True:
+        shown = Gallery()
+        for its in chosen:
+            _add(shown, its, depth)
+        if shown.megabytes <= megabytes or not chosen:
+            break
+        if depth is None or depth > LEAST:
+            depth = max(LEAST, int(0.9 * (depth or max(_depth(its) for its in chosen))))
+        else:
+            chosen = chosen[:-1]
+    if depth is not None and chosen:
+        remarks.append(
+            f"To keep the page below {megabytes:g} MB of volumes, at most {depth} axial slices"
+            " are shown, around the one with the largest section of the mask."
+        )
+    if len(chosen) < len(there):
+        left = "; ".join(
+            f"{its['dataset_label']}, {its['subject']}, {its['scale']:g}×"
+            for its in there[len(chosen) :]
+        )
+        remarks.append(f"Left out for the same reason: {left}.")
+    if len(there) < len(sets):
+        remarks.append(f"{len(sets) - len(there)} of {len(sets)} sets are not there yet.")
+    return Gallery(shown.sets, shown.blobs, remarks)
+
+
+def _existing(its: Mapping) -> dict | None:
+    """Return a set without the files that are missing; None if too few are left."""
+
+    def there(file: str | None) -> str | None:
+        return file if file and Path(file).exists() else None
+
+    found = {**its, **{key: there(its[key]) for key in ("mask", "truth", "lr", "reference")}}
+    found["images"] = [image for image in its["images"] if there(image["file"])]
+    if its["truth"] and not found["truth"]:
+        return None
+    return found if found["mask"] and found["images"] else None
+
+
+def _fitting(sets: Sequence[Mapping], megabytes: float) -> tuple[list[Mapping], int | None]:
+    """Estimate from one volume how many slices and sets fit; None for all slices."""
+    if not sets:
+        return [], None
+    trial = Gallery()
+    first = {**sets[0], "images": sets[0]["images"][:1], "lr": None, "reference": None}
+    _add(trial, first, None)
+    voxels = np.prod(trial.sets[0]["shape"]) * len(trial.blobs)
+    rate = trial.megabytes / voxels
+    planes = [_plane(its) * _count(sets, i) for i, its in enumerate(sets)]
+    depths = [_depth(its) for its in sets]
+    if rate * sum(p * d for p, d in zip(planes, depths, strict=True)) <= megabytes:
+        return list(sets), None
+    kept = len(sets)
+    while kept > 1 and rate * sum(planes[:kept]) * LEAST > megabytes:
+        kept -= 1
+    depth = max(LEAST, int(megabytes / (rate * sum(planes[:kept]))))
+    return list(sets[:kept]), depth if depth < max(depths[:kept]) else None
+
+
+def _count(sets: Sequence[Mapping], index: int) -> int:
+    """Return how many blobs a set adds; a ground truth serves all scales."""
+    its = sets[index]
+    new = its["truth"] and its["truth"] not in [other["truth"] for other in sets[:index]]
+    return len(its["images"]) + bool(new) + bool(its["lr"]) + bool(its["reference"])
+
+
+def _plane(its: Mapping) -> int:
+    box = _box(its, None)
+    return int(np.prod([s.stop - s.start for s in box.slices[:2]]))
+
+
+def _depth(its: Mapping) -> int:
+    return _box(its, None).depth
+
+
+def _box(its: Mapping, depth: int | None) -> _Box:
+    """Return the box of a set's mask and a margin, in `depth` axial slices."""
+    mask = load(its["mask"]).data > 0
+    if not mask.any():
+        mask = np.ones_like(mask)
+    slices = []
+    for axis, size in enumerate(mask.shape):
+        inside = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        first, last = int(inside[0]), int(inside[-1])
+        slices.append(slice(max(0, first - MARGIN), min(size, last + 1 + MARGIN)))
+    low, high = slices[2].start, slices[2].stop
+    if depth is not None and depth < high - low:
+        middle = int(np.argmax(mask.sum(axis=(0, 1))))
+        start = min(max(low, middle - depth // 2), high - depth)
+        slices[2] = slice(start, start + depth)
+    return _Box(tuple(slices), high - low)
+
+
+def _add(shown: Gallery, its: Mapping, depth: int | None) -> None:
+    """Add a set and its blobs."""
+    box = _box(its, depth).slices
+    first = its["truth"] or its["images"][0]["file"]
+    base, inside = load(first), load(its["mask"]).data > 0
+    white = _white(base.data, inside)
+    affine = base.affine @ nib.affines.from_matvec(np.eye(3), [s.start for s in box])
+    images = []
+
+    def add(key: str, label: str, kind: str, blob: str, voxels: np.ndarray) -> None:
+        if blob not in shown.blobs:
+            data = voxels.tobytes(order="F")
+            if not images:
+                data = nib.Nifti1Image(voxels, affine).to_bytes()
+            # No time and no name in it: the same volumes give the same page.
+            packed = gzip.compress(data, compresslevel=6, mtime=0)
+            shown.blobs[blob] = base64.b64encode(packed).decode("ascii")
+        images.append({"key": key, "label": label, "kind": kind, "blob": blob})
+
+    name = f"{its['dataset']}-{its['subject']}"
+    at = f"{name}-x{its['scale']:g}"
+    if its["truth"]:
+        add("truth", "Ground truth", "truth", f"{name}-truth", _bytes(base.data[box], white))
+    for image in its["images"]:
+        volume = load(image["file"])
+        if volume.data.shape != base.data.shape:
+            raise InputError(
+                f"{image['file']}: {volume.data.shape} voxels, but {first} has {base.data.shape};"
+                " delete it and run again"
+            )
+        blob = f"{at}-{image['method']}"
+        add(image["method"], image["label"], "sr", blob, _bytes(volume.data[box], white))
+    shape = [s.stop - s.start for s in box]
+    if its["lr"]:
+        lr = load(its["lr"])
+        voxels = _moved(lr, affine, shape, order=0)
+        add("lr", "LR input (its own voxels)", "lr", f"{at}-lr", _bytes(voxels, white))
+    if its["reference"]:
+        reference = load(its["reference"])
+        own = _white(reference.data, reference.data > 0)
+        voxels = _moved(reference, affine, shape, order=1)
+        add("reference", "HR reference", "reference", f"{at}-reference", _bytes(voxels, own))
+    shown.sets.append(
+        {
+            **{key: its[key] for key in ("dataset", "dataset_label", "subject", "scale")},
+            "measured": bool(its["truth"]),
+            "white": white,
+            "shape": shape,
+            "images": images,
+        }
+    )
+
+
+def _white(data: np.ndarray, inside: np.ndarray) -> float:
+    """Return the intensity that becomes 255."""
+    values = data[inside] if inside.any() else data
+    return float(np.quantile(values, WHITE)) or 1.0
+
+
+def _bytes(data: np.ndarray, white: float) -> np.ndarray:
+    return np.round(255 * np.clip(np.nan_to_num(data) / white, 0, 1)).astype(np.uint8)
+
+
+def _moved(volume, affine: np.ndarray, shape: Sequence[int], order: int) -> np.ndarray:
+    """Sample a volume where the voxels of another grid are."""
+    matrix = np.linalg.inv(volume.affine) @ affine
+    mode = "nearest" if order == 0 else "constant"
+    return ndimage.affine_transform(
+        volume.data, matrix[:3, :3], matrix[:3, 3], tuple(shape), order=order, mode=mode
+    )

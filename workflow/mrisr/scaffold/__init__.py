@@ -1,0 +1,1 @@
+"""`mrisr new`: look at a folder, write files to start from."""

@@ -1,0 +1,138 @@
+"""New methods, datasets and metrics: working files to start from, from `workflow/templates`."""
+
+import keyword
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+
+from mrisr import metrics
+from mrisr.common.errors import ConfigError
+from mrisr.common.files import write_text
+from mrisr.common.paths import WORKFLOW
+from mrisr.common.schema import nearest
+from mrisr.data import datasets
+from mrisr.methods import method as methods
+
+TEMPLATES = WORKFLOW / "templates"
+#: Kinds of methods, and what each starts from.
+KINDS = {
+    "supervised": "a small residual CNN",
+    "interpolation": "linear interpolation along each axis",
+    "optimised": "total variation, optimised for each subject",
+    "external": "a program that is not Python, by a rule",
+}
+
+
+def method(name: str, kind: str, plugin: str | Path) -> list[Path]:
+    """Write a working method to `<plugin>/methods/<name>/`.
+
+    Args:
+        name: Of the folder, in paths and configs.
+        kind: One of `KINDS`.
+        plugin: Folder of the user's, which a study names under `plugins`.
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigError: The name cannot be used or is taken, or there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"--kind {kind}: no such kind: {nearest(kind, KINDS)}")
+    _check_name(name, "method", methods.folders([plugin]))
+    folder = Path(plugin) / "methods" / name
+    templates = {its.stem: its for place in ("", kind) for its in _in(f"method/{place}")}
+    templates[f"test_{name}.py"] = templates.pop("test.py")
+    content = {folder / file: template for file, template in templates.items()}
+    return _write(folder, content, {"name": name, "label": label(name)})
+
+
+def metric(name: str, plugin: str | Path) -> list[Path]:
+    """Write a working metric to `<plugin>/metrics/<name>.py`, and its test beside it.
+
+    Raises:
+        ConfigError: The name cannot be used or is taken.
+    """
+    metrics.use([plugin])
+    _check_name(name, "metric", {its: metrics.source(its) for its in metrics.names()})
+    if hasattr(metrics, name) or name.startswith("test_"):
+        raise ConfigError(f"metric '{name}': the name has another meaning; choose another one")
+    file = Path(plugin) / "metrics" / f"{name}.py"
+    content = {
+        file: TEMPLATES / "metric" / "metric.py.j2",
+        file.with_name(f"test_{name}.py"): TEMPLATES / "metric" / "test.py.j2",
+    }
+    return _write(file, content, {"name": name, "label": label(name)})
+
+
+def dataset(name: str, plugin: str | Path, about: Mapping[str, str | bool]) -> Path:
+    """Write a dataset to `<plugin>/datasets/<name>.yaml`.
+
+    Args:
+        name: Of the file, in paths and configs.
+        plugin: Folder of the user's, which a study names under `plugins`.
+        about: What the template says of the scans, see `mrisr.scaffold.look.look`.
+
+    Raises:
+        ConfigError: The name cannot be used or is taken.
+    """
+    check_dataset_name(name, plugin)
+    file = Path(plugin) / "datasets" / f"{name}.yaml"
+    content = {file: TEMPLATES / "dataset" / "dataset.yaml.j2"}
+    return _write(file, content, {"label": label(name), **about})[0]
+
+
+def check_dataset_name(name: str, plugin: str | Path) -> None:
+    """Refuse a dataset's name that cannot be used or is taken; raises ConfigError."""
+    _check_name(name, "dataset", dict.fromkeys(datasets.names([plugin]), "a datasets folder"))
+
+
+def label(name: str) -> str:
+    """Return what a name is called in tables, until someone finds a better word."""
+    return name.replace("_", " ").strip().capitalize()
+
+
+def _in(place: str) -> list[Path]:
+    """Return the templates of a folder; those of a kind take the place of those of all."""
+    return sorted((TEMPLATES / place).glob("*.j2"))
+
+
+def _check_name(name: str, what: str, taken: Mapping[str, object]) -> None:
+    """Refuse a name.
+
+    Raises:
+        ConfigError: It cannot stand in paths and code, or is taken.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise ConfigError(
+            f"{what} '{name}': cannot be used in paths and code; take a-z, 0-9 and _, a letter"
+            " first, e.g. 'my_cnn'"
+        )
+    if name in taken:
+        raise ConfigError(f"{what} '{name}': is there already, in {taken[name]}; choose another")
+
+
+def _write(place: Path, content: Mapping[Path, Path], values: Mapping[str, object]) -> list[Path]:
+    """Render all templates, then write them; nothing that is there is replaced.
+
+    Raises:
+        ConfigError: `place` is there.
+    """
+    for path in (place, *content):
+        if path.exists():
+            raise ConfigError(f"{path}: is there already, and stays; choose another name")
+    environment = jinja2.Environment(
+        variable_start_string="<%",  # braces have a meaning in what is written
+        variable_end_string="%>",
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    rendered = {
+        file: environment.from_string(template.read_text(encoding="utf-8")).render(values)
+        for file, template in content.items()
+    }
+    for file, text in rendered.items():
+        write_text(file, text)
+    return sorted(rendered)

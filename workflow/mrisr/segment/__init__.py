@@ -1,0 +1,1 @@
+"""Tissue priors, six-region segmentation, overlap."""

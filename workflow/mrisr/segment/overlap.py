@@ -1,0 +1,124 @@
+"""Overlap of two segmentations: Dice and IoU of each region and their mean over the regions.
+
+Two label images of the same brain are compared: the segmentation of the ground truth and that of
+a reconstruction. Of one subject and region, IoU = Dice / (2 - Dice); means over subjects or
+regions do not keep that relation.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mrisr.common.errors import InputError
+from mrisr.common.files import write_text
+from mrisr.common.progress import log, progress
+from mrisr.volumes.io import check_grid, load
+from mrisr.volumes.regions import MEAN, REGIONS
+
+METRICS = ("dice", "iou")
+COLUMNS = ("subject", "region", "metric", "value")
+
+
+def dice(a: np.ndarray, b: np.ndarray, labels: Sequence[int]) -> np.ndarray:
+    """Return the Dice coefficient 2 |A and B| / (|A| + |B|) of each label (Sørensen 1948).
+
+    Args:
+        a: Labels, integer, any shape.
+        b: Labels, same shape.
+        labels: The labels to compare.
+
+    Returns:
+        Values in [0, 1], float64, shape (len(labels),): 1 for a label that neither image has,
+        since the two agree about it; 0 for one that only one of them has.
+
+    Raises:
+        InputError: The shapes differ.
+    """
+    both, sum_, _ = _counts(a, b, labels)
+    return _ratio(2 * both, sum_)
+
+
+def iou(a: np.ndarray, b: np.ndarray, labels: Sequence[int]) -> np.ndarray:
+    """Return the intersection over union |A and B| / |A or B| of each label (Jaccard 1901).
+
+    Args:
+        a: Labels, integer, any shape.
+        b: Labels, same shape.
+        labels: The labels to compare.
+
+    Returns:
+        Values in [0, 1], float64, shape (len(labels),); labels that one or none of the images
+        has count as in `dice`.
+
+    Raises:
+        InputError: The shapes differ.
+    """
+    both, _, union = _counts(a, b, labels)
+    return _ratio(both, union)
+
+
+def _counts(
+    a: np.ndarray, b: np.ndarray, labels: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each label the voxels in both images, in each of them summed, and in either."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        raise InputError(
+            f"overlap: label images of shapes {a.shape} and {b.shape}; compare them on one grid"
+        )
+    inside = [(a == label, b == label) for label in labels]
+    both = np.array([np.count_nonzero(x & y) for x, y in inside], dtype=np.float64)
+    sum_ = np.array([np.count_nonzero(x) + np.count_nonzero(y) for x, y in inside], np.float64)
+    return both, sum_, sum_ - both
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.ones_like(part), where=whole > 0)
+
+
+def overlap_subjects(
+    references: Sequence[str | Path],
+    images: Sequence[str | Path],
+    subjects: Sequence[str],
+    output: str | Path,
+) -> None:
+    """Compare the segmentations of all subjects of a method and scale.
+
+    Args:
+        references: Segmentation of each subject's ground truth.
+        images: Segmentation of each subject's reconstruction, on the same grid and affine.
+        subjects: Their names, in the order of the rows.
+        output: CSV: subject, region, metric, value (9 significant digits); region `mean` is the
+            mean over the six regions.
+
+    Raises:
+        InputError: A file is unusable or off the grid of its ground truth; all such subjects are
+            named, and no file is written.
+    """
+    lines, problems = [",".join(COLUMNS)], []
+    triples = list(zip(subjects, references, images, strict=True))
+    for subject, reference, image in progress(triples, "overlap"):
+        try:
+            lines += _rows(subject, Path(reference), Path(image))
+        except InputError as error:
+            problems.append(f"{subject}: {error}")
+    if problems:
+        raise InputError("\n  ".join(["cannot be compared:", *problems]))
+    write_text(output, "\n".join(lines) + "\n")
+
+
+def _rows(subject: str, reference: Path, image: Path) -> list[str]:
+    truth, ours = load(reference), load(image)
+    check_grid(ours, image, truth, reference)
+    labels = list(REGIONS.values())
+    for name, label in REGIONS.items():
+        if not (truth.data == label).any():
+            log.warning("%s: the ground truth's segmentation has no %s", subject, name)
+    rows = []
+    for metric, values in zip(
+        METRICS, (f(truth.data, ours.data, labels) for f in (dice, iou)), strict=True
+    ):
+        named = dict(zip(REGIONS, values, strict=True)) | {MEAN: values.mean()}
+        rows += [f"{subject},{region},{metric},{value:.9g}" for region, value in named.items()]
+    return rows

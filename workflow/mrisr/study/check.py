@@ -1,0 +1,194 @@
+"""What a study's parts must have to do with each other, beyond what the schema says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mrisr import metrics
+from mrisr.common.errors import ConfigError
+from mrisr.common.layout import scale_name
+from mrisr.common.schema import nearest
+from mrisr.study import figures_key, tables_key
+from mrisr.study import readers_key as reader_settings
+from mrisr.study.study import Study
+
+
+def check(study: Study) -> None:
+    """Refuse a study whose parts do not go together.
+
+    Raises:
+        ConfigError: Every problem is named with the key and the nearest valid one.
+    """
+    problems = []
+    known = metrics.names()
+    for name in study.config["metrics"]:
+        if name not in known:
+            problems.append(f"metrics: no metric '{name}': {nearest(name, known)}")
+    base = study.config["baseline"]
+    if base is not None and base not in study.methods:
+        problems.append(
+            f"baseline: '{base}' is not among the methods: {nearest(base, study.methods)}"
+        )
+    held = study.config["baseline_metric"]
+    if base is not None and held not in known:
+        problems.append(f"baseline_metric: no metric '{held}': {nearest(held, known)}")
+    for entry in study.config["published"]:
+        if entry["dataset"] not in study.datasets:
+            problems.append(
+                f"published: '{entry['dataset']}' is not among the datasets:"
+                f" {nearest(entry['dataset'], study.datasets)}"
+            )
+    problems += _segmentation_problems(study)
+    problems += _viewer_problems(study)
+    problems += figures_key.problems(study)
+    problems += _slice_problems(study)
+    problems += reader_settings.problems(study)
+    if not problems:
+        problems += _real_problems(study)
+        problems += tables_key.problems(study)
+    kind = study.degradation["kind"]
+    for method in study.methods.values():
+        for name in method.spec.get("limits", {}).get("datasets", []):
+            if name not in study.datasets:
+                problems.append(
+                    f"methods.{method.name}.limits.datasets: '{name}' is not among the"
+                    f" datasets: {nearest(name, study.datasets)}"
+                )
+        if method.input not in (kind, "ground_truth"):
+            problems.append(
+                f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
+            )
+        if method in study.supervised and study.train_dataset is None:
+            problems.append(
+                f"methods.{method.name}: is learned, but no dataset has role train; give it"
+                " one, or import weights (methods.<name>.model: <file>)"
+            )
+    problems += _weights_problems(study)
+    if study.supervised:
+        for split in ("train", "val"):
+            name = study.train_dataset
+            if name and not study.datasets[name].subjects.get(split):
+                problems.append(f"datasets.{name}: no {split} subjects in its split")
+    for name in study.test_datasets:
+        if not study.datasets[name].subjects.get("test"):
+            problems.append(f"datasets.{name}: no test subjects in its split")
+    if (kind == "slice") != (study.slices is not None):
+        problems.append("degradation.kind slice and the key slices go together")
+    if problems:
+        raise ConfigError("\n  ".join([f"{study.where}:", *problems]))
+
+
+def _weights_problems(study: Study) -> Iterator[str]:
+    for method in study.imported:
+        where, pattern = f"methods.{method.name}.model", method.spec["weights"]
+        scales = [scale for its, scale in study.model_scales() if its is method]
+        if method.models == "per_scale" and "{scale}" not in pattern and len(scales) > 1:
+            yield (
+                f"{where}: '{pattern}' is one file, but there is a model for each of the"
+                f" scales {', '.join(scales)}; write {{scale}} where the path differs"
+            )
+            continue
+        for file in dict.fromkeys(method.weights(scale) for scale in scales):
+            if not file.is_file():
+                yield f"{where}: {file}: no such file (from {Path.cwd()}); correct the path"
+            elif file.resolve().is_relative_to(Path(study.layout.root).resolve()):
+                yield (
+                    f"{where}: {file} is a result of this study itself, which the import would"
+                    " replace; copy it elsewhere, or leave the key out to use it"
+                )
+
+
+def _slice_problems(study: Study) -> Iterator[str]:
+    """Yield what is wrong with what only 2-D studies can have."""
+    low, flat = study.degradation, study.degradation["kind"] == "slice"
+    if low["kernel"] == "bicubic" and low["antialias"]:
+        yield "degradation.antialias: the kernel bicubic has a filter of its own; leave it out"
+    multiple = (study.slices or {}).get("multiple", 1)
+    for method in study.methods.values():
+        if flat and method.spec.get("network") == "upscale":
+            factor = method.spec["model"]["factor"]
+            if method.spec.get("limits", {}).get("scales") != [factor]:
+                yield f"methods.{method.name}: is for one scale; set limits.scales: [{factor}]"
+            if multiple % factor:
+                yield (
+                    f"methods.{method.name}: makes {factor} times the LR slice; set"
+                    f" slices.multiple to a multiple of {factor}"
+                )
+        if not flat and method.denoising:
+            yield (f"methods.{method.name}: training.denoise is for 2-D studies; set its weight: 0")
+    for name in study.early_stopping:
+        if name not in [its.name for its in study.supervised]:
+            known = [its.name for its in study.supervised]
+            yield (
+                f"early_stopping: '{name}' is not among the methods trained here:"
+                f" {nearest(name, known)}"
+            )
+        elif not flat:
+            yield "early_stopping: is for 2-D studies; leave it out"
+        elif reason := study.methods[name].refuses(study.early_stopping[name]["scale"]):
+            yield f"early_stopping.{name}: {reason}"
+
+
+def _real_problems(study: Study) -> Iterator[str]:
+    """Yield what a study cannot do with real LR scans."""
+    real = [name for name, its in study.datasets.items() if not its.has_ground_truth]
+    if study.train_dataset in real:
+        yield (
+            f"datasets.{study.train_dataset}: real LR scans have no ground truth to train on;"
+            " set roles: [test], and give another dataset the role train"
+        )
+    for name in study.real_datasets:
+        stacked = study.datasets[name].stacked
+        how, kind = ("several stacks", "stacks") if stacked else ("one volume", "volume")
+        if study.degradation["kind"] != kind:
+            yield (f"datasets.{name}: is real LR, {how} a subject; degradation.kind must be {kind}")
+        if not study.no_reference_metrics:
+            known = [n for n in metrics.names() if not metrics.metadata(n).reference]
+            yield (
+                f"metrics: none can be taken on {name}, whose LR scans are real and have no"
+                f" ground truth; add one of {', '.join(known)}"
+            )
+
+
+def _segmentation_problems(study: Study) -> Iterator[str]:
+    settings = study.segmentation
+    if settings is None:
+        return
+    if study.slices is not None:
+        yield "segmentation: needs volumes, but the study is about 2-D slices"
+    if not study.measured_datasets:
+        yield (
+            "segmentation: is compared with the ground truth's, but no test dataset has one;"
+            " leave the key out"
+        )
+        return
+    for name in settings["methods"] or []:
+        if name not in study.methods:
+            yield (
+                f"segmentation.methods: '{name}' is not among the methods:"
+                f" {nearest(name, study.methods)}"
+            )
+    tested = {float(scale) for name in study.measured_datasets for scale in study.scales(name)}
+    for scale in settings["scales"] or []:
+        if float(scale) not in tested:
+            yield (
+                f"segmentation.scales: nothing is reconstructed at {scale_name(scale)}; tested:"
+                f" {', '.join(map(scale_name, sorted(tested)))}"
+            )
+    for entry in settings["published"]:
+        if entry["dataset"] not in study.datasets:
+            yield (
+                f"segmentation.published: '{entry['dataset']}' is not among the datasets:"
+                f" {nearest(entry['dataset'], study.datasets)}"
+            )
+
+
+def _viewer_problems(study: Study) -> Iterator[str]:
+    viewer = study.config["report"]["viewer"]
+    tested = {float(scale) for name in study.test_datasets for scale in study.scales(name)}
+    wanted = viewer.get("scales") if isinstance(viewer, dict) else None
+    for scale in wanted or []:
+        if float(scale) not in tested:
+            yield (
+                f"report.viewer.scales: nothing is reconstructed at {scale_name(scale)};"
+                f" tested: {', '.join(map(scale_name, sorted(tested)))}"
+            )

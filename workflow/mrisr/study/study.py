@@ -1,0 +1,328 @@
+"""A study: a config file, checked and completed, and the plan of files that follows from it.
+
+Light on purpose: the Snakefile makes a study at parse time, in every job.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrisr import metrics
+from mrisr.common.errors import ConfigError
+from mrisr.common.layout import SPLITS, STACKS, Layout, scale_name, slice_name
+from mrisr.data import datasets as dataset_files
+from mrisr.data.datasets import Dataset
+from mrisr.methods import method as method_folders
+from mrisr.methods.method import Method, merge
+
+DEFAULTS = {
+    "title": "",
+    "preset": "published",
+    "downloads": dataset_files.DOWNLOADS,
+    "plugins": [],
+    "degradation": {"kernel": "spline", "grid": "corners", "antialias": None},
+    "slices": None,
+    "training": {},
+    "regions": ["volume", "mask"],
+    "empty_slices": "exclude",
+    "baseline": None,
+    "baseline_metric": "psnr",
+    "published": [],
+    "segmentation": None,
+    "report": {"viewer": True},
+    "tables": {},
+    "figures": True,
+    "keep": ["sr", "segmentation"],
+    "early_stopping": {},
+    "reader_study": None,
+}
+EARLY_STOPPING = {"points": 13, "scale": 2}
+SEGMENTATION = {
+    "priors": "oasis30ants",
+    "registration": "shared",
+    "transform": "syn",
+    "voxel_size": None,
+    "methods": None,
+    "scales": None,
+    "published": [],
+}
+# Fewer LR voxels than this along an axis leave no image to reconstruct from; SSIM needs 7 HR.
+MIN_LR_SIZE, MIN_HR_SIZE = 4, 7
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of the plan: a method applied to a test dataset at a scale.
+
+    Attributes:
+        dataset: Name of the dataset.
+        scale: Up-sampling scale k.
+        method: The method.
+        skipped: Why it is not applied (outside the method's limits), or None.
+    """
+
+    dataset: str
+    scale: float
+    method: Method
+    skipped: str | None
+
+
+class Study:
+    """A study as its config file describes it.
+
+    Attributes:
+        config: The config, every key present.
+        name: Name of the study.
+        seed: All random numbers derive from it.
+        layout: Paths of its files.
+        datasets: Its datasets by name.
+        methods: Its methods by name, in the config's order.
+        segmentation: Settings of the segmentation, every key present, or None without one.
+        train_dataset: The dataset that supervised methods learn from, or None.
+        test_datasets: The datasets that tables are about.
+    """
+
+    def __init__(self, config: dict, where: str = "config"):
+        """Complete a config that its schema accepts, and resolve what it names.
+
+        Whether all of it goes together is not looked at: `mrisr.study.load` is the door.
+
+        Args:
+            config: The content of `config/<study>.yaml`.
+            where: The file's name, for messages.
+
+        Raises:
+            ConfigError: A dataset or method cannot be had.
+        """
+        self.config = merge(DEFAULTS, config)
+        self.where = where
+        self.name: str = self.config["study"]
+        self.seed: int = self.config["seed"]
+        self.degradation: dict = self.config["degradation"]
+        if self.degradation["kind"] == "stacks" and "kernel" not in config["degradation"]:
+            self.degradation["kernel"] = "slice_profile"
+        self.slices: dict | None = self.config["slices"]
+        self.segmentation = self.config["segmentation"] = self._segmentation()
+        self.layout = Layout(self.name)
+        self.plugins: list[str] = self.config["plugins"]
+        self.datasets = self._datasets()
+        self.methods = self._methods()
+
+    def dataset_overrides(self, name: str, split: str | None = None) -> dict:
+        """Return what the study changes of a dataset's YAML; for one split, what matters to it."""
+        overrides = dict(self.config["datasets"][name] or {})
+        if split is None:
+            return {k: v for k, v in overrides.items() if k not in ("roles", "scales")}
+        folder = {"folder": overrides["folder"]} if overrides.get("folder") else {}
+        return {**folder, "subjects": {split: self.datasets[name].subjects[split]}}
+
+    def plugins_of(self, path: str | Path) -> list[str]:
+        """Return the plugin folder that a dataset's file or a method's folder lies in, if any.
+
+        A stage that is told of no other need not run again when a plugin is added to the study.
+        """
+        path = Path(path).resolve()
+        return [its for its in self.plugins if path.is_relative_to(Path(its).resolve())]
+
+    def _datasets(self) -> dict[str, Dataset]:
+        found, roles = {}, {}
+        only = len(self.config["datasets"]) == 1
+        for name, overrides in self.config["datasets"].items():
+            changes = self.dataset_overrides(name)
+            found[name] = dataset_files.load(name, changes, self.plugins, self.config["downloads"])
+            if found[name].needs_folder:
+                raise ConfigError(f"{self.where}: {found[name].lacking}")
+            both = only and found[name].has_ground_truth
+            roles[name] = (overrides or {}).get("roles", ["train", "test"] if both else ["test"])
+        training = [name for name, its in roles.items() if "train" in its]
+        if len(training) > 1:
+            raise ConfigError(
+                f"{self.where}: datasets: {' and '.join(training)} both have the role train;"
+                " leave it to one"
+            )
+        self.train_dataset = training[0] if training else None
+        self.test_datasets = [name for name, its in roles.items() if "test" in its]
+        return found
+
+    @property
+    def measured_datasets(self) -> list[str]:
+        """The test datasets with a ground truth, which LR is simulated from."""
+        return [name for name in self.test_datasets if self.datasets[name].has_ground_truth]
+
+    @property
+    def real_datasets(self) -> list[str]:
+        """The test datasets that are real LR scans, without a ground truth."""
+        return [name for name in self.test_datasets if not self.datasets[name].has_ground_truth]
+
+    def degradation_of(self, dataset: str) -> dict:
+        """Return the study's degradation, for real LR with the grid of a scanner (`centres`)."""
+        real = {} if self.datasets[dataset].has_ground_truth else {"grid": "centres"}
+        return {**self.degradation, **real}
+
+    @property
+    def no_reference_metrics(self) -> list[str]:
+        """Those of the study's metrics that need no ground truth."""
+        return [n for n in self.config["metrics"] if not metrics.metadata(n).reference]
+
+    def _methods(self) -> dict[str, Method]:
+        preset, shared = self.config["preset"], {"training": self.config["training"]}
+        found = {}
+        for name, overrides in self.config["methods"].items():
+            try:
+                method = method_folders.get(name, overrides, preset, self.plugins)
+                if method.kind == "supervised":
+                    overrides = merge(shared, overrides or {})
+                    method = method_folders.get(name, overrides, preset, self.plugins)
+            except ConfigError as error:
+                raise ConfigError(f"{self.where}: {error}") from None
+            found[name] = method
+        return found
+
+    @property
+    def metric_settings(self) -> dict[str, dict]:
+        """The settings of the study's metrics, completed by their defaults.
+
+        `folder` is where their files are kept.
+        """
+        folder = {"folder": self.config["downloads"]}
+        return {
+            name: {**metrics.defaults(name), **folder, **self.config.get(name, {})}
+            for name in self.config["metrics"]
+            if metrics.defaults(name)
+        }
+
+    def metrics_with(self, hook: str) -> list[str]:
+        """Return those of the study's metrics whose module has a function of this name."""
+        return [name for name in self.config["metrics"] if hasattr(metrics.module(name), hook)]
+
+    @property
+    def slice_metrics(self) -> list[str]:
+        """Those of the study's metrics that are taken on 2-D slices."""
+        return [name for name in self.config["metrics"] if metrics.metadata(name).slices]
+
+    @property
+    def early_stopping(self) -> dict[str, dict]:
+        """Settings of the longer trainings of Fig. 3 and A1, by method, every key present."""
+        asked = self.config["early_stopping"]
+        return {name: {**EARLY_STOPPING, **settings} for name, settings in asked.items()}
+
+    @property
+    def denoising(self) -> list[float]:
+        """The strengths of BM3D that trainings of the study need."""
+        found = {m.denoising["sigma"]: None for m in self.supervised if m.denoising}
+        return list(found)
+
+    def _segmentation(self) -> dict | None:
+        asked = self.config["segmentation"]
+        if asked is None or asked is False:
+            return None
+        return merge(SEGMENTATION, {} if asked is True else asked)
+
+    @property
+    def supervised(self) -> list[Method]:
+        """The methods that learn from the training set, in the config's order.
+
+        Those whose weights are imported do not.
+        """
+        return [
+            method
+            for method in self.methods.values()
+            if method.kind == "supervised" and not method.imported
+        ]
+
+    @property
+    def imported(self) -> list[Method]:
+        """The methods whose weights were made elsewhere, in the config's order."""
+        return [method for method in self.methods.values() if method.imported]
+
+    def splits(self, dataset: str) -> list[str]:
+        """Return the splits of a dataset that the study uses."""
+        used = []
+        if dataset == self.train_dataset and self.supervised:
+            used += ["train", "val"]
+        if dataset in self.test_datasets:
+            used.append("test")
+        return [split for split in SPLITS if split in used]
+
+    def scales(self, dataset: str) -> list[float]:
+        """Return the scales that a dataset is tested at."""
+        return (self.config["datasets"][dataset] or {}).get("scales", self.config["scales"])
+
+    def items(self, dataset: str, split: str) -> list[str]:
+        """Return the names of the prepared files: subjects, or `<subject>_slice-<n>` in 2-D."""
+        subjects = self.datasets[dataset].subjects[split]
+        if self.slices is None:
+            return list(subjects)
+        return [slice_name(s, n) for s in subjects for n in range(1, self.slices["count"] + 1)]
+
+    def inputs(self, dataset: str, item: str) -> list[str]:
+        """Return the names of the LR files of an item: itself, or its stacks."""
+        return [f"{item}_{stack}" for stack in self.stacks(dataset, item)] or [item]
+
+    def stacks(self, dataset: str, item: str) -> list[str]:
+        """Return the names of the stacks of an item, three if they are simulated; or none."""
+        its = self.datasets[dataset]
+        if its.stacked:
+            return its.stacks[item]
+        return list(STACKS) if self.degradation["kind"] == "stacks" else []
+
+    def min_size(self, split: str) -> int:
+        """Return the fewest voxels along an axis that a volume of a split may have."""
+        if split != "test":
+            sizes = [m.patch_size for m in self.supervised if "training" in m.spec]
+            return max([MIN_HR_SIZE, *sizes])
+        scales = [scale for name in self.measured_datasets for scale in self.scales(name)]
+        slices = [metrics.metadata(name).min_size for name in self.slice_metrics]
+        # The same for all scales up to 4: another scale must not prepare everything again.
+        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])), *slices)
+
+    def multiple(self, dataset: str) -> int:
+        """Return what the sizes of a ground truth are multiples of: slices of k voxels tile it."""
+        if self.degradation["kind"] != "stacks" or dataset not in self.test_datasets:
+            return 1
+        return math.lcm(*(int(k) for k in self.scales(dataset) if float(k).is_integer()))
+
+    def min_lr_size(self, scale: float | None = None) -> int:
+        """Return the fewest voxels along an axis of a real LR scan, or (no scale) a reference."""
+        sizes = [metrics.metadata(name).min_size for name in self.no_reference_metrics]
+        return max([MIN_LR_SIZE, *(math.ceil(size / (scale or 1)) for size in sizes)])
+
+    def cells(self, dataset: str | None = None) -> Iterator[Cell]:
+        """Yield every (dataset, scale, method) of the study's tables, in their order.
+
+        The control that is the ground truth has none where there is no ground truth.
+        """
+        for name in self.test_datasets if dataset is None else [dataset]:
+            for scale in self.scales(name):
+                for method in self.methods.values():
+                    if method.input == "ground_truth" and name in self.real_datasets:
+                        continue
+                    yield Cell(name, scale, method, method.refuses(scale, name))
+
+    def segmented_cells(self, dataset: str | None = None) -> list[Cell]:
+        """Return the cells whose reconstructions are segmented, in the order of the tables."""
+        if self.segmentation is None:
+            return []
+        methods, scales = self.segmentation["methods"], self.segmentation["scales"]
+        return [
+            cell
+            for cell in self.cells(dataset)
+            if cell.dataset in self.measured_datasets
+            and (methods is None or cell.method.name in methods)
+            and (scales is None or float(cell.scale) in map(float, scales))
+        ]
+
+    def models(self) -> list[tuple[Method, str]]:
+        """Return the models of the training set: method and folder name."""
+        found = {(its, its.trained(scale)): None for its, scale in self.model_scales()}
+        return list(found)
+
+    def model_scales(self) -> list[tuple[Method, str]]:
+        """Return method and scale of everything that a supervised method reconstructs."""
+        found = {
+            (cell.method, scale_name(cell.scale)): None
+            for cell in self.cells()
+            if cell.method.kind == "supervised" and not cell.skipped
+        }
+        return list(found)

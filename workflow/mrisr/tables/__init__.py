@@ -1,0 +1,1 @@
+"""CSV to tables in four formats."""

@@ -1,0 +1,128 @@
+"""Sentences that tables share: how numbers were made, and what their marks mean."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mrisr import metrics
+from mrisr.evaluate.measured import COLLAPSED, MARKS, UNCHECKED, UNDERTRAINED, places
+from mrisr.methods.model_files import own_training
+
+#: Training settings that decide how much a step sees.
+SIZES = {
+    "batch": "a batch",
+    "patch": "patches",
+    "lr_patch": "LR patches",
+    "queries": "queries",
+}
+
+
+def topics(notes: Mapping[str, str]) -> list[str]:
+    """Return a sentence a topic, which begins with it; empty ones are left out."""
+    found = []
+    for topic, text in notes.items():
+        if text:
+            topic = topic.replace("_", " ").capitalize()
+            said = str(text).casefold().startswith(topic.casefold())
+            found.append(str(text) if said else f"{topic}: {text}")
+    return found
+
+
+def marks(where: Mapping[str, str], baseline: str | None, metric: str = "PSNR") -> list[str]:
+    """Return what the marks mean that are in a table.
+
+    Args:
+        where: Which methods and scales it says of each remark.
+        baseline: Label of the method that learned ones are held against.
+        metric: Label of the metric in which they are.
+    """
+    meaning = {
+        UNDERTRAINED: f"undertrained, the mean {metric} over the volume is not above"
+        f" {baseline}; supports no conclusion",
+        COLLAPSED: "collapsed, training ended in a constant output; supports no conclusion",
+        UNCHECKED: f"not held against {baseline}, whose {metric} over the volume (or its own) is"
+        " missing",
+    }
+    return [
+        f"{MARKS[remark]} {text}: {where[remark]}."
+        for remark, text in meaning.items()
+        if remark in where
+    ]
+
+
+def skipped(where: Mapping[str, str]) -> list[str]:
+    """Return why methods were not applied, and which trainings were restarted.
+
+    Args:
+        where: Which methods and scales it says of each remark.
+    """
+    found = []
+    for remark, its in where.items():
+        if remark.startswith("skipped: "):
+            reason = remark.removeprefix("skipped: ").rstrip(".")
+            found.append(f"n/a: {its}: {reason}.")
+        elif remark.startswith("restarted "):
+            found.append(f"Training {remark} after it had collapsed: {its}.")
+    return found
+
+
+def training(cells: Iterable[Mapping]) -> list[str]:
+    """Return how far each learned method was trained, or where its weights come from."""
+    groups: dict[tuple, list[Mapping]] = {}
+    own: dict[str, list[Mapping]] = {}  # models of one subject each
+    cells = list(cells)
+    for cell in cells:
+        if not cell["learned"] or cell["skipped"]:
+            continue
+        model = cell["model"] or {}
+        if "models" in model:
+            own.setdefault(own_training(model), []).append(cell)
+            continue
+        goal = cell["published_steps"] or model.get("published_steps")
+        file = Path(model["file"]).name if model.get("imported") else None
+        sizes = _sizes(model, cell.get("published_training") or {})
+        key = (model.get("steps"), goal, model.get("preset"), file, sizes)
+        groups.setdefault(key, []).append(cell)
+    lines = []
+    for (steps, goal, preset, file, sizes), its in groups.items():
+        done = "an unknown number of steps (no model.json)" if steps is None else f"{steps:,} steps"
+        if steps is not None and goal:
+            done = f"{steps:,} of the {goal:,} published steps ({_percent(steps / goal)})"
+        demo = "; demo preset, a shrunk network and schedule" if preset == "demo" else ""
+        trained = f"rained for {done}{demo or sizes}"
+        if file is None:
+            said = f"T{trained}"
+        else:
+            said = f"Weights imported from {file}" + ("" if steps is None else f", t{trained}")
+        lines.append(f"{said}: {places(its, cells)}.")
+    lines += [f"{said[0].upper()}{said[1:]}: {places(its, cells)}." for said, its in own.items()]
+    return lines
+
+
+def _sizes(model: Mapping, published: Mapping) -> str:
+    """Return what each step saw where that is not the published amount: steps alone mislead."""
+    own = model.get("training") or {}
+    changed = [
+        f"{words} of {own[key]} ({published[key]})"
+        for key, words in SIZES.items()
+        if key in own and key in published and own[key] != published[key]
+    ]
+    return f", each with {', '.join(changed)} in place of the published" if changed else ""
+
+
+def unavailable(shown: Iterable[str], reasons: Mapping[str, str]) -> list[str]:
+    """Return why metrics could not be taken, of those shown."""
+    return [
+        f"{metrics.metadata(name).label}: {reasons[name].rstrip('.')}."
+        for name in dict.fromkeys(shown)
+        if name in reasons
+    ]
+
+
+def simulated(cells: Iterable[Mapping]) -> list[str]:
+    """Return which datasets are no scans."""
+    labels = dict.fromkeys(cell["dataset_label"] for cell in cells if cell.get("simulated"))
+    return [f"{label}: no scans; values say nothing about real brains." for label in labels]
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:.0f} %" if ratio >= 0.01 else f"{100 * ratio:.2g} %"

@@ -1,0 +1,193 @@
+"""Tables from files: what the rules of the tables do, for whoever has their inputs and params."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mrisr.evaluate.measured import slices_note
+from mrisr.methods.model_files import known
+from mrisr.tables.overlap import overlap_table
+from mrisr.tables.paper import paper_table
+from mrisr.tables.quality import quality_table
+from mrisr.tables.reader_study import reader_table
+from mrisr.tables.significance import significance_table
+from mrisr.tables.table import Table
+
+
+def quality(
+    cells: Sequence[Mapping],
+    notes: Mapping[str, str],
+    *,
+    published: Sequence[Mapping],
+    scores: Mapping[str, str],
+    fetched: Sequence[str],
+    seed: int,
+    baseline: str | None,
+    metrics: Sequence[str],
+    regions: Sequence[str],
+    empty_slices: str,
+) -> Table:
+    """Return the complete table of image quality.
+
+    Args:
+        cells: From `mrisr.plan.cells.cells`.
+        notes: From `mrisr.plan.cells.notes`.
+        published: From `mrisr.plan.cells.published`.
+        scores: Scores of the ground truths, by label of the dataset.
+        fetched: What metrics with a file from the network said of it.
+        seed: The study's.
+        baseline: The study's.
+        metrics: The study's.
+        regions: The study's.
+        empty_slices: The study's.
+    """
+    return quality_table(
+        _with_models(cells),
+        _published(published),
+        {**notes, "Slices": slices_note(metrics, scores, empty_slices)},
+        seed=seed,
+        baseline=baseline,
+        metrics=metrics,
+        regions=regions,
+        unavailable=_unavailable(fetched),
+    )
+
+
+def significance(cells: Sequence[Mapping], **settings: object) -> Table:
+    """Return the table of significance; settings are those of `significance_table`."""
+    return significance_table(_with_models(cells), **settings)
+
+
+def overlap(
+    cells: Sequence[Mapping],
+    notes: Mapping[str, str],
+    *,
+    published: Sequence[Mapping],
+    quality: str,
+) -> Table:
+    """Return the complete table of overlap.
+
+    Args:
+        cells: From `mrisr.plan.cells.segmented_cells`.
+        notes: From `mrisr.plan.cells.segmentation_notes`.
+        published: From `mrisr.plan.cells.published_overlap`.
+        quality: The CSV of the table of image quality.
+    """
+    return overlap_table(cells, _published(published), notes, pd.read_csv(quality))
+
+
+def paper(
+    spec: Mapping,
+    cells: Sequence[Mapping],
+    notes: Mapping[str, str],
+    *,
+    complete: str,
+    scores: str | None,
+    fetched: Sequence[str],
+    baseline: str | None,
+    empty_slices: str,
+) -> Table:
+    """Return a table as a paper lays it out.
+
+    Args:
+        spec: One of `mrisr.plan.cells.paper_tables`.
+        cells: From `mrisr.plan.cells.paper_cells`.
+        notes: From `mrisr.plan.cells.paper_notes`.
+        complete: The CSV of the table that it is a view of.
+        scores: Scores of the dataset's ground truths, None if there are none.
+        fetched: What metrics with a file from the network said of it.
+        baseline: Label of the method that learned ones are held against.
+        empty_slices: The study's.
+    """
+    slices = ""
+    if scores:
+        slices = slices_note(spec["metrics"], {spec["dataset_label"]: scores}, empty_slices)
+    return paper_table(
+        spec,
+        pd.read_csv(complete),
+        _with_models(cells),
+        _published(spec["published"], as_printed=True),
+        {**notes, "Slices": slices},
+        baseline=baseline,
+        unavailable=_unavailable(fetched),
+    )
+
+
+def readers(answers: str | Path, *, published: Sequence[Mapping] = (), **settings: object) -> Table:
+    """Return the table of a reader study.
+
+    Args:
+        answers: CSV of `mrisr study export` with the key.
+        published: File and source of published means.
+        **settings: Of `reader_table`.
+    """
+    columns = ("reader", "case", "repeat_of", "subject", "question", "dataset", "scale")
+    try:
+        given = pd.read_csv(answers, dtype=dict.fromkeys(columns, str))
+    except pd.errors.EmptyDataError:
+        given = pd.DataFrame()
+    found = [pd.read_csv(entry["file"], dtype={"reader": str}) for entry in published]
+    return reader_table(
+        given,
+        published=pd.concat(found) if found else None,
+        sources=[entry["source"] for entry in published],
+        where=str(answers),
+        **settings,
+    )
+
+
+def _with_models(cells: Sequence[Mapping]) -> list[dict]:
+    """Return cells with what is known of their models; None of those that are not there (yet)."""
+    return [{**cell, "model": known(cell["model"])} for cell in cells]
+
+
+def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataFrame | None:
+    """Return published values of several files as one frame; None if there are none.
+
+    Args:
+        entries: Each with its file, and what else is said of all its values.
+        as_printed: Means and deviations stay text, with the digits of the paper.
+    """
+    types = dict.fromkeys(("mean", "std"), str) if as_printed else {}
+    found = [
+        pd.read_csv(entry["file"], dtype=types).assign(
+            **{key: entry[key] for key in ("dataset", "source") if key in entry}
+        )
+        for entry in entries
+    ]
+    return pd.concat(found) if found else None
+
+
+def _unavailable(fetched: Sequence[str]) -> dict[str, str]:
+    said = {Path(file).stem: json.loads(Path(file).read_text()) for file in fetched}
+    return {name: its["reason"] for name, its in said.items() if not its["available"]}
+
+
+#: By the name that `mrisr.plan.tables` gives them.
+MAKERS = {
+    "quality": quality,
+    "significance": significance,
+    "overlap": overlap,
+    "paper": paper,
+    "readers": readers,
+}
+
+
+def make(maker: str, arguments: Mapping) -> "Table":
+    """Make a table from what is there.
+
+    Args:
+        maker: See `Planned`.
+        arguments: See `Planned`.
+    """
+    given = dict(arguments)
+    if "fetched" in given:
+        given["fetched"] = [file for file in given["fetched"] if Path(file).exists()]
+    scores = given.get("scores")
+    if isinstance(scores, Mapping):
+        given["scores"] = {key: file for key, file in scores.items() if Path(file).exists()}
+    elif scores is not None and not Path(scores).exists():
+        given["scores"] = None
+    return MAKERS[maker](**given)

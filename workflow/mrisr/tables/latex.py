@@ -1,0 +1,142 @@
+r"""Tables as LaTeX to be `\input`: booktabs and graphicx are all that they need."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from mrisr.tables.block import Block, Entry, styled
+from mrisr.tables.latex_text import escape
+
+# More columns between labels and n than this do not fit a page's width.
+TEX_COLUMNS = 6
+# More lines than this do not fit a page's height, with caption and notes.
+TEX_LINES = 56
+
+_STYLE = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "absent": r"\emph{{{}}}"}
+# As wide as it is, or as the text where it is wider.
+_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+
+
+def latex(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
+    """Return one `table` or more a block, the notes in the last one."""
+    lines = [r"% Needs \usepackage{booktabs,graphicx}."]
+    notes = [r"\medskip", r"\begin{minipage}{\linewidth}\raggedright\tiny"]
+    notes += [*(_sentence(escape(note)) for note in footnotes), r"\end{minipage}"]
+    parts = [(block, part) for block in blocks for part in _parts(block)]
+    for number, (block, (columns, groups, place)) in enumerate(parts, start=1):
+        lines += [
+            *(r"\begin{table}[htbp]", r"\centering", r"\scriptsize"),
+            r"\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
+            rf"\caption{{{_sentence(escape(block.caption + place))}}}",
+            *_tabular(block, columns, groups),
+            *(["", *notes] if number == len(parts) and footnotes else []),
+            r"\end{table}",
+        ]
+    return "\n".join(lines if parts else [*lines, *notes]) + "\n"
+
+
+def _parts(block: Block) -> list[tuple[list[int], list, str]]:
+    """Return for each tabular of a block its columns, its groups, and which part it is."""
+    columns = [list(range(len(block.header)))] if block.spans else _columns(block)
+    groups = _groups(block)
+    parts = [(its, rows) for rows in groups for its in columns]
+    place = " (part {} of {})" if len(parts) > 1 else ""
+    return [
+        (its, rows, place.format(number, len(parts)))
+        for number, (its, rows) in enumerate(parts, start=1)
+    ]
+
+
+def _columns(block: Block) -> list[list[int]]:
+    """Return columns that fit the page: few parts, of widths as equal as they can be."""
+    last = len(block.header) - block.closing
+    starts = block.starts or tuple(range(block.labels, last))
+    units = [list(range(*ends)) for ends in pairwise([*starts, last])]
+
+    def packed(limit: int) -> list[list[int]]:
+        parts: list[list[int]] = [[]]
+        for unit in units:
+            if parts[-1] and len(parts[-1]) + len(unit) > limit:
+                parts.append([])
+            parts[-1] += unit
+        return parts
+
+    count = len(packed(TEX_COLUMNS))
+    limit = next(k for k in range(1, TEX_COLUMNS + 1) if len(packed(k)) == count)
+    around = list(range(block.labels)), list(range(last, len(block.header)))
+    return [[*around[0], *columns, *around[1]] for columns in packed(limit)]
+
+
+def _groups(block: Block) -> list[list]:
+    """Return groups that fit the page's height together: few parts, as equal as they can be."""
+    lines = [sum(map(_lines, rows)) for _, rows in block.groups]
+
+    def packed(limit: int) -> list[list]:
+        parts, used = [[]], 0
+        for group, its in zip(block.groups, lines, strict=True):
+            if parts[-1] and used + its > limit:
+                parts.append([])
+                used = 0
+            parts[-1].append(group)
+            used += its
+        return parts
+
+    count = len(packed(TEX_LINES))
+    # A group may be longer than a page alone.
+    return next(parts for k in range(sum(lines) + 1) if len(parts := packed(k)) == count)
+
+
+def _lines(row: Sequence[Entry]) -> int:
+    return 2 if any(entry.below for entry in row) else 1
+
+
+def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str]:
+    """Return the lines of a LaTeX tabular of some columns and groups of a block."""
+    corner = [] if block.corner is None else [block.corner]
+    left = len(corner) + block.labels
+    wide = len(corner) + len(columns)
+    # Ours above what was published: their first digits meet.
+    kinds = "l" * left + ("l" if block.below else "r") * (wide - left)
+    lines = [rf"{_FIT}\begin{{tabular}}{{{kinds}}}", r"\toprule"]
+    if block.spans:
+        lines += _spans(block, left)
+    header = [*corner, *(block.header[i] for i in columns)]
+    lines.append(_row([*map(escape, header[:left]), *(_centred(text) for text in header[left:])]))
+    for name, rows in groups:
+        lines.append(r"\midrule")
+        for index, row in enumerate(rows):
+            first = [escape(name) if index == 0 else ""] if corner else []
+            entries = [row[i] for i in columns]
+            lines.append(_row([*first, *(styled(e, _STYLE, escape) for e in entries)]))
+            if _lines(row) > 1:
+                below = [block.below, *[""] * (block.labels - 1)]
+                below += [entry.below for entry in entries[block.labels :]]
+                lines.append(_row([*[""] * len(corner), *map(_small, below)]))
+                lines += [r"\addlinespace[2pt]"] if index + 1 < len(rows) else []
+    return [*lines, r"\bottomrule", r"\end{tabular}}"]
+
+
+def _spans(block: Block, left: int) -> list[str]:
+    """Return the headings above those of columns, ruled off."""
+    cells, rules, at = [], [], left
+    for text, count in block.spans:
+        cells.append(rf"\multicolumn{{{count}}}{{c}}{{{escape(text)}}}")
+        rules += [rf"\cmidrule(lr){{{at + 1}-{at + count}}}"] if text else []
+        at += count
+    return [_row([*[""] * left, *cells]), "".join(rules)]
+
+
+def _centred(text: str) -> str:
+    return rf"\multicolumn{{1}}{{c}}{{{escape(text)}}}"
+
+
+def _small(text: str) -> str:
+    return rf"{{\tiny {escape(text)}}}" if text else ""
+
+
+def _sentence(text: str) -> str:
+    """Return a note that another one can follow in the same paragraph."""
+    return text if text.endswith((".", ":", "!", "?")) else f"{text}."
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"

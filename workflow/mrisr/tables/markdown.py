@@ -1,0 +1,46 @@
+"""Tables as GitHub's Markdown."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from mrisr.tables.block import Block, Entry, styled
+
+_STYLE = {"best": "**{}**", "second": "<u>{}</u>", "absent": "*{}*"}
+
+
+def markdown(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
+    """Return tables, best bold and second best in `<u>`.
+
+    Second lines are rows of their own. Markdown has no cells that span columns: what stands above
+    them in other formats is left out.
+    """
+    lines = []
+    for block in blocks:
+        lines += [f"### {_escape(block.title)}", ""]
+        header = [*([] if block.corner is None else [block.corner]), *block.header]
+        left = len(header) - len(block.header) + block.labels
+        lines += [_piped(map(_escape, header))]
+        lines += [_piped(["---"] * left + ["---:"] * (len(header) - left))]
+        for name, rows in block.groups:
+            first = [] if block.corner is None else [_escape(name)]
+            for row in rows:
+                lines.append(_piped([*first, *(styled(e, _STYLE, _escape) for e in row)]))
+                if any(entry.below for entry in row):
+                    lines.append(_piped([*first, *_second(block, row)]))
+        lines.append("")
+    lines += [f"- {_escape(note)}" for note in footnotes]
+    return "\n".join(lines) + "\n"
+
+
+def _second(block: Block, row: Sequence[Entry]) -> list[str]:
+    labels = [""] * (block.labels - 1)
+    own = [f"*{_escape(e.below)}*" if e.below else "" for e in row[block.labels :]]
+    return [f"*{_escape(block.below)}*", *labels, *own]
+
+
+def _piped(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([\\`*_|<>\[\]#~&])", r"\\\1", " ".join(text.split()))

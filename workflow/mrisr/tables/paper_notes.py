@@ -1,0 +1,132 @@
+"""The footnotes of a paper's table."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import pandas as pd
+
+from mrisr import metrics
+from mrisr.common.errors import ConfigError
+from mrisr.common.layout import scale_name
+from mrisr.evaluate.measured import held_by, places
+from mrisr.methods import method as methods
+from mrisr.tables import footnotes as shared
+from mrisr.tables.overlap import NOISE_FLOOR
+from mrisr.tables.paper_records import Record
+
+#: What the second lines of cells are called.
+BELOW = "published (Δ)"
+
+
+def footnotes(
+    spec: Mapping,
+    records: Collection[Record],
+    cells: Sequence[Mapping],
+    published: pd.DataFrame | None,
+    notes: Mapping[str, str],
+    baseline: str | None,
+    unavailable: Mapping[str, str],
+) -> list[str]:
+    """Return the sentences without which a paper's table must not be read.
+
+    Args:
+        spec: From `mrisr.study.tables_key.specs`.
+        records: What the table shows.
+        cells: Of the table, with the labels that it prints.
+        published: Published values, those without a place in the table too.
+        notes: By topic: degradation, crop, mask, data range, seed.
+        baseline: Label of the method that learned ones are held against.
+        unavailable: Why metrics could not be taken, by name.
+    """
+    overlap = spec["kind"] == "overlap"
+    said = _where(records, cells)
+    found = []
+    if spec["stands_for"]:
+        label = spec["dataset_label"]
+        found.append(f"{label} stands in for {spec['stands_for']}: other scans, other subjects.")
+    found += _reading(spec, records, overlap)
+    if any(record.published_text for record in records):
+        found.append(f"{BELOW}: as the paper printed it; Δ is our mean minus the published one.")
+    else:
+        found.append("Published values: not available.")
+    found += shared.topics(notes)
+    found += shared.marks(said, baseline, held_by(cells))
+    found += shared.training(cells)
+    found += shared.skipped(said)
+    found += _missing(records, cells)
+    if not overlap:
+        found += shared.unavailable(spec["metrics"], unavailable)
+    if spec["unmeasured"]:
+        labels = ", ".join(metrics.metadata(name).label for name in spec["unmeasured"])
+        found.append(f"Not measured in this study: {labels}.")
+    if published is not None:
+        found += _sources(spec, published)
+    return found + shared.simulated(cells)
+
+
+def _reading(spec: Mapping, records: Collection[Record], overlap: bool) -> list[str]:
+    """Return how to read a cell."""
+    joined = spec["layout"]["cells"]
+    counts = sorted({record.n for record in records if record.n})
+    ends = " to ".join(map(str, dict.fromkeys([*counts[:1], *counts[-1:]])))
+    whole = "segmentation" if overlap else "quality"
+    found = [
+        ("Means" if joined else "Mean ± sample standard deviation")
+        + f" over the test subjects{f' (n = {ends})' if ends else ''}; best bold, second best"
+        " underlined. Controls and marked values are not ranked."
+        + (f" Standard deviations: in the table {whole}." if joined else "")
+    ]
+    if overlap:
+        found.append(
+            f"All within {NOISE_FLOOR['dice']} of the best Dice ({NOISE_FLOOR['iou']} of the best"
+            " IoU) are bold: smaller differences mean nothing."
+        )
+    return [*found, *(["Mean: over the scales above it."] if spec["mean"] else [])]
+
+
+def _where(records: Collection[Record], cells: Sequence[Mapping]) -> dict[str, str]:
+    """Return which methods and scales each remark is about."""
+    lookup = {(cell["method"], float(cell["scale"])): cell for cell in cells}
+    found: dict[str, list[Mapping]] = {}
+    for record in records:
+        cell = lookup.get((record.method, record.scale))
+        for remark in record.remarks:
+            its = found.setdefault(remark, [])
+            if cell is not None and cell not in its:
+                its.append(cell)
+    return {remark: places(its, cells) for remark, its in found.items() if its}
+
+
+def _missing(records: Collection[Record], cells: Sequence[Mapping]) -> list[str]:
+    """Return what has not been measured yet: all of a method at a scale, or some metrics."""
+    groups: dict[tuple[str, ...], list[Mapping]] = {}
+    for cell in cells:
+        place = (cell["method"], float(cell["scale"]))
+        its = [record for record in records if (record.method, record.scale) == place]
+        lacking = tuple(dict.fromkeys(r.metric for r in its if "missing" in r.remarks))
+        if lacking:
+            whole = set(lacking) == {record.metric for record in its}
+            groups.setdefault(() if whole else lacking, []).append(cell)
+    found = []
+    for names, its in groups.items():
+        labels = ", ".join(metrics.metadata(name).label for name in names)
+        what = f"{labels} " if labels else ""
+        found.append(f"missing: {what}not measured yet: {places(its, cells)}.")
+    return found
+
+
+def _sources(spec: Mapping, published: pd.DataFrame) -> list[str]:
+    """Return where published values come from, and what of them has no place in the table."""
+    found = list(map(str, published["source"].dropna().unique())) if "source" in published else []
+    names = [method["name"] for method in spec["methods"]]
+    lacking = [_label(name) for name in published["method"].unique() if name not in names]
+    scales = set(map(float, published["scale"])) - set(map(float, spec["scales"]))
+    said = ", ".join([*lacking, *(f"{scale_name(scale)}×" for scale in sorted(scales))])
+    return [*found, *([f"Published, and not in this table: {said}."] if said else [])]
+
+
+def _label(method: str) -> str:
+    """Return a method's label, if it is one of those here."""
+    try:
+        return methods.get(method).label
+    except ConfigError:
+        return method

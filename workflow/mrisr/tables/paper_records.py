@@ -1,0 +1,167 @@
+"""What a paper's table shows: values of ours, the published ones, their difference and ranks."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from mrisr import metrics
+from mrisr.evaluate.measured import MARKS
+from mrisr.tables.numbers import number
+from mrisr.tables.overlap import NOISE_FLOOR
+from mrisr.tables.ranking import ranks
+
+#: What the row below the scales is called, in place of a scale.
+MEAN = "mean"
+#: What tells records of a table apart, in the order of a key.
+KEY = ("scale", "method", "metric", "region")
+
+Key = tuple[float | str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One value of ours beside what a paper published.
+
+    Attributes:
+        dataset: Name of the dataset.
+        scale: Up-sampling scale k, or `mean` over all of them.
+        method: Name of the method.
+        metric: Name of the metric.
+        region: Where it was taken.
+        n: Number of values behind the mean, 0 if there is none.
+        mean: NaN if there is none.
+        std: Sample standard deviation, NaN if unknown.
+        published_mean: NaN if there is none.
+        published_std: NaN if unknown.
+        difference: Our mean minus the published one.
+        rank: `best`, `second` or empty.
+        note: Remarks of the complete table, with "; " between them.
+        published_text: The published value with the digits that the paper printed.
+    """
+
+    dataset: str
+    scale: float | str
+    method: str
+    metric: str
+    region: str
+    n: int
+    mean: float
+    std: float
+    published_mean: float
+    published_std: float
+    difference: float
+    rank: str
+    note: str
+    published_text: str
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the note says, one by one."""
+        # The reason why a cell is skipped may hold anything.
+        if not self.note or self.note.startswith("skipped: "):
+            return [self.note] if self.note else []
+        return self.note.split("; ")
+
+
+def records(
+    spec: Mapping,
+    complete: pd.DataFrame,
+    published: pd.DataFrame | None,
+    controls: Collection[str],
+) -> dict[Key, Record]:
+    """Return the records of a table, ranked.
+
+    Args:
+        spec: From `mrisr.study.tables_key.specs`.
+        complete: The complete table that it is a view of, as its CSV holds it.
+        published: Published values: scale, method, metric, region, mean, optionally std; means
+            and deviations may be text, which keeps the digits that were printed.
+        controls: Methods that are not ranked.
+    """
+    ours = {
+        (float(row["scale"]), row["method"], row["metric"], row["region"]): row
+        for row in complete[complete["dataset"] == spec["dataset"]].to_dict("records")
+    }
+    paper = {} if published is None else _published(published)
+    keys = [
+        (float(scale), method["name"], metric, region)
+        for scale in spec["scales"]
+        for method in spec["methods"]
+        for metric in spec["metrics"]
+        for region in spec["regions"]
+    ]
+    found = {}
+    for key in keys:
+        row = ours.get(key, {"n": 0, "mean": math.nan, "std": math.nan, "note": "missing"})
+        # An empty note is read as NaN.
+        note = row["note"] if isinstance(row["note"], str) else ""
+        values = int(row["n"]), float(row["mean"]), float(row["std"])
+        found[key] = _record(spec["dataset"], key, values, paper.get(key), note)
+    if spec["mean"]:
+        found |= _means(spec["dataset"], found)
+    return _ranked(found, spec["kind"], controls)
+
+
+def _record(
+    dataset: str,
+    key: Key,
+    ours: tuple[int, float, float],
+    paper: tuple[float, float, str] | None,
+    note: str,
+) -> Record:
+    mean, std, text = paper or (math.nan, math.nan, "")
+    gap = ours[1] - mean if math.isfinite(ours[1]) else math.nan
+    return Record(dataset, *key, *ours, mean, std, gap, "", note, text)
+
+
+def _published(frame: pd.DataFrame) -> dict[Key, tuple[float, float, str]]:
+    found = {}
+    for row in frame.to_dict("records"):
+        key = (float(row["scale"]), row["method"], row["metric"], row["region"])
+        mean, std = row["mean"], row.get("std", math.nan)
+        if isinstance(mean, str):
+            text = " ± ".join(its for its in (mean, std) if isinstance(its, str))
+        else:
+            text = number(mean, std, digits(row["metric"]))
+        found[key] = float(mean), float(std), text
+    return found
+
+
+def _means(dataset: str, found: Mapping[Key, Record]) -> dict[Key, Record]:
+    """Return the means over all scales; unknown where one of them is."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for (_, *rest), record in found.items():
+        groups.setdefault(tuple(rest), []).append(record)
+    means = {}
+    for rest, its in groups.items():
+        remarks = dict.fromkeys(remark for record in its for remark in record.remarks)
+        counts = {record.n for record in its}
+        mean = float(np.mean([record.mean for record in its]))
+        ours = (min(counts) if len(counts) == 1 else 0, mean, math.nan)
+        value = float(np.mean([record.published_mean for record in its]))
+        paper = value, math.nan, number(value, digits=digits(its[0].metric))
+        key = (MEAN, *rest)
+        means[key] = _record(dataset, key, ours, paper, "; ".join(remarks))
+    return means
+
+
+def _ranked(found: Mapping[Key, Record], kind: str, controls: Collection[str]) -> dict[Key, Record]:
+    """Return records with their ranks among the methods of a scale, metric and region."""
+    columns: dict[tuple, dict[Key, float]] = {}
+    for key, record in found.items():
+        scale, method, metric, region = key
+        if method not in controls and not set(MARKS) & set(record.remarks):
+            columns.setdefault((scale, metric, region), {})[key] = record.mean
+    styles: dict[Key, str] = {}
+    for (_, metric, _), means in columns.items():
+        better = "higher" if kind == "overlap" else metrics.metadata(metric).better
+        styles |= ranks(means, better, NOISE_FLOOR.get(metric, 0.0))
+    return {key: replace(record, rank=styles.get(key, "")) for key, record in found.items()}
+
+
+def digits(metric: str) -> int:
+    """Return how many decimals of a metric are worth printing."""
+    return 4 if metric in NOISE_FLOOR else metrics.metadata(metric).digits

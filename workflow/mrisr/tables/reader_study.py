@@ -1,0 +1,383 @@
+"""The table of a reader study: what readers preferred, and how far that can be relied on."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from mrisr.common.errors import InputError
+from mrisr.common.layout import scale_name
+from mrisr.readers.folder import QUESTIONS
+from mrisr.readers.statistics import (
+    Agreement,
+    Mean,
+    between,
+    compared,
+    mean_score,
+    once,
+    seconds,
+    side_preference,
+    within,
+)
+from mrisr.tables.numbers import known, number, signed
+from mrisr.tables.table import Block, Entry, Table
+
+COLUMNS = [
+    *("dataset", "scale", "method", "compared_with", "quantity", "reader", "question", "n"),
+    *("value", "std", "ci_low", "ci_high", "p", "published", "published_std", "difference"),
+]
+POOLED = "pooled"
+DIGITS = 2
+#: A bootstrap of fewer subjects covers less than it states.
+FEW = 10
+ABSENT = Entry("–", "absent")
+
+
+class _Scores:
+    """What the answers of a study come to, by reader (None for all of them) and question.
+
+    Attributes:
+        answers: Of `compared`.
+        readers: In the order that they appear.
+        questions: Likewise, key and label.
+        rows: Readers and what they are called; all of them together last, if there are several.
+        counts: Number of scores.
+        means: Mean scores; none where there is no score.
+        gains: Of the left side, with the ends of its interval.
+        times: By reader.
+        between: By question, agreement of pairs of readers.
+        within: By question, agreement of readers with themselves.
+    """
+
+    def __init__(self, answers: pd.DataFrame, seed: int):
+        self.answers = answers
+        self.readers = list(dict.fromkeys(answers["reader"]))
+        labels = {its["key"]: its["label"] for its in QUESTIONS}
+        keys = dict.fromkeys(answers["question"])
+        self.questions = {key: labels.get(key, key.capitalize()) for key in keys}
+        self.rows: list[tuple[str | None, str]] = [(name, name) for name in self.readers]
+        if len(self.readers) > 1:
+            self.rows.append((None, "Pooled"))
+        self.counts: dict[tuple, int] = {}
+        self.means: dict[tuple, Mean] = {}
+        self.gains: dict[tuple, tuple[float, float, float]] = {}
+        self.between, self.within = {}, {}
+        for question in self.questions:
+            asked = answers[answers["question"] == question]
+            of = {name: asked[asked["reader"] == name] for name in self.readers}
+            for reader, _ in self.rows:
+                its = once(asked if reader is None else of[reader])
+                self.counts[reader, question] = len(its)
+                self.gains[reader, question] = side_preference(its, seed)
+                if len(its):
+                    self.means[reader, question] = mean_score(its, seed)
+            self.between[question] = between(once(asked))
+            repeated = {name: within(its) for name, its in of.items()}
+            self.within[question] = {name: its for name, its in repeated.items() if its.n}
+        self.times = {
+            reader: seconds(answers if reader is None else answers[answers["reader"] == reader])
+            for reader, _ in self.rows
+        }
+
+    def pooled(self, question: str) -> Mean | None:
+        """Return the mean score of all readers."""
+        return self.means.get((self.rows[-1][0], question))
+
+
+def reader_table(
+    answers: pd.DataFrame,
+    *,
+    methods: Sequence[str],
+    labels: Sequence[str],
+    dataset: str | None = None,
+    dataset_label: str | None = None,
+    scale: float | None = None,
+    published: pd.DataFrame | None = None,
+    sources: Sequence[str] = (),
+    seed: int,
+    where: str = "answers",
+) -> Table:
+    """Make the table of a reader study.
+
+    Args:
+        answers: As `mrisr study export` writes them with the key.
+        methods: The two that were compared; scores are those of the first.
+        labels: What they are called.
+        dataset: Name of the dataset; default what the answers say.
+        dataset_label: What it is called; default its name.
+        scale: Of both; default what the answers say.
+        published: Columns reader (a name, or `pooled`), score (a question), mean, std.
+        sources: Footnotes on what is published.
+        seed: The study's; intervals derive from it.
+        where: What the answers are called in messages.
+
+    Returns:
+        The table. Its frame has the columns `COLUMNS`, a row a quantity: `score` (mean, std,
+        interval, p), `kappa` and `same_score` (of two readers), `repeat_kappa` and
+        `repeat_same_score`, `left_gain`, `seconds_median`, `seconds_q1` and `seconds_q3`.
+
+    Raises:
+        InputError: There are no answers, or they cannot be read, see
+            `mrisr.readers.statistics.compared`.
+    """
+    if answers.empty:
+        raise InputError(f"{where}: holds no answers; export them once readers have answered")
+    scores = _Scores(compared(answers, methods, where), seed)
+    dataset = dataset or _only(answers, "dataset")
+    scale = scale or _only(answers, "scale")
+    place = {"dataset": dataset, "scale": scale_name(scale) if scale else ""}
+    base = {**place, "method": methods[0], "compared_with": methods[1]}
+    records = [{**base, **record} for record in _records(scores, published)]
+    frame = pd.DataFrame(records, columns=COLUMNS)
+    first, second = labels
+    at = [dataset_label or dataset, f"{place['scale']}×" if scale else ""]
+    about = ", ".join([f"{first} compared with {second}", *filter(None, at)])
+    return Table(
+        frame.astype(dict.fromkeys(COLUMNS[8:], float)),
+        [
+            _preference(scores, about, place, published),
+            *_agreement(scores, about, place),
+            _reading(scores, about, place),
+        ],
+        _footnotes(scores, first, second, published, sources),
+    )
+
+
+def _only(answers: pd.DataFrame, column: str) -> str:
+    """Return what all answers have in a column; empty if it is not there, or not the same."""
+    found = dict.fromkeys(answers[column].astype(str)) if column in answers else {}
+    return next(iter(found)) if len(found) == 1 else ""
+
+
+def _records(scores: _Scores, published: pd.DataFrame | None) -> Iterator[dict]:
+    for question in scores.questions:
+        for reader, _ in scores.rows:
+            if mean := scores.means.get((reader, question)):
+                record = {
+                    **{"quantity": "score", "reader": reader or POOLED, "question": question},
+                    **{"n": mean.n, "value": mean.mean, "std": mean.std},
+                    **{"ci_low": mean.low, "ci_high": mean.high, "p": mean.p},
+                }
+                theirs = _theirs(published, POOLED, question)
+                if theirs and mean is scores.pooled(question):
+                    record |= {"published": theirs[0], "published_std": theirs[1]}
+                    record["difference"] = mean.mean - theirs[0]
+                yield record
+        for pair, its in scores.between[question].items():
+            yield from _agreed("", " and ".join(pair), question, its)
+        for reader, its in scores.within[question].items():
+            yield from _agreed("repeat_", reader, question, its)
+        for reader, _ in scores.rows:
+            gain, low, high = scores.gains[reader, question]
+            yield {
+                **{"quantity": "left_gain", "reader": reader or POOLED, "question": question},
+                **{"n": scores.counts[reader, question], "value": gain},
+                **{"ci_low": low, "ci_high": high},
+            }
+    for reader, its in scores.times.items():
+        for name, value in (("median", its.median), ("q1", its.low), ("q3", its.high)):
+            yield {
+                **{"quantity": f"seconds_{name}", "reader": reader or POOLED},
+                **{"n": its.n, "value": value},
+            }
+
+
+def _agreed(prefix: str, who: str, question: str, its: Agreement) -> Iterator[dict]:
+    for name, value in (("kappa", its.kappa), ("same_score", its.same)):
+        yield {
+            **{"quantity": f"{prefix}{name}", "reader": who, "question": question},
+            **{"n": its.n, "value": value},
+        }
+
+
+def _theirs(
+    published: pd.DataFrame | None, reader: str, question: str
+) -> tuple[float, float] | None:
+    """Return what was published of a reader and a question: mean and std."""
+    if published is None:
+        return None
+    found = published[(published["reader"] == reader) & (published["score"] == question)]
+    return None if found.empty else tuple(map(float, found[["mean", "std"]].iloc[0]))
+
+
+def _preference(
+    scores: _Scores, about: str, place: Mapping, published: pd.DataFrame | None
+) -> Block:
+    header = ["Reader"]
+    for label in scores.questions.values():
+        header += [f"{label}, mean ± std", f"{label}, 95 % interval", f"{label}, p"]
+    ours = [
+        [
+            Entry(label, data=place),
+            *(e for q in scores.questions for e in _mean(scores.means.get((reader, q)))),
+            _count(max(scores.counts[reader, q] for q in scores.questions)),
+        ]
+        for reader, label in scores.rows
+    ]
+    groups, corner = [("", ours)], None
+    if published is not None:
+        theirs = []
+        for reader in dict.fromkeys(published["reader"]):
+            row = [Entry("Pooled" if reader == POOLED else f"Reader {reader}", data=place)]
+            for question in scores.questions:
+                its = _theirs(published, reader, question)
+                text = number(*its, DIGITS) if its else ""
+                row += [Entry(text, "published", value=its and its[0]), Entry(""), Entry("")]
+            theirs.append([*row, Entry("")])
+        row = [Entry("Pooled", data=place)]
+        for question in scores.questions:
+            its, mean = _theirs(published, POOLED, question), scores.pooled(question)
+            value = mean.mean - its[0] if its and mean else None
+            text = "" if value is None else signed(value, DIGITS)
+            row += [Entry(text, value=value), Entry(""), Entry("")]
+        corner = ""
+        groups = [("Ours", ours), ("Published", theirs), ("Difference", [[*row, Entry("")]])]
+    starts = tuple(range(1, len(header), 3))
+    return Block(about, [*header, "n"], groups, about, starts=starts, corner=corner)
+
+
+def _mean(its: Mean | None) -> list[Entry]:
+    if its is None:
+        return [ABSENT, Entry(""), Entry("")]
+    hint = f"over {its.n} scores of {its.subjects} subjects"
+    ends = "" if math.isnan(its.low) else f"{signed(its.low, DIGITS)} to {signed(its.high, DIGITS)}"
+    return [
+        Entry(number(its.mean, its.std, DIGITS).replace("-", "−"), hint=hint, value=its.mean),
+        Entry(ends),
+        Entry("<0.001" if its.p < 0.001 else f"{its.p:.3f}", value=its.p),
+    ]
+
+
+def _agreement(scores: _Scores, about: str, place: Mapping) -> list[Block]:
+    groups = []
+    for name, found in (("Between readers", scores.between), ("Within a reader", scores.within)):
+        whose = list(dict.fromkeys(key for its in found.values() for key in its))
+        rows = []
+        for key in whose:
+            label = " and ".join(key) if isinstance(key, tuple) else key
+            its = [found[question].get(key) for question in scores.questions]
+            rows.append(
+                [
+                    Entry(label, data=place),
+                    *(entry for one in its for entry in _agreeing(one)),
+                    _count(max(one.n for one in its if one)),
+                ]
+            )
+        if len(rows) > 1:
+            row = [Entry("Mean", data=place)]
+            for question in scores.questions:
+                its = found[question].values()
+                kappas = [one.kappa for one in its if not math.isnan(one.kappa)]
+                same = [one.same for one in its if one.n]
+                row += _agreeing(
+                    Agreement(
+                        len(same),
+                        float(np.mean(kappas)) if kappas else math.nan,
+                        float(np.mean(same)) if same else math.nan,
+                    )
+                )
+            rows.append([*row, Entry("")])
+        if rows:
+            groups.append((name, rows))
+    if not groups:
+        return []
+    header = ["Readers"]
+    for label in scores.questions.values():
+        header += [f"{label}, κ", f"{label}, same score"]
+    title = f"Agreement: {about}"
+    starts = tuple(range(1, len(header), 2))
+    return [Block(title, [*header, "n"], groups, title, starts=starts, corner="")]
+
+
+def _agreeing(its: Agreement | None) -> list[Entry]:
+    if its is None or not its.n:
+        return [ABSENT, ABSENT]
+    kappa = ABSENT
+    if not math.isnan(its.kappa):
+        kappa = Entry(f"{its.kappa:.{DIGITS}f}".replace("-", "−"), value=its.kappa)
+    return [kappa, Entry(f"{100 * its.same:.0f} %", value=its.same)]
+
+
+def _reading(scores: _Scores, about: str, place: Mapping) -> Block:
+    header = ["Reader", "Time per case, s"]
+    header += [f"{label}, gain of the left side" for label in scores.questions.values()]
+    rows = []
+    for reader, label in scores.rows:
+        its = scores.times[reader]
+        time = f"{its.median:.1f} ({its.low:.1f} to {its.high:.1f})"
+        row = [Entry(label, data=place), Entry(time, value=known(its.median))]
+        for question in scores.questions:
+            gain, low, high = scores.gains[reader, question]
+            if math.isnan(gain):
+                row.append(ABSENT)
+                continue
+            ends = f" ({signed(low, DIGITS)} to {signed(high, DIGITS)})"
+            text = signed(gain, DIGITS) + ("" if math.isnan(low) else ends)
+            row.append(Entry(text, value=gain))
+        rows.append([*row, _count(its.n)])
+    title = f"Reading: {about}"
+    return Block(title, [*header, "n"], [("", rows)], title, corner=None)
+
+
+def _count(n: int) -> Entry:
+    return Entry(str(n), value=n)
+
+
+def _footnotes(
+    scores: _Scores,
+    first: str,
+    second: str,
+    published: pd.DataFrame | None,
+    sources: Sequence[str],
+) -> list[str]:
+    subjects = scores.answers["subject"].nunique()
+    several = len(scores.readers) > 1
+    found = [
+        f"Scores of {first} compared with {second}: −2 much worse, −1 slightly worse, 0 no"
+        " different, 1 slightly better, 2 much better. Pairs in a drawn order, on drawn sides,"
+        " without names.",
+        f"n scores of {subjects} subject{'s' * (subjects != 1)}; mean ± standard deviation of the"
+        " scores.",
+        "95 % intervals: percentile bootstrap of the mean in which subjects are drawn, each with"
+        " all its cases"
+        + (
+            "; for what is pooled, readers and subjects are drawn, independently, so that it is"
+            f" about other readers too ({len(scores.readers)} readers are few for that)."
+            if several
+            else "."
+        ),
+        "p: two-sided Wilcoxon signed-rank test of the subjects' mean scores against 0, zeros left"
+        " out (Wilcoxon's way), not adjusted for the number of tests.",
+    ]
+    if subjects < FEW:
+        least = " and no p can be below 0.05" if subjects < 6 else ""
+        found.append(
+            f"With {subjects} subject{'s' * (subjects != 1)}, intervals are narrower than they"
+            f" should be{least}."
+        )
+    if several:
+        found.append(
+            "κ: Cohen's with quadratic weights, of the scores of the cases that both readers"
+            " answered; it is low, whatever readers agree on, where nearly all scores are the same,"
+            " and not defined (–) where all are."
+        )
+        of = {name: scores.answers["reader"] == name for name in scores.readers}
+        cases = {name: frozenset(scores.answers.loc[its, "case"]) for name, its in of.items()}
+        if len(set(cases.values())) > 1:
+            each = ", ".join(f"{name} {len(its)}" for name, its in cases.items())
+            found.append(f"Readers did not all answer the same cases: {each}.")
+    if (repeats := scores.answers["repeat_of"].fillna("").ne("")).any():
+        count = scores.answers.loc[repeats, "case"].nunique()
+        found.append(
+            f"{count} cases came twice, with sides changed; the second time counts for the"
+            " agreement within a reader and for the time alone."
+        )
+    found.append(
+        "Time per case: median and quartiles of the seconds that a case was on screen. Gain of the"
+        " left side: half the difference between the mean scores with"
+        f" {first} on the left and on the right, with its 95 % interval; 0 if sides do not matter."
+    )
+    if published is not None:
+        found += [*sources, "Difference: ours minus published, all readers pooled."]
+    return found

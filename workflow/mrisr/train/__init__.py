@@ -1,0 +1,1 @@
+"""Batches, the engine, the engine for one subject, checkpoints, denoised targets."""

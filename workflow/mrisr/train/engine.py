@@ -1,0 +1,421 @@
+"""The training engine of all supervised methods.
+
+See `mrisr.train.patches` for the batches of volumes, `mrisr.train.slices` for those of slices.
+"""
+
+import hashlib
+import logging
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import l1_loss, mse_loss
+
+from mrisr.common import devices, seeds
+from mrisr.common.errors import TrainingError
+from mrisr.common.storage import storage_problem
+from mrisr.methods.model_files import save_model
+from mrisr.networks.tiles import convert
+from mrisr.train.checkpoints import Checkpoints
+from mrisr.train.patches import GridBatches, QueryBatches, draw_patches
+from mrisr.train.slices import SliceBatches, load_slices
+
+log = logging.getLogger("mrisr")
+
+# Outputs that vary less than this (intensities are in [0,1]) mean that the network is constant.
+COLLAPSED_STD = 1e-5
+# Of the products in convolutions and linear layers; weights and sums are float32 always.
+PRECISION = {"float32": "ieee", "tf32": "tf32", "bfloat16": "tf32"}
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One model to be trained.
+
+    Attributes:
+        name: The method's name.
+        build: Makes the network, with random weights.
+        scales: The scale trained on, or the lowest and the highest.
+        spec: The method's settings: `model`, `training`, `network`, `coordinates`.
+        degradation: The study's degradation.
+        seed: The study's seed.
+        train: HR volumes of the training subjects (or the subject's LR files, if a model is made
+            per subject).
+        val: HR volumes of the validation subjects.
+        checkpoints: Folder for checkpoints.
+        train_denoised: In 2-D, the training slices denoised, if the loss has a denoising term.
+        val_denoised: The validation slices denoised, likewise.
+        code: Digest of the code, so that other code starts anew.
+        device: Where to train.
+        masks: Where the LR files of one subject are data, one each; none for everywhere.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    scales: Sequence[float]
+    spec: dict
+    degradation: dict
+    seed: int
+    train: Sequence[str]
+    val: Sequence[str]
+    checkpoints: str
+    code: str = ""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    train_denoised: Sequence[str] = ()
+    val_denoised: Sequence[str] = ()
+    masks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training ends with.
+
+    Attributes:
+        state: Weights of the best model on the validation set (with `keep: last`, of the last
+            step), on the CPU.
+        log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
+        info: steps, best_epoch (whose weights were kept), val_loss, died (the output became
+            constant and training ended there), collapsed (so is the kept model's), restarts,
+            seconds, parameters.
+    """
+
+    state: dict[str, torch.Tensor]
+    log: list[dict]
+    info: dict
+
+
+Observer = Callable[[int, nn.Module], None]
+
+
+def train(
+    job: TrainingJob,
+    stop: Callable[[int], bool] = lambda step: False,
+    observe: Observer = lambda step, network: None,
+) -> Trained | None:
+    """Train a network with L1 loss and Adam, and keep the best model on the validation set.
+
+    Published settings are ArSSR 4.1.3 (Adam(0.9, 0.999, 1e-8), 1e-4 halved every 200 epochs). With
+    `training.denoise` the mean squared difference to the denoised ground truth is added, times
+    its weight (Van Veen et al. 2022, 3.1). With `training.keep: last` the weights after the last
+    step are kept. The training continues from a checkpoint if there is one, and then ends with
+    the same weights as an uninterrupted one. A network whose output is constant (the published
+    ReLU head can die) never recovers: it is started anew with another seed, at most
+    `training.restarts` times.
+
+    Args:
+        job: What to train.
+        stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
+        observe: Called after every step with the steps done and the network, which it may
+            evaluate and must not change.
+
+    Returns:
+        The trained model, or None if `stop` ended the training.
+
+    Raises:
+        TrainingError: The loss is not finite.
+        InputError: A volume is smaller than a patch.
+    """
+    job = supported(job)
+    training = job.spec["training"]
+    patches, held_out = _load(job)
+    devices.arithmetic(PRECISION[training["precision"]])
+    batches = _batches(job, patches, "train")
+    validation = _validation_set(job, held_out)
+    per_epoch = training.get("steps_per_epoch") or max(1, len(patches) // training["batch"])
+
+    checkpoints = Checkpoints(job.checkpoints, _fingerprint(job, patches, held_out))
+    state = checkpoints.load()
+    if state is not None:
+        log.info("%s: continuing after step %d", job.name, state["step"])
+    else:
+        state = {"attempt": 0, "step": 0, "seconds": 0.0, "rows": [], "loss": 0.0, "best": None}
+    while True:
+        finished = _attempt(job, state, batches, validation, per_epoch, checkpoints, stop, observe)
+        if finished is None:
+            return None
+        if not finished["died"] or state["attempt"] >= training["restarts"]:
+            break
+        log.warning(
+            "%s: the output became constant after step %d; starting anew with another seed",
+            *(job.name, state["step"]),
+        )
+        state = {
+            "attempt": state["attempt"] + 1,
+            "seconds": state["seconds"],
+            **{"step": 0, "rows": [], "loss": 0.0, "best": None},
+        }
+    return Trained(state["best"]["weights"], state["rows"], finished)
+
+
+class Interruption:
+    """Asks a training to stop once SIGTERM or SIGUSR1 came, which Slurm sends before its limit."""
+
+    def __init__(self):
+        """Receive these signals from now on."""
+        self.received: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, lambda number, frame: self.received.append(number))
+
+    def __call__(self, step: int) -> bool:
+        """Return whether to stop after this step."""
+        return bool(self.received)
+
+    def check(self, name: str) -> None:
+        """Raise a TrainingError if a signal ended the training of this name."""
+        if self.received:
+            raise TrainingError(
+                f"{name}: ended by {signal.Signals(self.received[0]).name}; a checkpoint is kept,"
+                " run again to continue"
+            )
+
+
+def train_and_save(
+    job: TrainingJob,
+    folder: str | Path,
+    about: dict,
+    trainer: Callable[..., Trained | None] = train,
+) -> None:
+    """Train and write `model.safetensors`, `model.json` and `log.csv` into `folder`.
+
+    SIGTERM and SIGUSR1 (what Slurm sends before its time limit) write a checkpoint and end the
+    job; the next run continues from it.
+
+    Args:
+        job: What to train.
+        folder: `models/<method>/<trained>`.
+        about: What `model.json` says beside what the training itself tells.
+        trainer: The engine; a method may bring its own.
+
+    Raises:
+        TrainingError: Ended by a signal, or the loss is not finite.
+    """
+    interruption = Interruption()
+    trained = trainer(job, interruption)
+    if trained is None:
+        interruption.check(job.name)
+    save_model(folder, trained.state, trained.log, {**about, **trained.info})
+    shutil.rmtree(job.checkpoints, ignore_errors=True)
+
+
+def supported(job: TrainingJob) -> TrainingJob:
+    """Return the job with a precision that the device's own units multiply in."""
+    training = job.spec["training"]
+    if training["precision"] != "bfloat16" or job.device.type != "cuda":
+        return job
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return job
+    log.warning("%s: this GPU has no bfloat16; training in float32", job.name)
+    return replace(job, spec={**job.spec, "training": {**training, "precision": "float32"}})
+
+
+def _attempt(
+    job: TrainingJob,
+    state: dict,
+    batches: Callable,
+    validation: list,
+    per_epoch: int,
+    checkpoints: Checkpoints,
+    stop: Callable[[int], bool],
+    observe: Observer,
+) -> dict | None:
+    """Train from `state` (changed in place) to the end; None if stopped."""
+    training, device = job.spec["training"], job.device
+    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, whatever the device
+        torch.manual_seed(seeds.seed(job.seed, job.name, *job.scales, "init", state["attempt"]))
+        network = job.build()
+    network = convert(network, device)
+    optimizer = torch.optim.Adam(
+        network.parameters(), training["learning_rate"], fused=device.type == "cuda"
+    )
+    if "network" in state:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    running = torch.tensor(state["loss"], dtype=torch.float64, device=device)
+    died = False
+    now = spoke = saved = time.monotonic()
+
+    def keep() -> None:
+        state["loss"] = float(running)
+        state["network"], state["optimizer"] = network.state_dict(), optimizer.state_dict()
+        checkpoints.save(state)
+
+    total = training["epochs"] * per_epoch
+    while state["step"] < total:
+        epoch = state["step"] // per_epoch
+        rate = training["learning_rate"] * 0.5 ** (epoch // training["halve_every"])
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        network.train()
+        inputs, target = batches(state["step"])
+        loss = _loss(network, inputs, target, training)[0]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        running += loss.detach()
+        state["step"] += 1
+
+        if state["step"] % per_epoch == 0:
+            value, spread = _validate(network, validation, training)
+            row = {
+                "epoch": epoch + 1,
+                "step": state["step"],
+                "train_loss": float(running) / per_epoch,
+                "val_loss": value,
+                "learning_rate": rate,
+            }
+            _check_finite(job.name, row)
+            state["rows"].append(row)
+            running.zero_()
+            last = training.get("keep") == "last"
+            if last or state["best"] is None or value < state["best"]["val_loss"]:
+                weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+                best = {"val_loss": value, "spread": spread, "epoch": epoch + 1}
+                state["best"] = {**best, "weights": weights}
+            log.info(
+                "%s: epoch %d of %d, step %d, training loss %.5f, validation loss %.5f, %.0f s",
+                *(job.name, epoch + 1, training["epochs"], state["step"], row["train_loss"]),
+                *(value, state["seconds"]),
+            )
+            spoke = now
+            if spread < COLLAPSED_STD:
+                died = True
+                break
+        observe(state["step"], network)
+        state["seconds"] += time.monotonic() - now
+        now = time.monotonic()
+        if now - spoke > 30:
+            spoke = now
+            log.info("%s: step %d of %d", job.name, state["step"], total)
+        if stop(state["step"]):
+            keep()
+            return None
+        if now - saved > 60 * training["checkpoint_minutes"]:
+            saved = now
+            try:
+                keep()
+            except OSError as error:  # days of training are worth more than a checkpoint
+                log.warning(
+                    "%s: no checkpoint: %s; going on", job.name, storage_problem(error) or error
+                )
+    return {
+        "steps": state["step"],
+        "best_epoch": state["best"]["epoch"],
+        "val_loss": state["best"]["val_loss"],
+        "died": died,
+        "collapsed": state["best"]["spread"] < COLLAPSED_STD,
+        "restarts": state["attempt"],
+        "seconds": round(state["seconds"], 1),
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
+
+
+def _load(job: TrainingJob) -> tuple[Sequence, Sequence]:
+    """Return training and validation patches: cubes as one tensor, or in 2-D whole slices."""
+    training, where = job.spec["training"], job.device
+    if _flat(job):
+        size = round(training["lr_patch"] * max(job.scales))
+        train = load_slices(job.train, job.train_denoised, size)
+        val = load_slices(job.val, job.val_denoised, size)
+        log.info(
+            "%s: %d training and %d validation slices, tiles of %d^2, on %s",
+            *(job.name, len(train), len(val), training["lr_patch"], where),
+        )
+        return train, val
+    query = job.spec["network"] == "query"
+    size = round(training["lr_patch"] * max(job.scales)) if query else training["patch"]
+    cut = (training["patches_per_subject"], size, training["border"], job.seed)
+    train, val = draw_patches(job.train, *cut), draw_patches(job.val, *cut)
+    log.info(
+        "%s: %d training and %d validation patches of %d^3 from %d and %d subjects, on %s",
+        *(job.name, len(train), len(val), size, len(job.train), len(job.val), where),
+    )
+    return train, val
+
+
+def _flat(job: TrainingJob) -> bool:
+    return job.degradation["kind"] == "slice"
+
+
+def _batches(
+    job: TrainingJob, patches: Sequence, use: str
+) -> GridBatches | QueryBatches | SliceBatches:
+    parts = (job.seed, job.name, *job.scales, use)
+    training, network = job.spec["training"], job.spec["network"]
+    coordinates = job.spec.get("coordinates", "edges")
+    if _flat(job):
+        how = (network, coordinates, job.degradation, job.device)
+        return SliceBatches(patches, job.scales, training, *how, *parts)
+    if network == "query":
+        return QueryBatches(
+            patches, job.scales, training, coordinates, job.degradation, job.device, *parts
+        )
+    return GridBatches(patches, job.scales[0], training, job.degradation, job.device, *parts)
+
+
+def _validation_set(job: TrainingJob, patches: Sequence) -> list:
+    """Draw the validation batches once, so that losses compare between epochs."""
+    batches = _batches(job, patches, "val")
+    steps = -(-len(patches) // job.spec["training"]["batch"])
+    return [batches(step) for step in range(steps)]
+
+
+def _loss(
+    network: nn.Module, inputs: tuple, target: torch.Tensor | tuple, training: dict
+) -> tuple[torch.Tensor, torch.Tensor]:
+    low = training["precision"] == "bfloat16"
+    truth, *denoised = target if isinstance(target, tuple) else (target,)
+    with torch.autocast(truth.device.type, dtype=torch.bfloat16, enabled=low):
+        output = network(*inputs)
+    output = output.float()
+    loss = l1_loss(output, truth)
+    if denoised:
+        loss = loss + training["denoise"]["weight"] * mse_loss(output, denoised[0])
+    return loss, output
+
+
+@torch.no_grad()
+def _validate(network: nn.Module, batches: list, training: dict) -> tuple[float, float]:
+    """Return the mean loss over the validation set, and the standard deviation of all outputs."""
+    network.eval()
+    sums = torch.zeros(3, dtype=torch.float64, device=batches[0][0][0].device)
+    count = 0
+    for inputs, target in batches:
+        value, output = _loss(network, inputs, target, training)
+        output = output.double()
+        sums += torch.stack([value.double(), output.sum(), (output**2).sum()])
+        count += output.numel()
+    loss, total, squares = sums.tolist()
+    variance = max(0.0, squares / count - (total / count) ** 2)
+    return loss / len(batches), variance**0.5
+
+
+def _check_finite(name: str, row: dict) -> None:
+    if not all(torch.isfinite(torch.tensor([row["train_loss"], row["val_loss"]]))):
+        raise TrainingError(
+            f"{name}: the loss is not finite at step {row['step']} (training {row['train_loss']},"
+            f" validation {row['val_loss']}); set a smaller training.learning_rate or"
+            " training.precision: float32"
+        )
+
+
+def _fingerprint(job: TrainingJob, *patches: Sequence) -> dict:
+    kept = {k: v for k, v in job.spec["training"].items() if k != "checkpoint_minutes"}
+    return {
+        "job": [job.name, list(job.scales), job.degradation, job.seed, job.code],
+        "spec": {**job.spec, "training": kept},
+        "data": [_digest(part) for part in patches],
+        "subjects": [Path(file).name for file in (*job.train, *job.val)],
+    }
+
+
+def _digest(patches: Sequence) -> str:
+    content = hashlib.sha256()
+    for patch in patches:
+        content.update(np.ascontiguousarray(patch).data)
+    return content.hexdigest()

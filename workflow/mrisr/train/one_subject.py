@@ -1,0 +1,283 @@
+"""Training of networks that are one subject's image: position in, intensity out (IREM 2.2).
+
+All positions and intensities of a subject's stacks lie on the device; a batch is a gather by
+index. The order of an epoch depends on the seed and the epoch's number alone, so that a resumed
+run sees the same batches.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import mse_loss
+
+from mrisr.common import devices, seeds
+from mrisr.common.errors import InputError, TrainingError
+from mrisr.common.files import sha256
+from mrisr.networks.positions import CPU_CHUNK
+from mrisr.train.checkpoints import Checkpoints
+from mrisr.train.engine import COLLAPSED_STD, PRECISION, Trained, TrainingJob, supported
+from mrisr.volumes.io import load
+from mrisr.volumes.stacks import positions
+
+log = logging.getLogger("mrisr")
+
+# Voxels whose loss is taken with the running statistics of the batch normalisation, as the
+# network is asked later. Drawn once, so that losses compare between epochs.
+SAMPLE = 2**15
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a network is trained on.
+
+    Attributes:
+        positions: Voxel centres in mm, float32, shape (N, 3).
+        values: Their intensities, float32, shape (N,).
+    """
+
+    positions: torch.Tensor
+    values: torch.Tensor
+
+    @property
+    def centre(self) -> torch.Tensor:
+        """The middle of the box of all positions, shape (3,)."""
+        return (self.positions.amin(dim=0) + self.positions.amax(dim=0)) / 2
+
+    @property
+    def half(self) -> float:
+        """Half the longest edge of that box in mm: one unit for all axes."""
+        return float((self.positions - self.centre).abs().max())
+
+
+def read_samples(
+    stacks: Sequence[str | Path], masks: Sequence[str | Path] = (), device: object = "cpu"
+) -> Samples:
+    """Read the voxels of a subject's stacks.
+
+    Args:
+        stacks: LR files in the common space.
+        masks: On the grid of each stack, nonzero where its voxels are data; default everywhere.
+        device: Where they are put.
+
+    Raises:
+        InputError: Fewer than two voxels are data.
+    """
+    where, values = [], []
+    for index, file in enumerate(stacks):
+        volume = load(file)
+        used = load(masks[index]).data != 0 if masks else np.ones(volume.data.shape, bool)
+        where.append(positions(volume.data.shape, volume.affine)[torch.from_numpy(used)])
+        values.append(torch.from_numpy(volume.data[used]))
+    samples = Samples(torch.cat(where).to(device), torch.cat(values).to(device))
+    if len(samples.values) < 2:
+        raise InputError(f"{stacks[0]}: no voxel to train on; look at the stacks and their masks")
+    return samples
+
+
+def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) -> Trained | None:
+    """Train an implicit network on one subject's stacks with MSE and Adam.
+
+    Published is Adam(0.9, 0.999, 1e-8), 1e-4 halved every 500 epochs, 2500 voxels a batch. A
+    network has the buffers `centre` (3,) and `extent` (), which are set from the stacks, and maps
+    positions in mm (N, 3) to intensities (N,). The training continues from a checkpoint if there
+    is one, and then ends with the same weights as an uninterrupted one.
+
+    Kept are the weights with the least loss on a fixed sample of voxels, taken with the running
+    statistics. `val_loss` is that loss: of voxels that were trained on, for all of them are.
+
+    Args:
+        job: `train` are the LR files of one subject, `masks` those of where they are data.
+            `spec["training"]`: `epochs`, `batch`, `learning_rate`, `halve_every`, `precision`,
+            `checkpoint_minutes`; `minutes`, after which the training ends wherever it is, and
+            `patience`, epochs without a better loss after which it ends (null for neither).
+        stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
+
+    Returns:
+        The trained model, or None if `stop` ended the training. Its info says how many `epochs`
+        of `epochs_asked` were done, and what `ended` it.
+
+    Raises:
+        TrainingError: The loss is not finite.
+        InputError: A stack is unusable.
+    """
+    job = supported(job)
+    training = job.spec["training"]
+    devices.arithmetic(PRECISION[training["precision"]])
+    samples = read_samples(job.train, job.masks, job.device)
+    run = _Run(job, samples)
+    log.info(
+        "%s: %d voxels of %d stacks, %d steps an epoch, on %s",
+        *(job.name, len(samples.values), len(job.train), run.per_epoch, job.device),
+    )
+    checkpoints = Checkpoints(job.checkpoints, _fingerprint(job))
+    state = checkpoints.load()
+    if state is not None:
+        log.info("%s: continuing after step %d", job.name, state["step"])
+    else:
+        state = {"step": 0, "seconds": 0.0, "rows": [], "loss": 0.0, "best": None}
+    return run.to_the_end(state, checkpoints, stop)
+
+
+class _Run:
+    """One training: the network, its optimiser, and what they are fed."""
+
+    def __init__(self, job: TrainingJob, samples: Samples):
+        self.job, self.samples, self.training = job, samples, job.spec["training"]
+        self.parts = (job.seed, job.name, *job.scales, Path(job.train[0]).name)
+        with torch.random.fork_rng(devices=[]):  # drawn on the CPU, whatever the device
+            torch.manual_seed(seeds.seed(*self.parts, "init"))
+            network = job.build()
+        network.centre.copy_(samples.centre)
+        network.extent.fill_(samples.half)
+        self.network = network.to(job.device)
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), self.training["learning_rate"], fused=True
+        )
+        count = len(samples.values)
+        self.batch = min(self.training["batch"], count)
+        # The rest of a pass is left to the next one: batch normalisation wants whole batches.
+        self.per_epoch = count // self.batch
+        drawn = seeds.generator(*self.parts, "sample").permutation(count)[:SAMPLE]
+        self.sample = torch.from_numpy(drawn).to(job.device)
+        self.order: tuple[int, torch.Tensor] = (-1, self.sample)
+
+    def to_the_end(
+        self, state: dict, checkpoints: Checkpoints, stop: Callable[[int], bool]
+    ) -> Trained | None:
+        training, network, name = self.training, self.network, self.job.name
+        if "network" in state:
+            network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        running = torch.tensor(state["loss"], dtype=torch.float64, device=self.job.device)
+        now = spoke = saved = time.monotonic()
+
+        def keep() -> None:
+            state["loss"] = float(running)
+            state["network"] = network.state_dict()
+            state["optimizer"] = self.optimizer.state_dict()
+            checkpoints.save(state)
+
+        total = training["epochs"] * self.per_epoch
+        ended = "epochs"
+        while state["step"] < total:
+            epoch, at = divmod(state["step"], self.per_epoch)
+            rate = training["learning_rate"] * 0.5 ** (epoch // training["halve_every"])
+            running += self._step(epoch, at, rate)
+            state["step"] += 1
+            spent = training["minutes"] is not None and state["seconds"] > 60 * training["minutes"]
+            if at + 1 == self.per_epoch or spent:
+                row = self._row(epoch, state["step"], float(running) / (at + 1), rate)
+                running.zero_()
+                self._note(state, row)
+                if now - spoke > 10 or state["step"] == total or spent:
+                    spoke = now
+                    log.info(
+                        "%s: epoch %d of %d, step %d, training loss %.3g, as asked %.3g, %.0f s",
+                        *(name, epoch + 1, training["epochs"], state["step"], row["train_loss"]),
+                        *(row["val_loss"], state["seconds"]),
+                    )
+                late = epoch + 1 - state["best"]["epoch"]
+                if spent:
+                    ended = "time budget"
+                elif training["patience"] is not None and late >= training["patience"]:
+                    ended = "early stop"
+                if ended != "epochs":
+                    break
+            state["seconds"] += time.monotonic() - now
+            now = time.monotonic()
+            if now - spoke > 30:
+                spoke = now
+                log.info("%s: step %d of %d", name, state["step"], total)
+            if stop(state["step"]):
+                keep()
+                return None
+            if now - saved > 60 * training["checkpoint_minutes"]:
+                keep()
+                saved = now
+        if ended != "epochs":
+            log.info("%s: ended by the %s after step %d", name, ended, state["step"])
+        best = state["best"]
+        info = {
+            "steps": state["step"],
+            "epochs": round(state["step"] / self.per_epoch, 2),
+            "epochs_asked": training["epochs"],
+            "minutes_asked": training["minutes"],
+            "ended": ended,
+            "voxels": len(self.samples.values),
+            "best_epoch": best["epoch"],
+            "val_loss": best["val_loss"],
+            "collapsed": best["spread"] < COLLAPSED_STD,
+            "restarts": 0,
+            "seconds": round(state["seconds"], 1),
+            "parameters": sum(p.numel() for p in network.parameters()),
+        }
+        return Trained(best["weights"], state["rows"], info)
+
+    def _step(self, epoch: int, at: int, rate: float) -> torch.Tensor:
+        """Take a step of an epoch; return its loss, on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.order[0] != epoch:
+            random = torch.Generator().manual_seed(seeds.seed(*self.parts, "order", epoch))
+            order = torch.randperm(len(self.samples.values), generator=random)
+            self.order = (epoch, order.to(self.job.device))
+        chosen = self.order[1][at * self.batch : (at + 1) * self.batch]
+        self.network.train()
+        output = self._asked(self.samples.positions[chosen])
+        loss = mse_loss(output, self.samples.values[chosen])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def _asked(self, where: torch.Tensor) -> torch.Tensor:
+        low = self.training["precision"] == "bfloat16"
+        with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=low):
+            return self.network(where).float()
+
+    @torch.no_grad()
+    def _row(self, epoch: int, step: int, loss: float, rate: float) -> dict:
+        """Return a row of the log; the spread of the outputs tells a network that is constant."""
+        self.network.eval()
+        output = torch.cat(
+            [self._asked(self.samples.positions[part]) for part in self.sample.split(CPU_CHUNK)]
+        )
+        value = mse_loss(output, self.samples.values[self.sample])
+        row = {
+            "epoch": epoch + 1,
+            "step": step,
+            "train_loss": loss,
+            "val_loss": float(value),
+            "learning_rate": rate,
+        }
+        self.spread = float(output.std())
+        if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
+            raise TrainingError(
+                f"{self.job.name}: the loss is not finite at step {step} (training {loss}, as asked"
+                f" {row['val_loss']}); set a smaller training.learning_rate or training.precision:"
+                " float32"
+            )
+        return row
+
+    def _note(self, state: dict, row: dict) -> None:
+        """Append a row, and keep the weights if they are the best so far."""
+        state["rows"].append(row)
+        if state["best"] is None or row["val_loss"] < state["best"]["val_loss"]:
+            weights = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
+            best = {"val_loss": row["val_loss"], "spread": self.spread, "epoch": row["epoch"]}
+            state["best"] = {**best, "weights": weights}
+
+
+def _fingerprint(job: TrainingJob) -> dict:
+    free = ("checkpoint_minutes", "minutes")
+    kept = {k: v for k, v in job.spec["training"].items() if k not in free}
+    return {
+        "job": [job.name, list(job.scales), job.degradation, job.seed, job.code],
+        "spec": {**job.spec, "training": kept},
+        "data": {Path(file).name: sha256(file) for file in (*job.train, *job.masks)},
+    }

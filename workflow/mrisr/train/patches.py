@@ -1,0 +1,229 @@
+"""Training batches, made on the device: patches in memory, LR simulated, queries drawn.
+
+Nothing is loaded while training. All HR patches are held as one tensor on the device; a batch
+is a gather, three batched matrix products (LR simulation, see `mrisr.degrade.resample`) and a draw
+of query voxels. The draws of a step depend on the seed and the step's number alone, so that a
+resumed run sees the same batches.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mrisr.common import seeds
+from mrisr.common.errors import InputError
+from mrisr.common.progress import progress
+from mrisr.degrade.resample import lr_size, resampling_matrix
+from mrisr.networks.queries import query_coordinates
+from mrisr.volumes.io import load
+
+
+def draw_patches(
+    files: Sequence[str | Path], per_subject: int, size: int, border: int, seed: int
+) -> torch.Tensor:
+    """Cut random cubes out of ground-truth volumes (ArSSR 4.1.1).
+
+    Args:
+        files: HR volumes in [0,1], one a subject; the file's name seeds its draw.
+        per_subject: Cubes a subject.
+        size: Edge length in voxels.
+        border: Voxels left out at every face, fewer where an axis is too short for that.
+        seed: The study's seed.
+
+    Returns:
+        float32, shape (subjects * per_subject, size, size, size).
+
+    Raises:
+        InputError: A volume is smaller than a patch.
+    """
+
+    def cut(file: str | Path) -> np.ndarray:
+        data = load(file).data
+        if min(data.shape) < size:
+            raise InputError(
+                f"{file}: {data.shape} is smaller than a training patch of {size} voxels;"
+                " set a smaller training.patch or another crop"
+            )
+        random = seeds.generator(seed, "patches", Path(file).name)
+        low = [min(border, (n - size) // 2) for n in data.shape]
+        patches = []
+        for _ in range(per_subject):
+            start = [
+                int(random.integers(a, n - size - a + 1))
+                for a, n in zip(low, data.shape, strict=True)
+            ]
+            patches.append(data[tuple(slice(a, a + size) for a in start)].copy())
+        return np.stack(patches)
+
+    # Decompression, nearly all of the time, lets other threads run.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        cubes = list(progress(pool.map(cut, files), "cut patches", len(files)))
+    return torch.from_numpy(np.concatenate(cubes))
+
+
+class Order:
+    """The order in which patches are seen: a new shuffle for every pass over all of them."""
+
+    def __init__(self, count: int, batch: int, *seed_parts: object):
+        self.count, self.batch, self.parts = count, batch, seed_parts
+        self._shuffles: dict[int, np.ndarray] = {}
+
+    def __call__(self, step: int) -> np.ndarray:
+        """Return the patch indices of a step, shape (batch,)."""
+        places = np.arange(step * self.batch, (step + 1) * self.batch)
+        return np.array([self._shuffle(p // self.count)[p % self.count] for p in places])
+
+    def _shuffle(self, number: int) -> np.ndarray:
+        if number not in self._shuffles:
+            if len(self._shuffles) > 1:
+                del self._shuffles[min(self._shuffles)]
+            random = seeds.generator(*self.parts, "order", number)
+            self._shuffles[number] = random.permutation(self.count)
+        return self._shuffles[number]
+
+
+class GridBatches:
+    """Batches for networks that map the interpolated LR volume to the HR volume (SRCNN3D, ...).
+
+    Args:
+        patches: HR patches, shape (P, s, s, s).
+        scale: The one scale trained on.
+        training: The method's training settings (`batch`).
+        degradation: The study's degradation (`grid`, `antialias`).
+        device: Where batches are made.
+        seed_parts: What the draws depend on.
+    """
+
+    def __init__(
+        self,
+        patches: torch.Tensor,
+        scale: float,
+        training: dict,
+        degradation: dict,
+        device: torch.device,
+        *seed_parts: object,
+    ):
+        self.patches = patches.to(device)
+        size, grid = patches.shape[-1], degradation["grid"]
+        fwhm = float(degradation["antialias"] or 0.0) * scale
+        low = lr_size(size, scale)
+        matrix = resampling_matrix(low, size, grid) @ resampling_matrix(size, low, grid, fwhm)
+        self.matrix = torch.tensor(matrix, dtype=torch.float32, device=device)
+        self.order = Order(len(patches), training["batch"], *seed_parts)
+
+    def __call__(self, step: int) -> tuple[tuple[torch.Tensor], torch.Tensor]:
+        """Return ((interpolated LR,), HR) of a step, each of shape (B, 1, s, s, s)."""
+        chosen = torch.as_tensor(self.order(step), device=self.patches.device)
+        hr = self.patches[chosen]
+        lr = _separable(hr, self.matrix)
+        return (lr[:, None],), hr[:, None]
+
+
+class QueryBatches:
+    """Batches for networks that are asked for intensities at coordinates (ArSSR).
+
+    For each patch of a batch a scale k is drawn from U(low, high) and rounded to 0.1; the HR
+    patch is a cube of round(l k) voxels and the LR patch of l voxels, and `queries` distinct
+    voxels of the HR patch are drawn (ArSSR 4.1.1 and 4.1.3). l k differs within a batch, so the
+    matrices of all scales are padded to the largest.
+
+    Args:
+        patches: HR patches, shape (P, s, s, s) with s = round(l * high).
+        scales: Lowest and highest scale.
+        training: The method's training settings (`batch`, `queries`, `lr_patch`, `anchor`).
+        coordinates: `edges` (published) or `grid`; see `query_coordinates`.
+        degradation: The study's degradation.
+        device: Where batches are made.
+        seed_parts: What the draws depend on.
+    """
+
+    def __init__(
+        self,
+        patches: torch.Tensor,
+        scales: Sequence[float],
+        training: dict,
+        coordinates: str,
+        degradation: dict,
+        device: torch.device,
+        *seed_parts: object,
+    ):
+        self.patches = patches.to(device)
+        self.parts, self.device = seed_parts, device
+        low, high = round(min(scales) * 10), round(max(scales) * 10)
+        self.scales = [k / 10 for k in range(low, high + 1)]
+        size, lr, grid = patches.shape[-1], training["lr_patch"], degradation["grid"]
+        matrices = np.zeros((len(self.scales), lr, size))
+        places = np.zeros((len(self.scales), size))
+        sizes, starts = [], []
+        for row, scale in enumerate(self.scales):
+            n = round(lr * scale)
+            start = (size - n) // 2 if training["anchor"] == "centre" else 0
+            fwhm = float(degradation["antialias"] or 0.0) * scale
+            matrices[row, :, start : start + n] = resampling_matrix(n, lr, grid, fwhm)
+            places[row, :n] = query_coordinates(n, lr, coordinates, grid)
+            sizes.append(n)
+            starts.append(start)
+        self.matrices = torch.tensor(matrices, dtype=torch.float32, device=device)
+        self.places = torch.tensor(places, dtype=torch.float32, device=device)
+        self.sizes = torch.tensor(sizes)
+        self.lr = lr
+        self.starts = torch.tensor(starts)
+        self.queries = min(training["queries"], min(sizes) ** 3)
+        self.order = Order(len(patches), training["batch"], *seed_parts)
+        # Scales are drawn on the host, which needs to know the largest: asking a GPU for it would
+        # make every step wait for the one before.
+        self.host = torch.Generator()
+        self.random = self.host if device.type == "cpu" else torch.Generator(device=device)
+
+    def __call__(
+        self, step: int
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
+        """Return ((LR, coordinates, cell), intensities) of a step.
+
+        Shapes (B, 1, l, l, l), (B, K, 3) in [-1,1], (B, 3) and (B, K). A cell is the size of the
+        queried voxels in half LR voxels.
+        """
+        seed, chosen = seeds.seed(*self.parts, "step", step), self.order(step)
+        self.random.manual_seed(seed)
+        self.host.manual_seed(seed)
+        batch, size = len(chosen), self.patches.shape[-1]
+        draw = torch.randint(len(self.scales), (batch,), generator=self.host)
+        sizes, starts = self.sizes[draw], self.starts[draw]
+        edge = int(sizes.max())
+        chosen, draw, sizes, starts = (
+            torch.as_tensor(part).to(self.device, non_blocking=True)
+            for part in (chosen, draw, sizes, starts)
+        )
+        hr = self.patches[chosen]
+        lr = _separable(hr, self.matrices[draw])
+
+        # Distinct voxels: the K smallest of a random key for each voxel of the smallest cube
+        # that holds all HR patches, voxels outside their own patch last.
+        keys = torch.rand((batch, edge, edge, edge), generator=self.random, device=self.device)
+        inside = torch.arange(edge, device=self.device)[None] < sizes[:, None]
+        keys.masked_fill_(~inside[:, :, None, None], 2.0)
+        keys.masked_fill_(~inside[:, None, :, None], 2.0)
+        keys.masked_fill_(~inside[:, None, None, :], 2.0)
+        flat = keys.flatten(1).topk(self.queries, dim=1, largest=False, sorted=False).indices
+        index = torch.stack([flat // edge**2, flat // edge % edge, flat % edge], dim=-1)
+
+        rows = self.places[draw]
+        coordinates = torch.stack(
+            [torch.gather(rows, 1, index[..., axis]) for axis in range(3)], dim=-1
+        )
+        index = index + starts[:, None, None]
+        flat = (index[..., 0] * size + index[..., 1]) * size + index[..., 2]
+        cell = (2 * self.lr / sizes)[:, None].expand(-1, 3)
+        return (lr[:, None], coordinates, cell), torch.gather(hr.flatten(1), 1, flat)
+
+
+def _separable(data: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Apply a matrix (m, n), or one for each item (B, m, n), along all axes of (B, n, n, n)."""
+    for _ in range(3):
+        # Reducing the first axis and moving it to the end three times visits every axis.
+        flat = matrix @ data.flatten(2)
+        data = flat.unflatten(2, data.shape[2:]).permute(0, 2, 3, 1).contiguous()
+    return data

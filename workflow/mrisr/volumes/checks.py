@@ -1,0 +1,284 @@
+"""What makes a scan unusable: one list for fetching, for preparing and for `mrisr data check`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mrisr.common.errors import Problem, ScanError
+from mrisr.common.files import checksum
+from mrisr.volumes import io
+
+# Edges of voxels in mm; beyond, the unit is wrong: metres or micrometres called millimetres.
+SMALLEST, LARGEST = 0.005, 100.0
+# Cosine between two axes of the affine that rounding may leave.
+MAX_SHEAR = 0.01
+# Voxels more elongated than this are worth a word.
+ELONGATED = 8
+# sform and qform may place a voxel this far apart, in mm, without a word.
+MAX_SHIFT = 1.0
+# "Bright" is this quantile of the voxels above 0; limits below are parts of it.
+BRIGHT = 0.99
+# Ringing of an interpolated scan: dark background may lie this far below 0, and a few voxels
+# (this part of those above 0) beside sharp edges may lie deeper.
+RINGING, DEEP, DEEP_PART = 0.01, 0.1, 0.01
+# The ground truth is divided by its maximum: one voxel so bright would turn the brain black.
+OUTSHINES = 100
+DAMAGED = f"the header's orientation is damaged: {io.CONVERT}"
+
+
+@dataclass
+class Report:
+    """What a look at a scan found.
+
+    Attributes:
+        path: The file.
+        bytes: Its size, 0 if the header cannot be read.
+        shape: Of the volume as it is stored, None if the header cannot be read.
+        voxel_size: Edges of a voxel in mm along the same axes.
+        orientation: Where these axes point, e.g. RAS.
+        kind: Type of its voxels.
+        problems: Why it cannot be used.
+        notes: What is unusual, and how it is taken.
+    """
+
+    path: Path
+    bytes: int = 0
+    shape: tuple[int, ...] | None = None
+    voxel_size: tuple[float, ...] | None = None
+    orientation: str | None = None
+    kind: str | None = None
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def refuse(self) -> None:
+        """Raise ScanError if there are problems."""
+        refuse(self.path, self.problems)
+
+
+def refuse(name: object, problems: Sequence[Problem]) -> None:
+    """Raise ScanError if there are problems.
+
+    Args:
+        name: Of the subject or file.
+        problems: What is wrong with it.
+    """
+    if problems:
+        raise ScanError(name, *problems)
+
+
+def header(path: str | Path, form: Mapping | None = None) -> Report:
+    """Look at a file's header; voxels are not read.
+
+    Args:
+        path: A NIfTI, MGH or HDF5 file.
+        form: What an HDF5 file does not say, see `mrisr.volumes.hdf5`; None for other formats.
+
+    Returns:
+        What was found; nothing is raised for bad files.
+    """
+    report = Report(Path(path))
+    if form is not None:
+        _hdf5_header(report, form)
+        return report
+    try:
+        image = io.load_image(path)
+        report.bytes = report.path.stat().st_size
+        report.kind = str(image.get_data_dtype())
+        report.shape = tuple(image.shape)
+        report.shape = io.volume_shape(image, path)
+    except ScanError as error:
+        report.problems += error.problems
+    if report.shape is None:
+        return report
+    affine = io.affine_mm(image)
+    wrong = affine_problems(affine)
+    report.problems += wrong
+    if isinstance(image.header, nib.Nifti1Header):
+        report.problems += orientation_problems(image)
+    if not wrong:
+        report.voxel_size = tuple(float(edge) for edge in nib.affines.voxel_sizes(affine))
+        report.orientation = "".join(nib.aff2axcodes(affine))
+    if not report.problems:
+        report.notes += _notes(image, report)
+    return report
+
+
+def _hdf5_header(report: Report, form: Mapping) -> None:
+    """Fill in the report on an HDF5 file."""
+    from mrisr.volumes.hdf5 import header_hdf5
+
+    try:
+        report.shape, report.kind, affine = header_hdf5(report.path, form)
+        report.bytes = report.path.stat().st_size
+    except ScanError as error:
+        report.problems += error.problems
+        return
+    report.problems += affine_problems(affine)
+    report.voxel_size = tuple(float(edge) for edge in nib.affines.voxel_sizes(affine))
+    report.orientation = "".join(nib.aff2axcodes(affine))
+
+
+def affine_problems(affine: np.ndarray) -> list[Problem]:
+    """Return why an affine cannot be used.
+
+    Args:
+        affine: Voxel indices to millimetres, shape (4, 4).
+    """
+    if not np.isfinite(affine).all():
+        return [Problem("the affine has NaN or infinite entries", DAMAGED)]
+    voxel_size = nib.affines.voxel_sizes(affine)
+    if voxel_size.min() <= 0:
+        return [Problem(f"voxel size {edges(voxel_size)}", DAMAGED)]
+    problems = []
+    if voxel_size.min() < SMALLEST or voxel_size.max() > LARGEST:
+        remedy = "its unit is wrong (xyzt_units, affine): set both to millimetres"
+        problems.append(Problem(f"voxel size {edges(voxel_size)}", remedy))
+    axes = affine[:3, :3] / voxel_size
+    if abs(np.linalg.det(axes)) < 1e-3:
+        return [*problems, Problem("the affine is singular, its axes lie in one plane", DAMAGED)]
+    shear = np.abs(axes.T @ axes - np.eye(3)).max()
+    if shear > MAX_SHEAR:
+        what = f"the affine is sheared (cosine between two axes {shear:.3f}, at most {MAX_SHEAR})"
+        problems.append(Problem(what, "resample the scan to a rectangular grid first"))
+    return problems
+
+
+def orientation_problems(image: nib.Nifti1Image) -> list[Problem]:
+    """Return why the orientation in a NIfTI header cannot be trusted."""
+    codes = [int(image.header[key]) for key in ("sform_code", "qform_code")]
+    if not any(codes):
+        return [
+            Problem(
+                "no orientation in the header (sform and qform code 0): left and right are unknown",
+                "convert the scan again with dcm2niix, or set the sform if you know it",
+            )
+        ]
+    forms = _forms(image)
+    if forms is None:
+        return []
+    seen = ["".join(nib.aff2axcodes(form)) for form in forms]
+    if seen[0] == seen[1]:
+        return []
+    what = f"its sform says that the axes point to {seen[0]}, its qform to {seen[1]}"
+    remedy = "find out which is right and set the other to it (nibabel: image.set_qform)"
+    return [Problem(what, remedy)]
+
+
+def _forms(image: nib.Nifti1Image) -> list[np.ndarray] | None:
+    """Return sform and qform, if the header has both and they are usable."""
+    try:
+        forms = [image.header.get_sform(coded=True)[0], image.header.get_qform(coded=True)[0]]
+    except (ValueError, nib.spatialimages.HeaderDataError):  # no rotation in the qform
+        return None
+    if any(form is None or not np.isfinite(form).all() for form in forms):
+        return None
+    if any(abs(np.linalg.det(form[:3, :3])) < 1e-12 for form in forms):
+        return None
+    return forms
+
+
+def _notes(image: nib.Nifti1Image, report: Report) -> list[str]:
+    """Return what is unusual about a usable scan."""
+    notes = []
+    longest, shortest = max(report.voxel_size), min(report.voxel_size)
+    if longest > ELONGATED * shortest:
+        notes.append(f"voxels {longest / shortest:.3g} times as long as wide")
+    if isinstance(image.header, nib.Nifti1Header):
+        unit = io.spatial_unit(image)
+        if unit in io.MILLIMETRES:
+            notes.append(f"its affine is stated in {unit}s and taken as {edges(report.voxel_size)}")
+        forms = _forms(image)
+        if forms is not None:
+            corners = np.array(np.meshgrid(*[(0, n - 1) for n in report.shape])).reshape(3, -1).T
+            places = [nib.affines.apply_affine(form, corners) for form in forms]
+            shift = np.linalg.norm(places[0] - places[1], axis=1).max()
+            if shift > MAX_SHIFT:
+                notes.append(f"sform and qform differ by up to {shift:.3g} mm; the sform is taken")
+    return notes
+
+
+def voxel_problems(data: np.ndarray) -> list[Problem]:
+    """Return why voxels cannot become a ground truth.
+
+    Args:
+        data: Intensities, float32.
+    """
+    if bad := data.size - int(np.isfinite(data).sum()):
+        what = f"{bad} of {data.size} voxels are NaN or infinite as 32-bit floats"
+        return [Problem(what, "repair or leave out the scan")]
+    low, high = float(data.min()), float(data.max())
+    if low == high:
+        remedy = "the scan is empty: leave it out or export it again"
+        return [Problem(f"constant, every voxel is {low:g}", remedy)]
+    positive = data[data > 0]
+    if not positive.size:
+        return [_negative(data.size, 0)]
+    bright = float(np.quantile(positive, BRIGHT))
+    problems = []
+    if low < -RINGING * bright:
+        below = int((data < -RINGING * bright).sum())
+        deep = int((data < -DEEP * bright).sum())
+        if below > positive.size or deep > DEEP_PART * positive.size or low < -bright:
+            problems.append(_negative(below, positive.size))
+    if high > OUTSHINES * bright:
+        what = (
+            f"its maximum is {high:.3g}, {BRIGHT:.0%} of the voxels above 0 are below {bright:.3g}"
+        )
+        remedy = "set such outliers to their neighbours' value: the maximum becomes 1"
+        problems.append(Problem(what, remedy))
+    return problems
+
+
+def _negative(below: int, above: int) -> Problem:
+    return Problem(
+        f"no magnitudes: {below} voxels far below 0, {above} above",
+        "intensities must start at 0 in the background: undo the standardisation or the offset",
+    )
+
+
+def size_problems(shape: Sequence[int], min_size: int, when: str = "") -> list[Problem]:
+    """Return the problem of a volume with fewer than `min_size` voxels along an axis.
+
+    Args:
+        shape: Of the volume.
+        min_size: What the largest scale needs.
+        when: What was done to it before, e.g. `after cropping`.
+    """
+    if min(shape) >= min_size:
+        return []
+    what = f"{' x '.join(map(str, shape))} voxels{when and ' '}{when}"
+    return [
+        Problem(
+            what,
+            f"the largest scale needs at least {min_size} along each axis: leave the subject out,"
+            " crop less, or drop that scale",
+        )
+    ]
+
+
+def published_problems(path: Path, published: Mapping, stated: str) -> list[Problem]:
+    """Return where a file differs from what is published about it.
+
+    Args:
+        path: A file that can be read.
+        published: Some of `bytes`, `sha256`, `md5`.
+        stated: Who says so, for messages.
+    """
+    size = path.stat().st_size
+    if size != published.get("bytes", size):
+        return [Problem(f"{size} bytes where {stated} {published['bytes']}", io.AGAIN)]
+    for kind in ("sha256", "md5"):
+        if kind in published:
+            found = checksum(path, kind)
+            if found != published[kind]:
+                what = f"its {kind} is {found} where {stated} {published[kind]}"
+                return [Problem(what, io.AGAIN)]
+    return []
+
+
+def edges(voxel_size: Sequence[float]) -> str:
+    """Return a voxel size as text, to three digits: `0.868 x 0.868 x 1 mm`."""
+    return " x ".join(f"{float(f'{edge:.3g}'):g}" for edge in voxel_size) + " mm"
