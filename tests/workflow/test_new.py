@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.workflow,
     pytest.mark.skipif(not shutil.which("perl"), reason="perl is not installed"),
 ]
-# The other kinds are held to the contract by tests/unit/test_scaffold.py, without a study.
+# The other kinds are held to the contract by tests/unit/scaffold/test_write.py, without a study.
 SHRUNK = {"training": {"epochs": 1, "steps_per_epoch": 2, "border": 0, "patch": 16}}
 
 

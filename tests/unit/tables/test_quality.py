@@ -10,7 +10,7 @@ from mrisr.common.errors import InputError
 from mrisr.common.statistics import bootstrap_interval
 from mrisr.tables.quality import COLUMNS, quality_table
 
-PUBLISHED = Path(__file__).parents[2] / "config" / "published"
+PUBLISHED = Path(__file__).parents[3] / "config" / "published"
 LABELS = {"nearest": "Nearest", "cubic": "Cubic", "net": "Net_1 & Co", "other": "Other"}
 
 

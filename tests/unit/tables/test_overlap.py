@@ -9,7 +9,7 @@ from mrisr.common.errors import InputError
 from mrisr.tables.overlap import COLUMNS, NOISE_FLOOR, overlap_table
 from mrisr.volumes.regions import REGIONS
 
-PUBLISHED = Path(__file__).parents[2] / "config" / "published" / "arssr_table4.csv"
+PUBLISHED = Path(__file__).parents[3] / "config" / "published" / "arssr_table4.csv"
 LABELS = {"nearest": "Nearest", "cubic": "Cubic", "net": "Net_1", "other": "Other"}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mrisr.volumes.regions import REGIONS
 
-PUBLISHED = Path(__file__).parents[2] / "config" / "published"
+PUBLISHED = Path(__file__).parents[3] / "config" / "published"
 COLUMNS = ["dataset", "scale", "method", "metric", "region", "mean", "std"]
 METHODS = ["cubic", "srcnn3d", "dcsrn", "rescnn", "arssr_rdn"]
 METRICS = ["psnr", "ssim", "lpips", "psi", "lpc_si"]
