@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from mrisr.common import devices
 from mrisr.common.errors import TrainingError
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import LOSSES, load_model, save_model
@@ -97,12 +98,30 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(name, stop_at, vol
     assert whole.log == resumed.log
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_is_used_only_where_it_is_native(native, volumes, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: native)
+    job = make_job("srcnn3d", volumes, tmp_path / "asked", precision="bfloat16")
+    assert train(job, stop=lambda step: step == 5) is None
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        trained = train(job)
+    assert "continuing after step 5" in caplog.text
+    used = "bfloat16" if native else "float32"
+    assert (trained.info["precision"], trained.info["precision_asked"]) == (used, "bfloat16")
+    assert caplog.text.count("this CPU has no bfloat16; training in float32") == (not native)
+    plain = train(make_job("srcnn3d", volumes, tmp_path / "plain", precision="float32"))
+    assert weights_equal(trained.state, plain.state) is not native
+    assert plain.info["precision"] == plain.info["precision_asked"] == "float32"
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(volumes, tmp_path, caplog):
     whole = train(make_job("srcnn3d", volumes, tmp_path / "whole"))
     job = make_job("srcnn3d", volumes, tmp_path / "parts")
     train(job, stop=lambda step: step == 7)
     last = tmp_path / "parts" / "checkpoints" / "checkpoint.pt"
     last.write_bytes(last.read_bytes()[:1000])
+    caplog.clear()
     with caplog.at_level("INFO"):
         resumed = train(job)
     assert "damaged" in caplog.text
@@ -113,6 +132,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(volumes, tmp_path, ca
 def test_a_checkpoint_of_other_settings_is_not_used(volumes, tmp_path, caplog):
     train(make_job("srcnn3d", volumes, tmp_path), stop=lambda step: step == 7)
     changed = make_job("srcnn3d", volumes, tmp_path, learning_rate=2e-3)
+    caplog.clear()
     with caplog.at_level("INFO"):
         train(changed, stop=lambda step: step == 1)
     assert "not used" in caplog.text

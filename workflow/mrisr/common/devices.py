@@ -5,6 +5,9 @@ import torch
 
 from mrisr.common.errors import InputError
 
+# As torch names what a CPU has: the first two are of x86, the others of ARM.
+BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+
 
 def pick(threads: int, wanted: str = "auto") -> torch.device:
     """Return the device to compute on; a CPU uses `threads` threads.
@@ -29,6 +32,18 @@ def pick(threads: int, wanted: str = "auto") -> torch.device:
 def describe(device: torch.device) -> str:
     """Return a device as people name it: its GPU, or a CPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether a device's own units multiply bfloat16; emulated, it is slower than float32.
+
+    Args:
+        device: A GPU, or the CPU.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    found = torch.cpu.get_capabilities()
+    return any(found.get(unit) for unit in BFLOAT16_UNITS)
 
 
 def arithmetic(products: str) -> None:

@@ -82,7 +82,7 @@ class Trained:
         log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
         info: steps, best_epoch (whose weights were kept), val_loss, died (the output became
             constant and training ended there), collapsed (so is the kept model's), restarts,
-            seconds, parameters.
+            seconds, parameters, precision (of the training) and precision_asked.
     """
 
     state: dict[str, torch.Tensor]
@@ -121,6 +121,7 @@ def train(
         TrainingError: The loss is not finite.
         InputError: A volume is smaller than a patch.
     """
+    asked = job.spec["training"]["precision"]
     job = supported(job)
     training = job.spec["training"]
     patches, held_out = _load(job)
@@ -150,7 +151,8 @@ def train(
             "seconds": state["seconds"],
             **{"step": 0, "rows": [], "loss": 0.0, "best": None},
         }
-    return Trained(state["best"]["weights"], state["rows"], finished)
+    info = {**finished, "precision": training["precision"], "precision_asked": asked}
+    return Trained(state["best"]["weights"], state["rows"], info)
 
 
 class Interruption:
@@ -206,11 +208,10 @@ def train_and_save(
 def supported(job: TrainingJob) -> TrainingJob:
     """Return the job with a precision that the device's own units multiply in."""
     training = job.spec["training"]
-    if training["precision"] != "bfloat16" or job.device.type != "cuda":
+    if training["precision"] != "bfloat16" or devices.has_bfloat16(job.device):
         return job
-    if torch.cuda.is_bf16_supported(including_emulation=False):
-        return job
-    log.warning("%s: this GPU has no bfloat16; training in float32", job.name)
+    where = "this GPU" if job.device.type == "cuda" else "this CPU"
+    log.warning("%s: %s has no bfloat16; training in float32", job.name, where)
     return replace(job, spec={**job.spec, "training": {**training, "precision": "float32"}})
 
 

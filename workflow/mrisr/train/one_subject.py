@@ -105,6 +105,7 @@ def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) ->
         TrainingError: The loss is not finite.
         InputError: A stack is unusable.
     """
+    asked = job.spec["training"]["precision"]
     job = supported(job)
     training = job.spec["training"]
     devices.arithmetic(PRECISION[training["precision"]])
@@ -120,7 +121,10 @@ def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) ->
         log.info("%s: continuing after step %d", job.name, state["step"])
     else:
         state = {"step": 0, "seconds": 0.0, "rows": [], "loss": 0.0, "best": None}
-    return run.to_the_end(state, checkpoints, stop)
+    trained = run.to_the_end(state, checkpoints, stop)
+    if trained is not None:
+        trained.info.update(precision=training["precision"], precision_asked=asked)
+    return trained
 
 
 class _Run:
