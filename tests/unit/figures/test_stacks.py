@@ -11,6 +11,7 @@ from mrisr.degrade.resample import degrade
 from mrisr.figures import bars as figure_bars
 from mrisr.figures import stacks as figure_stacks
 from mrisr.figures import sweep as figure_sweep
+from mrisr.figures.scene import measured_rows
 from mrisr.plan import figures
 from mrisr.study.load import checked
 from mrisr.volumes.io import Volume, save
@@ -136,7 +137,8 @@ def test_bars_name_what_is_missing(tmp_path):
     said = record(tmp_path)
     assert "over 2 test subjects" in said["caption"] and "4×, 8×" in said["caption"]
     assert said["methods"] == ["a", "b"] and said["scales"] == [4, 8]
-    values = {(c["scale"], c["method_label"]): figure_bars._values(c) for c in cells}
+    rows = measured_rows(params).values()
+    values = {(r.cell["scale"], r.cell["method_label"]): figure_bars._values(r) for r in rows}
     figure = figure_bars._draw(values, ["A", "B"], [4, 8], "t", {"B": "†"})
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B †"]
     axes = figure.axes[0]
@@ -160,6 +162,32 @@ def test_a_sweep_orders_by_the_hyper_parameter(tmp_path):
     points = figure_sweep._points(cells)
     assert list(points) == [64, 128, 256]
     assert [its["psnr"].mean() for its in points.values()] == [27.5, 29.5, 30.5]
+
+
+def test_bars_and_sweeps_of_slices_count_subjects(tmp_path):
+    names = [f"sub-0{subject}_slice-{number}" for subject in (1, 2) for number in (7, 8, 9)]
+    cells = [
+        cell(f"m{value}", 2, value=value, slices=True, path=write_metrics(file, psnr, 0.9, names))
+        for value, psnr, file in ((64, 27, tmp_path / "64.csv"), (128, 29, tmp_path / "128.csv"))
+    ]
+    params = {"dataset": "its", "label": "Its", "cells": cells, "held": [], "baseline": None}
+    figure_bars.draw(params, outputs(tmp_path, "bars"))
+    figure_sweep.draw(params | {"method": "M", "parameter": "encoding"}, outputs(tmp_path, "sweep"))
+    for name in ("bars", "sweep"):
+        assert "over 2 test subjects" in record(tmp_path, name)["caption"], name
+    # PSNR 27, 28 and 29 of the first subject's slices, 30 to 32 of the second's: whiskers are
+    # the deviation of their means.
+    points = figure_sweep._points(cells)
+    assert points[64]["psnr"].tolist() == [28, 31] and points[128]["psnr"].tolist() == [30, 33]
+    rows = measured_rows(params)
+    assert figure_bars._values(rows[2, "m64"])["psnr"].tolist() == [28, 31]
+
+
+def test_a_damaged_csv_is_named_by_a_sweep(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("subject,metric,region,value\nsub-01,psnr,volume,\n")
+    with pytest.raises(InputError, match=r"a\.csv: values are missing"):
+        figure_sweep._points([cell("a", value=1, path=str(file))])
 
 
 def test_the_plan_finds_the_hyper_parameter_that_alone_differs():

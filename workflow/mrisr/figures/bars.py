@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mrisr.common.layout import scale_name
-from mrisr.evaluate.measured import heading
+from mrisr.evaluate.measured import Row, heading
 from mrisr.figures.files import Record, plain, write
-from mrisr.figures.scene import marks, measured_rows, remarks, text
+from mrisr.figures.measured import values as subject_values
+from mrisr.figures.scene import MISSING, NOT_APPLICABLE, marks, measured_rows, remarks, text
 from mrisr.metrics import metadata
 
 METRICS = ("psnr", "ssim")
@@ -32,7 +32,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     cells, rows = params["cells"], measured_rows(params)
-    values = {(cell["scale"], cell["method_label"]): _values(cell) for cell in cells}
+    values = {(k, row.cell["method_label"]): _values(row) for (k, _), row in rows.items()}
     shown = list(dict.fromkeys(cell["method_label"] for cell in cells if not cell["skipped"]))
     scales = list(dict.fromkeys(cell["scale"] for cell in cells))
     count = max([0, *(len(its["psnr"]) for its in values.values() if not isinstance(its, str))])
@@ -62,15 +62,12 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         write(_draw(values, shown, scales, title, signs), record, outputs)
 
 
-def _values(cell: Mapping) -> dict[str, np.ndarray] | str:
-    """Return the values of all subjects by metric, or why there are none."""
-    if cell["skipped"]:
-        return "n/a"
-    if not Path(cell["path"]).exists():
-        return "missing"
-    table = pd.read_csv(cell["path"]).query("region == 'volume'")
-    found = {name: table.query("metric == @name")["value"].to_numpy() for name in METRICS}
-    return found if all(len(its) for its in found.values()) else "missing"
+def _values(row: Row) -> dict[str, np.ndarray] | str:
+    """Return the values of all subjects by metric, or the word that says why there are none."""
+    if row.cell["skipped"]:
+        return NOT_APPLICABLE
+    found = {name: subject_values(row, name) for name in METRICS}
+    return found if all(map(len, found.values())) else MISSING
 
 
 def _draw(
@@ -104,7 +101,7 @@ def _panel(
     for i, label in enumerate(shown):
         places, means, spreads = [], [], []
         for group, scale in enumerate(scales):
-            its = values.get((scale, label), "n/a")
+            its = values.get((scale, label), NOT_APPLICABLE)
             x = group - 0.42 + (i + 0.5) * wide
             if isinstance(its, str):
                 axes.text(x, 0, f" {its}", rotation=90, ha="center", va="bottom", fontsize=6.5)

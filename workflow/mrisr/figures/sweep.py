@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from mrisr.common.layout import scale_name
-from mrisr.evaluate.measured import heading
+from mrisr.evaluate.measured import heading, read_rows
 from mrisr.figures.files import Record, plain, write
+from mrisr.figures.measured import values as subject_values
 
 METRICS = ("psnr", "ssim")
 LABELS = {"encoding": "Dimension 2L of the Fourier features"}
@@ -54,14 +54,14 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
 def _points(cells: Sequence[Mapping]) -> dict[float, dict[str, np.ndarray]]:
     """Return the values of all subjects, by the parameter's value and metric."""
-    found = {}
-    for cell in sorted(cells, key=lambda its: its["value"]):
-        if Path(cell["path"]).exists():
-            table = pd.read_csv(cell["path"]).query("region == 'volume'")
-            found[cell["value"]] = {
-                name: table.query("metric == @name")["value"].to_numpy() for name in METRICS
-            }
-    return found
+    # Nothing is marked here, so what became of the models does not matter.
+    ordered = sorted(cells, key=lambda cell: cell["value"])
+    rows = read_rows([{**cell, "model": None} for cell in ordered])
+    return {
+        row.cell["value"]: {name: subject_values(row, name) for name in METRICS}
+        for row in rows
+        if row.values
+    }
 
 
 def _draw(points: Mapping, label: str, title: str, missing: Sequence[str]) -> Figure:
