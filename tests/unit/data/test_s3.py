@@ -300,3 +300,69 @@ def test_keys_stand_nowhere(lab, bucket, scan, caplog, tmp_path):
     said += caplog.text + "".join(p.read_text() for p in tmp_path.rglob("*.tsv"))
     assert "brains" in said
     assert KEY not in said and SECRET not in said
+
+
+SECRETS = {
+    "AWS_ACCESS_KEY_ID": KEY,
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_SESSION_TOKEN": "the-token-of-this-session-that-nobody-sees",
+}
+
+
+def said(lab, caplog):
+    caplog.set_level(logging.DEBUG, "mrisr")
+    try:
+        lab.fetch()
+        message = ""
+    except InputError as error:
+        message = f"{error}"
+    return message, message + caplog.text
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", " \n", "\t"])
+@pytest.mark.parametrize("field", SECRETS)
+def test_line_ends_around_a_key_are_taken_off(lab, scan, monkeypatch, caplog, field, end):
+    lab.know("1")
+    lab.put("1", content=scan)
+    for name, secret in SECRETS.items():
+        monkeypatch.setenv(name, secret)
+    monkeypatch.setenv(field, SECRETS[field] + end)
+    message, shown = said(lab, caplog)
+    assert message == "" and lab.path("1").read_bytes() == scan
+    assert not any(secret in shown for secret in SECRETS.values())
+
+
+@pytest.mark.parametrize("wrong", ["\r", "\n", " ", "\x1b", "é"])
+@pytest.mark.parametrize("field", SECRETS)
+def test_a_key_with_foreign_characters_is_refused_unseen(
+    lab, bucket, monkeypatch, caplog, field, wrong
+):
+    lab.know("1")
+    for name, secret in SECRETS.items():
+        monkeypatch.setenv(name, secret)
+    monkeypatch.setenv(field, f"{SECRETS[field][:9]}{wrong}{SECRETS[field][9:]}")
+    message, shown = said(lab, caplog)
+    assert f"{field.lower()} has blanks or characters that no key has" in message
+    assert bucket.requests == []
+    parts = [part for secret in SECRETS.values() for part in (secret[:9], secret[9:])]
+    assert not any(part in shown for part in parts)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://user:{}@127.0.0.1:port",
+        "http://user:{}@127.0.0.1:999999",
+        "http://user:{}@ 127.0.0.1",
+        "http//user:{}@127.0.0.1",
+        "user:{}@127.0.0.1",
+        "http://{}@[::1",
+        "http://user:{}@127.0.0.1:1",
+    ],
+)
+def test_the_password_of_an_endpoint_is_not_shown(lab, monkeypatch, caplog, address):
+    monkeypatch.setattr("mrisr.common.http.BACK_OFF", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", address.format("hunter2-of-the-lab"))
+    lab.know("1")
+    message, shown = said(lab, caplog)
+    assert message and "hunter2" not in shown

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from mrisr.common.errors import InputError
 from mrisr.common.files import sha256 as digest
+from mrisr.common.redact import safe
 
 log = logging.getLogger("mrisr")
 
@@ -143,6 +144,7 @@ def retried(
     offline: str,
     transient: tuple[type[Exception], ...],
     unreachable: tuple[type[Exception], ...],
+    secrets: Iterable[str] = (),
 ) -> T:
     """Do `work`, which goes on where it broke off, several times if need be.
 
@@ -152,16 +154,18 @@ def retried(
         offline: What else to do where there is no network, for the message.
         transient: Errors worth another try, beside `Retry`.
         unreachable: Those of them that mean that there was no connection.
+        secrets: What must not stand in a message.
 
     Raises:
         Unreachable: No connection in the last try.
         DownloadError: Another transient error in the last try.
     """
+    url = safe(url, secrets)
     for attempt in range(RETRIES + 1):
         try:
             return work()
         except (Retry, *transient) as error:
-            cause, problem = error, _briefly(error)
+            cause, problem = error, network_problem(error, secrets)
         if attempt < RETRIES:
             log.info("%s: %s; trying again", url, problem)
             time.sleep(BACK_OFF * 2**attempt)
@@ -178,17 +182,26 @@ def retried(
     )
 
 
-def _briefly(error: Exception) -> str:
-    """Return what went wrong, without what libraries wrap around it."""
+def network_problem(error: Exception, secrets: Iterable[str] = ()) -> str:
+    """Return what went wrong, without what libraries wrap around it, and without secrets.
+
+    The one place that puts network errors into words.
+
+    Args:
+        error: What `requests`, `urllib3` or `botocore` raised, or `Retry`.
+        secrets: Keys that must not be shown, beside those of the environment.
+    """
     text = str(getattr(error, "kwargs", {}).get("error") or error)  # botocore's cause is there
-    if isinstance(error, Retry):
-        return text
-    if "timed out" in text or "timeout" in text.lower():
-        return "no answer in time"
-    if "IncompleteRead" in text or "bytes expected" in text:
-        return "the connection broke off"
-    system = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text)
-    return system[1] if system else text
+    if not isinstance(error, Retry):
+        if "timed out" in text or "timeout" in text.lower():
+            return "no answer in time"
+        if "IncompleteRead" in text or "bytes expected" in text:
+            return "the connection broke off"
+        if "Invalid header value" in text:  # the value follows, which may be a key
+            return "a key, name or address has characters that cannot be sent"
+        system = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text)
+        text = system[1] if system else text
+    return safe(text, secrets)
 
 
 def receive(
@@ -248,8 +261,8 @@ def _continue(url: str, part: Path, offline: str, absent: str) -> str | None:
         if code not in (200, 206):
             account = {401: "it needs an account", 403: "it may need an account"}.get(code)
             hint = f"{account}: {offline}" if account else absent
-            reason = f"HTTP {code} {answer.reason}"
-            raise DownloadError(f"{url}: {reason}; {hint}", reason)
+            reason = safe(f"HTTP {code} {answer.reason}")
+            raise DownloadError(f"{safe(url)}: {reason}; {hint}", reason)
         if code == 206:
             start = re.match(rf"bytes {have}-", answer.headers.get("Content-Range", ""))
             if not (have and start):

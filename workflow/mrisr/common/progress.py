@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mrisr.common.errors import MrisrError
 from mrisr.common.locks import alone
+from mrisr.common.redact import printable, redacted
 from mrisr.common.storage import storage_problem
 
 log = logging.getLogger("mrisr")
@@ -62,6 +63,13 @@ def collected() -> Iterator[list[tuple[int, str]]]:
         found += [(record.levelno, record.getMessage()) for record in notes.buffer]
 
 
+class _Safe(logging.Formatter):
+    """Takes secrets and control characters out of what libraries and servers say."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(redacted(super().format(record)))
+
+
 @contextmanager
 def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
     """Run a job's body: messages go to `log_file`, a user's error ends it without a traceback.
@@ -91,9 +99,8 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
                 held.enter_context(alone(file.with_name(f".{file.name}.lock"), _waiting))
                 handler = logging.FileHandler(file, mode="w", encoding="utf-8")
                 logged = True
-            logging.basicConfig(
-                level=logging.INFO, format="%(asctime)s %(message)s", handlers=[handler], force=True
-            )
+            handler.setFormatter(_Safe("%(asctime)s %(message)s"))
+            logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
             logging.captureWarnings(True)
             # It tells of every glyph that a PDF holds.
             logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -105,6 +112,7 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
             if text is None:
                 log.error("unexpected error\n%s", traceback.format_exc())
                 raise
+            text = printable(redacted(text))
             if logged:
                 log.error("error: %s", text)
             print(f"error: {text}", file=sys.stderr, flush=True)

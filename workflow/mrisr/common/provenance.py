@@ -39,6 +39,7 @@ NEUTRAL = (
     "common/paths",
     "common/progress",
     "common/provenance",
+    "common/redact",
     "common/schema",
 )
 

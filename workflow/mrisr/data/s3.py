@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import boto3
 from botocore import exceptions
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
 
 from mrisr.common.http import (
     CHUNK,
@@ -22,11 +23,13 @@ from mrisr.common.http import (
     DownloadError,
     Refused,
     Retry,
+    network_problem,
     receive,
     retried,
     stated_md5,
 )
 from mrisr.common.progress import progress
+from mrisr.common.redact import safe
 from mrisr.data.finding import match_subject
 
 T = TypeVar("T")
@@ -77,6 +80,7 @@ class Bucket:
         self.address = f"s3://{self.bucket}/{self.key.split('{subject}')[0]}"
         self.guard = threading.Lock()
         self._client: Any = None
+        self._secrets: list[str] = []
 
     @property
     def client(self) -> Any:
@@ -97,15 +101,37 @@ class Bucket:
             if self._client is None:
                 try:
                     session = boto3.Session(profile_name=self.profile)
-                    found = session.get_credentials()
-                    client = found and session.client("s3", self.region, config=config)
+                    keys = self._keys(session)
+                    client = session.client("s3", self.region, config=config, **keys)
                 except (exceptions.BotoCoreError, ValueError) as error:
-                    reason = f"the AWS settings cannot be used ({error})"
-                    raise self._refused(reason) from None
-                if found is None:
-                    raise self._refused("no AWS keys found")
+                    raise self._unusable(error) from None
                 self._client = client
             return self._client
+
+    def _keys(self, session: Any) -> dict[str, str]:
+        """Return the user's keys without line ends around them, as arguments of a client.
+
+        Keys that are renewed while they are used are left to boto3.
+
+        Raises:
+            Refused: There are none, or one has characters that no key has.
+        """
+        found = session.get_credentials()
+        if found is None:
+            raise self._refused("no AWS keys found")
+        frozen = found.get_frozen_credentials()
+        given = {
+            "aws_access_key_id": frozen.access_key,
+            "aws_secret_access_key": frozen.secret_key,
+            "aws_session_token": frozen.token,
+        }
+        self._secrets[:] = filter(None, given.values())
+        # Files edited on Windows end their lines in CR, which no HTTP header may hold.
+        keys = {name: value.strip() for name, value in given.items() if value}
+        for name, value in keys.items():
+            if not (value.isascii() and value.isprintable()) or " " in value:
+                raise self._refused(f"{name} has blanks or characters that no key has")
+        return {} if isinstance(found, RefreshableCredentials) else keys
 
     def url(self, subject: str) -> str:
         """Return the address of a subject's scan."""
@@ -196,9 +222,13 @@ class Bucket:
             except TRANSIENT:
                 raise
             except exceptions.BotoCoreError as error:  # e.g. keys of a role that cannot be had
-                raise self._refused(f"the AWS settings cannot be used ({error})") from None
+                raise self._unusable(error) from None
 
-        return retried(told, url, self.offline, TRANSIENT, UNREACHABLE)
+        return retried(told, url, self.offline, TRANSIENT, UNREACHABLE, self._secrets)
+
+    def _unusable(self, error: Exception) -> Refused:
+        problem = network_problem(error, self._secrets)
+        return self._refused(f"the AWS settings cannot be used ({problem})")
 
     def _explained(self, error: exceptions.ClientError, url: str) -> Exception:
         code = _code(error)
@@ -227,4 +257,4 @@ class _Absent(DownloadError):
 
 
 def _code(error: exceptions.ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+    return safe(str(error.response.get("Error", {}).get("Code", "")))
