@@ -14,32 +14,11 @@ from mrisr.methods import method as methods
 from mrisr.methods.model_files import save_model
 
 PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
-NAMES = set(
-    [
-        "load",
-        "save",
-        "Volume",
-        "downsample",
-        "upsample",
-        "lr_affine",
-        "psnr",
-        "ssim",
-        "lpips",
-        "vif",
-        "psi",
-        "lpc_si",
-        "gain",
-        "offset",
-        "evaluate",
-        "method_names",
-        "get_method",
-        "reconstruct",
-        "load_model",
-        "dice",
-        "iou",
-        "MrisrError",
-    ]
-)
+NAMES = {
+    *("load", "save", "Volume", "downsample", "upsample", "lr_affine"),
+    *("psnr", "ssim", "lpips", "vif", "psi", "lpc_si", "gain", "offset", "evaluate"),
+    *("method_names", "get_method", "reconstruct", "load_model", "dice", "iou", "MrisrError"),
+}
 
 
 def type_checking_names():
