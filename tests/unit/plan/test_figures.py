@@ -6,6 +6,7 @@ import yaml
 from mrisr.common.errors import ConfigError
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import report
+from mrisr.study.figures_key import KINDS
 from mrisr.study.load import checked
 from tiny_study import ROOT, write_scan
 
@@ -106,11 +107,16 @@ def test_a_copy_of_the_scans_without_lesions_has_no_such_figure(config, tmp_path
     assert study.layout.sources("open_ms", "lesions") in report.source_lists(study)
 
 
+def test_each_kind_of_figure_has_one_planner():
+    assert list(figure_plan._PLANNERS) == list(KINDS)
+
+
 @pytest.mark.parametrize(
     ("figures", "message"),
     [
-        ({"zom": {}}, "zom"),
-        (["zoom", "all"], "'all'"),
+        ({"zom": {}}, "figures: no figure 'zom': did you mean 'zoom'"),
+        ({"zom": False}, "no figure 'zom'"),
+        (["zoom", "all"], "figures: no figure 'all'"),
         ({"zoom": {"scale": [2]}}, "unknown key 'figures.zoom.scale': did you mean 'scales'"),
         ({"zoom": {"scales": [3]}}, "nothing is reconstructed at 3; tested: 2, 4"),
         ({"zoom": {"methods": ["dcsr"]}}, "not among the methods: did you mean 'dcsrn'"),

@@ -4,14 +4,14 @@ Light, because the Snakefile imports it at parse time. A figure's module has a f
 `draw(params, outputs)`; a file that is named in `params` and is not there shows as missing.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 from mrisr.plan import cells as summary
-from mrisr.study.figures_key import options
+from mrisr.study.figures_key import KINDS, options
 from mrisr.study.study import Study
 
 ARSSR = "10.1109/JBHI.2022.3223106"  # of the paper whose encoders are compared
@@ -45,32 +45,11 @@ class Planned:
 
 def figures(study: Study) -> list[Planned]:
     """Return the figures of a study, in the order of the report: those its data allow."""
-    measured, real = study.measured_datasets, study.real_datasets
-    stacked = study.test_datasets if study.degradation["kind"] == "stacks" else []
-    makers: list[tuple[str, Callable[..., Planned | None], Sequence[str | None]]] = [
-        ("scales", _scales, measured[:1]),
-        ("comparison", _comparison, measured),
-        ("zoom", _zoom, measured),
-        ("profile", _profile, measured),
-        ("lesion", _lesion, measured),
-        ("encoders", _encoders, measured),
-        ("real", _real, [name for name in real if not study.datasets[name].stacked]),
-        ("stacks", _stacks, stacked),
-        ("bars", _bars, [name for name in measured if name in stacked]),
-        ("sweep", _sweep, measured),
-        ("segmentation", _segmentation, measured),
-        ("quality_by_scale", _quality_by_scale, measured),
-        ("subjects", _subjects, measured),
-        ("quality_by_cost", _quality_by_cost, measured),
-        ("queries", _queries, measured),
-        ("curves", _curves, [None]),
-        ("early_stopping", _early_stopping, list(study.early_stopping)),
-    ]
     found = []
-    for kind, make, names in makers:
-        for name in names:
+    for kind, about in KINDS.items():
+        for name in about.drawn_of(study):
             its = options(study, kind, name)
-            planned = None if its is None else make(study, name, its)
+            planned = None if its is None else _PLANNERS[kind](study, name, its)
             if planned is not None:
                 found.append(planned)
     return found
@@ -600,3 +579,25 @@ def _early_stopping(study: Study, name: str, its: Mapping) -> Planned:
         | {"dataset": study.train_dataset},
         "Metrics on the validation slices against the steps of a training that goes on.",
     )
+
+
+#: What plans a figure, by its kind; None if the study has nothing to draw.
+_PLANNERS: dict[str, Callable[..., Planned | None]] = {
+    "scales": _scales,
+    "comparison": _comparison,
+    "zoom": _zoom,
+    "profile": _profile,
+    "lesion": _lesion,
+    "encoders": _encoders,
+    "real": _real,
+    "stacks": _stacks,
+    "bars": _bars,
+    "sweep": _sweep,
+    "segmentation": _segmentation,
+    "quality_by_scale": _quality_by_scale,
+    "subjects": _subjects,
+    "quality_by_cost": _quality_by_cost,
+    "queries": _queries,
+    "curves": _curves,
+    "early_stopping": _early_stopping,
+}

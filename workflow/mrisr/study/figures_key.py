@@ -3,32 +3,73 @@
 Light, because a study checks its config with it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from mrisr.common.layout import scale_name
 from mrisr.common.schema import nearest
 from mrisr.study.study import Study
 
-#: Figures by kind, in the order of the report, and which options each takes.
-IMAGES = {"subject", "scales", "methods"}
-KINDS: dict[str, set[str]] = {
-    "scales": {"subject", "scales", "methods"},
-    "comparison": IMAGES,
-    "zoom": IMAGES | {"inset"},
-    "profile": IMAGES | {"line"},
-    "lesion": IMAGES | {"inset"},
-    "encoders": IMAGES | {"inset"},
-    "real": IMAGES,
-    "stacks": IMAGES,
-    "bars": {"scales", "methods"},
-    "sweep": {"scales", "methods"},
-    "segmentation": IMAGES,
-    "quality_by_scale": {"scales", "methods"},
-    "subjects": {"scales", "methods"},
-    "quality_by_cost": {"scales", "methods"},
-    "queries": {"subject"},
-    "curves": {"methods"},
-    "early_stopping": set(),
+
+def _measured(study: Study) -> list[str]:
+    return study.measured_datasets
+
+
+def _first_measured(study: Study) -> list[str]:
+    return study.measured_datasets[:1]
+
+
+def _real_volumes(study: Study) -> list[str]:
+    return [name for name in study.real_datasets if not study.datasets[name].stacked]
+
+
+def _stacks(study: Study) -> list[str]:
+    return study.test_datasets if study.degradation["kind"] == "stacks" else []
+
+
+def _measured_stacks(study: Study) -> list[str]:
+    return [name for name in study.measured_datasets if name in _stacks(study)]
+
+
+def _early_stopping(study: Study) -> list[str]:
+    return list(study.early_stopping)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of figure.
+
+    Attributes:
+        options: Which the config may give it.
+        drawn_of: What it can be drawn of, a figure each: the study's datasets of the right sort,
+            methods for early_stopping, None for a figure of all.
+    """
+
+    options: frozenset[str]
+    drawn_of: Callable[[Study], Sequence[str | None]] = _measured
+
+
+IMAGES = frozenset({"subject", "scales", "methods"})
+MEASURES = frozenset({"scales", "methods"})
+#: Figures by kind, in the order of the report.
+KINDS: dict[str, Kind] = {
+    "scales": Kind(IMAGES, _first_measured),
+    "comparison": Kind(IMAGES),
+    "zoom": Kind(IMAGES | {"inset"}),
+    "profile": Kind(IMAGES | {"line"}),
+    "lesion": Kind(IMAGES | {"inset"}),
+    "encoders": Kind(IMAGES | {"inset"}),
+    "real": Kind(IMAGES, _real_volumes),
+    "stacks": Kind(IMAGES, _stacks),
+    "bars": Kind(MEASURES, _measured_stacks),
+    "sweep": Kind(MEASURES),
+    "segmentation": Kind(IMAGES),
+    "quality_by_scale": Kind(MEASURES),
+    "subjects": Kind(MEASURES),
+    "quality_by_cost": Kind(MEASURES),
+    "queries": Kind(frozenset({"subject"})),
+    "curves": Kind(frozenset({"methods"}), lambda study: [None]),
+    "early_stopping": Kind(frozenset(), _early_stopping),
 }
 
 
@@ -58,10 +99,15 @@ def options(study: Study, kind: str, dataset: str | None = None) -> dict | None:
 def problems(study: Study) -> Iterator[str]:
     """Yield what is wrong with the config's key `figures`."""
     wanted = study.config["figures"]
+    if isinstance(wanted, bool):
+        return
+    for kind in wanted:
+        if kind not in KINDS:
+            yield f"figures: no figure '{kind}': {nearest(kind, KINDS)}"
     if not isinstance(wanted, Mapping):
         return
     for kind, its in wanted.items():
-        if not isinstance(its, Mapping):
+        if not isinstance(its, Mapping) or kind not in KINDS:
             continue
         where = f"figures.{kind}"
         of = {"real": study.real_datasets, "stacks": study.test_datasets}.get(
@@ -86,8 +132,8 @@ def problems(study: Study) -> Iterator[str]:
 def _of_dataset(
     study: Study, kind: str, where: str, its: Mapping, datasets: list[str]
 ) -> Iterator[str]:
-    for key in sorted(set(its) - KINDS[kind] - {"datasets"}):
-        known = ", ".join(sorted(KINDS[kind]))
+    for key in sorted(set(its) - KINDS[kind].options - {"datasets"}):
+        known = ", ".join(sorted(KINDS[kind].options))
         yield f"{where}.{key}: this figure has no such option; it has {known}"
     for name in its.get("methods", []):
         if name not in study.methods:
