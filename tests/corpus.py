@@ -105,13 +105,12 @@ class Lab:
             subjects = dataset.subjects["test"]
             dataset.local_files("test")
             fetch.fetch(dataset, "test", self.root / "raw", self.root / "list.tsv", workers=1)
+            hr, masks = (
+                [self.root / kind / f"{s}.nii.gz" for s in subjects] for kind in ("hr", "masks")
+            )
             ground_truth.prepare_subjects(
-                self.root / "list.tsv",
-                subjects,
-                *([self.root / kind / f"{s}.nii.gz" for s in subjects] for kind in ("hr", "masks")),
-                crop={"kind": "none"},
-                mask={"kind": "signal"},
-                min_size=16,
+                ground_truth.listed_scans(self.root / "list.tsv", subjects, hr, masks),
+                ground_truth.Settings({"kind": "none"}, {"kind": "signal"}, min_size=16),
                 staging=staging,
                 fingerprint="code",
             )

@@ -52,6 +52,7 @@ else:
         )
 try:
     STUDY = checked(config, WHERE)
+    metrics.add(STUDY.plugins)  # for the scripts of jobs
     # Scans of a local folder that are missing are named before anything runs.
     LOCAL_FILES = {
         (name, split): [str(path) for path in dataset.local_files(split).values()]
@@ -296,7 +297,7 @@ def metric_candidates(metric):
     said = json.loads(said.read_text())
     if said["available"]:
         return said["offered"]
-    return metrics.module(metric).candidates(
+    return STUDY.metrics.module(metric).candidates(
         STUDY.metric_settings[metric], STUDY.config["downloads"]
     )
 
@@ -322,11 +323,12 @@ def evaluation_params(dataset):
         "metrics": STUDY.config["metrics"],
         "regions": STUDY.config["regions"],
         "settings": {
-            name: metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
+            name: STUDY.metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
         },
         "empty_slices": STUDY.config["empty_slices"],
         "code": code_digest(
-            "mrisr.evaluate.subjects", *(metrics.source(name) for name in STUDY.config["metrics"])
+            "mrisr.evaluate.subjects",
+            *(STUDY.metrics.source(name) for name in STUDY.config["metrics"]),
         ),
     }
 

@@ -2,17 +2,14 @@
 
 from mrisr.common import files
 from mrisr.common.progress import job
-from mrisr.prepare.real_volumes import prepare_lr_subjects
+from mrisr.prepare.real_volumes import lr_scans, prepare_lr_subjects
 
 with job(snakemake.log[0], snakemake.threads):
     given, params, made = snakemake.input, snakemake.params, snakemake.output
     scale = float(snakemake.wildcards.scale)
     settings = {"crop": params.crop, "mask": params.mask, "min_size": params.min_size}
     prepare_lr_subjects(
-        given.sources,
-        list(params.subjects),
-        list(made.lr),
-        list(made.masks),
+        lr_scans(given.sources, params.subjects, made.lr, made.masks),
         scale=scale,
         **settings,
         staging=files.Staging(

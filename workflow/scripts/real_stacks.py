@@ -3,7 +3,7 @@
 from mrisr.common import files
 from mrisr.common.layout import inputs_by_item
 from mrisr.common.progress import job
-from mrisr.prepare.real_stacks import prepare_stack_subjects
+from mrisr.prepare.real_stacks import prepare_stack_subjects, stack_subjects
 
 with job(snakemake.log[0], snakemake.threads):
     given, params, made = snakemake.input, snakemake.params, snakemake.output
@@ -13,13 +13,9 @@ with job(snakemake.log[0], snakemake.threads):
         subject: [*lr.values(), *masks.values(), grid]
         for subject, grid, lr, masks in zip(subjects, made.grids, *grouped, strict=True)
     }
-    masks = iter(given.given)
     inputs = [given.sources, *given.given]
     prepare_stack_subjects(
-        given.sources,
-        subjects,
-        outputs,
-        {s: [next(masks) for _ in its] for s, its in subjects.items()} if given.given else None,
+        stack_subjects(given.sources, subjects, outputs, given.given),
         scale=scale,
         **params.stacks,
         seed=params.seed,

@@ -34,6 +34,17 @@ def at_mm(volume):
     return dict(zip(map(tuple, positions), volume.data[tuple(index.T)], strict=True))
 
 
+def turned(volume, codes):
+    """Return the same volume with its axes in another order or direction."""
+    turn = nib.orientations.ornt_transform(
+        nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(codes)
+    )
+    return Volume(
+        nib.orientations.apply_orientation(volume.data, turn),
+        volume.affine @ nib.orientations.inv_ornt_aff(turn, volume.data.shape),
+    )
+
+
 CROPS = st.one_of(
     st.just(NONE),
     st.builds(lambda margin: {"kind": "brain", "margin": margin}, st.integers(0, 12)),
@@ -53,13 +64,7 @@ def test_every_voxel_keeps_its_position_and_is_scaled_by_one_gain(crop, codes):
     """Whatever the orientation and the crop."""
     data = brain()
     straight = Volume(data, AFFINE)
-    turn = nib.orientations.ornt_transform(
-        nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(codes)
-    )
-    scan = Volume(
-        nib.orientations.apply_orientation(data, turn),
-        AFFINE @ nib.orientations.inv_ornt_aff(turn, data.shape),
-    )
+    scan = turned(straight, codes)
     assert "".join(nib.aff2axcodes(scan.affine)) == codes
     truth, mask = prepare.prepare_volume(scan, crop, SIGNAL, "sub-01")
     assert nib.aff2axcodes(truth.affine) == ("R", "A", "S")
@@ -205,17 +210,6 @@ def test_unknown_crop_or_mask(crop):
         prepare.prepare_volume(Volume(brain(), AFFINE), NONE, {"kind": "threshold"}, "sub-09")
 
 
-def turned(volume, codes):
-    """Return the same volume with its axes in another order or direction."""
-    turn = nib.orientations.ornt_transform(
-        nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(codes)
-    )
-    return Volume(
-        nib.orientations.apply_orientation(volume.data, turn),
-        volume.affine @ nib.orientations.inv_ornt_aff(turn, volume.data.shape),
-    )
-
-
 @pytest.mark.parametrize("codes", ["RAS", "LIP"])
 def test_a_given_mask_makes_mask_and_box(tmp_path, codes):
     inside = np.zeros(SHAPE, np.float32)
@@ -278,17 +272,17 @@ class Cohort:
         text = "\n".join(["subject\tpath\turl\tbytes\tsha256", *rows]) + "\n"
         (self.folder / "sources.tsv").write_text(text)
 
-    def prepare(self, fingerprint="code", workers=1, **changes):
-        settings = {"crop": BRAIN, "mask": SIGNAL, "min_size": 8} | changes
+    def prepare(
+        self, fingerprint="code", workers=1, find_brain=None, formats=(), given=(), **changes
+    ):
+        files = (self.subjects, self.hr, self.masks, formats, given)
         prepare.prepare_subjects(
-            self.folder / "sources.tsv",
-            self.subjects,
-            self.hr,
-            self.masks,
+            prepare.listed_scans(self.folder / "sources.tsv", *files),
+            prepare.Settings(**{"crop": BRAIN, "mask": SIGNAL, "min_size": 8} | changes),
             staging=self.folder / "staging",
             fingerprint=fingerprint,
             workers=workers,
-            **settings,
+            find_brain=find_brain,
         )
 
     def results(self):
@@ -421,13 +415,27 @@ def test_given_masks_are_part_of_what_results_depend_on(tmp_path, monkeypatch):
         return load(path)
 
     monkeypatch.setattr(prepare, "load_scan", killed)
-    options = {"crop": NONE, "mask": {"kind": "file"}, "given_masks": given}
+    options = {"crop": NONE, "mask": {"kind": "file"}, "given": given}
     with pytest.raises(KeyboardInterrupt):
         cohort.prepare(**options)
     save(Volume(np.eye(22, 24, dtype=np.uint8)[None].repeat(20, 0), AFFINE), given[0])
     cohort.prepare(**options)
     assert len(loaded) == 2 + 3
     assert load(cohort.masks[0]).data.sum() == 20 * 22
+
+
+def test_a_2d_study_has_its_slices_and_their_masks_in_turn(tmp_path):
+    cohort = Cohort(tmp_path, 2)
+    for kind in ("hr", "masks"):
+        paths = [tmp_path / f"{kind}/{s}_{n}.nii.gz" for s in cohort.subjects for n in (1, 2)]
+        setattr(cohort, kind, paths)
+    cohort.prepare(slices={"count": 2}, seed=3)
+    for index, subject in enumerate(cohort.subjects):
+        whole = prepare.prepare_volume(load(cohort.raw[subject]), BRAIN, SIGNAL, "x")
+        drawn = prepare.take_slices(*whole, {"count": 2}, "x", (3, "slices", subject))
+        for number, (truth, inside) in enumerate(drawn, start=2 * index):
+            np.testing.assert_array_equal(load(cohort.hr[number]).data, truth.data)
+            np.testing.assert_array_equal(load(cohort.masks[number]).data, inside.data)
 
 
 def test_formats_reach_the_reader(tmp_path, monkeypatch):

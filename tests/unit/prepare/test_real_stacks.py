@@ -11,7 +11,7 @@ from mrisr.common.layout import inputs_by_item
 from mrisr.data import datasets, finding
 from mrisr.methods import method as methods
 from mrisr.plan import cells, figures
-from mrisr.prepare.real_stacks import prepare_stack_subjects, prepare_stacks
+from mrisr.prepare.real_stacks import prepare_stack_subjects, prepare_stacks, stack_subjects
 from mrisr.study.load import checked
 from mrisr.volumes.io import Volume, load, save
 from mrisr.volumes.stacks import average, sampled
@@ -88,25 +88,22 @@ def test_subjects_with_problems_are_named_together(tmp_path):
     rows = [f"{s}_stack-1\t{tmp_path / 'good.nii.gz'}" for s in ("s1", "s2", "s3")]
     (tmp_path / "sources.tsv").write_text("\n".join(["subject\tpath", *rows]) + "\n")
     outputs = {s: [tmp_path / f"{s}_{part}.nii.gz" for part in "lmg"] for s in ("s1", "s2", "s3")}
-    masks = dict(zip(outputs, (["mask"], ["off"], ["off"]), strict=True))
-    masks = {s: [tmp_path / f"{name}.nii.gz" for name in its] for s, its in masks.items()}
 
-    def run(masks):
+    def run(*masks):
+        stacks = {subject: ["stack-1"] for subject in outputs}
+        masks = [tmp_path / f"{name}.nii.gz" for name in masks]
         prepare_stack_subjects(
-            tmp_path / "sources.tsv",
-            {subject: ["stack-1"] for subject in outputs},
-            outputs,
-            masks,
+            stack_subjects(tmp_path / "sources.tsv", stacks, outputs, masks),
             scale=3,
             **{"register": "rigid", "fixed": 1, "seed": 0},
             staging=Staging(tmp_path / "staging", "x"),
         )
 
     with pytest.raises(InputError) as caught:
-        run(masks)
+        run("mask", "off", "off")
     assert "2 of 3 subjects" in str(caught.value) and "s2: " in str(caught.value)
     assert not outputs["s1"][0].exists()
-    run({subject: [tmp_path / "mask.nii.gz"] for subject in outputs})
+    run("mask", "mask", "mask")
     assert load(outputs["s3"][2]).data.max() == 1
 
 

@@ -13,10 +13,12 @@ from mrisr.common.files import Staging
 from mrisr.evaluate.subjects import Options, score_subjects
 from mrisr.prepare.real_volumes import (
     foreground,
+    lr_scans,
     nearest,
     prepare_lr,
     prepare_lr_subjects,
     prepare_reference_subjects,
+    references,
     resampled,
     sr_grid,
 )
@@ -122,7 +124,8 @@ def test_all_unusable_scans_are_named_and_nothing_is_written(tmp_path):
         masks = [tmp_path / "masks" / f"{s}.nii.gz" for s in subjects]
         staging = Staging(tmp_path / "staging", "same")
         settings = {"crop": WHOLE, "mask": SIGNAL, "min_size": 4}
-        prepare_lr_subjects(sources, subjects, lr, masks, scale=2, **settings, staging=staging)
+        scans = lr_scans(sources, subjects, lr, masks)
+        prepare_lr_subjects(scans, scale=2, **settings, staging=staging)
         return lr
 
     with pytest.raises(InputError, match=r"2 of 3 subjects") as caught:
@@ -152,6 +155,16 @@ def motion(degrees, shift):
     return found
 
 
+def prepare_reference(sources, folder, output, register):
+    """Prepare the reference of the subject `one`, whose LR volume is `lr.nii.gz`."""
+    made = [folder / f"{output}.nii.gz"], [folder / f"{output}-mask.nii.gz"]
+    prepare_reference_subjects(
+        references(sources, ["one"], [folder / "lr.nii.gz"], *made),
+        **{"mask": SIGNAL, "register": register, "min_size": 8, "seed": 1},
+        staging=Staging(folder / "staging", output),
+    )
+
+
 def test_a_reference_is_moved_to_the_lr_scan_by_its_affine_alone(tmp_path):
     fine = Volume(head((32, 36, 28), seed=3)[0], np.diag([2.0, 2.0, 2.0, 1]))
     fine.affine[:3, 3] = -32, -36, -28
@@ -170,12 +183,7 @@ def test_a_reference_is_moved_to_the_lr_scan_by_its_affine_alone(tmp_path):
     save(coarse, tmp_path / "lr.nii.gz")
     sources = write_sources(tmp_path, one=fine)
     for name in ("a", "b"):
-        prepare_reference_subjects(
-            *(sources, ["one"], [tmp_path / "lr.nii.gz"]),
-            *([tmp_path / f"{name}.nii.gz"], [tmp_path / f"{name}-mask.nii.gz"]),
-            **{"mask": SIGNAL, "register": "rigid", "min_size": 8, "seed": 1},
-            staging=Staging(tmp_path / "staging", name),
-        )
+        prepare_reference(sources, tmp_path, name, register="rigid")
     # Another run gives the same bytes.
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
     reference = load(tmp_path / "a.nii.gz")
@@ -186,14 +194,10 @@ def test_a_reference_is_moved_to_the_lr_scan_by_its_affine_alone(tmp_path):
 def test_a_reference_that_is_not_moved_stays_where_the_scanner_put_it(tmp_path):
     fine = Volume(head()[0], np.diag([1.0, 1.1, 1.2, 1]))
     sources = write_sources(tmp_path, one=fine)
-    prepare_reference_subjects(
-        *(sources, ["one"], ["not-read.nii.gz"]),
-        *([tmp_path / "one.nii.gz"], [tmp_path / "mask.nii.gz"]),
-        **{"mask": SIGNAL, "register": "none", "min_size": 8, "seed": 1},
-        staging=Staging(tmp_path / "staging", 1),
-    )
+    # There is no LR volume to look at.
+    prepare_reference(sources, tmp_path, "one", register="none")
     np.testing.assert_allclose(load(tmp_path / "one.nii.gz").affine, fine.affine)
-    assert 0.1 < load(tmp_path / "mask.nii.gz").data.mean() < 0.9
+    assert 0.1 < load(tmp_path / "one-mask.nii.gz").data.mean() < 0.9
 
 
 def test_scores_do_not_depend_on_what_lies_outside_the_scans_foreground(tmp_path):

@@ -141,7 +141,8 @@ def test_metrics_of_a_plugin_belong_to_the_study_that_names_it(tmp_path):
     }
     study = checked({**config, "plugins": ["mine"]})
     assert study.config["metrics"] == ["psnr", "nrmse"]
-    assert metrics.metadata("nrmse").label == "Nrmse"
+    assert study.metrics.metadata("nrmse").label == "Nrmse"
+    assert "nrmse" not in metrics.names()  # another study of this process would find it
     code = "from mrisr import metrics; print(metrics.source('nrmse'))"  # a job, elsewhere
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd="/",

@@ -1,13 +1,9 @@
 import hashlib
-import http.server
 import shutil
-import threading
 
-import nibabel as nib
 import numpy as np
 import pytest
 
-from mrisr.common import http as download
 from mrisr.common.errors import InputError
 from mrisr.segment import priors
 from mrisr.volumes.io import Volume, load, load_series, save
@@ -147,53 +143,38 @@ def test_without_a_template_the_priors_must_lie_in_the_bundled_space(copy, tmp_p
 
 
 @pytest.fixture
-def server(folder, tmp_path, monkeypatch):
-    """The seven files of OASIS-30 behind a loopback address, with their own checksums."""
-    served = tmp_path / "served"
-    served.mkdir()
-    files = {}
+def oasis(server, folder, monkeypatch):
+    """The seven files of OASIS-30 on a web server, with checksums of their own."""
+    stated = {}
     for name, ours in zip(priors.OASIS_FILES, [priors.TEMPLATE, *priors.PRIORS], strict=True):
         content = (folder / f"{ours}.nii.gz").read_bytes()
-        (served / f"{name}.nii.gz").write_bytes(content)
-        files[name] = (len(content), hashlib.md5(content).hexdigest())
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=str(served))
-
-        def log_message(self, *_):
-            pass
-
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{httpd.server_port}/{{subject}}.nii.gz"
+        server.files[f"/{name}.nii.gz"] = content
+        stated[name] = (len(content), hashlib.md5(content).hexdigest())
+    url = f"http://127.0.0.1:{server.server_port}/{{subject}}.nii.gz"
     monkeypatch.setattr(priors, "OASIS_URL", url)
-    monkeypatch.setattr(priors, "OASIS_FILES", files)
-    monkeypatch.setattr(download, "BACK_OFF", 0.0)
-    yield served
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    monkeypatch.setattr(priors, "OASIS_FILES", stated)
+    return server
 
 
-def test_the_public_template_is_fetched_once_and_checked(server, folder, tmp_path):
+def test_the_public_template_is_fetched_once_and_checked(oasis, folder, tmp_path, caplog):
+    caplog.set_level("INFO", "mrisr")
     template, maps = collect("oasis30ants", tmp_path)
     np.testing.assert_allclose(maps[0], load(folder / "prior1.nii.gz").data, atol=1e-6)
-    for path in server.iterdir():
-        path.unlink()
+    assert caplog.text.count("OASIS30ANTs: licence: CC BY 4.0; cite: Avants B.") == 1
+    assert "fetch oasis30ants: 7 scans" in caplog.text
+    oasis.files.clear()
     again, _ = collect("oasis30ants", tmp_path)
     np.testing.assert_array_equal(again.data, template.data)
 
 
-def test_a_wrong_checksum_or_no_network_says_what_to_do(server, tmp_path):
-    file = server / "tpl-OASIS30ANTs_res-01_label-BS_probseg.nii.gz"
-    image = nib.load(file)
-    nib.save(nib.Nifti1Image(image.get_fdata(dtype=np.float32) / 2, image.affine), file)
+def test_a_wrong_checksum_or_no_network_says_what_to_do(oasis, tmp_path):
+    other = oasis.files["/tpl-OASIS30ANTs_res-01_label-CSF_probseg.nii.gz"]
+    oasis.files["/tpl-OASIS30ANTs_res-01_label-BS_probseg.nii.gz"] = other
     with pytest.raises(InputError) as caught:
         collect("oasis30ants", tmp_path)
     message = str(caught.value)
     assert "label-BS" in message and "label-CSF" not in message
+    assert "stated in https://www.templateflow.org" in message
     assert "segmentation.priors: <folder>" in message
     assert str(tmp_path / "downloads" / "oasis30ants") in message
     assert not (tmp_path / "priors.nii.gz").exists()

@@ -1,9 +1,11 @@
 import copy
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
+from mrisr import metrics
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.schema import typed
 from mrisr.plan import cells as summary
@@ -35,6 +37,56 @@ def changed(path, value):
     else:
         place[last] = value
     return config
+
+
+METRIC = """
+from mrisr.metrics._metadata import Metadata
+
+METADATA = Metadata("{label}", "", "higher", (0, 1), True, ("volume",), "")
+SETTINGS = {{"power": {{"type": "number", "default": {power}}}}}
+
+
+def closeness(reference, image, mask=None, power=1):
+    return 0.0
+"""
+
+
+def plugin(folder, label, power):
+    """Write a plugin folder with the metric `closeness`."""
+    file = folder / "metrics/closeness.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(METRIC.format(label=label, power=power))
+    return {"plugins": [str(folder)], "metrics": ["psnr", "closeness"]}
+
+
+def test_studies_in_one_process_have_metrics_of_their_own(tmp_path):
+    one = checked({**DEMO, **plugin(tmp_path / "one", "One", 1)})
+    without = checked(DEMO)
+    other = checked({**DEMO, **plugin(tmp_path / "other", "Other", 2)})
+    for study, label, power in ((one, "One", 1), (other, "Other", 2)):
+        assert study.metrics.metadata("closeness").label == label
+        assert study.metric_settings["closeness"]["power"] == power
+        assert study.no_reference_metrics == []
+    for names in (without.metrics.names(), metrics.names()):
+        assert "psnr" in names and "closeness" not in names
+    with pytest.raises(ConfigError, match="no metric 'closeness'"):
+        checked({**DEMO, "metrics": ["closeness"]})
+
+
+def test_jobs_find_the_metrics_of_all_studies_of_a_workflow(tmp_path, monkeypatch):
+    monkeypatch.setenv(metrics.PLUGINS, "")
+    plugin(tmp_path / "one", "One", 1)
+    try:
+        metrics.add([tmp_path / "one"])
+        metrics.add([tmp_path / "none"])
+        assert metrics.metadata("closeness").label == "One"
+        assert os.environ[metrics.PLUGINS] == str(tmp_path / "one")
+        plugin(tmp_path / "other", "Other", 2)
+        with pytest.raises(ConfigError, match=r"'closeness' is in .*other.*one.*rename it"):
+            metrics.add([tmp_path / "other"])
+        assert metrics.metadata("closeness").label == "One"
+    finally:
+        metrics.use([])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mrisr import metrics
 from mrisr.common.progress import job
 
 FILE = {"exists": True, "dir_okay": False}
@@ -37,6 +38,7 @@ def partial(
         from mrisr.study.load import load_study
 
         study = load_study(configfile, config or [])
+        metrics.use(study.plugins)  # tables and figures are made in this process
         if only_say:
             typer.echo(described(study.name, state(study)), nl=False)
             return

@@ -19,6 +19,7 @@ from mrisr.common.layout import SPLITS
 from mrisr.common.paths import WORKFLOW
 from mrisr.common.schema import nearest, read_yaml, validate
 from mrisr.data import finding, subject_lists
+from mrisr.data.file_set import FileSet, terms_of_use
 
 FOLDER = WORKFLOW / "datasets"
 DOWNLOADS = "resources"
@@ -135,9 +136,12 @@ class Dataset:
         return Path(folder).expanduser() if folder else None
 
     @property
-    def publisher(self) -> str:
-        """Who states checksums, for messages."""
-        return f"the publisher states (see {self.split_file})"
+    def file_set(self) -> FileSet:
+        """The files as a download sees them."""
+        spec = self.spec
+        terms = terms_of_use(spec["licence"], spec["citation"], spec["url"])
+        about = (self.name, self.label, terms, spec["source"], self.checksums)
+        return FileSet(*about, stated_in=str(self.split_file), access=spec["access"])
 
     @property
     def code(self) -> str | None:

@@ -20,7 +20,7 @@ import urllib3
 from mrisr.common.errors import InputError
 from mrisr.common.files import checksum, write_text
 from mrisr.common.http import Unreachable, download
-from mrisr.data.datasets import Dataset
+from mrisr.data.file_set import FileSet
 from mrisr.data.tar import Archive
 
 log = logging.getLogger("mrisr")
@@ -70,60 +70,58 @@ class Web:
         )
 
 
-def source(dataset: Dataset, folder: Path) -> Source:
-    """Return where a dataset is downloaded from.
+def source(files: FileSet, folder: Path) -> Source:
+    """Return where files are downloaded from.
 
     Args:
-        dataset: Of kind `https` or `s3`.
-        folder: The dataset's download folder.
+        files: From the web, an archive or a bucket.
+        folder: Where they are downloaded to.
     """
-    about = dataset.spec["source"]
-    if dataset.kind == "s3":
+    about = files.source
+    if about["kind"] == "s3":
         from mrisr.data.s3 import Bucket  # boto3, which takes a while to import
 
-        return Bucket(about, dataset.spec["access"], OFFLINE)
+        return Bucket(about, files.access, OFFLINE)
     return Archive(about, folder, OFFLINE) if "archive" in about else Web(about)
 
 
-def log_terms(dataset: Dataset) -> None:
-    """Say under which terms a dataset may be used."""
-    spec = dataset.spec
-    about = [f"licence: {spec['licence']}", spec["citation"] and f"cite: {spec['citation']}"]
-    log.info("%s: %s", dataset.label, "; ".join(filter(None, [*about, spec["url"]])))
+def log_terms(files: FileSet) -> None:
+    """Say under which terms files may be used."""
+    log.info("%s: %s", files.label, files.terms)
 
 
 class Downloads:
-    """Downloads of one dataset into one folder, whose lock the caller holds."""
+    """Downloads of one set of files into one folder, whose lock the caller holds."""
 
-    def __init__(self, dataset: Dataset, folder: Path, check: Callable[[str, Path, str], Any]):
+    def __init__(self, files: FileSet, folder: Path, check: Callable[[str, Path, str], Any]):
         """Read what was recorded at earlier downloads.
 
         Args:
-            dataset: Of kind `https` or `s3`.
-            folder: Scans go there under the source's pattern, beside `checksums.tsv`.
+            files: What is downloaded.
+            folder: Files go there under the source's pattern, beside `checksums.tsv`.
             check: Takes a subject, its file and its address, refuses with InputError what is no
                 usable scan, and returns something with `bytes` and `sha256`.
         """
-        self.dataset, self.folder, self.check = dataset, folder, check
+        self.files, self.folder, self.check = files, folder, check
         self.table = folder / "checksums.tsv"
         self.recorded = self._read_table()
         self.guard = threading.Lock()
         self.new = 0
-        self.source = source(dataset, folder)
+        self.source = source(files, folder)
         self.started = self.arrived = False
         self.unreachable: str | None = None
         pooch.get_logger().setLevel(logging.WARNING)  # it would log every file
 
     def get(self, subject: str) -> Any:
         """Return the checked scan of a subject, downloaded unless it is there and correct."""
-        name = self.dataset.spec["source"]["pattern"].replace("{subject}", subject)
+        name = self.files.source["pattern"].replace("{subject}", subject)
         target = self.folder / name
         url = self.source.url(subject)
-        published = self.dataset.checksums.get(subject, {})
+        published = self.files.checksums.get(subject, {})
         known, why = None, ""
         if "sha256" in published or "md5" in published:
             kind = "sha256" if "sha256" in published else "md5"
-            known, why = f"{kind}:{published[kind]}", f"stated in {self.dataset.split_file}"
+            known, why = f"{kind}:{published[kind]}", f"stated in {self.files.stated_in}"
         elif name in self.recorded:
             known = f"sha256:{self.recorded[name][1]}"
             why = f"recorded in {self.table} at the first download (if the publisher replaced the"
@@ -153,7 +151,7 @@ class Downloads:
             log.info(
                 "%s: no published checksums of single files; those of %d files are recorded in %s"
                 " at this first download and verified from now on",
-                self.dataset.name,
+                self.files.name,
                 self.new,
                 self.table,
             )
@@ -168,7 +166,7 @@ class Downloads:
             with self.guard:
                 if not self.started:
                     self.started = True
-                    log_terms(self.dataset)
+                    log_terms(self.files)
             if self.unreachable:
                 raise InputError(f"{url}: not tried, as {self.unreachable} was not reached")
             if target.exists():

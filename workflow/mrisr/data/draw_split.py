@@ -47,8 +47,8 @@ def split(dataset: Dataset, downloads: str | Path, replace: bool = False) -> Pat
     else:
         from mrisr.data.downloads import log_terms, source  # for networks, not needed for a folder
 
-        log_terms(dataset)
-        origin = source(dataset, Path(downloads) / dataset.name)
+        log_terms(dataset.file_set)
+        origin = source(dataset.file_set, Path(downloads) / dataset.name)
         where, found = origin.address, origin.subjects()
     counts = fit_counts(len(found), rule["counts"], f"dataset '{dataset.name}': {where}")
     drawn = make_split(found, counts, rule["seed"], "split", dataset.name)

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import astuple, dataclass
-from functools import partial
 from pathlib import Path
 
 from mrisr.common.errors import InputError, MrisrError
@@ -18,6 +17,7 @@ from mrisr.common.progress import progress
 from mrisr.common.provenance import code_digest
 from mrisr.data.datasets import Dataset
 from mrisr.data.downloads import Downloads, log_terms
+from mrisr.data.file_set import FileSet
 from mrisr.volumes import checks
 
 log = logging.getLogger("mrisr")
@@ -70,28 +70,54 @@ def fetch(
     folder = Path(downloads) / dataset.name
     description = f"fetch {dataset.name} {split}"
     if dataset.folder is not None:
-        files = dataset.local_files(split)
-        check = partial(_check_local, dataset, files)
-        scans = _each(check, list(files), description, workers)
+        paths = dataset.local_files(split)
+        scans = _each(_checker(dataset, paths, "n/a"), list(paths), description, workers)
     elif dataset.kind == "bundled":
-        files = _simulate(dataset, subjects, folder, seed, workers)
+        paths = _simulate(dataset, subjects, folder, seed, workers)
         url = f"{dataset.code}:{dataset.spec['source']['generator']}"
-        scans = _each(lambda s: _check(dataset, s, files[s], url), subjects, description, workers)
+        scans = _each(_checker(dataset, paths, url), subjects, description, workers)
     else:
-        # One process at a time: train and test are jobs of their own, and studies share it.
-        with alone(folder):
-            downloads = Downloads(dataset, folder, partial(_check, dataset))
-            try:
-                scans = _each(downloads.get, subjects, description, workers)
-            finally:
-                downloads.report()
+        files = dataset.file_set
+        scans = fetch_files(files, subjects, folder, description, workers, dataset.format)
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(astuple(scan) for scan in scans)
     write_text(output, text.getvalue())
-    total = sum(scan.bytes for scan in scans) / 1e6
-    log.info("%s: %d scans, %.1f MB", description, len(scans), total)
+
+
+def fetch_files(
+    files: FileSet,
+    names: Sequence[str],
+    folder: Path,
+    description: str,
+    workers: int = 4,
+    format_of: Callable[[str], dict | None] = lambda name: None,
+) -> list[Scan]:
+    """Download volumes and check them, those that are not there yet.
+
+    Args:
+        files: Where they are, and what is stated about them.
+        names: Which of them: what `{subject}` stands for in the source.
+        folder: Where they go, see `fetch`.
+        description: For messages.
+        workers: Files handled at the same time.
+        format_of: Returns how the file of a name is read, see `Dataset.format`.
+
+    Raises:
+        InputError: A line for every name without a usable file, or the keys are refused.
+    """
+
+    def check(name: str, path: Path, url: str) -> Scan:
+        return _check(files, name, path, url, format_of(name))
+
+    # One process at a time: train and test are jobs of their own, and studies share it.
+    with alone(folder):
+        downloads = Downloads(files, folder, check)
+        try:
+            return _each(downloads.get, names, description, workers)
+        finally:
+            downloads.report()
 
 
 def _each(
@@ -117,23 +143,28 @@ def _each(
         head = f"{description}: {len(problems)} of {len(subjects)} subjects have no usable scan:"
         lines = [f"{subject}: {problems[subject]}" for subject in subjects if subject in problems]
         raise InputError("\n  ".join([head, *lines]))
-    return [done[subject] for subject in subjects]
+    scans = [done[subject] for subject in subjects]
+    total = sum(scan.bytes for scan in scans) / 1e6
+    log.info("%s: %d scans, %.1f MB", description, len(scans), total)
+    return scans
 
 
-def _check(dataset: Dataset, subject: str, path: Path, url: str = "n/a") -> Scan:
+def _check(files: FileSet, subject: str, path: Path, url: str, form: dict | None) -> Scan:
     """Hold a file against what is published about it, and look at its header."""
-    report = checks.header(path, dataset.format(subject))
+    report = checks.header(path, form)
     if report.shape is not None:
-        published = dataset.checksums.get(subject, {})
-        report.problems[:0] = checks.published_problems(path, published, dataset.publisher)
+        published = files.checksums.get(subject, {})
+        report.problems[:0] = checks.published_problems(path, published, files.publisher)
     report.refuse()
     for note in report.notes:
         log.warning("%s: %s: %s", subject, path, note)
     return Scan(subject, str(path), url, report.bytes, sha256(path))
 
 
-def _check_local(dataset: Dataset, files: dict[str, Path], name: str) -> Scan:
-    return _check(dataset, name, files[name])
+def _checker(dataset: Dataset, paths: dict[str, Path], url: str) -> Callable[[str], Scan]:
+    """Return what checks the file of a subject that is on disk."""
+    files = dataset.file_set
+    return lambda name: _check(files, name, paths[name], url, dataset.format(name))
 
 
 def _simulate(
@@ -154,6 +185,6 @@ def _simulate(
     files = {subject: folder / f"{subject}_T1w.nii.gz" for subject in subjects}
     missing = [subject for subject in subjects if not files[subject].exists()]
     if missing:
-        log_terms(dataset)
+        log_terms(dataset.file_set)
         files |= simulate.cohort(missing, folder, parameters, seed, workers)
     return files

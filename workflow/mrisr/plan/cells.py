@@ -1,6 +1,5 @@
 """What tables, figures and the report need to know of a study, as plain values."""
 
-from mrisr import metrics
 from mrisr.common.layout import scale_name
 from mrisr.methods.model_files import described
 from mrisr.segment import priors
@@ -178,7 +177,7 @@ def _real(study: Study, real: list[str]) -> str:
     datasets = [study.datasets[name] for name in real]
     labels = ", ".join(dataset.label for dataset in datasets)
     stacked = study.degradation["kind"] == "stacks"
-    sharpness = " and ".join(metrics.metadata(n).label for n in study.no_reference_metrics)
+    sharpness = " and ".join(study.metrics.metadata(n).label for n in study.no_reference_metrics)
     said = [
         f"{labels}: {REAL_STACKS if stacked else REAL_SCANS} There is no ground truth: nothing is"
         " held against the baseline, and a metric that needs one has no value"

@@ -1,8 +1,7 @@
 """From a raw scan to the ground truth and its mask: orientation, crop, one gain to [0, 1]."""
 
-import csv
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from scipy import ndimage
 
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.files import Staging, sha256
-from mrisr.common.progress import collected, log, progress
+from mrisr.common.progress import log
 from mrisr.common.seeds import generator
 from mrisr.common.seeds import seed as make_seed
+from mrisr.prepare.subjects import Subject, each, source_rows
 from mrisr.volumes.checks import affine_problems, refuse, size_problems, voxel_problems
 from mrisr.volumes.io import Volume, canonical, check_grid, load, save
 from mrisr.volumes.raw import load_scan
@@ -253,23 +253,99 @@ def _cut(data: np.ndarray, window: list[tuple[int, int]]) -> np.ndarray:
     return np.pad(kept, [(max(-start, 0), max(stop - n, 0)) for (start, stop), n in axes])
 
 
-def prepare_subjects(
+@dataclass(frozen=True)
+class Settings:
+    """How raw scans become ground truths.
+
+    Attributes:
+        crop: See `prepare_volume`.
+        mask: See `prepare_volume`.
+        min_size: See `prepare_volume`.
+        slices: In a 2-D study, see `take_slices`; else None.
+        seed: The study's seed, for the draw of slices and the registration of brains.
+        multiple: See `prepare_volume`.
+    """
+
+    crop: dict
+    mask: dict
+    min_size: int
+    slices: dict | None = None
+    seed: int = 0
+    multiple: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedScan(Subject):
+    """A subject as the list of raw scans has it; `outputs` are ground truths, each with its mask.
+
+    Attributes:
+        sources: The list, for messages.
+        path: The raw scan; None if the list lacks the subject.
+        sha256: Of that file, as listed.
+        form: How the file is read, see `mrisr.volumes.raw.load_scan`.
+        given_mask: For masks of the kind file: the subject's.
+    """
+
+    sources: str | Path
+    path: str | None
+    sha256: str = ""
+    form: dict | None = None
+    given_mask: str | Path | None = None
+
+
+def listed_scans(
     sources: str | Path,
-    subjects: Sequence[str],
+    names: Sequence[str],
     hr: Sequence[str | Path],
     masks: Sequence[str | Path],
-    crop: dict,
-    mask: dict,
-    min_size: int,
+    formats: Sequence[dict | None] = (),
+    given_masks: Sequence[str | Path] = (),
+) -> list[ListedScan]:
+    """Return the subjects of a dataset with their files.
+
+    Args:
+        sources: TSV with the columns subject, path, sha256 (and others, not used here).
+        names: Of the subjects.
+        hr: Where the ground truth of each subject goes; in a 2-D study those of its slices.
+        masks: Where the mask of each goes, likewise.
+        formats: How each subject's file is read; none of them for what its name says.
+        given_masks: The mask of each subject, for masks of the kind file.
+    """
+    rows = source_rows(sources)
+    outputs = [file for pair in zip(hr, masks, strict=True) for file in pair]
+    count = len(outputs) // max(1, len(names))
+    found = []
+    for index, (name, form, given) in enumerate(
+        zip(
+            names,
+            formats or [None] * len(names),
+            given_masks or [None] * len(names),
+            strict=True,
+        )
+    ):
+        row = rows.get(name, {})
+        found.append(
+            ListedScan(
+                name=name,
+                outputs=tuple(outputs[index * count : (index + 1) * count]),
+                sources=sources,
+                path=row.get("path"),
+                sha256=row.get("sha256", ""),
+                form=form,
+                given_mask=given,
+            )
+        )
+    return found
+
+
+def prepare_subjects(
+    scans: Sequence[ListedScan],
+    settings: Settings,
+    *,
     staging: str | Path,
     fingerprint: object,
     workers: int = 1,
-    slices: dict | None = None,
-    seed: int = 0,
-    formats: Sequence[dict | None] | None = None,
-    given_masks: Sequence[str | Path] = (),
     find_brain: Callable[..., Volume] | None = None,
-    multiple: int = 1,
 ) -> None:
     """Prepare all subjects of a dataset, several at a time.
 
@@ -277,117 +353,68 @@ def prepare_subjects(
     with the same fingerprint, settings and raw scans continues.
 
     Args:
-        sources: TSV with the columns subject, path, sha256 (and others, not used here).
-        subjects: Names, all of them in `sources`.
-        hr: Where the ground truth of each subject goes (of each of its slices, in a 2-D study).
-        masks: Where the mask of each subject goes, likewise.
-        crop: See `prepare_volume`.
-        mask: See `prepare_volume`.
-        min_size: See `prepare_volume`.
+        scans: From `listed_scans`.
+        settings: How they are prepared.
         staging: Folder for finished subjects while others are still worked on.
         fingerprint: What the results depend on beside the other arguments: the code's digest.
         workers: Processes; each uses one thread.
-        slices: In a 2-D study, see `take_slices`.
-        seed: The study's seed, for the draw of slices and the registration of brains.
-        formats: How each subject's file is read, see `mrisr.volumes.raw.load_scan`.
-        given_masks: The mask of each subject, for masks of the kind file.
         find_brain: For masks of the kind template: `mrisr.volumes.brain.find_brain`. Not imported
             here, so that no other dataset depends on it.
-        multiple: See `prepare_volume`.
 
     Raises:
         InputError: Some subjects cannot be used, a line each; no final file has been written.
         ConfigError: An unknown kind of crop or mask.
     """
-    with Path(sources).open(encoding="utf-8", newline="") as file:
-        rows = {row["subject"]: row for row in csv.DictReader(file, delimiter="\t")}
-    problems = [
-        f"{subject}: not in {sources}; make that list again"
-        for subject in subjects
-        if subject not in rows
-    ]
-    count = slices["count"] if slices else 1
-    pairs = list(zip(hr, masks, strict=True))
-    finals = {s: pairs[i * count : (i + 1) * count] for i, s in enumerate(subjects)}
-    formats = dict(zip(subjects, formats or [None] * len(subjects), strict=True))
-    given = dict(zip(subjects, given_masks, strict=True)) if given_masks else {}
     # Each with the checksums of its own files: a mended one does not cost the others.
-    versions = {
-        path: f"{rows[subject]['sha256']}{formats[subject] or ''}{_digest(given.get(subject))}"
-        for subject in subjects
-        if subject in rows
-        for pair in finals[subject]
-        for path in pair
-    }
-    staged = Staging(staging, [fingerprint, crop, mask, min_size, slices, seed, multiple], versions)
-    tasks = []
-    for subject, pairs in finals.items():
-        if subject in rows and staged.pending([path for pair in pairs for path in pair]):
-            paths = [tuple(map(staged.path, pair)) for pair in pairs]
-            path = rows[subject]["path"]
-            finder = _finder(mask, subject, given.get(subject), find_brain, seed)
-            how = (formats[subject], crop, mask, min_size, finder, slices, seed, multiple)
-            tasks.append((subject, path, paths, *how))
-    count = min(workers, len(tasks))
-    if count > 1:
-        with ProcessPoolExecutor(count) as pool:
-            done = pool.map(_prepare_subject, tasks)
-            problems += _report(progress(done, "prepare", len(tasks)))
-    else:
-        problems += _report(map(_prepare_subject, progress(tasks, "prepare")))
-    if problems:
-        raise InputError(
-            f"{len(problems)} of {len(subjects)} subjects cannot be used:\n  "
-            + "\n  ".join(problems)
-        )
-    staged.commit([*hr, *masks])
+    versions = {output: _version(scan) for scan in scans for output in scan.outputs}
+    crop, mask, size = settings.crop, settings.mask, settings.min_size
+    basis = [fingerprint, crop, mask, size, settings.slices, settings.seed, settings.multiple]
+    work = partial(_prepare_scan, settings, find_brain)
+    each(work, scans, Staging(staging, basis, versions), "prepare", workers)
 
 
-def _digest(path: str | Path | None) -> str:
-    return "" if path is None else sha256(path)
+def _version(scan: ListedScan) -> str:
+    """Return what the results of one subject alone depend on."""
+    given = sha256(scan.given_mask) if scan.path and scan.given_mask else ""
+    return f"{scan.sha256}{scan.form or ''}{given}"
 
 
-def _finder(
-    mask: dict,
-    subject: str,
-    given: str | Path | None,
+def _prepare_scan(
+    settings: Settings,
     find_brain: Callable[..., Volume] | None,
-    seed: int,
-) -> Callable[..., Volume] | None:
-    """Return what finds the mask of a subject, of (scan, name=...); None for the scan's signal."""
-    if mask.get("kind") == "file":
-        return partial(given_mask, given)
-    if mask.get("kind") == "template":
+    scan: ListedScan,
+    staged: Sequence[Path],
+) -> None:
+    """Prepare one subject; each ground truth is written before its mask."""
+    if scan.path is None:
+        raise InputError(f"not in {scan.sources}; make that list again")
+    pairs = [
+        prepare_volume(
+            load_scan(scan.path, scan.form),
+            settings.crop,
+            settings.mask,
+            scan.path,
+            settings.min_size,
+            _mask_finder(settings, find_brain, scan),
+            settings.multiple,
+        )
+    ]
+    if settings.slices:
+        draw = (settings.seed, "slices", scan.name)
+        pairs = take_slices(*pairs[0], settings.slices, scan.path, draw)
+    volumes = [volume for pair in pairs for volume in pair]
+    for volume, file in zip(volumes, staged, strict=True):
+        save(volume, file)
+
+
+def _mask_finder(
+    settings: Settings, find_brain: Callable[..., Volume] | None, scan: ListedScan
+) -> Callable[[Volume], Volume] | None:
+    """Return what finds the mask of a scan; None for the scan's signal."""
+    if settings.mask.get("kind") == "file":
+        return partial(given_mask, scan.given_mask, name=scan.path)
+    if settings.mask.get("kind") == "template":
         # The same subject gets the same brain in every study with this seed.
-        return partial(find_brain, seed=make_seed(seed, "brain", subject))
+        seed = make_seed(settings.seed, "brain", scan.name)
+        return partial(find_brain, seed=seed, name=scan.path)
     return None
-
-
-def _report(done: Iterable[tuple[str | None, list[tuple[int, str]]]]) -> list[str]:
-    """Log what the subjects had to say; return the problems."""
-    problems = []
-    for problem, messages in done:
-        for level, message in messages:
-            log.log(level, "%s", message)
-        if problem:
-            problems.append(problem)
-    return problems
-
-
-def _prepare_subject(task: tuple) -> tuple[str | None, list[tuple[int, str]]]:
-    """Prepare one subject; return its problem, if any, and its log."""
-    subject, path, paths, form, crop, mask, min_size, finder, slices, seed, multiple = task
-    find_mask = partial(finder, name=path) if finder else None
-    problem = None
-    with collected() as messages:  # this may be a new process
-        try:
-            how = (crop, mask, path, min_size, find_mask, multiple)
-            pairs = [prepare_volume(load_scan(path, form), *how)]
-            if slices:
-                pairs = take_slices(*pairs[0], slices, path, (seed, "slices", subject))
-            for (truth, inside), (truth_path, mask_path) in zip(pairs, paths, strict=True):
-                save(truth, truth_path)
-                save(inside, mask_path)
-        except InputError as error:
-            problem = f"{subject}: {error}"
-    return problem, messages

@@ -17,7 +17,8 @@ from mrisr.common.files import Staging
 from mrisr.common.progress import log
 from mrisr.common.seeds import seed as derived_seed
 from mrisr.prepare.ground_truth import given_mask
-from mrisr.prepare.real_volumes import each, foreground, rigid_motion, source_paths
+from mrisr.prepare.real_volumes import foreground, rigid_motion
+from mrisr.prepare.subjects import Subject, each, source_paths
 from mrisr.volumes.checks import affine_problems, refuse, voxel_problems
 from mrisr.volumes.io import Volume, canonical, load, save
 from mrisr.volumes.stacks import common_grid, sampled
@@ -114,11 +115,53 @@ def prepare_stacks(
     return Prepared(ready, inside, _grid(inside, edge, ready[anchor]), top)
 
 
-def prepare_stack_subjects(
+@dataclass(frozen=True, kw_only=True)
+class StackSubject(Subject):
+    """A subject with stacks; `outputs` are the stacks, their masks, the SR grid.
+
+    Attributes:
+        paths: The raw stacks by name.
+        given_masks: Their masks by name; None for their foregrounds.
+    """
+
+    paths: Mapping[str, str]
+    given_masks: Mapping[str, str | Path] | None = None
+
+
+def stack_subjects(
     sources: str | Path,
-    subjects: Mapping[str, Sequence[str]],
+    stacks: Mapping[str, Sequence[str]],
     outputs: Mapping[str, Sequence[str | Path]],
-    given_masks: Mapping[str, Sequence[str | Path]] | None,
+    given_masks: Sequence[str | Path] = (),
+) -> list[StackSubject]:
+    """Return the subjects of a dataset of stacks, with their files.
+
+    Args:
+        sources: TSV with the columns subject (`<subject>_<stack>`) and path.
+        stacks: The names of each subject's stacks.
+        outputs: For each subject the files to write: its stacks, their masks, its SR grid.
+        given_masks: The masks of all stacks of the first subject, of the second, and so on; none
+            of them for the stacks' foregrounds.
+
+    Raises:
+        InputError: `sources` lacks some of the stacks.
+    """
+    wanted = [(subject, stack) for subject, names in stacks.items() for stack in names]
+    paths = source_paths(sources, [f"{subject}_{stack}" for subject, stack in wanted])
+    masks = dict(zip(wanted, given_masks, strict=True)) if given_masks else None
+    return [
+        StackSubject(
+            name=subject,
+            outputs=tuple(outputs[subject]),
+            paths={stack: paths[f"{subject}_{stack}"] for stack in names},
+            given_masks=masks and {stack: masks[subject, stack] for stack in names},
+        )
+        for subject, names in stacks.items()
+    ]
+
+
+def prepare_stack_subjects(
+    subjects: Sequence[StackSubject],
     *,
     scale: float,
     register: str,
@@ -129,10 +172,7 @@ def prepare_stack_subjects(
     """Prepare the real stacks of all subjects at one scale.
 
     Args:
-        sources: TSV with the columns subject (`<subject>_<stack>`) and path.
-        subjects: The names of each subject's stacks.
-        outputs: For each subject the files to write: its stacks, their masks, its SR grid.
-        given_masks: For each subject the masks of its stacks; None for their foregrounds.
+        subjects: From `stack_subjects`.
         scale: See `prepare_stacks`.
         register: See `prepare_stacks`.
         fixed: See `prepare_stacks`.
@@ -142,17 +182,14 @@ def prepare_stack_subjects(
     Raises:
         InputError: Some subjects cannot be used, a line each; no final file has been written.
     """
-    wanted = [f"{subject}_{stack}" for subject, its in subjects.items() for stack in its]
-    paths = source_paths(sources, wanted)
 
-    def one(subject: str, files: Sequence[str | Path]) -> None:
+    def prepare(subject: StackSubject, staged: Sequence[Path]) -> None:
         stacks, masks = {}, {}
-        for index, stack in enumerate(subjects[subject]):
-            path = paths[f"{subject}_{stack}"]
+        for stack, path in subject.paths.items():
             stacks[stack] = load(path)
-            if given_masks is not None:
+            if subject.given_masks is not None:
                 turned = canonical(stacks[stack])
-                masks[stack] = given_mask(given_masks[subject][index], turned, path)
+                masks[stack] = given_mask(subject.given_masks[stack], turned, path)
         made = prepare_stacks(
             stacks,
             masks or None,
@@ -160,13 +197,13 @@ def prepare_stack_subjects(
             register=register,
             fixed=fixed,
             seed=seed,
-            name=subject,
+            name=subject.name,
         )
         volumes = [*made.stacks.values(), *made.masks.values(), made.grid]
-        for volume, file in zip(volumes, files, strict=True):
-            save(volume, staging.path(file))
+        for volume, file in zip(volumes, staged, strict=True):
+            save(volume, file)
 
-    each(one, list(subjects), [outputs[s] for s in subjects], staging, "prepare stacks")
+    each(prepare, subjects, staging, "prepare stacks")
 
 
 def _cropped(volume: Volume, mask: Volume) -> tuple[Volume, Volume]:

@@ -6,8 +6,8 @@ An HR scan of the same subject may stand beside the reconstructions as a referen
 acquisition, with its own noise and contrast, so nothing is measured against it (ArSSR, 4.4).
 """
 
-import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -15,10 +15,11 @@ import numpy as np
 
 from mrisr.common.errors import InputError
 from mrisr.common.files import Staging
-from mrisr.common.progress import log, progress
+from mrisr.common.progress import log
 from mrisr.common.seeds import seed as derived_seed
 from mrisr.degrade.resample import hr_affine, lr_positions
 from mrisr.prepare.ground_truth import prepare_volume, signal_mask
+from mrisr.prepare.subjects import Scan, each, source_paths
 from mrisr.volumes.io import Volume, load, save
 
 #: Where LR and SR samples lie, whatever the study simulates.
@@ -105,11 +106,32 @@ def prepare_lr(
     return lr, Volume(inside.astype(np.uint8), affine)
 
 
-def prepare_lr_subjects(
+def lr_scans(
     sources: str | Path,
-    subjects: Sequence[str],
+    names: Sequence[str],
     lr: Sequence[str | Path],
     masks: Sequence[str | Path],
+) -> list[Scan]:
+    """Return the subjects of a dataset of real LR scans, with their files.
+
+    Args:
+        sources: TSV with the columns subject and path.
+        names: Of the subjects.
+        lr: Where the LR volume of each subject goes.
+        masks: Where its foreground on the SR grid goes.
+
+    Raises:
+        InputError: `sources` lacks some of them.
+    """
+    paths = source_paths(sources, names)
+    return [
+        Scan(name=name, outputs=tuple(outputs), path=paths[name])
+        for name, *outputs in zip(names, lr, masks, strict=True)
+    ]
+
+
+def prepare_lr_subjects(
+    scans: Sequence[Scan],
     *,
     scale: float,
     crop: dict,
@@ -120,10 +142,7 @@ def prepare_lr_subjects(
     """Prepare the real LR scans of all subjects at one scale.
 
     Args:
-        sources: TSV with the columns subject and path.
-        subjects: Names, all of them in `sources`.
-        lr: Where the LR volume of each subject goes.
-        masks: Where its foreground on the SR grid goes.
+        scans: From `lr_scans`.
         scale: Up-sampling scale k.
         crop: See `prepare_lr`.
         mask: See `prepare_lr`.
@@ -133,24 +152,54 @@ def prepare_lr_subjects(
     Raises:
         InputError: Some subjects cannot be used, a line each; no final file has been written.
     """
-    paths = source_paths(sources, subjects)
 
-    def one(subject: str, outputs: Sequence[str | Path]) -> None:
-        path = paths[subject]
-        for volume, output in zip(
-            prepare_lr(load(path), scale, crop, mask, path, min_size), outputs, strict=True
-        ):
-            save(volume, staging.path(output))
+    def prepare(scan: Scan, staged: Sequence[Path]) -> None:
+        volumes = prepare_lr(load(scan.path), scale, crop, mask, scan.path, min_size)
+        for volume, file in zip(volumes, staged, strict=True):
+            save(volume, file)
 
-    each(one, subjects, list(zip(lr, masks, strict=True)), staging, "prepare LR")
+    each(prepare, scans, staging, "prepare LR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference(Scan):
+    """The HR reference of a subject.
+
+    Attributes:
+        lr: The prepared LR volume of the subject.
+    """
+
+    lr: str | Path
+
+
+def references(
+    sources: str | Path,
+    names: Sequence[str],
+    lr: Sequence[str | Path],
+    hr: Sequence[str | Path],
+    masks: Sequence[str | Path],
+) -> list[Reference]:
+    """Return the HR references of a dataset, with their files.
+
+    Args:
+        sources: TSV with the columns subject and path.
+        names: Of the subjects.
+        lr: The prepared LR volume of each subject.
+        hr: Where the reference of each subject goes: canonical RAS, in [0, 1].
+        masks: Where its foreground goes, on the same grid.
+
+    Raises:
+        InputError: `sources` lacks some of them.
+    """
+    paths = source_paths(sources, names)
+    return [
+        Reference(name=name, outputs=tuple(outputs), path=paths[name], lr=fixed)
+        for name, fixed, *outputs in zip(names, lr, hr, masks, strict=True)
+    ]
 
 
 def prepare_reference_subjects(
-    sources: str | Path,
-    subjects: Sequence[str],
-    lr: Sequence[str | Path],
-    references: Sequence[str | Path],
-    masks: Sequence[str | Path],
+    scans: Sequence[Reference],
     *,
     mask: dict,
     register: str,
@@ -161,11 +210,7 @@ def prepare_reference_subjects(
     """Prepare the HR references of all subjects, on their own voxels.
 
     Args:
-        sources: TSV with the columns subject and path.
-        subjects: Names, all of them in `sources`.
-        lr: The prepared LR volume of each subject.
-        references: Where the reference of each subject goes: canonical RAS, in [0, 1].
-        masks: Where its foreground goes, on the same grid.
+        scans: From `references`.
         mask: See `mrisr.prepare.ground_truth.prepare_volume`.
         register: `rigid` moves each reference to its LR volume by its affine, `none` trusts the
             positions that the scanner wrote.
@@ -176,20 +221,17 @@ def prepare_reference_subjects(
     Raises:
         InputError: As `prepare_lr_subjects`, and where the registration failed.
     """
-    paths = source_paths(sources, subjects)
-    inputs = dict(zip(subjects, lr, strict=True))
 
-    def one(subject: str, outputs: Sequence[str | Path]) -> None:
-        path = paths[subject]
-        reference, _ = prepare_volume(load(path), {"kind": "none"}, mask, path, min_size)
+    def prepare(scan: Reference, staged: Sequence[Path]) -> None:
+        reference, _ = prepare_volume(load(scan.path), {"kind": "none"}, mask, scan.path, min_size)
         if register == "rigid":
-            its_seed = derived_seed(seed, "reference", subject)
-            reference = registered(reference, load(inputs[subject]), seed=its_seed, name=path)
+            drawn = derived_seed(seed, "reference", scan.name)
+            reference = registered(reference, load(scan.lr), seed=drawn, name=scan.path)
         inside = Volume(foreground(reference.data).astype(np.uint8), reference.affine)
-        for volume, output in zip((reference, inside), outputs, strict=True):
-            save(volume, staging.path(output))
+        for volume, file in zip((reference, inside), staged, strict=True):
+            save(volume, file)
 
-    each(one, subjects, list(zip(references, masks, strict=True)), staging, "prepare references")
+    each(prepare, scans, staging, "prepare references")
 
 
 def registered(moving: Volume, fixed: Volume, *, seed: int = 0, name: str = "image") -> Volume:
@@ -282,41 +324,3 @@ def resampled(volume: Volume, shape: Sequence[int], affine: np.ndarray) -> np.nd
     return ndimage.affine_transform(
         volume.data, to_voxels[:3, :3], to_voxels[:3, 3], output_shape=tuple(shape), order=1
     )
-
-
-def source_paths(sources: str | Path, subjects: Sequence[str]) -> Mapping[str, str]:
-    """Return the path of each subject (or stack) in the list of raw scans.
-
-    Raises:
-        InputError: Some are not in it.
-    """
-    with Path(sources).open(encoding="utf-8", newline="") as file:
-        paths = {row["subject"]: row["path"] for row in csv.DictReader(file, delimiter="\t")}
-    missing = [subject for subject in subjects if subject not in paths]
-    if missing:
-        raise InputError(f"{sources}: lacks {', '.join(missing)}; make that list again")
-    return paths
-
-
-def each(
-    work: Callable[[str, Sequence[str | Path]], None],
-    subjects: Sequence[str],
-    outputs: Sequence[Sequence[str | Path]],
-    staging: Staging,
-    description: str,
-) -> None:
-    """Do `work` for all subjects, report all their problems together, then commit."""
-    problems = []
-    pairs: Iterable = progress(list(zip(subjects, outputs, strict=True)), description)
-    for subject, its in pairs:
-        if not staging.pending(list(its)):
-            continue
-        try:
-            work(subject, its)
-        except InputError as error:
-            problems.append(f"{subject}: {error}")
-    if problems:
-        raise InputError(
-            "\n  ".join([f"{len(problems)} of {len(subjects)} subjects cannot be used:", *problems])
-        )
-    staging.commit([output for its in outputs for output in its])

@@ -139,7 +139,7 @@ def _task(
         what, _, remedy = " ".join(str(error).split()).partition("; ")
         key = f"datasets.{dataset.name}.subjects.{split}"
         problem = Problem(what, remedy or f"add it, or list the subjects to use under {key}")
-    published, stated = dataset.checksums.get(subject, {}), dataset.publisher
+    published, stated = dataset.checksums.get(subject, {}), dataset.file_set.publisher
     if path is not None and not published:
         published = recorded.get(path.relative_to(folder).as_posix(), {})
         stated = f"{folder / 'checksums.tsv'} has from its download"

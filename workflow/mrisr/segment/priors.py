@@ -27,6 +27,11 @@ SUFFIXES = (".nii.gz", ".nii")
 
 # TemplateFlow's public bucket; names and MD5 as its archive states them.
 OASIS_URL = "https://templateflow.s3.amazonaws.com/tpl-OASIS30ANTs/{subject}.nii.gz"
+OASIS_HOME = "https://www.templateflow.org"
+OASIS_CITATION = (
+    "Avants B., Tustison N. ANTs/ANTsR Brain Templates. figshare, 2014."
+    " doi:10.6084/m9.figshare.915436"
+)
 OASIS_FILES = {
     "tpl-OASIS30ANTs_res-01_desc-brain_T1w": (5082326, "be1f44016e730fc2d1889fd59ac849a2"),
     "tpl-OASIS30ANTs_res-01_label-CSF_probseg": (6205417, "e80579e58f508c1bb40383e2c1e29ef2"),
@@ -126,31 +131,20 @@ def collect(
 
 def _fetch_oasis(downloads: Path) -> list[Path]:
     """Return the template and the six priors of OASIS-30, downloaded unless there already."""
-    import csv
-
-    from mrisr.data import fetch as sources
-    from mrisr.data.datasets import Dataset
+    from mrisr.data.fetch import fetch_files
+    from mrisr.data.file_set import FileSet, terms_of_use
 
     folder = downloads / OASIS
-    dataset = Dataset(
+    files = FileSet(
         name=OASIS,
-        spec={
-            "label": "OASIS30ANTs",
-            "simulated": False,
-            "licence": "CC BY 4.0",
-            "citation": "Avants B., Tustison N. ANTs/ANTsR Brain Templates. figshare, 2014."
-            " doi:10.6084/m9.figshare.915436",
-            "url": "https://www.templateflow.org",
-            "split": "mrisr.segment.priors",
-            "source": {"kind": "https", "url": OASIS_URL, "pattern": "{subject}.nii.gz"},
-        },
-        path=Path(__file__),
-        subjects={"test": list(OASIS_FILES)},
+        label="OASIS30ANTs",
+        terms=terms_of_use("CC BY 4.0", OASIS_CITATION, OASIS_HOME),
+        source={"kind": "https", "url": OASIS_URL, "pattern": "{subject}.nii.gz"},
         checksums={name: {"bytes": n, "md5": md5} for name, (n, md5) in OASIS_FILES.items()},
+        stated_in=OASIS_HOME,
     )
-    listing = folder / "files.tsv"
     try:
-        sources.fetch(dataset, "test", downloads, listing)
+        found = fetch_files(files, list(OASIS_FILES), folder, f"fetch {OASIS}")
     except InputError as error:
         raise InputError(
             "segmentation.priors: the priors of OASIS-30 cannot be fetched. Put the seven files"
@@ -159,9 +153,7 @@ def _fetch_oasis(downloads: Path) -> list[Path]:
             " (--config segmentation=False)."
             f" {error}"
         ) from None
-    with listing.open(encoding="utf-8", newline="") as file:
-        paths = {row["subject"]: Path(row["path"]) for row in csv.DictReader(file, delimiter="\t")}
-    return [paths[name] for name in OASIS_FILES]
+    return [Path(scan.path) for scan in found]
 
 
 def _bundled_template() -> Volume:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from mrisr import metrics
 from mrisr.common.errors import ConfigError
 from mrisr.common.layout import scale_name
 from mrisr.common.schema import nearest
@@ -19,7 +18,7 @@ def check(study: Study) -> None:
         ConfigError: Every problem is named with the key and the nearest valid one.
     """
     problems = []
-    known = metrics.names()
+    known = study.metrics.names()
     for name in study.config["metrics"]:
         if name not in known:
             problems.append(f"metrics: no metric '{name}': {nearest(name, known)}")
@@ -142,7 +141,7 @@ def _real_problems(study: Study) -> Iterator[str]:
         if study.degradation["kind"] != kind:
             yield (f"datasets.{name}: is real LR, {how} a subject; degradation.kind must be {kind}")
         if not study.no_reference_metrics:
-            known = [n for n in metrics.names() if not metrics.metadata(n).reference]
+            known = [n for n in study.metrics.names() if not study.metrics.metadata(n).reference]
             yield (
                 f"metrics: none can be taken on {name}, whose LR scans are real and have no"
                 f" ground truth; add one of {', '.join(known)}"

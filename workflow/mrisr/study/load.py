@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrisr import metrics
 from mrisr.common.errors import ConfigError
 from mrisr.common.schema import changes, read_yaml, validate
 from mrisr.methods.method import merge
+from mrisr.metrics import Registry
 from mrisr.study.check import check
 from mrisr.study.study import Study
 
@@ -34,11 +34,12 @@ def checked(config: dict, where: str = "config") -> Study:
     Raises:
         ConfigError: Every problem is named with the key and the nearest valid one.
     """
-    metrics.use(_plugins(config))  # their settings are keys of the config
-    validate(config, "config", where, metrics.settings_schema())
+    found = Registry(_plugins(config))
+    # Settings of metrics are keys of the config.
+    validate(config, "config", where, found.settings_schema())
     if config["study"] != config["study"].strip():
         raise ConfigError(f"{where}: study: {config['study']!r}: take the line end out")
-    study = Study(config, where)
+    study = Study(config, found, where)
     check(study)
     return study
 

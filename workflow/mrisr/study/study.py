@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrisr import metrics
 from mrisr.common.errors import ConfigError
 from mrisr.common.layout import SPLITS, STACKS, Layout, scale_name, slice_name
 from mrisr.data import datasets as dataset_files
 from mrisr.data.datasets import Dataset
 from mrisr.methods import method as method_folders
 from mrisr.methods.method import Method, merge
+from mrisr.metrics import Registry
 
 DEFAULTS = {
     "title": "",
@@ -78,18 +78,20 @@ class Study:
         layout: Paths of its files.
         datasets: Its datasets by name.
         methods: Its methods by name, in the config's order.
+        metrics: The metrics that it may take; other studies in this process have their own.
         segmentation: Settings of the segmentation, every key present, or None without one.
         train_dataset: The dataset that supervised methods learn from, or None.
         test_datasets: The datasets that tables are about.
     """
 
-    def __init__(self, config: dict, where: str = "config"):
+    def __init__(self, config: dict, found: Registry, where: str = "config"):
         """Complete a config that its schema accepts, and resolve what it names.
 
         Whether all of it goes together is not looked at: `mrisr.study.load` is the door.
 
         Args:
             config: The content of `config/<study>.yaml`.
+            found: The metrics of this package and of the study's plugins.
             where: The file's name, for messages.
 
         Raises:
@@ -97,6 +99,7 @@ class Study:
         """
         self.config = merge(DEFAULTS, config)
         self.where = where
+        self.metrics = found
         self.name: str = self.config["study"]
         self.seed: int = self.config["seed"]
         self.degradation: dict = self.config["degradation"]
@@ -163,7 +166,7 @@ class Study:
     @property
     def no_reference_metrics(self) -> list[str]:
         """Those of the study's metrics that need no ground truth."""
-        return [n for n in self.config["metrics"] if not metrics.metadata(n).reference]
+        return [n for n in self.config["metrics"] if not self.metrics.metadata(n).reference]
 
     def _methods(self) -> dict[str, Method]:
         preset, shared = self.config["preset"], {"training": self.config["training"]}
@@ -187,19 +190,19 @@ class Study:
         """
         folder = {"folder": self.config["downloads"]}
         return {
-            name: {**metrics.defaults(name), **folder, **self.config.get(name, {})}
+            name: {**self.metrics.defaults(name), **folder, **self.config.get(name, {})}
             for name in self.config["metrics"]
-            if metrics.defaults(name)
+            if self.metrics.defaults(name)
         }
 
     def metrics_with(self, hook: str) -> list[str]:
         """Return those of the study's metrics whose module has a function of this name."""
-        return [name for name in self.config["metrics"] if hasattr(metrics.module(name), hook)]
+        return [name for name in self.config["metrics"] if hasattr(self.metrics.module(name), hook)]
 
     @property
     def slice_metrics(self) -> list[str]:
         """Those of the study's metrics that are taken on 2-D slices."""
-        return [name for name in self.config["metrics"] if metrics.metadata(name).slices]
+        return [name for name in self.config["metrics"] if self.metrics.metadata(name).slices]
 
     @property
     def early_stopping(self) -> dict[str, dict]:
@@ -273,7 +276,7 @@ class Study:
             sizes = [m.patch_size for m in self.supervised if "training" in m.spec]
             return max([MIN_HR_SIZE, *sizes])
         scales = [scale for name in self.measured_datasets for scale in self.scales(name)]
-        slices = [metrics.metadata(name).min_size for name in self.slice_metrics]
+        slices = [self.metrics.metadata(name).min_size for name in self.slice_metrics]
         # The same for all scales up to 4: another scale must not prepare everything again.
         return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])), *slices)
 
@@ -285,7 +288,7 @@ class Study:
 
     def min_lr_size(self, scale: float | None = None) -> int:
         """Return the fewest voxels along an axis of a real LR scan, or (no scale) a reference."""
-        sizes = [metrics.metadata(name).min_size for name in self.no_reference_metrics]
+        sizes = [self.metrics.metadata(name).min_size for name in self.no_reference_metrics]
         return max([MIN_LR_SIZE, *(math.ceil(size / (scale or 1)) for size in sizes)])
 
     def cells(self, dataset: str | None = None) -> Iterator[Cell]:

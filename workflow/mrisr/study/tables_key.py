@@ -7,7 +7,6 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from mrisr import metrics
 from mrisr.common.layout import scale_name
 from mrisr.common.paths import ROOT
 from mrisr.common.schema import nearest
@@ -81,7 +80,7 @@ def _completed(study: Study, name: str, asked: dict) -> dict:
     wanted = asked.get("metrics", _possible_metrics(study, kind, asked["dataset"]))
     # A study may measure less than the paper; a name that no metric has is refused later.
     taken = study.config["metrics"] if kind == "quality" else OVERLAP_METRICS
-    unmeasured = [name for name in wanted if name in metrics.names() and name not in taken]
+    unmeasured = [name for name in wanted if name in study.metrics.names() and name not in taken]
     return {
         "name": name,
         "title": asked.get("title", f"{name}: {dataset.label}"),
@@ -146,12 +145,12 @@ def _possible_metrics(study: Study, kind: str, dataset: str, ranked: bool = True
     if kind == "overlap":
         return OVERLAP_METRICS
     truth = study.datasets[dataset].has_ground_truth
-    known = [name for name in study.config["metrics"] if name in metrics.names()]
+    known = [name for name in study.config["metrics"] if name in study.metrics.names()]
     return [
         name
         for name in known
-        if (metrics.metadata(name).better or not ranked)
-        and (truth or not metrics.metadata(name).reference)
+        if (study.metrics.metadata(name).better or not ranked)
+        and (truth or not study.metrics.metadata(name).reference)
     ]
 
 
@@ -183,7 +182,7 @@ def _unknown(study: Study, where: str, spec: dict) -> Iterator[str]:
         if region not in study.config["regions"]:
             yield f"{where}.region: '{region}' is not among the study's regions"
         for name in spec["metrics"]:
-            if name in possible["metrics"] and region not in metrics.metadata(name).regions:
+            if name in possible["metrics"] and region not in study.metrics.metadata(name).regions:
                 yield f"{where}.metrics: {name} cannot be taken in the region {region}"
 
 
