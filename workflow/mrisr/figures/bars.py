@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mrisr.common import seals
 from mrisr.common.layout import scale_name
 from mrisr.evaluate.measured import heading
 from mrisr.figures.files import Record, plain, write
@@ -68,6 +69,7 @@ def _values(cell: Mapping) -> dict[str, np.ndarray] | str:
         return "n/a"
     if not Path(cell["path"]).exists():
         return "missing"
+    seals.check(cell["path"])
     table = pd.read_csv(cell["path"]).query("region == 'volume'")
     found = {name: table.query("metric == @name")["value"].to_numpy() for name in METRICS}
     return found if all(len(its) for its in found.values()) else "missing"

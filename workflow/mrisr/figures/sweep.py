@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from mrisr.common import seals
 from mrisr.common.layout import scale_name
 from mrisr.evaluate.measured import heading
 from mrisr.figures.files import Record, plain, write
@@ -57,6 +58,7 @@ def _points(cells: Sequence[Mapping]) -> dict[float, dict[str, np.ndarray]]:
     found = {}
     for cell in sorted(cells, key=lambda its: its["value"]):
         if Path(cell["path"]).exists():
+            seals.check(cell["path"])
             table = pd.read_csv(cell["path"]).query("region == 'volume'")
             found[cell["value"]] = {
                 name: table.query("metric == @name")["value"].to_numpy() for name in METRICS
