@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mrisr.common import seals
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.methods import method as methods
 from mrisr.methods.import_weights import import_model, read_weights
@@ -260,6 +261,7 @@ def test_a_model_made_for_something_else_is_refused(facts, message, tmp_path):
 
 def test_a_damaged_model_json_is_named(tmp_path):
     file = other_study(tmp_path / "other")
+    seals.unseal(file.with_name("model.json"))
     file.with_name("model.json").write_text("{")
     with pytest.raises(InputError, match=r"model\.json: damaged"):
         import_model(toy("arssr_rdn"), file, tmp_path / "m", [2, 4])

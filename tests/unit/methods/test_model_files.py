@@ -1,6 +1,19 @@
 """What is said of the models of one subject each."""
 
-from mrisr.methods.model_files import own_training, read_description, save_model
+import os
+
+import pytest
+
+from mrisr.common.errors import InputError
+from mrisr.figures.training_curves import read_curves
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import (
+    LOSSES,
+    load_model,
+    own_training,
+    read_description,
+    save_model,
+)
 
 
 def test_models_of_one_subject_each_say_how_far_they_came(tmp_path):
@@ -19,3 +32,24 @@ def test_models_of_one_subject_each_say_how_far_they_came(tmp_path):
         "a network a subject (1), each trained for 200 steps, 20 of 20 epochs; demo preset, a"
         " shrunk network and schedule"
     )
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "log.csv"])
+def test_a_flipped_byte_of_a_model_is_refused(tmp_path, name):
+    method = methods.get("arssr_rdn", preset="demo")
+    rows = [dict.fromkeys(LOSSES, 1)]
+    save_model(tmp_path, method.build().state_dict(), rows, {"steps": 100, "seed": 11})
+    model = {"folder": tmp_path, "label": "A", "trained": "x2", "look": None}
+    look = {
+        "model.safetensors": lambda: load_model(method, tmp_path / name),
+        "model.json": lambda: read_description(tmp_path),
+        "log.csv": lambda: read_curves([model]),
+    }[name]
+    look()
+    file, about = tmp_path / name, (tmp_path / name).stat()
+    content = bytearray(file.read_bytes())
+    content[content.rfind(b"1") if name != "model.safetensors" else -100] ^= 8
+    file.write_bytes(content)
+    os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    with pytest.raises(InputError, match=f"{name}: changed since it was made"):
+        look()

@@ -10,6 +10,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from mrisr.cli.main import app
+from mrisr.common import seals
 from mrisr.common.files import sha256
 from mrisr.degrade.resample import degrade
 from mrisr.methods import method as methods
@@ -159,6 +160,7 @@ def test_variants_and_methods_of_plugins_are_found(shared, tmp_path):
     assert made.shape == tuple(2 * n for n in SHAPE)
     np.testing.assert_allclose(made.affine[:3, 3], nib.load(shared / "scan.nii.gz").affine[:3, 3])
     said = json.loads((model / "model.json").read_text())
+    seals.unseal(model / "model.json")
     (model / "model.json").write_text(json.dumps({**said, "method": "theirs", "folder": "theirs"}))
     options = ["sr", shared / "scan.nii.gz", "--model", model, "--scale", 2]
     done, output = call(*options, "-o", tmp_path / "x.nii.gz")
@@ -229,13 +231,16 @@ def test_info_says_what_a_model_is(shared):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not the description of a model"),
+        ("{", "damaged"),
+        ("\x80", "damaged"),
+        ("[1]", "damaged"),
         ('{"method": "arssr_rdn"}', "'model'"),
         ('{"method": "x", "model": {}, "scales": [], "degradation": {}}', "no scale"),
     ],
 )
 def test_a_damaged_description_is_named(content, message, tmp_path):
     folder = write_model(tmp_path)
-    (folder / "model.json").write_text(content)
+    seals.unseal(folder / "model.json")
+    (folder / "model.json").write_text(content, encoding="latin-1")
     done, output = call("info", folder)
     assert done.exit_code == 1 and "model.json" in output and message in output

@@ -1,3 +1,4 @@
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from mrisr.common import seals
 from mrisr.common.errors import InputError
+from mrisr.segment.labels import save_labels
 from mrisr.segment.overlap import dice, iou, overlap_subjects
 from mrisr.volumes.io import Volume, save
 from mrisr.volumes.regions import COLOURS, REGIONS, TITLES
@@ -80,3 +83,19 @@ def test_files_off_the_grid_are_all_named(tmp_path):
 def test_every_region_has_a_title_and_a_colour():
     assert list(REGIONS.values()) == list(LABELS)
     assert set(COLOURS) == set(REGIONS) == set(TITLES) - {"mean"}
+
+
+def test_label_maps_that_changed_are_refused(tmp_path):
+    labels = np.tile(np.arange(7, dtype=np.uint8), (2, 2, 1))
+    truth, ours = tmp_path / "truth.nii.gz", tmp_path / "ours.nii.gz"
+    for path in (truth, ours):
+        save_labels(Volume(labels, np.eye(4)), path)
+    overlap_subjects([truth], [ours], ["sub-1"], tmp_path / "x.csv")
+    seals.check(tmp_path / "x.csv")
+    image = nib.load(ours)
+    edited = labels.copy()
+    edited[0, 0, 3] = 4
+    nib.save(nib.Nifti1Image(edited, None, image.header), ours)
+    with pytest.raises(InputError, match=r"ours\.nii\.gz: labels changed since they were made"):
+        overlap_subjects([truth], [ours], ["sub-1"], tmp_path / "y.csv")
+    assert not (tmp_path / "y.csv").exists()

@@ -41,6 +41,7 @@ NEUTRAL = (
     "common/provenance",
     "common/redact",
     "common/schema",
+    "common/seals",
 )
 
 

@@ -38,7 +38,7 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return a text whose control characters are written out, as `\x1b`; line ends and tabs stay."""
+    r"""Return a text with control characters written out, as `\x1b`; line ends and tabs stay."""
     return "".join(
         char if char in "\n\t" or char.isprintable() else char.encode("unicode_escape").decode()
         for char in text

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mrisr import metrics as metric_modules
+from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name, subject_of
 
@@ -148,6 +149,7 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
     names = " and ".join([", ".join(labels[:-1]), labels[-1]] if labels[1:] else labels)
     counts = []
     for label, path in scores.items():
+        seals.check(path)
         table = pd.read_csv(path).groupby("metric")["value"].sum()
         where = f"{label}: " if len(scores) > 1 else ""
         counts.append(f"{where}{table['empty_slices']:,.0f} of {table['slices']:,.0f}")
@@ -163,6 +165,7 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
     path = cell["path"]
     if cell["skipped"] or path is None or not Path(path).exists():
         return {}
+    seals.check(path)
     try:
         table = pd.read_csv(path, dtype={"subject": str}).astype({"value": float})
         found = {key: group for key, group in table.groupby(["metric", "region"], sort=False)}

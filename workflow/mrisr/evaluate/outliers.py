@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mrisr.common import seals
+
 KEYS = ["dataset", "scale", "method", "metric", "region"]
 #: Fewer subjects than this have no outliers: their median absolute deviation says nothing.
 FEWEST = 5
@@ -25,7 +27,7 @@ def subject_values(cells: Sequence[Mapping]) -> pd.DataFrame:
         0.6745 (value - median) / MAD; NaN where there are too few subjects, or MAD is 0.
     """
     read = [
-        pd.read_csv(cell["path"], dtype={"subject": str}).assign(
+        _table(cell["path"]).assign(
             dataset=cell["dataset"], scale=float(cell["scale"]), method=cell["method"]
         )
         for cell in cells
@@ -49,3 +51,8 @@ def outliers(values: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `subject_values` that stand out, the most striking first."""
     found = values[values["z"].abs() > LIMIT]
     return found.sort_values("z", key=lambda z: -z.abs(), kind="stable")
+
+
+def _table(path: str | Path) -> pd.DataFrame:
+    seals.check(path)
+    return pd.read_csv(path, dtype={"subject": str})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrisr import metrics as metric_modules
+from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.files import Staging, atomic, write_text
 from mrisr.common.progress import progress
@@ -285,7 +286,7 @@ def _evaluate(
 
 def _write(output: str | Path, lines: Sequence[str], staging: Staging | None) -> None:
     """Write a CSV, and forget what was staged for it."""
-    write_text(output, "\n".join([",".join(COLUMNS), *lines]) + "\n")
+    seals.write(output, "\n".join([",".join(COLUMNS), *lines]) + "\n")
     if staging:
         staging.commit([])
 
@@ -358,6 +359,7 @@ def _pair(
 
 def _scores(path: str | Path) -> dict[str, dict[str, float]]:
     """Return what `ground_truth_scores` wrote, by subject and metric."""
+    seals.check(path)
     found: dict[str, dict[str, float]] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]:
         subject, metric, _, value = line.split(",")

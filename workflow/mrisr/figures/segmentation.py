@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 from mrisr.figures.canvas import Canvas, column_width, detail, lines_of, show, sides, word
@@ -114,6 +115,7 @@ def _there(path: str | Path | None) -> bool:
 
 
 def _dice(path: str | Path, subject: str) -> float:
+    seals.check(path)
     table = pd.read_csv(path, dtype={"subject": str}).set_index(["subject", "region", "metric"])
     return float(table["value"][subject, "mean", "dice"])
 

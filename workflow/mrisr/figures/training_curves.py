@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.figures.canvas import Canvas
 from mrisr.figures.files import Record, plain, write
@@ -87,6 +88,7 @@ def read_curves(
             missing.append(model)
             continue
         try:
+            seals.check(file)
             table = pd.read_csv(file)[LOSSES].astype(float)
         except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
             raise InputError(

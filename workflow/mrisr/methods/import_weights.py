@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
+from mrisr.common import seals
 from mrisr.common.errors import InputError
-from mrisr.common.files import sha256, write_text
+from mrisr.common.files import sha256
 from mrisr.methods import method as methods
 from mrisr.methods.method import Method
 from mrisr.methods.model_files import described, read_description, save_model
@@ -60,6 +61,7 @@ def _read_safetensors(file: Path) -> dict:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    seals.check(file)
     try:
         return load_file(file)
     except (SafetensorError, OSError) as error:
@@ -136,7 +138,8 @@ def import_model(
     save_model(folder, state, [], description)
     losses = file.with_name("log.csv")
     if facts and losses.exists():
-        write_text(Path(folder) / "log.csv", losses.read_text(encoding="utf-8"))
+        seals.check(losses)
+        seals.write(Path(folder) / "log.csv", losses.read_text(encoding="utf-8"))
     log.info("%s: %d parameters from %s", method.name, description["parameters"], file)
 
 
@@ -144,11 +147,7 @@ def _facts(file: Path) -> dict:
     """Return what is known of how weights were made, from the file that we write beside them."""
     if not described(file):
         return {}
-    try:
-        return dict(read_description(file.parent))
-    except ValueError as error:
-        about = file.with_name("model.json")
-        raise InputError(f"{about}: damaged ({error}); copy it again, or take it away") from None
+    return dict(read_description(file.parent))
 
 
 def _shapes(state: Mapping[str, torch.Tensor]) -> Shapes:

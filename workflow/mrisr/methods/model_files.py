@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.files import atomic, write_json, write_text
 
@@ -31,6 +32,9 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     from safetensors.torch import save
 
     folder = Path(folder)
+    names = ("model.safetensors", "log.csv", "model.json")
+    for name in names:
+        seals.unseal(folder / name)
     with atomic(folder / "model.safetensors") as temporary:
         # Not save_file: it keeps others from reading what is shared on a cluster.
         temporary.write_bytes(save({name: value.contiguous() for name, value in state.items()}))
@@ -40,6 +44,8 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     writer.writerows(rows)
     write_text(folder / "log.csv", text.getvalue())
     write_json(folder / "model.json", description)
+    for name in names:
+        seals.seal(folder / name)
 
 
 def read_description(folder: str | Path | Sequence[str | Path]) -> dict:
@@ -49,13 +55,24 @@ def read_description(folder: str | Path | Sequence[str | Path]) -> dict:
         folder: Of a model; or those of the models of one subject each. Their description is that
             of the first, with `models`, their number; the numbers `epochs`, `steps`, `seconds`
             and what `ended` each, as lists; and whether any of them has collapsed.
+
+    Raises:
+        InputError: It changed since it was made, or is damaged.
     """
     if not isinstance(folder, str | Path):
         each = [read_description(one) for one in folder]
         lists = {key: [its.get(key) for its in each] for key in PER_SUBJECT}
         collapsed = any(its.get("collapsed") for its in each)
         return {**each[0], **lists, "models": len(each), "collapsed": collapsed}
-    return json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+    path = Path(folder) / "model.json"
+    seals.check(path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not JSON, not UTF-8
+        raise InputError(f"{path}: damaged ({error}); train the model again") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: damaged (no JSON object); train the model again")
+    return found
 
 
 def known(folder: str | Sequence[str] | None) -> dict | None:
@@ -112,11 +129,13 @@ def load_model(
         device: Where to put it.
 
     Raises:
-        InputError: The file is damaged, or its weights do not fit the network.
+        InputError: The file is damaged or changed since it was made, or its weights do not fit
+            the network.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    seals.check(file)
     network = method.build()
     try:
         network.load_state_dict(load_file(file))

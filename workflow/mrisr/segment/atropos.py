@@ -13,6 +13,7 @@ import numpy as np
 
 from mrisr.common.errors import InputError
 from mrisr.common.progress import log
+from mrisr.segment.labels import save_labels
 from mrisr.volumes.brain import brain_mask
 from mrisr.volumes.io import Volume, check_grid, load, load_series, save, save_series
 from mrisr.volumes.registration import (
@@ -134,7 +135,7 @@ def segment_subject(
             raise
         log.warning("%s; it gets no labels, so its overlap is 0", error)
         labels = np.zeros(volume.data.shape, np.uint8)
-    save(Volume(labels_on_grid(labels, original), original.affine), output)
+    save_labels(Volume(labels_on_grid(labels, original), original.affine), output)
 
 
 def align(

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mrisr.common import seals
 from mrisr.common.errors import InputError
-from mrisr.common.files import write_text
 from mrisr.common.progress import log, progress
-from mrisr.volumes.io import check_grid, load
+from mrisr.segment.labels import load_labels
+from mrisr.volumes.io import check_grid
 from mrisr.volumes.regions import MEAN, REGIONS
 
 METRICS = ("dice", "iou")
@@ -105,11 +106,11 @@ def overlap_subjects(
             problems.append(f"{subject}: {error}")
     if problems:
         raise InputError("\n  ".join(["cannot be compared:", *problems]))
-    write_text(output, "\n".join(lines) + "\n")
+    seals.write(output, "\n".join(lines) + "\n")
 
 
 def _rows(subject: str, reference: Path, image: Path) -> list[str]:
-    truth, ours = load(reference), load(image)
+    truth, ours = load_labels(reference), load_labels(image)
     check_grid(ours, image, truth, reference)
     labels = list(REGIONS.values())
     for name, label in REGIONS.items():

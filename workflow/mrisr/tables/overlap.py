@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 from mrisr.evaluate.measured import MARKS
@@ -95,6 +96,7 @@ def _read(cell: Mapping) -> dict[Row, np.ndarray]:
     path = cell["path"]
     if path is None or not Path(path).exists():
         return {}
+    seals.check(path)
     try:
         table = pd.read_csv(path, dtype={"subject": str}).astype({"value": float})
         found = {key: group for key, group in table.groupby(["region", "metric"], sort=False)}

@@ -38,22 +38,39 @@ class Checkpoints:
         # Not straight to the file: torch does not say that a disk is full.
         content = io.BytesIO()
         torch.save({"fingerprint": self.fingerprint, **state}, content)
+        checksum = hashlib.sha256(content.getbuffer()).hexdigest()
         with atomic(self.last) as temporary:
-            temporary.write_bytes(content.getbuffer())
+            with temporary.open("wb") as file:
+                file.write(f"{checksum}\n".encode())
+                file.write(content.getbuffer())
             if self.last.exists():
                 self.last.replace(self.before)
 
     def load(self) -> dict | None:
-        """Return the newest usable checkpoint, on the CPU, or None."""
+        """Return the newest usable checkpoint, on the CPU, or None.
+
+        One with another checksum than it was written with is not used: it may well load, with
+        other weights.
+        """
         for file in (self.last, self.before):
             if not file.exists():
                 continue
             try:
-                state = torch.load(file, map_location="cpu", weights_only=True)
+                state = _read(file)
             except Exception as error:
-                log.warning("%s: damaged (%s), taking the one before", file, error)
+                # The first sentence: torch goes on with advice to load what may run code.
+                reason = (str(error).split(". ")[0].splitlines() or [type(error).__name__])[0]
+                log.warning("%s: damaged (%s), taking the one before", file, reason)
                 continue
             if state.pop("fingerprint", None) == self.fingerprint:
                 return state
             log.info("%s: made by another configuration, data or code; not used", file)
         return None
+
+
+def _read(file: Path) -> dict:
+    """Return what a checkpoint holds, if it is what was written."""
+    checksum, _, content = file.read_bytes().partition(b"\n")
+    if hashlib.sha256(content).hexdigest().encode() != checksum:
+        raise ValueError("its checksum is not the one it was written with")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -246,12 +246,13 @@ def load(path: str | Path) -> Volume:
     return Volume(data, affine_mm(image), header)
 
 
-def save(volume: Volume, path: str | Path) -> None:
+def save(volume: Volume, path: str | Path, note: str = "") -> None:
     """Save a volume as NIfTI, atomically; equal volumes give equal bytes.
 
     Args:
         volume: Its data keep their type if that is uint8 or int16, else become float32.
         path: Ends in `.nii` or `.nii.gz`.
+        note: For the field `descrip` of the header, at most 80 bytes.
     """
     data = volume.data
     if data.dtype == bool:
@@ -260,6 +261,7 @@ def save(volume: Volume, path: str | Path) -> None:
         data = np.asarray(data, dtype=np.float32)
     image = nib.Nifti1Image(data, volume.affine)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = note.encode()
     image.set_sform(volume.affine, code="scanner")
     image.set_qform(volume.affine, code="scanner")
     with atomic(path) as temporary:
