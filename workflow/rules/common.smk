@@ -148,7 +148,7 @@ def lr_files(dataset, scale="{scale}", items=None):
 def grid_files(dataset, scale="{scale}", items=None):
     """SR grids of a dataset's real LR scans."""
     items = STUDY.items(dataset, "test") if items is None else items
-    return [LAYOUT.grid(dataset, scale, item) for item in items]
+    return [LAYOUT.foreground_on_sr_grid(dataset, scale, item) for item in items]
 
 
 def stack_masks(dataset, scale="{scale}", items=None):
@@ -170,7 +170,7 @@ def grid_file(wildcards):
     """The file on whose grid an SR volume is written, for rules of external methods."""
     if STUDY.datasets[wildcards.dataset].has_ground_truth:
         return LAYOUT.hr(wildcards.dataset, wildcards.subject)
-    return LAYOUT.grid(wildcards.dataset, wildcards.scale, wildcards.subject)
+    return LAYOUT.foreground_on_sr_grid(wildcards.dataset, wildcards.scale, wildcards.subject)
 
 
 def fixed_files(dataset):
@@ -184,12 +184,12 @@ def fixed_files(dataset):
 def reference_files(dataset):
     """HR references of a dataset's real LR scans; empty if it has none."""
     items = STUDY.items(dataset, "test") if STUDY.datasets[dataset].reference else []
-    return [LAYOUT.reference(dataset, item) for item in items]
+    return [LAYOUT.hr_reference(dataset, item) for item in items]
 
 
 def reference_mask_files(dataset):
     """Foregrounds of the HR references."""
-    return [LAYOUT.reference_mask(dataset, item) for item in STUDY.items(dataset, "test")]
+    return [LAYOUT.hr_reference_foreground(dataset, item) for item in STUDY.items(dataset, "test")]
 
 
 def checked_files():

@@ -170,11 +170,11 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 images=reference_files(dataset.name),
                 masks=reference_mask_files(dataset.name),
             output:
-                metrics=LAYOUT.reference_scores(dataset.name),
+                metrics=LAYOUT.hr_reference_scores(dataset.name),
             log:
-                LAYOUT.log(LAYOUT.reference_scores(dataset.name)),
+                LAYOUT.log(LAYOUT.hr_reference_scores(dataset.name)),
             benchmark:
-                LAYOUT.benchmark(LAYOUT.reference_scores(dataset.name))
+                LAYOUT.benchmark(LAYOUT.hr_reference_scores(dataset.name))
             conda:
                 ENV
             threads: 4

@@ -99,18 +99,18 @@ class Layout:
         """TSV of a dataset's simulated LR volumes at a scale: image, its SHA-256."""
         return f"{self.root}/lr/{dataset}/x{scale}.tsv"
 
-    def grid(self, dataset: str, scale: object, subject: str) -> str:
-        """SR grid of a real LR scan, where its foreground is 1, uint8.
+    def foreground_on_sr_grid(self, dataset: str, scale: object, subject: str) -> str:
+        """Foreground of a real LR scan, 1 inside, uint8, on the SR grid.
 
-        Of a real stack, `<subject>_stack-<n>`: where its voxels are data, on its own grid.
+        Of a real stack, `<subject>_stack-<n>`: the voxels that are data, on the stack's grid.
         """
         return f"{self.root}/masks/{dataset}/x{scale}/{subject}.nii.gz"
 
-    def reference(self, dataset: str, subject: str) -> str:
+    def hr_reference(self, dataset: str, subject: str) -> str:
         """HR reference of a real LR scan, on its own voxels: canonical RAS, in [0,1], float32."""
         return f"{self.root}/references/{dataset}/{subject}.nii.gz"
 
-    def reference_mask(self, dataset: str, subject: str) -> str:
+    def hr_reference_foreground(self, dataset: str, subject: str) -> str:
         """Foreground of the HR reference, uint8."""
         return f"{self.root}/masks/{dataset}/reference/{subject}.nii.gz"
 
@@ -123,7 +123,7 @@ class Layout:
         return f"{self.model(method, trained, *subject)}/{name}"
 
     def sr(self, dataset: str, method: str, scale: object, subject: str) -> str:
-        """Reconstruction, on the exact grid and affine of the ground truth (of `grid`)."""
+        """Reconstruction, on the exact grid and affine of the ground truth, or the SR grid."""
         return f"{self.root}/sr/{dataset}/{method}/x{scale}/{subject}.nii.gz"
 
     def sr_list(self, dataset: str, method: str, scale: object) -> str:
@@ -167,7 +167,7 @@ class Layout:
         """Metrics without reference of the ground truth itself, with its numbers of slices."""
         return f"{self.root}/metrics/{dataset}/ground_truth.csv"
 
-    def reference_scores(self, dataset: str) -> str:
+    def hr_reference_scores(self, dataset: str) -> str:
         """Metrics without reference of the HR references of real LR scans."""
         return f"{self.root}/metrics/{dataset}/reference.csv"
 

@@ -62,13 +62,13 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
         InputError: A metrics CSV is damaged, incomplete or holds NaN.
     """
     values = [_read(cell) for cell in cells]
-    reference = {
+    baselines = {
         (cell["dataset"], cell["scale"]): _held(cell, measured)
         for cell, measured in zip(cells, values, strict=True)
         if cell["method"] == baseline
     }
     return [
-        Row(cell, measured, _remarks(cell, measured, reference, baseline))
+        Row(cell, measured, _remarks(cell, measured, baselines, baseline))
         for cell, measured in zip(cells, values, strict=True)
     ]
 
@@ -199,7 +199,7 @@ def _held(cell: Mapping, measured: Mapping[Column, pd.Series]) -> float:
     return math.nan if values is None else float(np.mean(values.to_numpy()))
 
 
-def _remarks(cell: Mapping, measured: dict, reference: dict, baseline: str | None) -> list[str]:
+def _remarks(cell: Mapping, measured: dict, baselines: dict, baseline: str | None) -> list[str]:
     if cell["skipped"]:
         return [f"skipped: {cell['skipped']}"]
     found = [] if measured else ["missing"]
@@ -208,7 +208,7 @@ def _remarks(cell: Mapping, measured: dict, reference: dict, baseline: str | Non
         found.append(COLLAPSED)
     comparable = cell["method"] != baseline and cell.get("has_ground_truth", True)
     if measured and cell["learned"] and baseline is not None and comparable:
-        own, base = _held(cell, measured), reference.get((cell["dataset"], cell["scale"]), math.nan)
+        own, base = _held(cell, measured), baselines.get((cell["dataset"], cell["scale"]), math.nan)
         if math.isnan(own) or math.isnan(base):
             found.append(UNCHECKED)
         elif own <= base:

@@ -62,7 +62,7 @@ def available(metrics: Sequence[str], fetched: Mapping[str, Mapping]) -> list[st
 
 
 def evaluate_subjects(
-    references: Sequence[str | Path],
+    ground_truths: Sequence[str | Path],
     images: Sequence[str | Path],
     masks: Sequence[str | Path],
     subjects: Sequence[str],
@@ -77,7 +77,7 @@ def evaluate_subjects(
     """Evaluate all subjects of a method and scale, several at a time.
 
     Args:
-        references: Ground truth of each subject.
+        ground_truths: Ground truth of each subject.
         images: Reconstruction of each subject, on the grid and affine of the ground truth.
         masks: Mask of each subject, on the same grid; not read without the region `mask`.
         subjects: Their names, in the order of the rows.
@@ -95,18 +95,18 @@ def evaluate_subjects(
         ConfigError: No such metric or region.
     """
     masked = "mask" in options.regions
-    own = _scores(scores) if scores is not None else {}
+    truth_scores = _scores(scores) if scores is not None else {}
     tasks = [
         _Task(
             subject,
             str(image),
-            str(reference),
+            str(ground_truth),
             str(mask) if masked else None,
             str(features[index]) if features and options.device == "cpu" else None,
-            own.get(subject, {}),
+            truth_scores.get(subject, {}),
         )
-        for index, (subject, reference, image, mask) in enumerate(
-            zip(subjects, references, images, masks, strict=True)
+        for index, (subject, ground_truth, image, mask) in enumerate(
+            zip(subjects, ground_truths, images, masks, strict=True)
         )
     ]
     _write(output, _evaluate(tasks, options, staging, workers), staging)
@@ -144,7 +144,7 @@ def evaluate_files(
 
 
 def ground_truth_scores(
-    references: Sequence[str | Path],
+    ground_truths: Sequence[str | Path],
     subjects: Sequence[str],
     options: Options,
     output: str | Path,
@@ -155,7 +155,7 @@ def ground_truth_scores(
     """Take the metrics without reference of the ground truth itself.
 
     Args:
-        references: Ground truth of each subject.
+        ground_truths: Ground truth of each subject.
         subjects: Their names.
         options: What is taken; metrics that compare are passed over.
         output: CSV as that of `evaluate_subjects`, with two rows more a subject: the number of
@@ -166,12 +166,16 @@ def ground_truth_scores(
     Raises:
         InputError: As `evaluate_subjects`.
     """
-    own = [name for name in options.metrics if not metric_modules.metadata(name).reference]
-    tasks = [
-        _Task(subject, str(reference))
-        for subject, reference in zip(subjects, references, strict=True)
+    without_reference = [
+        name for name in options.metrics if not metric_modules.metadata(name).reference
     ]
-    lines = _evaluate(tasks, replace(options, metrics=own), staging, workers, counts=True)
+    tasks = [
+        _Task(subject, str(ground_truth))
+        for subject, ground_truth in zip(subjects, ground_truths, strict=True)
+    ]
+    lines = _evaluate(
+        tasks, replace(options, metrics=without_reference), staging, workers, counts=True
+    )
     _write(output, lines, staging)
 
 
@@ -200,12 +204,18 @@ def score_subjects(
     Raises:
         InputError: As `evaluate_subjects`.
     """
-    own = [name for name in options.metrics if not metric_modules.metadata(name).reference]
+    without_reference = [
+        name for name in options.metrics if not metric_modules.metadata(name).reference
+    ]
     tasks = [
         _Task(subject, str(image), foreground=str(foreground))
         for subject, image, foreground in zip(subjects, images, foregrounds, strict=True)
     ]
-    _write(output, _evaluate(tasks, replace(options, metrics=own), staging, workers), staging)
+    _write(
+        output,
+        _evaluate(tasks, replace(options, metrics=without_reference), staging, workers),
+        staging,
+    )
 
 
 @dataclass(frozen=True)

@@ -184,9 +184,9 @@ def _draw(
     edges = mask.voxel_size
     sides = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
     aspect = {plane: edges[up] / edges[across] for plane, (across, up) in sides.items()}
-    reference = next(its for its in columns.values() if not isinstance(its, str))
+    shown_image = next(its for its in columns.values() if not isinstance(its, str))
     rows = {
-        plane: reference[plane].shape[0] * aspect[plane] / reference[plane].shape[1]
+        plane: shown_image[plane].shape[0] * aspect[plane] / shown_image[plane].shape[1]
         for plane in views
     }
     # Inches; as wide as a page's text at most.

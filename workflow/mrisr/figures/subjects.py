@@ -97,8 +97,8 @@ def _draw(
             shown.frame(axes)
             for place, method in enumerate(names):
                 row = rows[scale, method]
-                reference = rows[scale, base] if paired else None
-                _method(axes, place, row, metric, looks[method], reference, params["seed"])
+                baseline_row = rows[scale, base] if paired else None
+                _method(axes, place, row, metric, looks[method], baseline_row, params["seed"])
                 _say(axes, place, row)
             if paired:
                 axes.axhline(0, color="0.4", linewidth=0.6, zorder=1)
@@ -133,17 +133,17 @@ def _method(
     row: Row,
     metric: str,
     look: Look,
-    reference: Row | None,
+    baseline_row: Row | None,
     seed: int,
 ) -> None:
-    """Draw a method's subjects, as they are or (given a reference) minus it."""
+    """Draw a method's subjects, as they are, or minus the baseline if there is a row of it."""
     found = row.values.get((metric, shown.REGION))
     if found is None:
         return
-    if reference is not None:
-        if row is reference or (metric, shown.REGION) not in reference.values:
+    if baseline_row is not None:
+        if row is baseline_row or (metric, shown.REGION) not in baseline_row.values:
             return
-        found = (found - reference.values[metric, shown.REGION]).dropna()
+        found = (found - baseline_row.values[metric, shown.REGION]).dropna()
     points = found.to_numpy(np.float64)
     if not points.size or not np.isfinite(points).all():
         return
@@ -156,7 +156,7 @@ def _method(
         markeredgewidth=0.6, zorder=2,
     )  # fmt: skip
     line = {"color": "black", "linewidth": 0.8}
-    if reference is not None:
+    if baseline_row is not None:
         low, high = bootstrap_interval(points, seed)
         axes.plot([place, place], [low, high], zorder=3, **line)
         axes.plot(place, points.mean(), marker="D", markersize=3, color="black", zorder=4)

@@ -88,14 +88,14 @@ def load_truth(path: str | Path) -> Volume:
     return truth
 
 
-def load_like(path: str | Path, truth: Volume, reference: str | Path) -> Volume:
+def load_like(path: str | Path, truth: Volume, truth_path: str | Path) -> Volume:
     """Load a volume that must lie on the grid of the ground truth.
 
     Raises:
         InputError: It is unusable or off that grid.
     """
     volume = load(path)
-    check_grid(volume, path, truth, reference)
+    check_grid(volume, path, truth, truth_path)
     return volume
 
 

@@ -104,7 +104,7 @@ def _with_references(study: Study, dataset: str, described: list[dict]) -> list[
                     "control": True,
                     "learned": False,
                     "skipped": None,
-                    "path": study.layout.reference_scores(dataset),
+                    "path": study.layout.hr_reference_scores(dataset),
                     "model": None,
                     "published_steps": None,
                     "reference": True,

@@ -302,8 +302,12 @@ def _stacks(study: Study, dataset: str, its: Mapping) -> Planned:
     layout, name = study.layout, scale_name(scale)
     cells = _images(study, _cells(study, dataset, {**its, "scales": [scale]}), subject)
     truth = layout.hr(dataset, subject) if about.has_ground_truth else None
-    mask = layout.mask(dataset, subject) if truth else layout.grid(dataset, name, subject)
-    reference = layout.reference(dataset, subject) if about.reference else None
+    mask = (
+        layout.mask(dataset, subject)
+        if truth
+        else layout.foreground_on_sr_grid(dataset, name, subject)
+    )
+    reference = layout.hr_reference(dataset, subject) if about.reference else None
     names = zip(study.stacks(dataset, subject), study.inputs(dataset, subject), strict=True)
     stacks = {stack: layout.lr(dataset, name, file) for stack, file in names}
     its = {"cells": cells, "held": _held(study, dataset, cells)}
@@ -410,7 +414,7 @@ def _real(study: Study, dataset: str, its: Mapping) -> Planned:
     about, subject = study.datasets[dataset], _subject(study, dataset, its)
     cells = _images(study, _cells(study, dataset, its), subject)
     lr = study.layout.lr(dataset, scale_name(study.scales(dataset)[0]), subject)
-    reference = study.layout.reference(dataset, subject) if about.reference else None
+    reference = study.layout.hr_reference(dataset, subject) if about.reference else None
     return Planned(
         f"real_{dataset}",
         "real_scans",

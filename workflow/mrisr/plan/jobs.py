@@ -243,7 +243,7 @@ class StudyJobs:
                 self._add(
                     *("data", f"prepare_{name}_{what}", f"prepare_{what}"),
                     [layout.lr(name, scale, file) for file in inputs]
-                    + [layout.grid(name, scale, file) for file in grids],
+                    + [layout.foreground_on_sr_grid(name, scale, file) for file in grids],
                     f"{layout.root}/lr/{name}/x{scale}",
                     wildcards=scale,
                     size=len(subjects) * voxels,
@@ -263,7 +263,7 @@ class StudyJobs:
         )
         made = self._add(
             *("data", f"prepare_{name}_reference", "prepare_reference"),
-            [layout.reference(name, s) for s in subjects],
+            [layout.hr_reference(name, s) for s in subjects],
             f"{layout.root}/references/{name}",
             variant=its.register,
             size=len(subjects) * voxels,
@@ -273,8 +273,8 @@ class StudyJobs:
         )
         self._add(
             *("evaluate", f"reference_scores_{name}", "evaluate"),
-            [layout.reference_scores(name)],
-            layout.reference_scores(name),
+            [layout.hr_reference_scores(name)],
+            layout.hr_reference_scores(name),
             variant=self._metrics(),
             size=len(subjects) * voxels,
             voxels=voxels,

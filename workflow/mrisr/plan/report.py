@@ -88,10 +88,12 @@ def _set(study: Study, dataset: str, subject: str, scale: float) -> dict:
         "dataset_label": its.label,
         "subject": subject,
         "scale": scale,
-        "mask": layout.mask(dataset, subject) if measured else layout.grid(dataset, name, subject),
+        "mask": layout.mask(dataset, subject)
+        if measured
+        else layout.foreground_on_sr_grid(dataset, name, subject),
         "truth": layout.hr(dataset, subject) if measured else None,
         "lr": layout.lr(dataset, name, study.inputs(dataset, subject)[0]),
-        "reference": layout.reference(dataset, subject) if its.reference else None,
+        "reference": layout.hr_reference(dataset, subject) if its.reference else None,
         "images": [
             {
                 "method": cell.method.name,

@@ -215,7 +215,7 @@ def reconstruct_subjects(
     method: "Method",
     model_file: str | Path | None,
     inputs: Sequence[Mapping[str, str]],
-    references: Sequence[str] | None,
+    target_files: Sequence[str] | None,
     outputs: Sequence[str],
     scale: float,
     grid: str,
@@ -234,9 +234,9 @@ def reconstruct_subjects(
         method: What to apply.
         model_file: Its `model.safetensors`, or None.
         inputs: For each subject the LR file under "", or the files of its stacks by their names.
-        references: Ground-truth files: only their grid is used (and, by the control that is the
-            ground truth, their voxels, since they are then the inputs too). None: SR voxels are
-            those of the LR grid divided by `scale`.
+        target_files: Files on the SR grid, ground truths where there are any. Only their grid is
+            used; the control that is the ground truth gets them as its inputs too. None: SR voxels
+            are those of the LR grid divided by `scale`.
         outputs: SR files to be written, one a subject.
         scale: Up-sampling scale k.
         grid: Convention of the degradation.
@@ -245,11 +245,11 @@ def reconstruct_subjects(
         device: Where to compute.
         memory_mb: Memory that a reconstruction may take.
         masks: For each subject files of where its stacks are data, by their names.
-        cut: SR is 0 where the reference is 0: beyond the foreground there are no data.
+        cut: SR is 0 where the target is 0: beyond the foreground there are no data.
     """
     model = load_model(method, model_file, device) if model_file else None
     staged = Staging(staging, fingerprint)
-    targets = dict(zip(outputs, references, strict=True)) if references else {}
+    targets = dict(zip(outputs, target_files, strict=True)) if target_files else {}
     for output in progress(staged.pending(list(outputs)), f"reconstruct {method.name}"):
         index = list(outputs).index(output)
         stacks = {name: load(file) for name, file in inputs[index].items()}

@@ -218,17 +218,17 @@ def _working_mask(mask: Volume, voxel_size: float | None) -> Volume:
     return Volume((resampled.data >= 0.5).astype(np.uint8), resampled.affine)
 
 
-def labels_on_grid(labels: np.ndarray, reference: Volume) -> np.ndarray:
+def labels_on_grid(labels: np.ndarray, original: Volume) -> np.ndarray:
     """Bring labels of a working grid to the grid it was made from, by the nearest voxel.
 
     Args:
         labels: On the working grid, shape (A, B, C).
-        reference: A volume on the original grid, shape (X, Y, Z).
+        original: A volume on the original grid, shape (X, Y, Z).
 
     Returns:
         Labels, the same type, shape (X, Y, Z).
     """
-    for axis, (small, full) in enumerate(zip(labels.shape, reference.data.shape, strict=True)):
+    for axis, (small, full) in enumerate(zip(labels.shape, original.data.shape, strict=True)):
         nearest = np.floor((np.arange(full) + 0.5) * small / full).astype(int)
         labels = np.take(labels, nearest, axis=axis)
     return labels

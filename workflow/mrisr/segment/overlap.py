@@ -79,7 +79,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def overlap_subjects(
-    references: Sequence[str | Path],
+    ground_truths: Sequence[str | Path],
     images: Sequence[str | Path],
     subjects: Sequence[str],
     output: str | Path,
@@ -87,7 +87,7 @@ def overlap_subjects(
     """Compare the segmentations of all subjects of a method and scale.
 
     Args:
-        references: Segmentation of each subject's ground truth.
+        ground_truths: Segmentation of each subject's ground truth.
         images: Segmentation of each subject's reconstruction, on the same grid and affine.
         subjects: Their names, in the order of the rows.
         output: CSV: subject, region, metric, value (9 significant digits); region `mean` is the
@@ -98,10 +98,10 @@ def overlap_subjects(
             named, and no file is written.
     """
     lines, problems = [",".join(COLUMNS)], []
-    triples = list(zip(subjects, references, images, strict=True))
-    for subject, reference, image in progress(triples, "overlap"):
+    triples = list(zip(subjects, ground_truths, images, strict=True))
+    for subject, ground_truth, image in progress(triples, "overlap"):
         try:
-            lines += _rows(subject, Path(reference), Path(image))
+            lines += _rows(subject, Path(ground_truth), Path(image))
         except InputError as error:
             problems.append(f"{subject}: {error}")
     if problems:
@@ -109,9 +109,9 @@ def overlap_subjects(
     seals.write(output, "\n".join(lines) + "\n")
 
 
-def _rows(subject: str, reference: Path, image: Path) -> list[str]:
-    truth, ours = load_labels(reference), load_labels(image)
-    check_grid(ours, image, truth, reference)
+def _rows(subject: str, ground_truth: Path, image: Path) -> list[str]:
+    truth, ours = load_labels(ground_truth), load_labels(image)
+    check_grid(ours, image, truth, ground_truth)
     labels = list(REGIONS.values())
     for name, label in REGIONS.items():
         if not (truth.data == label).any():
