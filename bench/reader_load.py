@@ -25,14 +25,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+if TYPE_CHECKING:
+    from mrisr.readers.store import Store
 
 ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
-def serving(folder, *options, **settings) -> Iterator[tuple[subprocess.Popen, str]]:
+def serving(folder: Path, *options: str, **settings: Any) -> Iterator[tuple[subprocess.Popen, str]]:
     """Serve a study in a process of its own; yield the process and its address."""
     command = [sys.executable, "-m", "mrisr.cli.main", "study", "serve", str(folder), "--port", "0"]
     process = subprocess.Popen(
@@ -107,7 +111,11 @@ class Scripted:
 
 
 def together(
-    readers: list[Scripted], address: str, seconds: float, process=None, least: int = 1
+    readers: list[Scripted],
+    address: str,
+    seconds: float,
+    process: subprocess.Popen | None = None,
+    least: int = 1,
 ) -> float:
     """Let readers answer at once; return for how long they did.
 
@@ -138,7 +146,7 @@ def together(
     return time.perf_counter() - start
 
 
-def audit(store, readers: list[Scripted]) -> tuple[int, int, int]:
+def audit(store: "Store", readers: list[Scripted]) -> tuple[int, int, int]:
     """Return how many acknowledged answers are kept, are lost, and how many answers are doubled."""
     kept = lost = doubled = 0
     ids = {store.reader(its.token).id: its for its in readers}

@@ -9,7 +9,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -100,10 +100,12 @@ def procedure(device: torch.device, name: str, repeats: int) -> None:
         lr, there = Volume(scan.numpy(), np.eye(4)), scan.to(device)
         plane, shape = range(size // 2, size // 2 + 1), (size,) * 3
 
-        def plain(there=there, axes=axes, plane=plane) -> torch.Tensor:
+        def plain(
+            there: torch.Tensor = there, axes: Sequence[torch.Tensor] = axes, plane: range = plane
+        ) -> torch.Tensor:
             return plain_reconstruction.published(net, there, axes, plane)
 
-        def fast(lr=lr, shape=shape) -> np.ndarray:
+        def fast(lr: Volume = lr, shape: tuple[int, int, int] = shape) -> np.ndarray:
             return reconstruct(method, net, lr, shape, SCALE, device=device).data
 
         (slow, quick), (one, made) = timed(repeats, plain, fast)
@@ -166,10 +168,10 @@ def degradation(device: torch.device, name: str, repeats: int) -> None:
     print("|---|---:|---:|---:|---:|")
     for scale in (2, 4):
 
-        def plain(scale=scale) -> np.ndarray:
+        def plain(scale: int = scale) -> np.ndarray:
             return ndimage.zoom(volume, 1 / scale, order=3)
 
-        def fast(scale=scale) -> np.ndarray:
+        def fast(scale: int = scale) -> np.ndarray:
             return downsample(there, scale)
 
         fast()  # its matrices are made once

@@ -59,7 +59,11 @@ def main() -> None:
 
 
 def one_method(
-    method: Method, patches: torch.Tensor, device: torch.device, arguments, peak: float
+    method: Method,
+    patches: torch.Tensor,
+    device: torch.device,
+    arguments: argparse.Namespace,
+    peak: float,
 ) -> str:
     """Return a row of the table."""
     job = job_of(method, device, arguments.precision, arguments.batch)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from mrisr.cli.models import info, sr
 from mrisr.cli.partial import partial
 from mrisr.cli.plan import plan
 from mrisr.common.progress import job
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -106,7 +109,7 @@ def _possible(reference: bool, settings: dict) -> list[str]:
     return chosen
 
 
-def _printed(table) -> str:
+def _printed(table: "pd.DataFrame") -> str:
     """Return metrics as aligned columns."""
     rows = [("metric", "region", "value", "better")]
     for name, region, value in table.itertuples(index=False):

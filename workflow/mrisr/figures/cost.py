@@ -16,7 +16,7 @@ from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas, word
 from mrisr.figures.files import Record, plain, write
 from mrisr.figures.scene import Key, measured_rows, text
-from mrisr.figures.style import PAPER, SMALL, TEXT, look
+from mrisr.figures.style import PAPER, SMALL, TEXT, Look, look
 from mrisr.metrics import metadata
 
 #: What the log of a reconstruction says of where it ran.
@@ -173,7 +173,7 @@ def _draw(
 
 
 def _point(
-    axes: Axes, row: Row, metric: str, its, cost: float | None, kind: str, seed: int
+    axes: Axes, row: Row, metric: str, its: Look, cost: float | None, kind: str, seed: int
 ) -> None:
     found = shown.values(row, metric)
     if not found.size or not np.isfinite(found).all():

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
@@ -237,7 +238,14 @@ def _along(
     return along(image, aspect, tuple((x * finer, y * finer) for x, y in line))
 
 
-def _profile(axes, profiles, key, number, view: View, line: tuple[Place, Place]) -> None:
+def _profile(
+    axes: Axes,
+    profiles: Mapping[tuple[float, str], np.ndarray],
+    key: tuple[float, str],
+    number: int | str,
+    view: View,
+    line: tuple[Place, Place],
+) -> None:
     length = float(np.hypot(*np.subtract(line[1], line[0])) * view.width)
     lines = {(0.0, LR): {"color": "0.72", "linewidth": 2.0}}
     if key[1] != LR:

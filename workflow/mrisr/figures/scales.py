@@ -3,10 +3,11 @@
 As Figure 1 of the ArSSR paper (arXiv 2110.14476): a single model, k = 2, 3.2 and 4.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from mrisr.common.layout import scale_name
 from mrisr.figures.canvas import enlarge, frame, show, sides, word
@@ -92,7 +93,7 @@ def _draw(
     grid = Grid(title, columns, ["LR", "SR"], whole[2] / whole[1], [1.0])
     (method,) = scene.methods
 
-    def pair(row: int, column: int, draw_one) -> None:
+    def pair(row: int, column: int, draw_one: Callable[[Axes], None]) -> None:
         for below in (0, 1):
             axes = grid.image(row, column, below)
             draw_one(axes)
@@ -119,6 +120,8 @@ def _draw(
     return grid
 
 
-def _place(axes, image: np.ndarray, where: tuple[float, float, float, float], top: float) -> None:
+def _place(
+    axes: Axes, image: np.ndarray, where: tuple[float, float, float, float], top: float
+) -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=top, extent=where, aspect=1,
                 interpolation="nearest")  # fmt: skip

@@ -7,6 +7,8 @@ paper, versions 2 and 1 (arXiv 2110.14476).
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from mrisr.common.layout import scale_name
 from mrisr.figures import lesions
 from mrisr.figures.canvas import enlarge, frame, show, sides, word
@@ -147,7 +149,7 @@ def _draw(scene: Scene, box: Box, target: lesions.Target | None, title: str) -> 
     return grid
 
 
-def _point(axes, place: Place, edge: Place, box: Box) -> None:
+def _point(axes: Axes, place: Place, edge: Place, box: Box) -> None:
     """Draw an arrow that ends at the lesion's edge and comes from outside."""
     across, down = edge[0] - place[0], edge[1] - place[1]
     length = max((across**2 + down**2) ** 0.5, 1e-6)

@@ -2,10 +2,14 @@
 
 import math
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mrisr.metrics._metadata import Metadata
+
+if TYPE_CHECKING:
+    import torch
 
 METADATA = Metadata(
     label="LPC-SI",
@@ -68,7 +72,7 @@ def lpc_si(
     )
 
 
-def _score(x, sigma: float):
+def _score(x: "torch.Tensor", sigma: float) -> "torch.Tensor":
     """Return the index of slices (N, H, W) in 0..255, shape (N,)."""
     import torch
 
@@ -81,7 +85,7 @@ def _score(x, sigma: float):
     filters = _filters(height, width, sigma, x.dtype, x.device)
     spectrum = torch.view_as_real(torch.fft.fft2(x))[:, None]
 
-    def response(scale: int):
+    def response(scale: int) -> torch.Tensor:
         """Return the filtered slices, complex, shape (N, 8, H, W)."""
         return torch.fft.ifft2(torch.view_as_complex(spectrum * filters[scale]))
 
@@ -117,7 +121,7 @@ def _score(x, sigma: float):
     return score.masked_fill(constant, 0)
 
 
-def _unit(z):
+def _unit(z: "torch.Tensor") -> "torch.Tensor":
     """Return complex numbers with modulus 1 and the same argument; 0 becomes 1."""
     import torch
 
@@ -127,7 +131,9 @@ def _unit(z):
 
 # One shape a direction; a set of filters takes some 10 MB.
 @lru_cache(maxsize=4)
-def _filters(height: int, width: int, sigma: float, dtype, device):
+def _filters(
+    height: int, width: int, sigma: float, dtype: "torch.dtype", device: "torch.device"
+) -> "torch.Tensor":
     """Return the log-Gabor filters, one-sided in angle, shape (3 scales, 8, H, W, 2).
 
     The last axis repeats each value for the real and the imaginary part, so that spectra are

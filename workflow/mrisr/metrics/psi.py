@@ -1,10 +1,14 @@
 """Perceptual sharpness index."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mrisr.metrics._metadata import Metadata
+
+if TYPE_CHECKING:
+    import torch
 
 METADATA = Metadata(
     label="PSI",
@@ -56,7 +60,7 @@ def psi(image: np.ndarray, data_range: float = 255.0, *, device: str = "cpu") ->
     )
 
 
-def _score(x):
+def _score(x: "torch.Tensor") -> "torch.Tensor":
     """Return the index of transposed slices (N, W, H) in 0..255, shape (N,)."""
     import torch
 
@@ -83,7 +87,9 @@ def _score(x):
     return torch.where(taken > 0, taken / total, 0)
 
 
-def _horizontal_edges(x):
+def _horizontal_edges(
+    x: "torch.Tensor",
+) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
     """Find edge pixels of (N, W, H) in inner blocks whose gradient is within 8 degrees of vertical.
 
     Returns:
@@ -123,7 +129,9 @@ def _horizontal_edges(x):
     return at[found], sign[found], torch.cos(angle[found])
 
 
-def _widths(x, pixel, sign, slope):
+def _widths(
+    x: "torch.Tensor", pixel: "torch.Tensor", sign: "torch.Tensor", slope: "torch.Tensor"
+) -> tuple["torch.Tensor", "torch.Tensor"]:
     """Return the widths of edges along their columns, and which of them end before the border.
 
     Args:
@@ -147,7 +155,9 @@ def _widths(x, pixel, sign, slope):
     return torch.where(width >= WIDE, width - contrast / width, width), known
 
 
-def _run(flat, pixel, sign, way: int, most: int):
+def _run(
+    flat: "torch.Tensor", pixel: "torch.Tensor", sign: "torch.Tensor", way: int, most: int
+) -> "torch.Tensor":
     """Return how many steps from each pixel the intensity strictly grows (times `sign`).
 
     Args:

@@ -1,10 +1,14 @@
 """Visual information fidelity, in the pixel domain."""
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mrisr.metrics._metadata import Metadata
+
+if TYPE_CHECKING:
+    import torch
 
 METADATA = Metadata(
     label="VIF",
@@ -59,7 +63,7 @@ def vif(
     )
 
 
-def _score(reference, image):
+def _score(reference: "torch.Tensor", image: "torch.Tensor") -> "torch.Tensor":
     """Return the VIF of slices (N, H, W) in 0..255, shape (N,)."""
     import torch
 
@@ -78,7 +82,9 @@ def _score(reference, image):
     return torch.where(equal, 1, torch.where(constant, 0, score))
 
 
-def _information(r, d, taps: int):
+def _information(
+    r: "torch.Tensor", d: "torch.Tensor", taps: int
+) -> tuple["torch.Tensor", "torch.Tensor"]:
     """Return what image and reference hold at one scale, each summed over a slice, shape (N,)."""
     import torch
 
@@ -106,7 +112,7 @@ def _information(r, d, taps: int):
     return shared.sum((0, 2)), held.sum((0, 2))
 
 
-def _filtered(maps, taps: int, step: int):
+def _filtered(maps: "torch.Tensor", taps: int, step: int) -> "torch.Tensor":
     """Filter (H, ..., W) with a Gaussian along H and W, `valid`, keeping every `step`-th sample."""
     inner = maps.shape[1:-1]
     width = maps.shape[-1]
@@ -115,7 +121,7 @@ def _filtered(maps, taps: int, step: int):
     return _banded(rows, taps, step).reshape(-1, *inner, (width - taps) // step + 1)
 
 
-def _banded(data, taps: int, step: int):
+def _banded(data: "torch.Tensor", taps: int, step: int) -> "torch.Tensor":
     """Filter (M, W) along W as products with blocks of the banded matrix of the filter."""
     import torch
 
@@ -135,7 +141,7 @@ def _banded(data, taps: int, step: int):
 
 
 @lru_cache(maxsize=32)
-def _blocks(taps: int, step: int, dtype, device):
+def _blocks(taps: int, step: int, dtype: "torch.dtype", device: "torch.device") -> "torch.Tensor":
     """Return the matrix whose column j holds the filter from row j * step on."""
     import torch
 

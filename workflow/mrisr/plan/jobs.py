@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from mrisr.common.errors import MrisrError
 from mrisr.common.layout import scale_name
@@ -149,7 +150,18 @@ class StudyJobs:
         epochs = method.spec.get("training", {}).get("epochs", 1)
         return self.macs(method, 0, self.lr_voxels(dataset, scale)) * epochs
 
-    def _add(self, stage, rule, kind, outputs, stem, *, items=None, wildcards="", **more) -> str:
+    def _add(
+        self,
+        stage: str,
+        rule: str,
+        kind: str,
+        outputs: Sequence[str],
+        stem: str,
+        *,
+        items: Sequence[str] | None = None,
+        wildcards: str = "",
+        **more: Any,
+    ) -> str:
         """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`."""
         layout = self.study.layout
 
@@ -358,7 +370,16 @@ class StudyJobs:
             )
         return made
 
-    def _training(self, method, rule, where, items, trained, after, macs=None) -> None:
+    def _training(
+        self,
+        method: Method,
+        rule: str,
+        where: Sequence[str],
+        items: Sequence[str] | None,
+        trained: str,
+        after: Sequence[str],
+        macs: float | None = None,
+    ) -> None:
         asked = method.resources("train")
         folder = self.study.layout.model(method.name, trained, *where)
         self._add(

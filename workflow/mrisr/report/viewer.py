@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from mrisr.common.errors import InputError
-from mrisr.volumes.io import load
+from mrisr.volumes.io import Volume, load
 
 #: Voxels kept around the mask; fewer axial slices than this are not worth showing.
 MARGIN, LEAST = 4, 8
@@ -231,7 +231,7 @@ def _bytes(data: np.ndarray, white: float) -> np.ndarray:
     return np.round(255 * np.clip(np.nan_to_num(data) / white, 0, 1)).astype(np.uint8)
 
 
-def _moved(volume, affine: np.ndarray, shape: Sequence[int], order: int) -> np.ndarray:
+def _moved(volume: Volume, affine: np.ndarray, shape: Sequence[int], order: int) -> np.ndarray:
     """Sample a volume where the voxels of another grid are."""
     matrix = np.linalg.inv(volume.affine) @ affine
     mode = "nearest" if order == 0 else "constant"

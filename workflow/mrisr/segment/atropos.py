@@ -8,6 +8,7 @@ and a Markov random field (Atropos, Avants et al., Neuroinformatics 9, 2011).
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -196,7 +197,7 @@ def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image"
     with scratch() as ants:
         spacing = tuple(map(float, image.voxel_size))
 
-        def plain(data: np.ndarray):
+        def plain(data: np.ndarray) -> Any:
             # Atropos reads priors from files and refuses what differs in the last digit of the
             # header: image, mask and priors get one header without any offset.
             return ants.from_numpy(np.ascontiguousarray(data, np.float32), spacing=spacing)

@@ -158,7 +158,7 @@ def train(
 class Interruption:
     """Asks a training to stop once SIGTERM or SIGUSR1 came, which Slurm sends before its limit."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Receive these signals from now on."""
         self.received: list[int] = []
         for number in (signal.SIGTERM, signal.SIGUSR1):
