@@ -160,7 +160,7 @@ def retried(
     for attempt in range(RETRIES + 1):
         try:
             return work()
-        except (Retry, *transient) as error:
+        except (Retry, *transient) as error:  # type: ignore[misc]
             cause, problem = error, _briefly(error)
         if attempt < RETRIES:
             log.info("%s: %s; trying again", url, problem)

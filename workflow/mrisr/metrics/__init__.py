@@ -80,6 +80,7 @@ def _load(file: Path) -> ModuleType:
         where = _modules[name].__file__ if name in _modules else __name__
         raise ConfigError(f"metric '{name}' is in {file}, but {where} has that name; rename it")
     spec = importlib.util.spec_from_file_location(f"mrisr_metrics_{name}", file)
+    assert spec is not None and spec.loader is not None  # for it ends in .py
     found = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(found)
@@ -118,7 +119,7 @@ def module(name: str) -> ModuleType:
 
 def source(name: str) -> Path:
     """Return the file of a metric's module; ConfigError if there is no such metric."""
-    return Path(module(name).__file__)
+    return Path(inspect.getfile(module(name)))
 
 
 def settings_schema() -> dict[str, dict]:
