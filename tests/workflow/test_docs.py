@@ -25,10 +25,15 @@ from tiny_study import TINY, write_scan
 pytestmark = pytest.mark.workflow
 PAGES = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *(ROOT / folder / "README.md" for folder in ("config", "results", "workflow/methods")),
 ]
-OTHERS = [ROOT / "config/published/README.md", ROOT / "tests/slurm/README.md"]
+OTHERS = [
+    ROOT / "CHANGELOG.md",
+    ROOT / "config/published/README.md",
+    ROOT / "tests/slurm/README.md",
+]
 
 BAD = """
 # A page with mistakes

@@ -4,4 +4,4 @@ The package says how each stage is done; it never imports Snakemake. Rules in `w
 say what is made and when, scripts in `workflow/scripts` connect the two.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

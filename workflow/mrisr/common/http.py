@@ -164,7 +164,7 @@ def retried(
     for attempt in range(RETRIES + 1):
         try:
             return work()
-        except (Retry, *transient) as error:
+        except (Retry, *transient) as error:  # type: ignore[misc]
             cause, problem = error, network_problem(error, secrets)
         if attempt < RETRIES:
             log.info("%s: %s; trying again", url, problem)

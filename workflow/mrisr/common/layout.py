@@ -1,7 +1,7 @@
 """The file contract: where each stage of a study puts its files, and nothing else."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
@@ -23,7 +23,7 @@ def subject_of(item: str) -> str:
     return item.rpartition("_slice-")[0]
 
 
-def trained_name(scales: Sequence[float]) -> str:
+def trained_name(scales: Iterable[float]) -> str:
     """Return the folder of a model trained on one scale (`x2`) or on a range (`x2-4`)."""
     return "x" + "-".join(scale_name(scale) for scale in scales)
 

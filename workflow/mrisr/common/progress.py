@@ -32,7 +32,7 @@ def progress(items: Iterable, description: str, total: int | None = None) -> Ite
     if _bars and sys.stderr.isatty():
         yield from tqdm(items, desc=description, total=total)
         return
-    total = total if total is not None else len(items)
+    total = total if total is not None else len(items)  # type: ignore[arg-type]
     start = last = time.monotonic()
     for count, item in enumerate(items, start=1):
         yield item

@@ -69,7 +69,7 @@ def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
     if np.isnan(differences).any():
         raise InputError("differences: hold NaN; leave the pair of methods out of the test")
     differences = differences[differences != 0]
-    if not differences.size:
+    if not len(differences):
         return 1.0
     return float(stats.wilcoxon(differences, correction=True).pvalue)
 

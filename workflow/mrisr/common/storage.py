@@ -19,7 +19,7 @@ STORAGE = {
 
 def storage_problem(error: OSError) -> str | None:
     """Return what an error of the file system means and what to do; None for any other."""
-    known = STORAGE.get(error.errno)
+    known = STORAGE.get(error.errno or 0)
     return known and f"{error.filename or 'writing a file'}: {known}"
 
 

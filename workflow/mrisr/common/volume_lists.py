@@ -76,7 +76,7 @@ def checksums(given: Iterable[str | Path], kind: str = "image") -> dict[str, str
 
 def _volumes(given: Iterable[str | Path], kind: str) -> list[tuple[str, str | None, str]]:
     """Return each volume, its checksum if it is known, and its list."""
-    found = []
+    found: list[tuple[str, str | None, str]] = []
     for file in map(str, given):
         found += _rows(file, kind) if file.endswith(".tsv") else [(file, None, "")]
     missing = [(file, its_list) for file, _, its_list in found if its_list and not _there(file)]

@@ -133,14 +133,14 @@ def apply_along(data: Array, matrix: np.ndarray, axis: int) -> Array:
     if not isinstance(data, np.ndarray):
         import torch
 
-        matrix = torch.tensor(matrix, dtype=data.dtype, device=data.device)
+        factor: Any = torch.tensor(matrix, dtype=data.dtype, device=data.device)
     else:
-        matrix = matrix.astype(data.dtype, copy=False)
+        factor = matrix.astype(data.dtype, copy=False)
     if axis == 0:
-        return (matrix @ data.reshape(len(data), -1)).reshape(-1, *data.shape[1:])
+        return (factor @ data.reshape(len(data), -1)).reshape(-1, *data.shape[1:])
     if axis == 1:
-        return matrix @ data
-    return data @ matrix.T
+        return factor @ data
+    return data @ factor.T
 
 
 def downsample(

@@ -92,6 +92,7 @@ class SliceOperator:
 
     def _separable(self, to_hr: np.ndarray, sigma: np.ndarray) -> None:
         """Prepare one matrix an axis; `sigma` in voxels of the stack."""
+        assert self.axes is not None
         matrices = []
         for axis, along in enumerate(self.axes):
             step, start = to_hr[along, axis], to_hr[along, 3]
@@ -123,7 +124,7 @@ class SliceOperator:
         turn = np.eye(4)[[2, 1, 0, 3]]
         theta = (turn @ unit @ to_hr @ fine @ turn)[:3]
         self._theta = torch.tensor(theta, dtype=self.dtype, device=self.device)[None]
-        self._size = (1, 1, *size)
+        self._size = [1, 1, *size]
         self._like = torch.zeros((1, 1, *self.hr_shape), dtype=self.dtype, device=self.device)
 
     def _grid(self) -> torch.Tensor:

@@ -5,6 +5,7 @@ import pickle
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -227,7 +228,7 @@ def _check_facts(method: Method, file: Path, facts: Mapping, own: Mapping) -> No
     )
 
 
-def _here(own: Mapping, key: str, value: object) -> object:
+def _here(own: Mapping, key: str, value: Any) -> object:
     return {k: own["model"].get(k) for k in value} if key == "model" else own.get(key)
 
 

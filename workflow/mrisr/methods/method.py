@@ -325,6 +325,7 @@ class Method:
             parent.__path__ = [str(self.folder)]
             sys.modules[package] = parent
             where = importlib.util.spec_from_file_location(name, self.folder / "method.py")
+            assert where is not None and where.loader is not None  # for it ends in .py
             module = importlib.util.module_from_spec(where)
             sys.modules[name] = module
             where.loader.exec_module(module)

@@ -38,8 +38,8 @@ def fit(
     for start in range(0, voxels[0].size, PART):
         x, y = (a[start : start + PART].astype(np.float64) for a in voxels)
         x -= middle_x
-        xx += x @ x
-        xy += x @ (y - middle_y)
+        xx += float(x @ x)
+        xy += float(x @ (y - middle_y))
     if np.ptp(inside[0]) == 0:
         raise InputError(
             "reference: constant inside the mask, so the fit of SR on ground truth is not defined;"

@@ -192,7 +192,7 @@ class _Extractor:
         import torch
 
         self.device = torch.device(device)
-        self.model = network(file, sha256, self.device).to(memory_format=torch.channels_last)
+        self.model = network(file, sha256, self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         weights = [layer.model[-1].weight.flatten() for layer in self.model.lins]
         self.kept = [weight.nonzero().flatten() for weight in weights]
         self.roots = [

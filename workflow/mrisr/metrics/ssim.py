@@ -64,7 +64,9 @@ def by_region(
     inside[(slice(margin, -margin),) * reference.ndim] = True
     for planes, values in _maps(reference, image, extent):
         for region in regions:
-            chosen = values[(inside if region == "volume" else mask)[planes]]
+            within = inside if region == "volume" else mask
+            assert within is not None, f"the region {region} needs a mask"
+            chosen = values[within[planes]]
             sums[region] += float(chosen.sum(dtype=np.float64))
             counts[region] += chosen.size
     return {region: sums[region] / counts[region] for region in regions}

@@ -71,7 +71,7 @@ def _score(reference: "torch.Tensor", image: "torch.Tensor") -> "torch.Tensor":
     constant = reference.amax((1, 2)) == reference.amin((1, 2))
     # Rows first: (H, maps, W) lets both filter passes run as matrix products on views.
     pair = torch.stack([reference, image], 1).permute(2, 0, 1, 3).contiguous()
-    shared = held = 0.0
+    shared = held = reference.new_zeros(len(reference))
     for scale in range(1, SCALES + 1):
         taps = 2 ** (SCALES + 1 - scale) + 1
         if scale > 1:

@@ -138,8 +138,8 @@ class ArSSR(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = Decoder(channels + 3, width, head)
-        self.halo: int = encoder.halo
-        self.channels_alive: int = encoder.channels_alive
+        self.halo: int = encoder.halo  # type: ignore[assignment]
+        self.channels_alive: int = encoder.channels_alive  # type: ignore[assignment]
 
     def encode(self, lr: torch.Tensor) -> torch.Tensor:
         """LR volume (N, 1, x, y, z) -> features (N, C, x, y, z)."""

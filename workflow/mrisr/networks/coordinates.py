@@ -132,17 +132,22 @@ class CoordinateDecoder(nn.Module):
             parts.append((values * weights).sum(dim=(-2, -1)))
         return torch.cat(parts)
 
+    def _first(self) -> nn.Linear:
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        return first
+
     def _of_features(self, features: torch.Tensor) -> torch.Tensor:
         """Return the first layer's product with neighbourhoods, and its bias, (N, h w, width)."""
-        first = self.layers[0]
+        first = self._first()
         weight = first.weight[:, : 9 * self.features].unflatten(1, (self.features, 3, 3))
         return F.conv2d(features, weight, first.bias, padding=1).flatten(2).transpose(1, 2)
 
     def _of_relative(self) -> torch.Tensor:
-        return self.layers[0].weight[:, 9 * self.features :][:, :2]
+        return self._first().weight[:, 9 * self.features :][:, :2]
 
     def _of_cell(self) -> torch.Tensor:
-        return self.layers[0].weight[:, -2:]
+        return self._first().weight[:, -2:]
 
     def _rest(self, x: torch.Tensor) -> torch.Tensor:
         """Return intensities (K,) of what the first layer gave before its ReLU, (K, width)."""

@@ -7,6 +7,7 @@ other products go into buffers that are used again and stay in the cache.
 """
 
 import itertools
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -45,8 +46,9 @@ class GridDecoder(Protocol):
 
 def arrange(network: nn.Module) -> GridDecoder:
     """Return the fastest decoder that there is for a query network, or its own `decode`."""
-    own = isinstance(network, ArSSR) and type(network).decode is ArSSR.decode
-    return SkipDecoder(network.decoder) if own else PlainDecoder(network)
+    if isinstance(network, ArSSR) and type(network).decode is ArSSR.decode:
+        return SkipDecoder(network.decoder)
+    return PlainDecoder(network)
 
 
 class PlainDecoder:
@@ -55,7 +57,7 @@ class PlainDecoder:
     extra = 0
 
     def __init__(self, network: nn.Module):
-        self._decode = network.decode
+        self._decode: Callable[..., torch.Tensor] = network.decode  # type: ignore[assignment]
 
     def project(self, table: torch.Tensor) -> None:
         """Leave the features as they are."""
@@ -70,7 +72,7 @@ class SkipDecoder:
 
     def __init__(self, decoder: Decoder):
         (weight, self._bias, self._relu), *one = _layers(decoder.stage_one)
-        self._inputs = decoder.stage_one[0].in_features
+        self._inputs: int = decoder.stage_one[0].in_features  # type: ignore[assignment]
         self._features = self._inputs - 3
         self._of_features = weight[: self._features].contiguous()
         self._of_coordinates = weight[self._features :].contiguous()

@@ -72,7 +72,7 @@ def within(
     widest = max((p.shape[0] for p in model.parameters() if p.dim() == 2 + dimensions), default=1)
     alive = getattr(model, "channels_alive", 4 * widest)
     per_voxel = 4 * alive * WORKSPACE / 2**20
-    tiles = plan(shape, model.halo, memory_mb / per_voxel)
+    tiles = plan(shape, model.halo, memory_mb / per_voxel)  # type: ignore[arg-type]
     needed = largest(tiles) * per_voxel
     if needed > max(memory_mb, SMALL_MB):
         log.warning(
@@ -91,7 +91,8 @@ def channels_last(dimensions: int) -> torch.memory_format:
 def convert(network: torch.nn.Module, device: torch.device | str) -> torch.nn.Module:
     """Move a network to a device, its convolutions in `channels_last`."""
     flat = not any(p.dim() == 5 for p in network.parameters())
-    return network.to(device, memory_format=channels_last(2 if flat else 3))
+    form = channels_last(2 if flat else 3)
+    return network.to(device, memory_format=form)  # type: ignore[call-overload]
 
 
 def _counts(most: int) -> list[int]:
@@ -137,7 +138,7 @@ def apply_tiled(
     output = None
     for place in progress(list(itertools.product(*tiles)), description):
         core = tuple(slice(factor * a, factor * b) for (a, b), _ in place)
-        tile = function(volume[(..., *(slice(*reach) for _, reach in place))])
+        tile = function(volume[(..., *(slice(*reach) for _, reach in place))])  # type: ignore[index]
         inner = tuple(slice(factor * (a - low), factor * (b - low)) for (a, b), (low, _) in place)
         if output is None:
             output = torch.empty(
@@ -146,5 +147,6 @@ def apply_tiled(
                 device=tile.device,
                 memory_format=channels_last(volume.dim() - 2),
             )
-        output[(..., *core)] = tile[(..., *inner)]
+        output[(..., *core)] = tile[(..., *inner)]  # type: ignore[index]
+    assert output is not None  # a volume has a tile
     return output

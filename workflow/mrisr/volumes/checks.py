@@ -180,13 +180,14 @@ def _forms(image: nib.Nifti1Image) -> list[np.ndarray] | None:
     return forms
 
 
-def _notes(image: nib.Nifti1Image, report: Report) -> list[str]:
+def _notes(image: io.Image, report: Report) -> list[str]:
     """Return what is unusual about a usable scan."""
+    assert report.shape is not None and report.voxel_size is not None  # as for usable scans
     notes = []
     longest, shortest = max(report.voxel_size), min(report.voxel_size)
     if longest > ELONGATED * shortest:
         notes.append(f"voxels {longest / shortest:.3g} times as long as wide")
-    if isinstance(image.header, nib.Nifti1Header):
+    if isinstance(image, nib.Nifti1Image):
         unit = io.spatial_unit(image)
         if unit in io.MILLIMETRES:
             notes.append(f"its affine is stated in {unit}s and taken as {edges(report.voxel_size)}")

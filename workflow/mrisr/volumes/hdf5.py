@@ -55,7 +55,8 @@ def header_hdf5(path: str | Path, form: Mapping) -> tuple[tuple[int, int, int], 
     """
     with _array(path, form) as array:
         _rest(path, form, array.shape)
-        shape = tuple(map(int, array.shape[:3]))
+        x, y, z = map(int, array.shape[:3])
+        shape = x, y, z
         return shape, str(array.dtype), _affine(path, form, shape)
 
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -24,6 +25,7 @@ DEFLATE_LIMIT, SUSPICIOUS = 1032, 50
 MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 AGAIN = "copy or download it again"
 CONVERT = "convert the scan again with dcm2niix"
+Image = nib.Nifti1Image | nib.MGHImage
 
 # Its remarks on headers name no file; what matters of them is said by `mrisr.volumes.checks`.
 nib.imageglobals.logger.setLevel(logging.CRITICAL)
@@ -49,7 +51,7 @@ class Volume:
         return nib.affines.voxel_sizes(self.affine)
 
 
-def load_image(path: str | Path) -> nib.Nifti1Image | nib.MGHImage:
+def load_image(path: str | Path) -> Image:
     """Open a NIfTI or MGH file without reading its voxels.
 
     Raises:
@@ -61,8 +63,8 @@ def load_image(path: str | Path) -> nib.Nifti1Image | nib.MGHImage:
         if not path.exists():
             raise ScanError(path, _missing(path))
         if path.is_dir():
-            what = Problem("a folder, not a file", "remove it, or name the scan inside it")
-            raise ScanError(path, what)
+            remedy = "remove it, or name the scan inside it"
+            raise ScanError(path, Problem("a folder, not a file", remedy))
         with path.open("rb") as file:
             empty = not file.read(1)
         if empty:
@@ -100,7 +102,7 @@ def _line(error: Exception, path: Path) -> str:
     return " ".join(str(error).split()).replace(str(path), path.name)
 
 
-def _check_length(image: nib.Nifti1Image, path: Path) -> None:
+def _check_length(image: Image, path: Path) -> None:
     """Refuse a file that cannot hold the voxels that its header states."""
     stated = _stated_bytes(image)
     size = path.stat().st_size
@@ -119,17 +121,17 @@ def _packed(path: Path) -> bool:
     return path.suffix in (".gz", ".mgz")
 
 
-def _padding(image: nib.Nifti1Image | nib.MGHImage) -> int:
+def _padding(image: Image) -> int:
     return MGH_TAGS if isinstance(image, nib.MGHImage) else PADDING
 
 
-def _stated_bytes(image: nib.Nifti1Image) -> int:
+def _stated_bytes(image: Image) -> int:
     """Return where the voxels end, in bytes of the unpacked file."""
-    proxy = image.dataobj
+    proxy: Any = image.dataobj
     return int(proxy.offset) + math.prod(map(int, proxy.shape)) * proxy.dtype.itemsize
 
 
-def _goes_on(image: nib.Nifti1Image) -> Problem:
+def _goes_on(image: Image) -> Problem:
     what = f"goes on after the {_shape(image.shape)} voxels that its header states"
     return Problem(what, f"the header is wrong: {CONVERT}")
 
@@ -138,7 +140,7 @@ def _shape(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def volume_shape(image: nib.Nifti1Image, path: str | Path) -> tuple[int, int, int]:
+def volume_shape(image: Image, path: str | Path) -> tuple[int, int, int]:
     """Return the shape of a 3-D scalar image by its header, trailing axes of length 1 dropped.
 
     Raises:
@@ -157,16 +159,16 @@ def volume_shape(image: nib.Nifti1Image, path: str | Path) -> tuple[int, int, in
         )
     if min(shape) < 1:
         raise ScanError(path, Problem(f"no voxels, shape {shape}", CONVERT))
-    return shape[:3]
+    return shape[0], shape[1], shape[2]
 
 
-def affine_mm(image: nib.Nifti1Image) -> np.ndarray:
+def affine_mm(image: Image) -> np.ndarray:
     """Return an image's affine, voxel indices to millimetres, float64, shape (4, 4).
 
     NIfTI may state metres or micrometres; what states no unit is taken as millimetres.
     """
     affine = np.array(image.affine, dtype=np.float64)
-    if hasattr(image.header, "get_xyzt_units"):
+    if isinstance(image, nib.Nifti1Image):
         affine[:3] *= MILLIMETRES.get(spatial_unit(image), 1)
     return affine
 
@@ -179,7 +181,7 @@ def spatial_unit(image: nib.Nifti1Image) -> str:
         return "unknown"
 
 
-def read_data(image: nib.Nifti1Image, path: str | Path) -> np.ndarray:
+def read_data(image: Image, path: str | Path) -> np.ndarray:
     """Read the voxels of a 3-D scalar image as float32, trailing axes of length 1 dropped.
 
     What is too large for float32 becomes infinite.
@@ -192,7 +194,7 @@ def read_data(image: nib.Nifti1Image, path: str | Path) -> np.ndarray:
     return np.ascontiguousarray(_read(image, Path(path)).reshape(shape))
 
 
-def _read(image: nib.Nifti1Image, path: Path) -> np.ndarray:
+def _read(image: Image, path: Path) -> np.ndarray:
     """Read all voxels as float32; of gzip the whole stream, so that its checksum is verified."""
     stated = _stated_bytes(image)
     try:
@@ -341,4 +343,4 @@ def canonical_shape(path: str | Path) -> tuple[int, int, int]:
     image = load_image(path)
     shape = volume_shape(image, path)
     axes = nib.orientations.io_orientation(image.affine)[:, 0].argsort()
-    return tuple(shape[axis] for axis in axes)
+    return shape[axes[0]], shape[axes[1]], shape[axes[2]]
