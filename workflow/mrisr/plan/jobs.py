@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from mrisr.common.errors import MrisrError
-from mrisr.common.layout import scale_name
+from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
 from mrisr.data.datasets import Dataset
 from mrisr.methods.method import Method
 from mrisr.plan import figures, tables
@@ -528,7 +528,7 @@ class StudyJobs:
 
         made = []
         for table in tables.in_making_order(tables.tables(study)):
-            files = [layout.table(table.name, suffix) for suffix in tables.SUFFIXES]
+            files = [layout.table(table.name, suffix) for suffix in TABLE_SUFFIXES]
             made.append(
                 self._add(
                     *("tables", table.rule, "table", files, files[0]),
@@ -548,7 +548,7 @@ class StudyJobs:
             made.append(
                 self._add(
                     *("tables", f"figure_{figure.name}", "figure"),
-                    [layout.figure(figure.name, suffix) for suffix in figures.SUFFIXES],
+                    [layout.figure(figure.name, suffix) for suffix in FIGURE_SUFFIXES],
                     f"{layout.root}/figures/{figure.name}",
                     variant=figure.kind,
                     voxels=max(map(self.hr_voxels, study.test_datasets)),
