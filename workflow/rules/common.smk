@@ -17,7 +17,7 @@ from mrisr import metrics
 from mrisr.common import assets
 from mrisr.common.environment import export_package
 from mrisr.common.errors import MrisrError
-from mrisr.common.layout import scale_name
+from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
 from mrisr.common.optional_packages import BM3D_LACKING, has_bm3d
 from mrisr.common.provenance import code_digest
 from mrisr.common.schema import typed

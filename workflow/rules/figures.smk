@@ -81,4 +81,4 @@ for dataset, subject in figure_plan.lesion_subjects(STUDY):
 
 rule figures:
     input:
-        [LAYOUT.figure(name, suffix) for name in ALL_FIGURES for suffix in figure_plan.SUFFIXES],
+        [LAYOUT.figure(name, suffix) for name in ALL_FIGURES for suffix in FIGURE_SUFFIXES],

@@ -5,7 +5,7 @@ TABLES = []
 
 
 for table in table_plan.tables(STUDY):
-    FORMS = {suffix: LAYOUT.table(table.name, suffix) for suffix in table_plan.SUFFIXES}
+    FORMS = {suffix: LAYOUT.table(table.name, suffix) for suffix in TABLE_SUFFIXES}
     TABLE_NAMES[table.name] = table.title
     TABLES += FORMS.values()
 

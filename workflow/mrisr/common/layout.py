@@ -6,6 +6,17 @@ from pathlib import Path
 
 SPLITS = ("train", "val", "test")
 STACKS = ("axial", "coronal", "sagittal")
+#: Folders of a study, in the order that their files are made.
+FOLDERS = (
+    *("sources", "splits", "hr", "masks", "denoised", "lr", "references", "models"),
+    *("early_stopping", "sr", "beyond", "metrics", "segmentation", "overlap", "tables", "figures"),
+    "reader_study",
+)
+#: What the HR references of real LR scans are called in files, and where people read.
+HR_REFERENCE, HR_REFERENCE_LABEL = "hr_reference", "HR reference"
+#: Forms of each table and each figure.
+TABLE_SUFFIXES = ("csv", "md", "tex", "html")
+FIGURE_SUFFIXES = ("png", "pdf", "json")
 
 
 def scale_name(scale: float) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from mrisr.common.errors import InputError
 
 #: How files that can hold a scan end.
-IMAGES = (".nii.gz", ".nii", ".mgz", ".mgh")
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+IMAGES = (*NIFTI_SUFFIXES, ".mgz", ".mgh")
 #: What a subject may be called: it names files.
 SUBJECT = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mrisr.common.errors import InputError
-from mrisr.common.layout import scale_name
+from mrisr.common.layout import HR_REFERENCE_LABEL, scale_name
 from mrisr.figures.canvas import enlarge, frame, sides, stroke, word
 from mrisr.figures.files import Record, plain, write
 from mrisr.figures.grid import Grid
@@ -41,7 +41,7 @@ from mrisr.figures.view import (
 from mrisr.prepare.real_volumes import foreground, resampled, sr_grid
 from mrisr.volumes.io import Volume, load
 
-LR, REFERENCE = "LR scan", "HR reference"
+LR, REFERENCE = "LR scan", HR_REFERENCE_LABEL
 ENLARGED = 0.35  # side of the part that is enlarged, of the shorter side of the image
 PROFILE = 0.6  # height of a profile, of its width
 

@@ -15,7 +15,7 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 
 from mrisr.common.errors import InputError
-from mrisr.common.layout import scale_name
+from mrisr.common.layout import HR_REFERENCE_LABEL, scale_name
 from mrisr.evaluate.measured import Row
 from mrisr.figures.files import Record, plain, write
 from mrisr.figures.scene import marks, measured_rows, remarks, text
@@ -27,7 +27,7 @@ PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 LETTERS = {"axial": ("R", "L"), "coronal": ("R", "L"), "sagittal": ("A", "P")}
 MARGIN = 4  # voxels shown around the mask
 ENLARGED = 0.4  # side of the part that is enlarged, of the shorter side of the axial plane
-TRUTH, REFERENCE, STACK = "Ground truth", "HR reference", "LR stack"
+TRUTH, REFERENCE, STACK = "Ground truth", HR_REFERENCE_LABEL, "LR stack"
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:

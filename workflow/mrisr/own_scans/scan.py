@@ -10,6 +10,7 @@ import numpy as np
 from mrisr.common import devices
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.files import atomic
+from mrisr.data.finding import NIFTI_SUFFIXES
 from mrisr.methods import method as methods
 from mrisr.own_scans.trained_model import open_model
 from mrisr.prepare.ground_truth import prepare_volume
@@ -17,7 +18,6 @@ from mrisr.reconstruct.apply import reconstruct
 from mrisr.volumes.io import Volume, load
 
 log = logging.getLogger("mrisr")
-SUFFIXES = (".nii", ".nii.gz")
 CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])
 
 
@@ -103,7 +103,7 @@ def new_file(path: str | Path, force: bool) -> Path:
         InputError: It has no name of a NIfTI file, or exists and is not to be replaced.
     """
     path = Path(path)
-    if not path.name.endswith(SUFFIXES):
+    if not path.name.endswith(NIFTI_SUFFIXES):
         raise InputError(f"{path}: a name that ends in .nii or .nii.gz is expected")
     if path.exists() and not force:
         raise InputError(f"{path}: exists already; choose another name, or replace it by --force")

@@ -1,6 +1,6 @@
 """What tables, figures and the report need to know of a study, as plain values."""
 
-from mrisr.common.layout import scale_name
+from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, scale_name
 from mrisr.methods.model_files import described
 from mrisr.segment import priors
 from mrisr.study import tables_key
@@ -99,8 +99,8 @@ def _with_references(study: Study, dataset: str, described: list[dict]) -> list[
             found.append(
                 {
                     **cell,
-                    "method": "hr_reference",
-                    "method_label": "HR reference",
+                    "method": HR_REFERENCE,
+                    "method_label": HR_REFERENCE_LABEL,
                     "control": True,
                     "learned": False,
                     "skipped": None,

@@ -16,7 +16,6 @@ from mrisr.study.study import Study
 
 ARSSR = "10.1109/JBHI.2022.3223106"  # of the paper whose encoders are compared
 LEAST = 3  # values of a hyper-parameter that make a line
-SUFFIXES = ("png", "pdf", "json")
 
 
 @dataclass(frozen=True)

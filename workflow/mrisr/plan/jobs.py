@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mrisr.common.errors import MrisrError
-from mrisr.common.layout import scale_name
+from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
 from mrisr.data.datasets import Dataset
 from mrisr.methods.method import Method
 from mrisr.plan import figures, tables
@@ -549,7 +549,7 @@ class StudyJobs:
 
         made = []
         for table in tables.in_making_order(tables.tables(study)):
-            files = [layout.table(table.name, suffix) for suffix in tables.SUFFIXES]
+            files = [layout.table(table.name, suffix) for suffix in TABLE_SUFFIXES]
             made.append(
                 self._add(
                     *("tables", table.rule, "table", files, files[0]),
@@ -569,7 +569,7 @@ class StudyJobs:
             made.append(
                 self._add(
                     *("tables", f"figure_{figure.name}", "figure"),
-                    [layout.figure(figure.name, suffix) for suffix in figures.SUFFIXES],
+                    [layout.figure(figure.name, suffix) for suffix in FIGURE_SUFFIXES],
                     f"{layout.root}/figures/{figure.name}",
                     variant=figure.kind,
                     voxels=max(map(self.hr_voxels, study.test_datasets)),

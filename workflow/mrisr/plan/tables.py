@@ -6,16 +6,10 @@ is not there shows as missing in the table.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mrisr.plan import cells as summary
 from mrisr.study import readers_key as reader_settings
 from mrisr.study.study import Study
-
-if TYPE_CHECKING:
-    pass
-
-SUFFIXES = ("csv", "md", "tex", "html")
 
 
 @dataclass(frozen=True)

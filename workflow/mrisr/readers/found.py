@@ -10,7 +10,7 @@ from mrisr.readers.pairs import Item
 
 SUFFIX = ".nii.gz"
 #: The ground truth itself, super-resolved, tells readers more than its reconstruction from LR.
-STAGES = ("beyond", "sr")
+RECONSTRUCTED = ("beyond", "sr")
 
 
 def found_items(
@@ -34,7 +34,7 @@ def found_items(
     first, second = methods
     if first == second:
         raise InputError(f"methods: {first} twice; give two that differ")
-    for stage in STAGES:
+    for stage in RECONSTRUCTED:
         cells = _cells(results, stage)
         places = [(d, k) for d, method, k in cells if method == first]
         places = [place for place in places if (place[0], second, place[1]) in cells]
@@ -49,7 +49,7 @@ def found_items(
             if len(its := dict.fromkeys(place[key] for place in asked)) > 1:
                 raise InputError(f"{results}: holds several: {', '.join(its)}; give --{what}")
         return _items(results, stage, methods, *asked[0])
-    known = dict.fromkeys(cell[1] for stage in STAGES for cell in _cells(results, stage))
+    known = dict.fromkeys(cell[1] for stage in RECONSTRUCTED for cell in _cells(results, stage))
     for name in methods:
         if name not in known:
             raise InputError(

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from mrisr import metrics as metric_modules
 from mrisr.common.errors import InputError
-from mrisr.common.layout import scale_name
+from mrisr.common.layout import FOLDERS, scale_name
 from mrisr.common.text import duration, listed
 from mrisr.evaluate.measured import MARKS, heading
 from mrisr.evaluate.outliers import outliers, subject_values
@@ -24,11 +24,8 @@ from mrisr.report.viewer import Gallery
 from mrisr.tables import html
 
 UNKNOWN = "–"
-#: Stages in the order that they run; others follow.
-STAGES = (
-    *("sources", "splits", "hr", "masks", "lr", "references", "models", "sr", "metrics"),
-    *("segmentation", "overlap", "tables", "figures", "report"),
-)
+#: Stages of the manifest's durations, see `mrisr.report.manifest.durations`; others follow.
+FOLDER_ORDER = (*FOLDERS, "report")
 KINDS = {
     "control": "control: it bounds the tables and is not ranked",
     "interpolation": "interpolation",
@@ -446,7 +443,7 @@ def _durations(stages: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]
 
 
 def _stage(item: tuple[str, Any]) -> tuple[int, str]:
-    return (STAGES.index(item[0]) if item[0] in STAGES else len(STAGES)), item[0]
+    return (FOLDER_ORDER.index(item[0]) if item[0] in FOLDER_ORDER else len(FOLDER_ORDER)), item[0]
 
 
 def _read(path: str | Path) -> bytes:

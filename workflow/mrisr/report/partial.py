@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mrisr.common.errors import ConfigError, MrisrError
 from mrisr.common.files import digest, write_json, write_text
+from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES
 from mrisr.common.progress import progress
 from mrisr.common.provenance import code_digest
 from mrisr.figures import files as figure_files
@@ -57,7 +58,7 @@ def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Pat
     record = manifest(
         study.config,
         study.seed,
-        tables=[_table(folder, name, form) for name in names for form in table_plan.SUFFIXES],
+        tables=[_table(folder, name, form) for name in names for form in TABLE_SUFFIXES],
         figures=[str(path) for json in drawn for path in (json, json.with_suffix(".png"))],
         models=_there([f"{model['folder']}/model.safetensors" for model in about["models"]]),
         sources=_there(source_lists(study)),
@@ -172,7 +173,7 @@ def _figures(study: Study, folder: Path, say: Callable[[str], None]) -> list[Pat
     made = []
     for figure in progress(figure_plan.figures(study), "figures"):
         stem = folder / "figures" / figure.name
-        outputs = [stem.with_name(f"{figure.name}.{suffix}") for suffix in figure_plan.SUFFIXES]
+        outputs = [stem.with_name(f"{figure.name}.{suffix}") for suffix in FIGURE_SUFFIXES]
         mark, basis = folder / "figures" / ".drawn" / figure.name, _basis(figure)
         drawn = mark.exists() and mark.read_text() == basis and all(map(Path.exists, outputs))
         if drawn or _tried(

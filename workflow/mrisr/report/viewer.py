@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from mrisr.common.errors import InputError
+from mrisr.common.layout import HR_REFERENCE_LABEL
 from mrisr.volumes.io import Volume, load
 
 #: Voxels kept around the mask; fewer axial slices than this are not worth showing.
@@ -209,7 +210,7 @@ def _add(shown: Gallery, its: Mapping, depth: int | None) -> None:
         reference = load(its["reference"])
         own = _white(reference.data, reference.data > 0)
         voxels = _moved(reference, affine, shape, order=1)
-        add("reference", "HR reference", "reference", f"{at}-reference", _bytes(voxels, own))
+        add("reference", HR_REFERENCE_LABEL, "reference", f"{at}-reference", _bytes(voxels, own))
     shown.sets.append(
         {
             **{key: its[key] for key in ("dataset", "dataset_label", "subject", "scale")},

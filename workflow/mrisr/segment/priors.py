@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrisr.common.errors import InputError
+from mrisr.data.finding import NIFTI_SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,6 @@ ATLAS, OASIS = "atlas", "oasis30ants"
 #: Names of the files in a folder of priors; the template may be absent, see `collect`.
 TEMPLATE = "template"
 PRIORS = tuple(f"prior{label}" for label in range(1, 7))
-SUFFIXES = (".nii.gz", ".nii")
 
 # TemplateFlow's public bucket; names and MD5 as its archive states them.
 OASIS_URL = "https://templateflow.s3.amazonaws.com/tpl-OASIS30ANTs/{subject}.nii.gz"
@@ -93,7 +93,7 @@ def local_files(priors: str) -> list[Path]:
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    paths = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+    paths = (folder / f"{name}{suffix}" for suffix in NIFTI_SUFFIXES)
     return next((path for path in paths if path.exists()), None)
 
 

@@ -7,7 +7,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from mrisr.common.layout import scale_name
+from mrisr.common.layout import HR_REFERENCE, scale_name
 from mrisr.common.paths import ROOT
 from mrisr.common.schema import nearest
 from mrisr.study.study import Study
@@ -17,8 +17,6 @@ PUBLISHED = ROOT / "config" / "published"
 OVERLAP_METRICS = ["dice", "iou"]
 #: Tables that every study has; `tables` cannot take their names.
 RESERVED = ("quality", "reader_study", "segmentation", "significance")
-#: What the HR references of real LR scans are called in the tables' CSV.
-REFERENCE = "hr_reference"
 LAYOUTS = {
     "quality": {"groups": "scale", "rows": "method", "columns": "metric"},
     "overlap": {"groups": "scale", "rows": "region", "columns": "method", "cells": "metric"},
@@ -132,7 +130,7 @@ def _methods(asked: list | dict) -> list[dict]:
 def _possible_methods(study: Study, kind: str, dataset: str) -> list[str]:
     cells = study.segmented_cells(dataset) if kind == "overlap" else study.cells(dataset)
     found = list(dict.fromkeys(cell.method.name for cell in cells))
-    return [*found, *([REFERENCE] if study.datasets[dataset].reference else [])]
+    return [*found, *([HR_REFERENCE] if study.datasets[dataset].reference else [])]
 
 
 def _possible_scales(study: Study, kind: str, dataset: str) -> list[float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mrisr.common.files import write_text
-from mrisr.common.layout import scale_name
+from mrisr.common.layout import TABLE_SUFFIXES, scale_name
 from mrisr.tables import html as table_html
 from mrisr.tables import latex
 from mrisr.tables import markdown as table_markdown
@@ -48,10 +48,6 @@ class Table:
 
     def write(self, stem: str | Path) -> None:
         """Write `<stem>.csv`, `.md`, `.tex` and `.html`; the HTML takes the stem's name."""
-        for suffix, text in (
-            ("csv", self.csv()),
-            ("md", self.markdown()),
-            ("tex", self.tex()),
-            ("html", self.html(Path(stem).name)),
-        ):
+        forms = self.csv(), self.markdown(), self.tex(), self.html(Path(stem).name)
+        for suffix, text in zip(TABLE_SUFFIXES, forms, strict=True):
             write_text(f"{stem}.{suffix}", text)
