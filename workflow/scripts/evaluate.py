@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mrisr.common import devices, files, volume_lists
 from mrisr.common.progress import job
-from mrisr.evaluate.subjects import Options, available, evaluate_subjects
+from mrisr.evaluate.subjects import Options, Subject, available, evaluate_subjects
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":
@@ -23,19 +23,22 @@ if __name__ == "__main__":
         hr = volume_lists.checksums([given.hr])
         masks = volume_lists.checksums([given.hr], "mask")
         checksums = {**sr, **hr, **masks}
+        subjects = [
+            Subject(
+                name,
+                image,
+                reference,
+                mask,
+                features=params.features
+                and f"{params.features}/{files.digest([options, params.code, hr[reference]])}",
+            )
+            for name, image, reference, mask in zip(params.subjects, sr, hr, masks, strict=True)
+        ]
         evaluate_subjects(
-            list(hr),
-            list(sr),
-            list(masks),
-            list(params.subjects),
+            subjects,
             options,
             Path(snakemake.output.metrics),
             scores=next(iter(given.get("scores", [])), None),
-            features=params.features
-            and [
-                f"{params.features}/{files.digest([options, params.code, checksums[file]])}"
-                for file in hr
-            ],
             staging=files.Staging(params.staging, [options, params.code, checksums]),
             workers=snakemake.threads,
         )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mrisr.common import devices, files, volume_lists
 from mrisr.common.progress import job
-from mrisr.evaluate.subjects import Options, ground_truth_scores
+from mrisr.evaluate.subjects import Options, Subject, score_subjects
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":
@@ -14,11 +14,11 @@ if __name__ == "__main__":
         options = Options(
             params.metrics, ["volume"], params.settings, params.empty_slices, str(devices.pick(1))
         )
-        ground_truth_scores(
-            list(truths),
-            list(params.subjects),
+        score_subjects(
+            [Subject(name, file) for name, file in zip(params.subjects, truths, strict=True)],
             options,
             Path(snakemake.output.scores),
+            counts=True,
             staging=files.Staging(
                 params.staging,
                 [options, params.code, truths],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mrisr.common import devices, files
 from mrisr.common.progress import job
-from mrisr.evaluate.subjects import Options, score_subjects
+from mrisr.evaluate.subjects import Options, Subject, score_subjects
 
 # Its worker processes import this file, where they are not forked (macOS).
 if __name__ == "__main__":
@@ -14,10 +14,9 @@ if __name__ == "__main__":
             params.metrics, ["volume"], params.settings, params.empty_slices, str(devices.pick(1))
         )
         inputs = {file: files.sha256(file) for file in [*given.images, *given.masks]}
+        pairs = zip(params.subjects, given.images, given.masks, strict=True)
         score_subjects(
-            list(given.images),
-            list(given.masks),
-            list(params.subjects),
+            [Subject(name, image, foreground=mask) for name, image, mask in pairs],
             options,
             Path(snakemake.output.metrics),
             staging=files.Staging(params.staging, [options, params.code, inputs]),

@@ -1,6 +1,7 @@
 """Evaluation of files: rows, order, processes, what is known already, and bad files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,12 @@ from mrisr.evaluate import subjects as evaluation
 from mrisr.evaluate.pieces import evaluate
 from mrisr.evaluate.subjects import (
     Options,
+    Subject,
     evaluate_subjects,
-    ground_truth_scores,
+    score_subjects,
 )
 from mrisr.metrics import psnr
-from mrisr.volumes.io import Volume, save
+from mrisr.volumes.io import Volume, load, save
 
 AFFINE = np.diag([0.9, 1.0, 1.1, 1.0])
 PLAIN = Options(["psnr", "ssim"], ["volume", "mask"])
@@ -36,24 +38,27 @@ def box(shape=(12, 13, 14)):
     return mask
 
 
+def written(folder, name, hr, sr, mask):
+    """Write the volumes of a subject."""
+    paths = [folder / kind / f"{name}.nii.gz" for kind in ("sr", "hr", "mask")]
+    for path, data in zip(paths, (sr, hr, mask), strict=True):
+        save(Volume(data, AFFINE), path)
+    return Subject(name, *paths)
+
+
 @pytest.fixture
 def cohort(tmp_path):
-    """Files of three subjects; the last is reconstructed perfectly."""
-    files = {"hr": [], "sr": [], "mask": []}
-    subjects = ["sub-02", "sub-01", "sub-03"]
-    for seed, subject in enumerate(subjects):
+    """Three subjects; the last is reconstructed perfectly."""
+    subjects = []
+    for seed, name in enumerate(["sub-02", "sub-01", "sub-03"]):
         reference, image = pair(seed)
-        content = {"hr": reference, "sr": reference if seed == 2 else image, "mask": box()}
-        for kind, data in content.items():
-            path = tmp_path / kind / f"{subject}.nii.gz"
-            save(Volume(data, AFFINE), path)
-            files[kind].append(path)
-    return files, subjects
+        image = reference if seed == 2 else image
+        subjects.append(written(tmp_path, name, reference, image, box()))
+    return subjects
 
 
 def run(cohort, output, options=PLAIN, **how):
-    files, subjects = cohort
-    evaluate_subjects(files["hr"], files["sr"], files["mask"], subjects, options, output, **how)
+    evaluate_subjects(cohort, options, output, **how)
 
 
 def test_evaluate_subjects_writes_tidy_rows_in_order(cohort, tmp_path):
@@ -62,7 +67,8 @@ def test_evaluate_subjects_writes_tidy_rows_in_order(cohort, tmp_path):
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
     table = pd.read_csv(tmp_path / "one.csv")
     assert table.columns.tolist() == ["subject", "metric", "region", "value"]
-    assert table["subject"].drop_duplicates().tolist() == cohort[1] and len(table) == 12
+    assert table["subject"].drop_duplicates().tolist() == [subject.name for subject in cohort]
+    assert len(table) == 12
     assert "sub-03,psnr,volume,inf\n" in (tmp_path / "one.csv").read_text()
     reference, image = (data.astype(np.float32) for data in pair(0))
     assert table["value"][0] == pytest.approx(psnr(reference, image), rel=1e-8)
@@ -71,15 +77,15 @@ def test_evaluate_subjects_writes_tidy_rows_in_order(cohort, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "data", "affine", "message"),
     [
-        ("sr", pair(1)[1][:, :, 1:], AFFINE, "shape .* write it on the grid"),
-        ("sr", pair(1)[1], AFFINE + 1e-3 * np.eye(4, k=3), "affine differs .* by 0.001"),
-        ("sr", pair(1)[1] * np.nan, AFFINE, "NaN or infinite .* reconstruct"),
+        ("image", pair(1)[1][:, :, 1:], AFFINE, "shape .* write it on the grid"),
+        ("image", pair(1)[1], AFFINE + 1e-3 * np.eye(4, k=3), "affine differs .* by 0.001"),
+        ("image", pair(1)[1] * np.nan, AFFINE, "NaN or infinite .* reconstruct"),
         ("mask", box()[1:], AFFINE, "shape"),
         ("mask", 0 * box(), AFFINE, "no voxel is inside"),
     ],
 )
 def test_evaluate_subjects_names_the_bad_file(cohort, tmp_path, kind, data, affine, message):
-    save(Volume(data, affine), cohort[0][kind][1])
+    save(Volume(data, affine), getattr(cohort[1], kind))
     with pytest.raises(InputError, match=rf"(?s)sub-01: .*sub-01.*{message}") as error:
         run(cohort, tmp_path / "out.csv")
     assert "sub-02" not in str(error.value)
@@ -87,14 +93,14 @@ def test_evaluate_subjects_names_the_bad_file(cohort, tmp_path, kind, data, affi
 
 
 def test_evaluate_subjects_names_all_bad_files(cohort, tmp_path):
-    for path in cohort[0]["sr"][:2]:
-        path.unlink()
+    for subject in cohort[:2]:
+        subject.image.unlink()
     with pytest.raises(InputError, match=r"(?s)sub-02: .*no such file.*sub-01: .*no such file"):
         run(cohort, tmp_path / "out.csv")
 
 
 def test_affine_within_tolerance_is_accepted(cohort, tmp_path):
-    save(Volume(pair(1)[1], AFFINE + 5e-5 * np.eye(4, k=3)), cohort[0]["sr"][1])
+    save(Volume(pair(1)[1], AFFINE + 5e-5 * np.eye(4, k=3)), cohort[1].image)
     run(cohort, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").exists()
 
@@ -103,17 +109,15 @@ def test_affine_within_tolerance_is_accepted(cohort, tmp_path):
 def slices_cohort(tmp_path_factory):
     """Files of two subjects large enough for all metrics; the second equals its ground truth."""
     folder = tmp_path_factory.mktemp("slices")
-    files = {"hr": [], "sr": [], "mask": []}
-    for seed, subject in enumerate(["sub-01", "sub-02"]):
+    subjects = []
+    for seed, name in enumerate(["sub-01", "sub-02"]):
         truth = ndimage.gaussian_filter(np.random.default_rng(seed).random((42, 44, 46)), 1)
         truth = (truth - truth.min()) / np.ptp(truth)
         truth[:, :, :5] = 0
         image = truth if seed else ndimage.gaussian_filter(truth, 1)
-        for kind, data in (("hr", truth), ("sr", image), ("mask", truth > 0)):
-            path = folder / kind / f"{subject}.nii.gz"
-            save(Volume(data.astype(np.float32), AFFINE), path)
-            files[kind].append(path)
-    return files, ["sub-01", "sub-02"]
+        volumes = (data.astype(np.float32) for data in (truth, image, truth > 0))
+        subjects.append(written(folder, name, *volumes))
+    return subjects
 
 
 ALL = Options(["psi", "psnr", "lpc_si", "vif"], ["volume", "mask"])
@@ -133,9 +137,9 @@ def test_any_number_of_processes_gives_the_same_bytes(slices_cohort, tmp_path):
 
 
 def test_scores_of_the_ground_truth_stand_for_images_that_equal_it(slices_cohort, tmp_path):
-    files, subjects = slices_cohort
+    truths = [Subject(subject.name, subject.reference) for subject in slices_cohort]
     scores = tmp_path / "ground_truth.csv"
-    ground_truth_scores(files["hr"], subjects, ALL, scores)
+    score_subjects(truths, ALL, scores, counts=True)
     table = pd.read_csv(scores).set_index(["subject", "metric"])["value"]
     assert table["sub-01", "slices"] == 42 + 44 + 46
     assert table["sub-01", "empty_slices"] == 5
@@ -149,16 +153,16 @@ def test_scores_of_the_ground_truth_stand_for_images_that_equal_it(slices_cohort
 
 
 def test_features_of_the_ground_truth_may_be_shared(slices_cohort, tmp_path, stand_in, monkeypatch):
-    subjects = slices_cohort[1]
     options = Options(["lpips", "vif"], settings={"lpips": stand_in})
-    shared = [tmp_path / subject for subject in subjects]
+    shared = [tmp_path / subject.name for subject in slices_cohort]
+    sharing = [replace(its, features=f) for its, f in zip(slices_cohort, shared, strict=True)]
     run(slices_cohort, tmp_path / "anew.csv", options)
-    run(slices_cohort, tmp_path / "first.csv", options, features=shared)
+    run(sharing, tmp_path / "first.csv", options)
     assert len(list(shared[0].glob("*.safetensors"))) == 3 * evaluation.PIECES
     assert not shared[1].exists()  # equals its ground truth
     module, calls = metrics.module("lpips"), []
     monkeypatch.setattr(module, "features", lambda *a, **k: calls.append(a))
-    run(slices_cohort, tmp_path / "second.csv", options, features=shared)
+    run(sharing, tmp_path / "second.csv", options)
     assert not calls
     first, second = (tmp_path / f"{name}.csv" for name in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()
@@ -175,7 +179,7 @@ def test_finished_subjects_are_taken_up(slices_cohort, tmp_path, monkeypatch):
     staging = Staging(tmp_path / "staging", "same")
 
     def killed(piece):
-        if piece[0].subject == "sub-02":
+        if piece[0].name == "sub-02":
             raise KeyboardInterrupt
         return original(piece)
 
@@ -186,7 +190,7 @@ def test_finished_subjects_are_taken_up(slices_cohort, tmp_path, monkeypatch):
     calls.clear()
     monkeypatch.setattr(evaluation, "_part", lambda piece: calls.append(piece) or original(piece))
     run(slices_cohort, tmp_path / "two.csv", ALL, staging=Staging(tmp_path / "staging", "same"))
-    assert {piece[0].subject for piece in calls} == {"sub-02"}
+    assert {piece[0].name for piece in calls} == {"sub-02"}
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
     assert not (tmp_path / "staging").exists()
 
@@ -204,6 +208,7 @@ def test_metrics_that_could_not_be_fetched_are_left_out():
 def test_files_and_arrays_give_the_same(slices_cohort, tmp_path):
     run(slices_cohort, tmp_path / "files.csv", ALL)
     table = pd.read_csv(tmp_path / "files.csv")
-    volumes = [evaluation.load(slices_cohort[0][kind][0]).data for kind in ("hr", "sr", "mask")]
+    first = slices_cohort[0]
+    volumes = [load(path).data for path in (first.reference, first.image, first.mask)]
     arrays = evaluate(*volumes, ALL.metrics)
     np.testing.assert_allclose(arrays["value"], table["value"][: len(arrays)], rtol=1e-8)

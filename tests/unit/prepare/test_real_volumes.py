@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from mrisr.common.errors import InputError
 from mrisr.common.files import Staging
-from mrisr.evaluate.subjects import Options, score_subjects
+from mrisr.evaluate.subjects import Options, Subject, score_subjects
 from mrisr.prepare.real_volumes import (
     foreground,
     lr_scans,
@@ -200,6 +200,12 @@ def test_a_reference_that_is_not_moved_stays_where_the_scanner_put_it(tmp_path):
     assert 0.1 < load(tmp_path / "one-mask.nii.gz").data.mean() < 0.9
 
 
+def score(folder, image, output, metrics):
+    """Score an image whose scan has its foreground in `mask.nii.gz`."""
+    subject = Subject("sub-01", folder / image, foreground=folder / "mask.nii.gz")
+    score_subjects([subject], Options(metrics), output)
+
+
 def test_scores_do_not_depend_on_what_lies_outside_the_scans_foreground(tmp_path):
     data, inside = head((40, 42, 38))
     data /= data.max()
@@ -214,13 +220,7 @@ def test_scores_do_not_depend_on_what_lies_outside_the_scans_foreground(tmp_path
     values = []
     for name, image in (("plain", data), ("noisy", noisy)):
         save(Volume(image, AFFINE), tmp_path / f"{name}.nii.gz")
-        score_subjects(
-            [tmp_path / f"{name}.nii.gz"],
-            [tmp_path / "mask.nii.gz"],
-            ["sub-01"],
-            Options(["psnr", "lpc_si"], ["volume"]),
-            tmp_path / f"{name}.csv",
-        )
+        score(tmp_path, f"{name}.nii.gz", tmp_path / f"{name}.csv", ["psnr", "lpc_si"])
         table = pd.read_csv(tmp_path / f"{name}.csv")
         assert table["metric"].tolist() == ["lpc_si"]
         values.append(table["value"][0])
@@ -232,11 +232,5 @@ def test_an_image_off_the_scans_grid_is_refused(tmp_path):
     save(Volume(data, AFFINE), tmp_path / "image.nii.gz")
     save(Volume(inside[1:].astype(np.uint8), AFFINE), tmp_path / "mask.nii.gz")
     with pytest.raises(InputError, match=r"sub-01: .*image\.nii\.gz: not on the grid of .*mask"):
-        score_subjects(
-            [tmp_path / "image.nii.gz"],
-            [tmp_path / "mask.nii.gz"],
-            ["sub-01"],
-            Options(["lpc_si"]),
-            tmp_path / "out.csv",
-        )
+        score(tmp_path, "image.nii.gz", tmp_path / "out.csv", ["lpc_si"])
     assert not (tmp_path / "out.csv").exists()

@@ -139,7 +139,8 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
 
     Args:
         metrics: Names.
-        scores: What `mrisr.evaluate.subjects.ground_truth_scores` wrote, by label of the dataset.
+        scores: What `mrisr.evaluate.subjects.score_subjects` wrote of the ground truth, by label
+            of the dataset.
         empty: Whether slices without signal are `exclude`d or `include`d.
     """
     about = [metric_modules.metadata(name) for name in metrics]

@@ -61,31 +61,48 @@ def available(metrics: Sequence[str], fetched: Mapping[str, Mapping]) -> list[st
     return [name for name in metrics if fetched.get(name, {}).get("available", True)]
 
 
+@dataclass(frozen=True)
+class Subject:
+    """The files of a subject, and what is known of its ground truth.
+
+    Attributes:
+        name: In the rows.
+        image: The reconstruction (or the ground truth itself, or an HR reference).
+        reference: The ground truth that it is compared with, on the same grid, if any.
+        mask: On the same grid; not read without the region `mask`.
+        foreground: For an image without ground truth: where the real LR scan has signal, on the
+            grid of the image. Slices that it does not meet are left out, see
+            `Options.empty_slices`.
+        features: A folder where features of the ground truth are kept for other calls; not used
+            with a GPU, which is faster than reading them.
+        scores: Metrics of the ground truth itself: they stand for an image that equals it.
+    """
+
+    name: str
+    image: str | Path
+    reference: str | Path | None = None
+    mask: str | Path | None = None
+    foreground: str | Path | None = None
+    features: str | Path | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
 def evaluate_subjects(
-    ground_truths: Sequence[str | Path],
-    images: Sequence[str | Path],
-    masks: Sequence[str | Path],
-    subjects: Sequence[str],
+    subjects: Sequence[Subject],
     options: Options,
     output: str | Path,
     *,
     scores: str | Path | None = None,
-    features: Sequence[str | Path] | None = None,
     staging: Staging | None = None,
     workers: int = 1,
 ) -> None:
     """Evaluate all subjects of a method and scale, several at a time.
 
     Args:
-        ground_truths: Ground truth of each subject.
-        images: Reconstruction of each subject, on the grid and affine of the ground truth.
-        masks: Mask of each subject, on the same grid; not read without the region `mask`.
-        subjects: Their names, in the order of the rows.
+        subjects: Each with image, reference and mask, in the order of the rows.
         options: What is taken.
         output: CSV: subject, metric, region, value (9 significant digits; `inf` stays `inf`).
-        scores: What `ground_truth_scores` wrote: stands for images that equal the ground truth.
-        features: A folder for each subject, where features of the ground truth are kept for other
-            calls; not used with a GPU, which is faster than reading them.
+        scores: What `score_subjects` wrote of the ground truth, for `Subject.scores`.
         staging: Where finished subjects wait, so that a killed job goes on after them.
         workers: Processes, of one thread each; with a GPU this process does all.
 
@@ -94,22 +111,17 @@ def evaluate_subjects(
             subjects are named, and no file is written.
         ConfigError: No such metric or region.
     """
-    masked = "mask" in options.regions
-    truth_scores = _scores(scores) if scores is not None else {}
-    tasks = [
-        _Task(
+    known = _scores(scores) if scores is not None else {}
+    subjects = [
+        replace(
             subject,
-            str(image),
-            str(ground_truth),
-            str(mask) if masked else None,
-            str(features[index]) if features and options.device == "cpu" else None,
-            truth_scores.get(subject, {}),
+            mask=subject.mask if "mask" in options.regions else None,
+            features=subject.features if options.device == "cpu" else None,
+            scores=known.get(subject.name, {}),
         )
-        for index, (subject, ground_truth, image, mask) in enumerate(
-            zip(subjects, ground_truths, images, masks, strict=True)
-        )
+        for subject in subjects
     ]
-    _write(output, _evaluate(tasks, options, staging, workers), staging)
+    _write(output, _evaluate(subjects, options, staging, workers), staging)
 
 
 def evaluate_files(
@@ -137,161 +149,127 @@ def evaluate_files(
     """
     import pandas as pd
 
-    files = [str(path) if path else None for path in (image, reference, mask)]
-    lines = _evaluate([_Task(Path(image).name, *files)], options, None, workers)
+    subject = Subject(Path(image).name, image, reference, mask)
+    lines = _evaluate([subject], options, None, workers)
     rows = [line.split(",")[1:] for line in lines]
     return pd.DataFrame(rows, columns=COLUMNS[1:]).astype({"value": float})
 
 
-def ground_truth_scores(
-    ground_truths: Sequence[str | Path],
-    subjects: Sequence[str],
-    options: Options,
-    output: str | Path,
-    *,
-    staging: Staging | None = None,
-    workers: int = 1,
-) -> None:
-    """Take the metrics without reference of the ground truth itself.
-
-    Args:
-        ground_truths: Ground truth of each subject.
-        subjects: Their names.
-        options: What is taken; metrics that compare are passed over.
-        output: CSV as that of `evaluate_subjects`, with two rows more a subject: the number of
-            `slices` in the three directions, and that of `empty_slices` among them.
-        staging: As in `evaluate_subjects`.
-        workers: Processes.
-
-    Raises:
-        InputError: As `evaluate_subjects`.
-    """
-    without_reference = [
-        name for name in options.metrics if not metric_modules.metadata(name).reference
-    ]
-    tasks = [
-        _Task(subject, str(ground_truth))
-        for subject, ground_truth in zip(subjects, ground_truths, strict=True)
-    ]
-    lines = _evaluate(
-        tasks, replace(options, metrics=without_reference), staging, workers, counts=True
-    )
-    _write(output, lines, staging)
-
-
 def score_subjects(
-    images: Sequence[str | Path],
-    foregrounds: Sequence[str | Path],
-    subjects: Sequence[str],
+    subjects: Sequence[Subject],
     options: Options,
     output: str | Path,
     *,
+    counts: bool = False,
     staging: Staging | None = None,
     workers: int = 1,
 ) -> None:
-    """Take the metrics without reference of images that have no ground truth.
+    """Take the metrics without reference: of the ground truth itself, or where there is none.
 
     Args:
-        images: Reconstruction of a real LR scan (or its HR reference) of each subject.
-        foregrounds: Where the scan has signal, on the grid of the image: slices that it does not
-            meet are left out (see `Options.empty_slices`).
-        subjects: Their names.
+        subjects: Each with an image; with the foreground of the scan, if it is real LR.
         options: What is taken; metrics that compare are passed over.
         output: CSV as that of `evaluate_subjects`.
+        counts: Whether a subject has two rows more: the number of `slices` in the three
+            directions, and that of `empty_slices` among them.
         staging: As in `evaluate_subjects`.
         workers: Processes.
 
     Raises:
         InputError: As `evaluate_subjects`.
     """
-    without_reference = [
-        name for name in options.metrics if not metric_modules.metadata(name).reference
-    ]
-    tasks = [
-        _Task(subject, str(image), foreground=str(foreground))
-        for subject, image, foreground in zip(subjects, images, foregrounds, strict=True)
-    ]
-    _write(
-        output,
-        _evaluate(tasks, replace(options, metrics=without_reference), staging, workers),
-        staging,
-    )
+    alone = [name for name in options.metrics if not metric_modules.metadata(name).reference]
+    options = replace(options, metrics=alone)
+    _write(output, _evaluate(subjects, options, staging, workers, counts), staging)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """The files of a subject, and what is known of its ground truth."""
+@dataclass
+class _Evaluation:
+    """A subject on its way to the rows of a CSV.
 
-    subject: str
-    image: str
-    reference: str | None = None
-    mask: str | None = None
-    features: str | None = None
-    scores: Mapping[str, float] = field(default_factory=dict)
-    foreground: str | None = None
+    Attributes:
+        subject: The subject.
+        staged: Where its rows wait, if they do.
+        plan: Its pieces of work.
+        parts: What came out of those that are done.
+        lines: Its rows, once all pieces are done.
+    """
+
+    subject: Subject
+    staged: Path | None = None
+    plan: list[Work] = field(default_factory=list)
+    parts: list[dict] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def begin(self, options: Options) -> None:
+        """Take up rows that were staged, or plan the work; raises InputError."""
+        if self.staged and self.staged.exists():
+            self.lines = self.staged.read_text(encoding="utf-8").splitlines()
+            return
+        shape = canonical_shape(self.subject.image)
+        try:
+            plan = pieces.plan(shape, options.metrics, options.regions, PIECES)
+        except InputError as error:
+            raise InputError(_about(self.subject, error)) from None
+        # Without a metric the files are checked, and slices counted.
+        self.plan = plan or [Work(())]
+
+    def take(self, part: dict, options: Options, counts: bool) -> None:
+        """Add what came out of a piece; make the rows after the last; raises InputError."""
+        self.parts.append(part)
+        if len(self.parts) < len(self.plan):
+            return
+        taken = (options.metrics, options.regions, self.plan, self.parts, self.subject.scores)
+        try:
+            rows = pieces.combine(*taken)
+        except InputError as error:
+            raise InputError(_about(self.subject, error)) from None
+        if counts:
+            rows += [(name, "volume", self.parts[0][name]) for name in COUNTS]
+        self.parts = []
+        self.lines = [f"{self.subject.name},{m},{r},{v:.9g}" for m, r, v in rows]
+        if self.staged:
+            write_text(self.staged, "\n".join(self.lines) + "\n")
 
 
 def _evaluate(
-    tasks: Sequence[_Task],
+    subjects: Sequence[Subject],
     options: Options,
     staging: Staging | None,
     workers: int,
     counts: bool = False,
 ) -> list[str]:
-    """Evaluate subjects in pieces of work; return the lines of a CSV, in the tasks' order."""
-    lines: dict[str, list[str]] = {}
+    """Evaluate subjects in pieces of work; return the lines of a CSV, in the subjects' order."""
+    evaluations = [
+        _Evaluation(subject, staging.path(f"{subject.name}.csv") if staging else None)
+        for subject in subjects
+    ]
+    # Each problem once, in the order in which they are met.
     problems: dict[str, None] = {}
-    work_items: list[tuple[_Task, Work, Options]] = []
-    plans: dict[str, list[Work]] = {}
-    for task in tasks:
-        staged = staging.path(f"{task.subject}.csv") if staging else None
-        if staged and staged.exists():
-            lines[task.subject] = staged.read_text(encoding="utf-8").splitlines()
-            continue
+    for evaluation in evaluations:
         try:
-            shape = canonical_shape(task.image)
+            evaluation.begin(options)
         except InputError as error:
-            problems[f"{task.subject}: {error}"] = None
-            continue
-        try:
-            plan = pieces.plan(shape, options.metrics, options.regions, PIECES)
-            plan = plan or [Work(())]  # no metric: the files are checked, and slices counted
-        except InputError as error:
-            problems[_problem(task, error)] = None
-            continue
-        plans[task.subject] = plan
-        work_items += [(task, work, options) for work in plan]
+            problems[f"{evaluation.subject.name}: {error}"] = None
+    planned = [(evaluation, work) for evaluation in evaluations for work in evaluation.plan]
 
-    workers = 1 if options.device != "cpu" else min(workers, len(work_items))
+    workers = 1 if options.device != "cpu" else min(workers, len(planned))
     # With many subjects each stays with one process, which reads it once.
-    chunk = len(work_items) // len(plans) if plans and len(plans) >= 2 * workers else 1
-    parts: dict[str, list[dict]] = {subject: [] for subject in plans}
+    count = sum(bool(evaluation.plan) for evaluation in evaluations)
+    chunk = len(planned) // count if count and count >= 2 * workers else 1
     with _pool(workers, chunk) as run:
+        work_items = [(evaluation.subject, work, options) for evaluation, work in planned]
         results = progress(run(_part, work_items), "evaluate", len(work_items))
-        for (task, *_), (problem, part) in zip(work_items, results, strict=True):
-            if problem:
-                problems[problem] = None
-                continue
-            parts[task.subject].append(part)
-            plan = plans[task.subject]
-            if len(parts[task.subject]) < len(plan):
-                continue
+        for (evaluation, _), (problem, part) in zip(planned, results, strict=True):
             try:
-                its = parts.pop(task.subject)
-                rows = pieces.combine(options.metrics, options.regions, plan, its, task.scores)
-                if counts:
-                    rows += [(name, "volume", its[0][name]) for name in COUNTS]
+                if problem:
+                    raise InputError(problem)
+                evaluation.take(part, options, counts)
             except InputError as error:
-                problems[_problem(task, error)] = None
-                continue
-            lines[task.subject] = [f"{task.subject},{m},{r},{v:.9g}" for m, r, v in rows]
-            if staging:
-                write_text(
-                    staging.path(f"{task.subject}.csv"), "\n".join(lines[task.subject]) + "\n"
-                )
+                problems[f"{evaluation.subject.name}: {error}"] = None
     if problems:
         raise InputError("\n  ".join(["cannot be evaluated:", *problems]))
-    return [line for task in tasks for line in lines[task.subject]]
+    return [line for evaluation in evaluations for line in evaluation.lines]
 
 
 def _write(output: str | Path, lines: Sequence[str], staging: Staging | None) -> None:
@@ -301,20 +279,20 @@ def _write(output: str | Path, lines: Sequence[str], staging: Staging | None) ->
         staging.commit([])
 
 
-def _part(piece: tuple[_Task, Work, Options]) -> tuple[str | None, dict]:
+def _part(piece: tuple[Subject, Work, Options]) -> tuple[str | None, dict]:
     """Return what is wrong with a subject, or None, and the values of a piece of work."""
-    task, work, options = piece
+    subject, work, options = piece
     try:
-        pair, equal = _pair(task.image, task.reference, task.mask, task.foreground)
+        pair, equal = _pair(subject.image, subject.reference, subject.mask, subject.foreground)
     except InputError as error:
-        return f"{task.subject}: {error}", {}
+        return str(error), {}
     try:
-        if work.stack is not None and equal and task.scores:
-            needed = [name for name in work.metrics if name not in task.scores]
+        if work.stack is not None and equal and subject.scores:
+            needed = [name for name in work.metrics if name not in subject.scores]
             work = replace(work, metrics=tuple(needed))
         features = None
-        if task.features and work.stack is not None and not equal:
-            features = _features(task.features, work, pair, options)
+        if subject.features and work.stack is not None and not equal:
+            features = _features(subject.features, work, pair, options)
         part = pieces.run(
             work,
             pair,
@@ -323,24 +301,25 @@ def _part(piece: tuple[_Task, Work, Options]) -> tuple[str | None, dict]:
             device=options.device,
             features=features,
         )
-        if task.reference is None:
+        if subject.reference is None:
             part.update(zip(COUNTS, pieces.slice_counts(pair), strict=True))
     except InputError as error:
-        return _problem(task, error), {}
+        return _about(subject, error), {}
     return None, part
 
 
-def _problem(task: _Task, error: InputError) -> str:
-    against = f" against {task.reference}" if task.reference else ""
-    return f"{task.subject}: {task.image}{against}: {error}"
+def _about(subject: Subject, error: InputError) -> str:
+    """Return a problem with the files that it concerns."""
+    against = f" against {subject.reference}" if subject.reference else ""
+    return f"{subject.image}{against}: {error}"
 
 
 @lru_cache(maxsize=1)
 def _pair(
-    image_path: str,
-    reference_path: str | None,
-    mask_path: str | None,
-    foreground_path: str | None = None,
+    image_path: str | Path,
+    reference_path: str | Path | None,
+    mask_path: str | Path | None,
+    foreground_path: str | Path | None,
 ) -> tuple[Pair, bool]:
     """Return the volumes of a subject, checked, and whether image and ground truth are equal.
 
@@ -368,8 +347,7 @@ def _pair(
 
 
 def _scores(path: str | Path) -> dict[str, dict[str, float]]:
-    """Return what `ground_truth_scores` wrote, by subject and metric."""
-    seals.check(path)
+    """Return what `score_subjects` wrote, by subject and metric."""
     found: dict[str, dict[str, float]] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]:
         subject, metric, _, value = line.split(",")
@@ -378,7 +356,7 @@ def _scores(path: str | Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def _features(folder: str, work: Work, pair: Pair, options: Options) -> dict[str, list]:
+def _features(folder: str | Path, work: Work, pair: Pair, options: Options) -> dict[str, list]:
     """Return features of the ground truth for a piece of work, kept by an earlier call or now.
 
     They are rounded to float16 in any case, so that it does not matter who came first.
