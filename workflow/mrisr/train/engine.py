@@ -321,7 +321,7 @@ def _validate(network: nn.Module, batches: list, training: dict) -> tuple[float,
 
 
 def _fingerprint(job: TrainingJob, *patches: Sequence) -> dict:
-    kept = {k: v for k, v in job.spec["training"].items() if k != "checkpoint_minutes"}
+    kept = loop.lasting(job.spec["training"])
     return {
         "job": [job.name, list(job.scales), job.degradation, job.seed, job.code],
         "spec": {**job.spec, "training": kept},

@@ -1,5 +1,6 @@
 """One loop for every training: learning rate, clock, log, checkpoints and the weights kept."""
 
+import copy
 import logging
 import time
 from collections.abc import Callable
@@ -59,6 +60,14 @@ def fresh() -> dict:
     return {"step": 0, "seconds": 0.0, "rows": [], "loss": 0.0, "best": None}
 
 
+def lasting(training: dict) -> dict:
+    """Return the settings without those that a training may be continued under other ones of."""
+    free = {"checkpoint_minutes", "minutes"}
+    if training.get("schedule_by") == "time":
+        free.remove("minutes")
+    return {key: setting for key, setting in training.items() if key not in free}
+
+
 def run(
     task: Task,
     state: dict,
@@ -73,7 +82,8 @@ def run(
         state: See `fresh`, or a checkpoint; changed in place. At the end `best` has the weights.
         checkpoints: Where checkpoints go.
         stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
-        observe: Called after every step with the steps done and the network.
+        observe: Called after every step with the steps done and the network, its weights averaged
+            if those are kept.
 
     Returns:
         What `model.json` says of it: steps, epochs, epochs_asked, minutes_asked, ended (by the
@@ -88,6 +98,10 @@ def run(
     if "network" in state:
         network.load_state_dict(state["network"])
         task.optimizer.load_state_dict(state["optimizer"])
+    average = copy.deepcopy(network) if training.get("average") else None
+    if average is not None and "average" in state:
+        average.load_state_dict(state["average"])
+    judged = network if average is None else average
     device = next(network.parameters()).device
     running = torch.tensor(state["loss"], dtype=torch.float64, device=device)
     minutes, patience = training.get("minutes"), training.get("patience")
@@ -97,6 +111,8 @@ def run(
         state["loss"] = float(running)
         state["network"] = network.state_dict()
         state["optimizer"] = task.optimizer.state_dict()
+        if average is not None:
+            state["average"] = average.state_dict()
         checkpoints.save(state)
 
     total = training["epochs"] * task.per_epoch
@@ -108,10 +124,12 @@ def run(
             group["lr"] = rate
         running += _step(task, state["step"])
         state["step"] += 1
+        if average is not None:
+            _follow(average, network, training["average"], state["step"])
 
         spent = minutes is not None and state["seconds"] > 60 * minutes
         if at + 1 == task.per_epoch or spent:
-            row, spread = _row(task, state, float(running) / (at + 1), rate)
+            row, spread = _row(task, judged, state, float(running) / (at + 1), rate)
             running.zero_()
             last = spent or state["step"] == total
             if now - spoke > task.pause or task.pause == 0 or last:
@@ -127,7 +145,7 @@ def run(
             if ended != "epochs":
                 log.info("%s: ended by the %s after step %d", name, ended, state["step"])
                 break
-        observe(state["step"], network)
+        observe(state["step"], judged)
         state["seconds"] += time.monotonic() - now
         now = time.monotonic()
         if now - spoke > 30:
@@ -165,17 +183,32 @@ def _step(task: Task, step: int) -> torch.Tensor:
     loss = task.loss(step)
     task.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    if clip := task.training.get("clip"):
+        nn.utils.clip_grad_norm_(task.network.parameters(), clip)
     task.optimizer.step()
     return loss.detach()
 
 
-def _row(task: Task, state: dict, loss: float, rate: float) -> tuple[dict, float]:
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move averaged weights towards those of a step; faster in the first steps, which are worse."""
+    decay = min(decay, (1 + step) / (10 + step))
+    latest = network.state_dict()
+    for name, value in average.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(latest[name], 1 - decay)
+        else:
+            value.copy_(latest[name])
+
+
+def _row(
+    task: Task, network: nn.Module, state: dict, loss: float, rate: float
+) -> tuple[dict, float]:
     """Validate, append a row to the log, note the weights if they are to be kept.
 
     Returns:
         The row, and the spread of the outputs.
     """
-    network = task.network
     network.eval()
     value, spread = task.validate(network)
     epoch = -(-state["step"] // task.per_epoch)

@@ -195,8 +195,7 @@ class _Run:
 
 
 def _fingerprint(job: TrainingJob) -> dict:
-    free = ("checkpoint_minutes", "minutes")
-    kept = {k: v for k, v in job.spec["training"].items() if k not in free}
+    kept = loop.lasting(job.spec["training"])
     return {
         "job": [job.name, list(job.scales), job.degradation, job.seed, job.code],
         "spec": {**job.spec, "training": kept},
