@@ -80,11 +80,11 @@ def _try_training(its: Sample, folder: Path) -> float:
         return 0.0  # a loop of its own that asks less often
     settings = method.spec["training"]
     step = min(b - a for a, b in pairwise(marks))
+    limit = 60 * (settings.get("minutes") or float("inf"))
     if method.per_subject:
         passes = settings["epochs"] * DEMO_VOXELS / its.truth.data.size
-        limit = 60 * (settings.get("minutes") or float("inf"))
         return min(limit, step * len(marks) / job.spec["training"]["epochs"] * passes)
-    return step * settings["epochs"] * (settings.get("steps_per_epoch") or 1)
+    return min(limit, step * settings["epochs"] * (settings.get("steps_per_epoch") or 1))
 
 
 def _job(its: Sample, folder: Path) -> TrainingJob:

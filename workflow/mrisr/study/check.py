@@ -56,6 +56,11 @@ def check(study: Study) -> None:
             problems.append(
                 f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
             )
+        training = method.spec.get("training", {})
+        if training.get("schedule_by") == "time" and not training.get("minutes"):
+            problems.append(
+                f"methods.{method.name}: training.schedule_by: time needs training.minutes; set it"
+            )
         if method in study.supervised and study.train_dataset is None:
             problems.append(
                 f"methods.{method.name}: is learned, but no dataset has role train; give it"

@@ -7,7 +7,6 @@ import hashlib
 import logging
 import shutil
 import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,17 +18,15 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from mrisr.common import devices, seeds
 from mrisr.common.errors import TrainingError
-from mrisr.common.storage import storage_problem
 from mrisr.methods.model_files import save_model
 from mrisr.networks.tiles import convert
+from mrisr.train import loop
 from mrisr.train.checkpoints import Checkpoints
 from mrisr.train.patches import GridBatches, QueryBatches, draw_patches
 from mrisr.train.slices import SliceBatches, load_slices
 
 log = logging.getLogger("mrisr")
 
-# Outputs that vary less than this (intensities are in [0,1]) mean that the network is constant.
-COLLAPSED_STD = 1e-5
 # Of the products in convolutions and linear layers; weights and sums are float32 always.
 PRECISION = {"float32": "ieee", "tf32": "tf32", "bfloat16": "tf32"}
 
@@ -80,9 +77,9 @@ class Trained:
         state: Weights of the best model on the validation set (with `keep: last`, of the last
             step), on the CPU.
         log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
-        info: steps, best_epoch (whose weights were kept), val_loss, died (the output became
-            constant and training ended there), collapsed (so is the kept model's), restarts,
-            seconds, parameters, precision (of the training) and precision_asked.
+        info: See `mrisr.train.loop.run`; died (the output became constant and training ended
+            there; `collapsed`: so is the kept model's), restarts, precision (of the training)
+            and precision_asked.
     """
 
     state: dict[str, torch.Tensor]
@@ -90,13 +87,10 @@ class Trained:
     info: dict
 
 
-Observer = Callable[[int, nn.Module], None]
-
-
 def train(
     job: TrainingJob,
-    stop: Callable[[int], bool] = lambda step: False,
-    observe: Observer = lambda step, network: None,
+    stop: loop.Stop = lambda step: False,
+    observe: loop.Observer = lambda step, network: None,
 ) -> Trained | None:
     """Train a network with L1 loss and Adam, and keep the best model on the validation set.
 
@@ -135,7 +129,7 @@ def train(
     if state is not None:
         log.info("%s: continuing after step %d", job.name, state["step"])
     else:
-        state = {"attempt": 0, "step": 0, "seconds": 0.0, "rows": [], "loss": 0.0, "best": None}
+        state = {"attempt": 0, **loop.fresh()}
     while True:
         finished = _attempt(job, state, batches, validation, per_epoch, checkpoints, stop, observe)
         if finished is None:
@@ -146,11 +140,8 @@ def train(
             "%s: the output became constant after step %d; starting anew with another seed",
             *(job.name, state["step"]),
         )
-        state = {
-            "attempt": state["attempt"] + 1,
-            "seconds": state["seconds"],
-            **{"step": 0, "rows": [], "loss": 0.0, "best": None},
-        }
+        again = {"attempt": state["attempt"] + 1, "seconds": state["seconds"]}
+        state = {**loop.fresh(), **again}
     info = {**finished, "precision": training["precision"], "precision_asked": asked}
     return Trained(state["best"]["weights"], state["rows"], info)
 
@@ -222,8 +213,8 @@ def _attempt(
     validation: list,
     per_epoch: int,
     checkpoints: Checkpoints,
-    stop: Callable[[int], bool],
-    observe: Observer,
+    stop: loop.Stop,
+    observe: loop.Observer,
 ) -> dict | None:
     """Train from `state` (changed in place) to the end; None if stopped."""
     training, device = job.spec["training"], job.device
@@ -231,89 +222,23 @@ def _attempt(
         torch.manual_seed(seeds.seed(job.seed, job.name, *job.scales, "init", state["attempt"]))
         network = job.build()
     network = convert(network, device)
-    optimizer = torch.optim.Adam(
-        network.parameters(), training["learning_rate"], fused=device.type == "cuda"
+    task = loop.Task(
+        name=job.name,
+        training=training,
+        network=network,
+        optimizer=torch.optim.Adam(
+            network.parameters(), training["learning_rate"], fused=device.type == "cuda"
+        ),
+        per_epoch=per_epoch,
+        loss=lambda step: _loss(network, *batches(step), training)[0],
+        validate=lambda network: _validate(network, validation, training),
+        held_out="validation loss",
+        ends_constant=True,
     )
-    if "network" in state:
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-    running = torch.tensor(state["loss"], dtype=torch.float64, device=device)
-    died = False
-    now = spoke = saved = time.monotonic()
-
-    def keep() -> None:
-        state["loss"] = float(running)
-        state["network"], state["optimizer"] = network.state_dict(), optimizer.state_dict()
-        checkpoints.save(state)
-
-    total = training["epochs"] * per_epoch
-    while state["step"] < total:
-        epoch = state["step"] // per_epoch
-        rate = training["learning_rate"] * 0.5 ** (epoch // training["halve_every"])
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        network.train()
-        inputs, target = batches(state["step"])
-        loss = _loss(network, inputs, target, training)[0]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        running += loss.detach()
-        state["step"] += 1
-
-        if state["step"] % per_epoch == 0:
-            value, spread = _validate(network, validation, training)
-            row = {
-                "epoch": epoch + 1,
-                "step": state["step"],
-                "train_loss": float(running) / per_epoch,
-                "val_loss": value,
-                "learning_rate": rate,
-            }
-            _check_finite(job.name, row)
-            state["rows"].append(row)
-            running.zero_()
-            last = training.get("keep") == "last"
-            if last or state["best"] is None or value < state["best"]["val_loss"]:
-                weights = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
-                best = {"val_loss": value, "spread": spread, "epoch": epoch + 1}
-                state["best"] = {**best, "weights": weights}
-            log.info(
-                "%s: epoch %d of %d, step %d, training loss %.5f, validation loss %.5f, %.0f s",
-                *(job.name, epoch + 1, training["epochs"], state["step"], row["train_loss"]),
-                *(value, state["seconds"]),
-            )
-            spoke = now
-            if spread < COLLAPSED_STD:
-                died = True
-                break
-        observe(state["step"], network)
-        state["seconds"] += time.monotonic() - now
-        now = time.monotonic()
-        if now - spoke > 30:
-            spoke = now
-            log.info("%s: step %d of %d", job.name, state["step"], total)
-        if stop(state["step"]):
-            keep()
-            return None
-        if now - saved > 60 * training["checkpoint_minutes"]:
-            saved = now
-            try:
-                keep()
-            except OSError as error:  # days of training are worth more than a checkpoint
-                log.warning(
-                    "%s: no checkpoint: %s; going on", job.name, storage_problem(error) or error
-                )
-    return {
-        "steps": state["step"],
-        "best_epoch": state["best"]["epoch"],
-        "val_loss": state["best"]["val_loss"],
-        "died": died,
-        "collapsed": state["best"]["spread"] < COLLAPSED_STD,
-        "restarts": state["attempt"],
-        "seconds": round(state["seconds"], 1),
-        "parameters": sum(p.numel() for p in network.parameters()),
-    }
+    info = loop.run(task, state, checkpoints, stop, observe)
+    if info is None:
+        return None
+    return {**info, "died": info["ended"] == "constant output", "restarts": state["attempt"]}
 
 
 def _load(job: TrainingJob) -> tuple[Sequence, Sequence]:
@@ -383,7 +308,6 @@ def _loss(
 @torch.no_grad()
 def _validate(network: nn.Module, batches: list, training: dict) -> tuple[float, float]:
     """Return the mean loss over the validation set, and the standard deviation of all outputs."""
-    network.eval()
     sums = torch.zeros(3, dtype=torch.float64, device=batches[0][0][0].device)
     count = 0
     for inputs, target in batches:
@@ -396,17 +320,8 @@ def _validate(network: nn.Module, batches: list, training: dict) -> tuple[float,
     return loss / len(batches), variance**0.5
 
 
-def _check_finite(name: str, row: dict) -> None:
-    if not all(torch.isfinite(torch.tensor([row["train_loss"], row["val_loss"]]))):
-        raise TrainingError(
-            f"{name}: the loss is not finite at step {row['step']} (training {row['train_loss']},"
-            f" validation {row['val_loss']}); set a smaller training.learning_rate or"
-            " training.precision: float32"
-        )
-
-
 def _fingerprint(job: TrainingJob, *patches: Sequence) -> dict:
-    kept = {k: v for k, v in job.spec["training"].items() if k != "checkpoint_minutes"}
+    kept = loop.lasting(job.spec["training"])
     return {
         "job": [job.name, list(job.scales), job.degradation, job.seed, job.code],
         "spec": {**job.spec, "training": kept},

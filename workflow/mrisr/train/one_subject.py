@@ -6,21 +6,22 @@ run sees the same batches.
 """
 
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import mse_loss
 
 from mrisr.common import devices, seeds
-from mrisr.common.errors import InputError, TrainingError
+from mrisr.common.errors import InputError
 from mrisr.common.files import sha256
 from mrisr.networks.positions import CPU_CHUNK
+from mrisr.train import loop
 from mrisr.train.checkpoints import Checkpoints
-from mrisr.train.engine import COLLAPSED_STD, PRECISION, Trained, TrainingJob, supported
+from mrisr.train.engine import PRECISION, Trained, TrainingJob, supported
 from mrisr.volumes.io import load
 from mrisr.volumes.stacks import positions
 
@@ -79,7 +80,7 @@ def read_samples(
     return samples
 
 
-def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) -> Trained | None:
+def train(job: TrainingJob, stop: loop.Stop = lambda step: False) -> Trained | None:
     """Train an implicit network on one subject's stacks with MSE and Adam.
 
     Published is Adam(0.9, 0.999, 1e-8), 1e-4 halved every 500 epochs, 2500 voxels a batch. A
@@ -120,7 +121,7 @@ def train(job: TrainingJob, stop: Callable[[int], bool] = lambda step: False) ->
     if state is not None:
         log.info("%s: continuing after step %d", job.name, state["step"])
     else:
-        state = {"step": 0, "seconds": 0.0, "rows": [], "loss": 0.0, "best": None}
+        state = loop.fresh()
     trained = run.to_the_end(state, checkpoints, stop)
     if trained is not None:
         trained.info.update(precision=training["precision"], precision_asked=asked)
@@ -150,136 +151,51 @@ class _Run:
         self.sample = torch.from_numpy(drawn).to(job.device)
         self.order: tuple[int, torch.Tensor] = (-1, self.sample)
 
-    def to_the_end(
-        self, state: dict, checkpoints: Checkpoints, stop: Callable[[int], bool]
-    ) -> Trained | None:
-        training, network, name = self.training, self.network, self.job.name
-        if "network" in state:
-            network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        running = torch.tensor(state["loss"], dtype=torch.float64, device=self.job.device)
-        now = spoke = saved = time.monotonic()
+    def to_the_end(self, state: dict, checkpoints: Checkpoints, stop: loop.Stop) -> Trained | None:
+        task = loop.Task(
+            name=self.job.name,
+            training=self.training,
+            network=self.network,
+            optimizer=self.optimizer,
+            per_epoch=self.per_epoch,
+            loss=self._loss,
+            validate=self._validate,
+            held_out="as asked",
+            digits=".3g",
+            pause=10,
+        )
+        info = loop.run(task, state, checkpoints, stop)
+        if info is None:
+            return None
+        info |= {"voxels": len(self.samples.values), "restarts": 0}
+        return Trained(state["best"]["weights"], state["rows"], info)
 
-        def keep() -> None:
-            state["loss"] = float(running)
-            state["network"] = network.state_dict()
-            state["optimizer"] = self.optimizer.state_dict()
-            checkpoints.save(state)
-
-        total = training["epochs"] * self.per_epoch
-        ended = "epochs"
-        while state["step"] < total:
-            epoch, at = divmod(state["step"], self.per_epoch)
-            rate = training["learning_rate"] * 0.5 ** (epoch // training["halve_every"])
-            running += self._step(epoch, at, rate)
-            state["step"] += 1
-            spent = training["minutes"] is not None and state["seconds"] > 60 * training["minutes"]
-            if at + 1 == self.per_epoch or spent:
-                row = self._row(epoch, state["step"], float(running) / (at + 1), rate)
-                running.zero_()
-                self._note(state, row)
-                if now - spoke > 10 or state["step"] == total or spent:
-                    spoke = now
-                    log.info(
-                        "%s: epoch %d of %d, step %d, training loss %.3g, as asked %.3g, %.0f s",
-                        *(name, epoch + 1, training["epochs"], state["step"], row["train_loss"]),
-                        *(row["val_loss"], state["seconds"]),
-                    )
-                late = epoch + 1 - state["best"]["epoch"]
-                if spent:
-                    ended = "time budget"
-                elif training["patience"] is not None and late >= training["patience"]:
-                    ended = "early stop"
-                if ended != "epochs":
-                    break
-            state["seconds"] += time.monotonic() - now
-            now = time.monotonic()
-            if now - spoke > 30:
-                spoke = now
-                log.info("%s: step %d of %d", name, state["step"], total)
-            if stop(state["step"]):
-                keep()
-                return None
-            if now - saved > 60 * training["checkpoint_minutes"]:
-                keep()
-                saved = now
-        if ended != "epochs":
-            log.info("%s: ended by the %s after step %d", name, ended, state["step"])
-        best = state["best"]
-        info = {
-            "steps": state["step"],
-            "epochs": round(state["step"] / self.per_epoch, 2),
-            "epochs_asked": training["epochs"],
-            "minutes_asked": training["minutes"],
-            "ended": ended,
-            "voxels": len(self.samples.values),
-            "best_epoch": best["epoch"],
-            "val_loss": best["val_loss"],
-            "collapsed": best["spread"] < COLLAPSED_STD,
-            "restarts": 0,
-            "seconds": round(state["seconds"], 1),
-            "parameters": sum(p.numel() for p in network.parameters()),
-        }
-        return Trained(best["weights"], state["rows"], info)
-
-    def _step(self, epoch: int, at: int, rate: float) -> torch.Tensor:
-        """Take a step of an epoch; return its loss, on the device."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def _loss(self, step: int) -> torch.Tensor:
+        epoch, at = divmod(step, self.per_epoch)
         if self.order[0] != epoch:
             random = torch.Generator().manual_seed(seeds.seed(*self.parts, "order", epoch))
             order = torch.randperm(len(self.samples.values), generator=random)
             self.order = (epoch, order.to(self.job.device))
         chosen = self.order[1][at * self.batch : (at + 1) * self.batch]
-        self.network.train()
-        output = self._asked(self.samples.positions[chosen])
-        loss = mse_loss(output, self.samples.values[chosen])
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return loss.detach()
+        output = self._asked(self.network, self.samples.positions[chosen])
+        return mse_loss(output, self.samples.values[chosen])
 
-    def _asked(self, where: torch.Tensor) -> torch.Tensor:
+    def _asked(self, network: nn.Module, where: torch.Tensor) -> torch.Tensor:
         low = self.training["precision"] == "bfloat16"
         with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=low):
-            return self.network(where).float()
+            return network(where).float()
 
     @torch.no_grad()
-    def _row(self, epoch: int, step: int, loss: float, rate: float) -> dict:
-        """Return a row of the log; the spread of the outputs tells a network that is constant."""
-        self.network.eval()
-        output = torch.cat(
-            [self._asked(self.samples.positions[part]) for part in self.sample.split(CPU_CHUNK)]
-        )
+    def _validate(self, network: nn.Module) -> tuple[float, float]:
+        """Return the loss of the sample, and the spread of the outputs."""
+        parts = self.sample.split(CPU_CHUNK)
+        output = torch.cat([self._asked(network, self.samples.positions[part]) for part in parts])
         value = mse_loss(output, self.samples.values[self.sample])
-        row = {
-            "epoch": epoch + 1,
-            "step": step,
-            "train_loss": loss,
-            "val_loss": float(value),
-            "learning_rate": rate,
-        }
-        self.spread = float(output.std())
-        if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
-            raise TrainingError(
-                f"{self.job.name}: the loss is not finite at step {step} (training {loss}, as asked"
-                f" {row['val_loss']}); set a smaller training.learning_rate or training.precision:"
-                " float32"
-            )
-        return row
-
-    def _note(self, state: dict, row: dict) -> None:
-        """Append a row, and keep the weights if they are the best so far."""
-        state["rows"].append(row)
-        if state["best"] is None or row["val_loss"] < state["best"]["val_loss"]:
-            weights = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
-            best = {"val_loss": row["val_loss"], "spread": self.spread, "epoch": row["epoch"]}
-            state["best"] = {**best, "weights": weights}
+        return float(value), float(output.std())
 
 
 def _fingerprint(job: TrainingJob) -> dict:
-    free = ("checkpoint_minutes", "minutes")
-    kept = {k: v for k, v in job.spec["training"].items() if k not in free}
+    kept = loop.lasting(job.spec["training"])
     return {
         "job": [job.name, list(job.scales), job.degradation, job.seed, job.code],
         "spec": {**job.spec, "training": kept},

@@ -1,0 +1,49 @@
+"""Learning rates: how they rise and fall along a training."""
+
+import math
+
+# Of one_cycle: the share of the training in which it rises, and what it begins from and ends at,
+# relative to the highest.
+RISE, LOWEST, END = 0.3, 1 / 25, 1 / 250_000
+# Of stable: the share at the end in which it falls.
+FALL = 0.3
+
+
+def learning_rate(training: dict, step: int, per_epoch: int, seconds: float) -> float:
+    """Return the learning rate of a step.
+
+    Args:
+        training: The method's training settings: `learning_rate`, the highest; `schedule`;
+            `halve_every` epochs of the schedule step; `warmup` steps of a linear rise;
+            `schedule_by`, steps (of all `epochs`) or time (of `minutes`).
+        step: Steps done before.
+        per_epoch: Steps of an epoch.
+        seconds: That the training has taken before.
+    """
+    highest, kind = training["learning_rate"], training.get("schedule", "step")
+    warmup = training.get("warmup") or 0
+    if step < warmup:
+        highest = highest * (step + 1) / warmup
+    if kind == "step":
+        return highest * 0.5 ** (step // per_epoch // training["halve_every"])
+    if training.get("schedule_by") == "time":
+        done = seconds / (60 * training["minutes"])
+    else:
+        done = step / (training["epochs"] * per_epoch)
+    return highest * _share(kind, min(done, 1.0))
+
+
+def _share(kind: str, done: float) -> float:
+    """Return the learning rate relative to its highest, after a share of the training."""
+    if kind == "cosine":
+        return _cosine(1, 0, done)
+    if kind == "stable":
+        return min(1.0, (1 - done) / FALL)
+    if done < RISE:
+        return _cosine(LOWEST, 1, done / RISE)
+    return _cosine(1, END, (done - RISE) / (1 - RISE))
+
+
+def _cosine(start: float, end: float, done: float) -> float:
+    """Go from `start` to `end` along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
