@@ -104,13 +104,15 @@ class SliceOperator:
     ) -> None:
         """Prepare the finer grid along the stack's axes, and a matrix an axis on it."""
         # Linear interpolation is itself a blur, of this variance on average.
-        own = np.sqrt(np.maximum(sigma**2 - voxel**2 / 6, (NARROWEST * voxel) ** 2))
+        profile_sigma = np.sqrt(np.maximum(sigma**2 - voxel**2 / 6, (NARROWEST * voxel) ** 2))
         finer = np.maximum(1, np.ceil(spacing / voxel)).astype(int)
-        reach = np.ceil(CUT * own / spacing * finer).astype(int)
+        reach = np.ceil(CUT * profile_sigma / spacing * finer).astype(int)
         size = [(n - 1) * f + 1 + 2 * r for n, f, r in zip(self.shape, finer, reach, strict=True)]
         matrices = [
             _profiles(r + f * np.arange(n), m, max(s / d * f, NARROWEST))
-            for n, m, f, r, s, d in zip(self.shape, size, finer, reach, own, spacing, strict=True)
+            for n, m, f, r, s, d in zip(
+                self.shape, size, finer, reach, profile_sigma, spacing, strict=True
+            )
         ]
         self.matrices = self._tensors(matrices)
         # From -1 to 1 over the fine grid to -1 to 1 over the HR grid; torch counts axes backwards.

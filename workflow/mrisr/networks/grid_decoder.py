@@ -45,8 +45,8 @@ class GridDecoder(Protocol):
 
 def arrange(network: nn.Module) -> GridDecoder:
     """Return the fastest decoder that there is for a query network, or its own `decode`."""
-    own = isinstance(network, ArSSR) and type(network).decode is ArSSR.decode
-    return SkipDecoder(network.decoder) if own else PlainDecoder(network)
+    common_decode = isinstance(network, ArSSR) and type(network).decode is ArSSR.decode
+    return SkipDecoder(network.decoder) if common_decode else PlainDecoder(network)
 
 
 class PlainDecoder:
