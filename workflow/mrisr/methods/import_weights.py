@@ -113,20 +113,20 @@ def import_model(
     state = read_weights(file)
     network = method.build()
     _check_fit(method, file, _shapes(state), _shapes(network.state_dict()), search)
-    state = {key: state[key].to(own.dtype) for key, own in network.state_dict().items()}
+    state = {key: state[key].to(tensor.dtype) for key, tensor in network.state_dict().items()}
     for key, value in state.items():
         if not torch.isfinite(value).all():
             raise InputError(f"{file}: {key} holds NaN or infinity; it is no trained model")
     facts = _facts(file)
-    own = {key: method.spec[key] for key in (*FACTS, "model") if key in method.spec}
-    own["scales"] = [float(scale) for scale in scales]
-    _check_facts(method, file, facts, own)
+    expected = {key: method.spec[key] for key in (*FACTS, "model") if key in method.spec}
+    expected["scales"] = [float(scale) for scale in scales]
+    _check_facts(method, file, facts, expected)
     description = {
         "preset": "published",  # if nothing else is known: the method's own hyper-parameters
         "steps": None,
         **facts,
         "method": method.name,
-        **own,
+        **expected,
         "imported": True,
         "file": str(file),
         "bytes": file.stat().st_size,
@@ -211,16 +211,16 @@ def _alike(given: Shapes, search: Sequence[str | Path]) -> Iterable[str]:
             yield name
 
 
-def _check_facts(method: Method, file: Path, facts: Mapping, own: Mapping) -> None:
+def _check_facts(method: Method, file: Path, facts: Mapping, expected: Mapping) -> None:
     """Refuse a model of another study that was made for something else than it is to do here."""
-    other = {key: facts[key] for key in FACTS if key in facts and facts[key] != own.get(key)}
+    other = {key: facts[key] for key in FACTS if key in facts and facts[key] != expected.get(key)}
     for key, value in (facts.get("model") or {}).items():
-        if own.get("model", {}).get(key, value) != value:
+        if expected.get("model", {}).get(key, value) != value:
             other.setdefault("model", {})[key] = value
     if not other:
         return
     said = ", ".join(f"{key} {value}" for key, value in other.items())
-    here = ", ".join(f"{key} {_here(own, key, value)}" for key, value in other.items())
+    here = ", ".join(f"{key} {_here(expected, key, value)}" for key, value in other.items())
     raise InputError(
         f"{file}: made for something else: {file.with_name('model.json')} says {said}, but"
         f" methods.{method.name} has {here}; set the keys of methods.{method.name} as it says, or"
@@ -228,8 +228,8 @@ def _check_facts(method: Method, file: Path, facts: Mapping, own: Mapping) -> No
     )
 
 
-def _here(own: Mapping, key: str, value: object) -> object:
-    return {k: own["model"].get(k) for k in value} if key == "model" else own.get(key)
+def _here(expected: Mapping, key: str, value: object) -> object:
+    return {k: expected["model"].get(k) for k in value} if key == "model" else expected.get(key)
 
 
 def _first(keys: Sequence[str]) -> str:

@@ -127,14 +127,14 @@ def mean_score(answers: pd.DataFrame, seed: int) -> Mean:
         answers: Of `compared`, of one question.
         seed: Of the bootstrap.
     """
-    values = answers["value"].to_numpy(np.float64)
+    scores = answers["value"].to_numpy(np.float64)
     by_subject = answers.groupby("subject")["value"].mean()
     low, high = _interval(answers, seed)
     return Mean(
-        len(values),
+        len(scores),
         len(by_subject),
-        float(values.mean()),
-        float(values.std(ddof=1)) if len(values) > 1 else math.nan,
+        float(scores.mean()),
+        float(scores.std(ddof=1)) if len(scores) > 1 else math.nan,
         low,
         high,
         wilcoxon(by_subject.to_numpy()),
@@ -223,14 +223,14 @@ def _interval(answers: pd.DataFrame, seed: int, by_side: bool = False) -> tuple[
     subjects, of = np.unique(answers["subject"].to_numpy(str), return_inverse=True)
     if len(subjects) < 2:
         return math.nan, math.nan
-    values = answers["value"].to_numpy(np.float64)
+    scores = answers["value"].to_numpy(np.float64)
     random = generator(seed, "reader study bootstrap")
     drawn = _counts(random, len(subjects))
     weights = _counts(random, len(readers)) if len(readers) > 1 else np.ones((RESAMPLES, 1))
 
     def means(chosen: np.ndarray) -> np.ndarray:
         sums = np.zeros((2, len(readers), len(subjects)))
-        np.add.at(sums[0], (whose[chosen], of[chosen]), values[chosen])
+        np.add.at(sums[0], (whose[chosen], of[chosen]), scores[chosen])
         np.add.at(sums[1], (whose[chosen], of[chosen]), 1.0)
         total, count = (((weights @ part) * drawn).sum(axis=1) for part in sums)
         # Nothing of this kind was drawn: that draw says nothing.
