@@ -276,10 +276,10 @@ def _evaluate(
             if len(parts[task.subject]) < len(plan):
                 continue
             try:
-                its = parts.pop(task.subject)
-                rows = pieces.combine(options.metrics, options.regions, plan, its, task.scores)
+                finished = parts.pop(task.subject)
+                rows = pieces.combine(options.metrics, options.regions, plan, finished, task.scores)
                 if counts:
-                    rows += [(name, "volume", its[0][name]) for name in COUNTS]
+                    rows += [(name, "volume", finished[0][name]) for name in COUNTS]
             except InputError as error:
                 problems[_problem(task, error)] = None
                 continue

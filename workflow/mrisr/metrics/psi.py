@@ -160,7 +160,7 @@ def _run(flat, pixel, sign, way: int, most: int):
     import torch
 
     at = pixel[:, None] + way * torch.arange(most + 1, device=flat.device)
-    values = flat[at.clamp_(0, len(flat) - 1)] * sign[:, None]
+    brightness = flat[at.clamp_(0, len(flat) - 1)] * sign[:, None]
     # A step that ends the run stands behind the last one looked at.
-    ends = torch.nn.functional.pad(values[:, 1:] <= values[:, :-1], (0, 1), value=True)
+    ends = torch.nn.functional.pad(brightness[:, 1:] <= brightness[:, :-1], (0, 1), value=True)
     return ends.to(torch.uint8).argmax(1)

@@ -62,9 +62,9 @@ def by_region(
     margin = WINDOW // 2
     inside = np.zeros(reference.shape, bool)
     inside[(slice(margin, -margin),) * reference.ndim] = True
-    for planes, values in _maps(reference, image, extent):
+    for planes, similarity in _maps(reference, image, extent):
         for region in regions:
-            chosen = values[(inside if region == "volume" else mask)[planes]]
+            chosen = similarity[(inside if region == "volume" else mask)[planes]]
             sums[region] += float(chosen.sum(dtype=np.float64))
             counts[region] += chosen.size
     return {region: sums[region] / counts[region] for region in regions}
@@ -83,11 +83,11 @@ def _maps(
         # A slab holds one window at least.
         first = max(0, min(first, last - WINDOW))
         last = min(size, max(last, first + WINDOW))
-        _, values = structural_similarity(
+        _, similarity = structural_similarity(
             reference[first:last],
             image[first:last],
             win_size=WINDOW,
             data_range=extent,
             full=True,
         )
-        yield slice(start, stop), values[start - first : stop - first]
+        yield slice(start, stop), similarity[start - first : stop - first]
