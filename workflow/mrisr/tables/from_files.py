@@ -162,7 +162,7 @@ def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataF
 
 def _unavailable(fetched: Sequence[str]) -> dict[str, str]:
     said = {Path(file).stem: json.loads(Path(file).read_text()) for file in fetched}
-    return {name: its["reason"] for name, its in said.items() if not its["available"]}
+    return {name: answer["reason"] for name, answer in said.items() if not answer["available"]}
 
 
 #: By the name that `mrisr.plan.tables` gives them.
