@@ -32,10 +32,11 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     cells, rows = params["cells"], measured_rows(params)
-    values = {(cell["scale"], cell["method_label"]): _values(cell) for cell in cells}
+    scores_by_bar = {(cell["scale"], cell["method_label"]): _values(cell) for cell in cells}
     shown = list(dict.fromkeys(cell["method_label"] for cell in cells if not cell["skipped"]))
     scales = list(dict.fromkeys(cell["scale"] for cell in cells))
-    count = max([0, *(len(its["psnr"]) for its in values.values() if not isinstance(its, str))])
+    measured = [scores for scores in scores_by_bar.values() if not isinstance(scores, str)]
+    count = max([0, *(len(scores["psnr"]) for scores in measured)])
     title = f"{params['label']}, n = {count}"
     caption = (
         f"{params['label']}: mean PSNR and SSIM of the whole volume over {count} test"
@@ -59,7 +60,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         scales=scales,
     )
     with plain():
-        write(_draw(values, shown, scales, title, signs), record, outputs)
+        write(_draw(scores_by_bar, shown, scales, title, signs), record, outputs)
 
 
 def _values(cell: Mapping) -> dict[str, np.ndarray] | str:
@@ -70,11 +71,11 @@ def _values(cell: Mapping) -> dict[str, np.ndarray] | str:
         return "missing"
     table = pd.read_csv(cell["path"]).query("region == 'volume'")
     found = {name: table.query("metric == @name")["value"].to_numpy() for name in METRICS}
-    return found if all(len(its) for its in found.values()) else "missing"
+    return found if all(len(scores) for scores in found.values()) else "missing"
 
 
 def _draw(
-    values: Mapping,
+    scores_by_bar: Mapping,
     shown: Sequence[str],
     scales: Sequence[float],
     title: str,
@@ -83,7 +84,7 @@ def _draw(
     figure = Figure(figsize=(7.2, 2.9), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
-        _panel(axes, metric, values, shown, scales)
+        _panel(axes, metric, scores_by_bar, shown, scales)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     labels = [f"{label} {signs.get(label, '')}".strip() for label in labels]
     legend = figure.legend(
@@ -97,21 +98,21 @@ def _draw(
 
 
 def _panel(
-    axes: Axes, metric: str, values: Mapping, shown: Sequence[str], scales: Sequence[float]
+    axes: Axes, metric: str, scores_by_bar: Mapping, shown: Sequence[str], scales: Sequence[float]
 ) -> None:
     wide = 0.84 / max(1, len(shown))
     tallest = 0.0
     for i, label in enumerate(shown):
         places, means, spreads = [], [], []
         for group, scale in enumerate(scales):
-            its = values.get((scale, label), "n/a")
+            scores = scores_by_bar.get((scale, label), "n/a")
             x = group - 0.42 + (i + 0.5) * wide
-            if isinstance(its, str):
-                axes.text(x, 0, f" {its}", rotation=90, ha="center", va="bottom", fontsize=6.5)
+            if isinstance(scores, str):
+                axes.text(x, 0, f" {scores}", rotation=90, ha="center", va="bottom", fontsize=6.5)
                 continue
             places.append(x)
-            means.append(float(its[metric].mean()))
-            spreads.append(float(its[metric].std(ddof=1)) if len(its[metric]) > 1 else 0.0)
+            means.append(float(scores[metric].mean()))
+            spreads.append(float(scores[metric].std(ddof=1)) if len(scores[metric]) > 1 else 0.0)
         style = {"facecolor": FILLS[i % len(FILLS)], "hatch": HATCHES[i % len(HATCHES)]}
         axes.bar(
             places, means, 0.92 * wide, yerr=spreads if any(spreads) else None, label=label,

@@ -163,25 +163,25 @@ def _draw(
                rows[scale, method]))
         for label, (method, cell) in zip(labels, cells.items(), strict=True)
     ]  # fmt: skip
-    its = canvas.figure.legend(
+    legend = canvas.figure.legend(
         handles=handles, loc="upper left", fontsize=TEXT, frameon=False, handlelength=1.0,
         bbox_to_anchor=((left + 2 * wide + gap + 0.05) / canvas.width, 1 - head / canvas.height),
         borderaxespad=0.0,
     )  # fmt: skip
-    shown.plain_labels(its.get_texts())
+    shown.plain_labels(legend.get_texts())
     return canvas
 
 
 def _point(
-    axes: Axes, row: Row, metric: str, its, cost: float | None, kind: str, seed: int
+    axes: Axes, row: Row, metric: str, look, cost: float | None, kind: str, seed: int
 ) -> None:
     found = shown.values(row, metric)
     if not found.size or not np.isfinite(found).all():
         return
     if cost is None:
         if kind == "parameters":
-            axes.axhline(found.mean(), linewidth=0.8, zorder=1, **its.line)
+            axes.axhline(found.mean(), linewidth=0.8, zorder=1, **look.line)
         return
     low, high = bootstrap_interval(found, seed)
-    axes.plot([cost, cost], [low, high], color=its.colour, linewidth=0.8, zorder=2)
-    axes.plot(cost, found.mean(), markersize=5, zorder=3, **shown.marker(its, row))
+    axes.plot([cost, cost], [low, high], color=look.colour, linewidth=0.8, zorder=2)
+    axes.plot(cost, found.mean(), markersize=5, zorder=3, **shown.marker(look, row))

@@ -56,9 +56,9 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         path = Path(cell["image"])
         image = _crop(load(path).data, shape, view, box) if path.exists() else None
         panels[cell["method_label"]] = image
-    for its in params["beyond"]:
-        method = methods.unpack(its["method"])
-        model = load_model(method, its["model"])
+    for entry in params["beyond"]:
+        method = methods.unpack(entry["method"])
+        model = load_model(method, entry["model"])
         sr = reconstruct(method, model, lr, scale=2 * scale, grid=params["grid"])
         label = f"{method.label}, at {scale_name(2 * scale)}×"
         panels[label] = _crop(sr.data, shape, view, box)

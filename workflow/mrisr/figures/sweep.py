@@ -31,7 +31,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     label = LABELS.get(params["parameter"], params["parameter"])
     points = {scale: _points([c for c in cells if c["scale"] == scale]) for scale in scales}
     missing = [c["method_label"] for c in cells if not Path(c["path"]).exists()]
-    count = max([0, *(len(its["psnr"]) for line in points.values() for its in line.values())])
+    count = max([0, *(len(scores["psnr"]) for line in points.values() for scores in line.values())])
     title = f"{params['method']} on {params['label']}"
     caption = (
         f"{title}: mean PSNR and SSIM of the whole volume over {count} test"
@@ -55,7 +55,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 def _points(cells: Sequence[Mapping]) -> dict[float, dict[str, np.ndarray]]:
     """Return the values of all subjects, by the parameter's value and metric."""
     found = {}
-    for cell in sorted(cells, key=lambda its: its["value"]):
+    for cell in sorted(cells, key=lambda point: point["value"]):
         if Path(cell["path"]).exists():
             table = pd.read_csv(cell["path"]).query("region == 'volume'")
             found[cell["value"]] = {
@@ -68,22 +68,22 @@ def _draw(points: Mapping, label: str, title: str, missing: Sequence[str]) -> Fi
     figure = Figure(figsize=(6.6, 2.6), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
-        values = sorted({value for line in points.values() for value in line})
+        parameters = sorted({value for line in points.values() for value in line})
         for number, (scale, line) in enumerate(points.items()):
-            means = [float(its[metric].mean()) for its in line.values()]
+            means = [float(scores[metric].mean()) for scores in line.values()]
             spreads = [
-                float(its[metric].std(ddof=1)) if len(its[metric]) > 1 else 0.0
-                for its in line.values()
+                float(scores[metric].std(ddof=1)) if len(scores[metric]) > 1 else 0.0
+                for scores in line.values()
             ]
             axes.errorbar(
                 list(line), means, yerr=spreads if any(spreads) else None,
                 color=COLOURS[number % 4], marker=MARKERS[number % 4], markersize=5, capsize=2,
                 linewidth=1.3, elinewidth=0.8, label=f"{scale_name(scale)}×",
             )  # fmt: skip
-        if values and min(values) > 0:
+        if parameters and min(parameters) > 0:
             axes.set_xscale("log")
             axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xticks(values, [f"{value:g}" for value in values])
+        axes.set_xticks(parameters, [f"{value:g}" for value in parameters])
         axes.minorticks_off()
         axes.set_xlabel(label, fontsize=8)
         axes.set_ylabel(heading(metric, "volume"), fontsize=8.5)
