@@ -41,26 +41,26 @@ def has_the_stated_size(name: str, plugins: Sequence[str | Path]) -> None:
 
 def learns_in_the_demo(name: str, plugins: Sequence[str | Path]) -> None:
     """Check some steps of the demo's training: finite losses, a model that loads, its time."""
-    its = sample(name, plugins)
+    tried = sample(name, plugins)
     with tempfile.TemporaryDirectory() as folder:
-        seconds = _try_training(its, Path(folder))
+        seconds = _try_training(tried, Path(folder))
     require(
         seconds < TRAINING_SECONDS,
-        f"{its.method.folder}: training in the demo would take {seconds:.0f} s of a processor, more"
-        f" than {TRAINING_SECONDS}; shrink demo.training and demo.model of method.yaml",
+        f"{tried.method.folder}: training in the demo would take {seconds:.0f} s of a processor,"
+        f" more than {TRAINING_SECONDS}; shrink demo.training and demo.model of method.yaml",
     )
 
 
-def _try_training(its: Sample, folder: Path) -> float:
+def _try_training(tried: Sample, folder: Path) -> float:
     """Train a few steps; return the processor seconds that all steps of the demo would take."""
-    method, where = its.method, its.method.folder
+    method, where = tried.method, tried.method.folder
     marks: list[float] = []
 
     def watch(step: int) -> bool:
         marks.append(time.process_time())
         return False
 
-    job = _job(its, folder)
+    job = _job(tried, folder)
     trained = (method.function("train") or train)(job, watch)
     require(trained is not None and trained.log, f"{where}: training ended without a model")
     require(
@@ -70,7 +70,9 @@ def _try_training(its: Sample, folder: Path) -> float:
     require(np.isfinite(losses).all(), f"{where}: losses are not finite: {losses}")
     save_model(folder, trained.state, trained.log, trained.info)
     network = load_model(method, folder / "model.safetensors")
-    sr = reconstruct(method, network, its.lr, its.truth.data.shape, its.scale, its.truth.affine)
+    sr = reconstruct(
+        method, network, tried.lr, tried.truth.data.shape, tried.scale, tried.truth.affine
+    )
     extent = float(np.ptp(sr.data))
     require(
         extent < 10 and (extent > 0 or trained.info.get("collapsed")),
@@ -81,20 +83,20 @@ def _try_training(its: Sample, folder: Path) -> float:
     settings = method.spec["training"]
     step = min(b - a for a, b in pairwise(marks))
     if method.per_subject:
-        passes = settings["epochs"] * DEMO_VOXELS / its.truth.data.size
+        passes = settings["epochs"] * DEMO_VOXELS / tried.truth.data.size
         limit = 60 * (settings.get("minutes") or float("inf"))
         return min(limit, step * len(marks) / job.spec["training"]["epochs"] * passes)
     return step * settings["epochs"] * (settings.get("steps_per_epoch") or 1)
 
 
-def _job(its: Sample, folder: Path) -> TrainingJob:
+def _job(tried: Sample, folder: Path) -> TrainingJob:
     """Return a training of a few steps, with files to train on in `folder`."""
-    method, settings = its.method, its.method.spec["training"]
+    method, settings = tried.method, tried.method.spec["training"]
     few: dict = {"epochs": 1, "restarts": 0, "checkpoint_minutes": 10**6}
-    scales, held_out = [its.scale], []
+    scales, held_out = [tried.scale], []
     if method.per_subject:
-        files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in its.lr]
-        for file, stack in zip(files, its.lr.values(), strict=True):
+        files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in tried.lr]
+        for file, stack in zip(files, tried.lr.values(), strict=True):
             save(stack, file)
     else:
         few |= {"steps_per_epoch": STEPS, "patches_per_subject": settings.get("batch", 1)}
@@ -115,17 +117,17 @@ def _job(its: Sample, folder: Path) -> TrainingJob:
     )
 
 
-def _part(its: Sample) -> tuple[nn.Module, object, int, int, int]:
+def _part(tried: Sample) -> tuple[nn.Module, object, int, int, int]:
     """Return a network, its part that is applied in tiles, its halo, dimensions and factor."""
-    network, where = its.network, its.method.folder
+    network, where = tried.network, tried.method.folder
     halo = getattr(network, "halo", None)
     require(
         isinstance(halo, int) and halo >= 0,
         f"{where}: the network has no integer `halo`: how many voxels away an input voxel can"
         " change an output voxel",
     )
-    part = network.encode if its.method.spec.get("network") == "query" else network
-    dimensions = 2 if its.method.input == "slice" else 3
+    part = network.encode if tried.method.spec.get("network") == "query" else network
+    dimensions = 2 if tried.method.input == "slice" else 3
     return network, part, halo, dimensions, getattr(network, "factor", 1)
 
 
@@ -135,8 +137,8 @@ def reaches_as_far_as_its_halo(name: str, plugins: Sequence[str | Path]) -> None
 
     Weights are made positive, so that nothing cancels and no ReLU is shut.
     """
-    its = sample(name, plugins)
-    network, function, halo, dimensions, factor = _part(its)
+    tried = sample(name, plugins)
+    network, function, halo, dimensions, factor = _part(tried)
     network.double()
     for p in network.parameters():
         p.abs_().add_(1e-3)
@@ -151,7 +153,7 @@ def reaches_as_far_as_its_halo(name: str, plugins: Sequence[str | Path]) -> None
         far = max((place for place, there in enumerate(reached.tolist()) if there), default=-1)
         require(
             far == halo,
-            f"{its.method.folder}: along axis {axis} an input voxel reaches {far} voxels far, but"
+            f"{tried.method.folder}: along axis {axis} an input voxel reaches {far} voxels far, but"
             f" the network's halo is {halo}; tiles would "
             + ("show seams" if far > halo else "be larger than they must be"),
         )
@@ -160,8 +162,8 @@ def reaches_as_far_as_its_halo(name: str, plugins: Sequence[str | Path]) -> None
 @torch.inference_mode()
 def has_no_seams(name: str, plugins: Sequence[str | Path]) -> None:
     """Check that tiles put together are the whole."""
-    its = sample(name, plugins)
-    _, function, halo, dimensions, factor = _part(its)
+    tried = sample(name, plugins)
+    _, function, halo, dimensions, factor = _part(tried)
     volume = torch.rand(1, 1, 4 * max(8, halo), *(10, 9)[: dimensions - 1])
     tiles = plan(volume.shape[2:], halo, 1)
     tiled, whole = apply_tiled(function, volume, tiles, factor=factor), function(volume)
@@ -169,17 +171,17 @@ def has_no_seams(name: str, plugins: Sequence[str | Path]) -> None:
     scale = max(1.0, float(whole.abs().max()))
     require(
         apart < 2e-5 * scale,
-        f"{its.method.folder}: tiles differ from the whole by {apart:.2g}; what is computed over a"
-        " whole volume (a norm, attention) has no place in a network that is applied in tiles",
+        f"{tried.method.folder}: tiles differ from the whole by {apart:.2g}; what is computed over"
+        " a whole volume (a norm, attention) has no place in a network that is applied in tiles",
     )
 
 
 @torch.inference_mode()
 def decodes_as_it_is_called(name: str, plugins: Sequence[str | Path]) -> None:
     """Check that the grid, decoded in chunks, is what a call at its coordinates gives."""
-    its = sample(name, plugins)
-    network, image = its.network, torch.from_numpy(its.lr.data)[None, None]
-    if its.method.input == "slice":
+    tried = sample(name, plugins)
+    network, image = tried.network, torch.from_numpy(tried.lr.data)[None, None]
+    if tried.method.input == "slice":
         image = image[:, :, 0]
     axes = [torch.linspace(-1, 1, n) for n in (5, 23, 19)[-image.dim() + 2 :]]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)[None]
@@ -189,7 +191,7 @@ def decodes_as_it_is_called(name: str, plugins: Sequence[str | Path]) -> None:
     apart = float((fast - slow).abs().max())
     require(
         apart < 1e-5,
-        f"{its.method.folder}: a grid differs from the network's call by {apart:.2g}",
+        f"{tried.method.folder}: a grid differs from the network's call by {apart:.2g}",
     )
 
 

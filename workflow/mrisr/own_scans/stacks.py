@@ -123,9 +123,9 @@ def _trained(
     """Return the network of a method that is optimised per subject, trained on these stacks."""
     files, masks = [], []
     for name, stack in made.stacks.items():
-        for kind, volume, its in (("lr", stack, files), ("mask", made.masks[name], masks)):
-            its.append(str(folder / f"{kind}_{name}.nii.gz"))
-            save(volume, its[-1])
+        for kind, volume, paths in (("lr", stack, files), ("mask", made.masks[name], masks)):
+            paths.append(str(folder / f"{kind}_{name}.nii.gz"))
+            save(volume, paths[-1])
     job = TrainingJob(
         name=method.name,
         build=method.build,
