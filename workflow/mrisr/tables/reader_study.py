@@ -38,13 +38,13 @@ class _Scores:
     """What the answers of a study come to, by reader (None for all of them) and question.
 
     Attributes:
-        answers: Of `compared`.
+        answers: Answers of `compared`.
         readers: In the order that they appear.
         questions: Likewise, key and label.
         rows: Readers and what they are called; all of them together last, if there are several.
         counts: Number of scores.
         means: Mean scores; none where there is no score.
-        gains: Of the left side, with the ends of its interval.
+        gains: How much readers prefer the left side, with the ends of the interval.
         times: By reader.
         between: By question, agreement of pairs of readers.
         within: By question, agreement of readers with themselves.
@@ -108,7 +108,7 @@ def reader_table(
         labels: What they are called.
         dataset: Name of the dataset; default what the answers say.
         dataset_label: What it is called; default its name.
-        scale: Of both; default what the answers say.
+        scale: Scale of both; default what the answers say.
         published: Columns reader (a name, or `pooled`), score (a question), mean, std.
         sources: Footnotes on what is published.
         seed: The study's; intervals derive from it.
@@ -223,14 +223,15 @@ def _preference(
         for reader in dict.fromkeys(published["reader"]):
             row = [Entry("Pooled" if reader == POOLED else f"Reader {reader}", data=place)]
             for question in scores.questions:
-                theirs = _theirs(published, reader, question)
-                text = number(*theirs, DIGITS) if theirs else ""
-                row += [Entry(text, "published", value=theirs and theirs[0]), Entry(""), Entry("")]
+                means = _theirs(published, reader, question)
+                text = number(*means, DIGITS) if means else ""
+                first = means and means[0]
+                row += [Entry(text, "published", value=first), Entry(""), Entry("")]
             theirs.append([*row, Entry("")])
         row = [Entry("Pooled", data=place)]
         for question in scores.questions:
-            theirs, mean = _theirs(published, POOLED, question), scores.pooled(question)
-            value = mean.mean - theirs[0] if theirs and mean else None
+            means, mean = _theirs(published, POOLED, question), scores.pooled(question)
+            value = mean.mean - means[0] if means and mean else None
             text = "" if value is None else signed(value, DIGITS)
             row += [Entry(text, value=value), Entry(""), Entry("")]
         corner = ""
