@@ -44,7 +44,7 @@ def files(given: Iterable[str | Path], kind: str = "image") -> list[str]:
 
     Args:
         given: Lists (`.tsv`) and volumes, in any mixture.
-        kind: Of the volumes in the lists.
+        kind: Kind of the volumes in the lists.
 
     Raises:
         InputError: A listed volume is not there.
@@ -57,7 +57,7 @@ def checksums(given: Iterable[str | Path], kind: str = "image") -> dict[str, str
 
     Args:
         given: Lists (`.tsv`) and volumes, in any mixture.
-        kind: Of the volumes in the lists.
+        kind: Kind of the volumes in the lists.
 
     Raises:
         InputError: A listed volume is not there, or is not the one that was listed.

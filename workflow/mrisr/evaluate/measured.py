@@ -25,7 +25,7 @@ class Row:
     Attributes:
         cell: Its description, see `read_rows`.
         values: By metric and region, each indexed by subject; empty if it is skipped or missing.
-        remarks: What is to be said of it, as it stands in the tables' CSV.
+        remarks: Notes on the row, as the tables' CSV has them.
     """
 
     cell: Mapping

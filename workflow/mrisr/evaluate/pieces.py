@@ -124,7 +124,7 @@ def plan(
     """Divide an evaluation.
 
     Args:
-        shape: Of the volume.
+        shape: Shape of the volume.
         metrics: Names.
         regions: `volume`, `mask`.
         pieces: Into how many parts each stack of slices is cut.

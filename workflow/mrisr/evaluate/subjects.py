@@ -86,7 +86,7 @@ def evaluate_subjects(
         features: A folder for each subject, where features of the ground truth are kept for other
             calls; not used with a GPU, which is faster than reading them.
         staging: Where finished subjects wait, so that a killed job goes on after them.
-        workers: Processes, of one thread each; with a GPU this process does all.
+        workers: Processes with one thread each; with a GPU this process does everything.
 
     Raises:
         InputError: A file is unusable, off the grid of its ground truth, or not finite; all such

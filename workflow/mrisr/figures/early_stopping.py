@@ -55,7 +55,7 @@ def caption(
     """Return the figure's caption.
 
     Args:
-        label: Of the method.
+        label: Label of the method.
         scale: That slices were reconstructed at.
         curve: Content of `curve.csv`.
         kept: The step whose weights are used, if the curve has it.

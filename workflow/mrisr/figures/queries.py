@@ -83,7 +83,7 @@ def caption(subject_of: str, subject: str, plane: str, scale: float, beyond: boo
         subject_of: Label of the dataset.
         subject: Name of the slice shown.
         plane: Its plane.
-        scale: Of the reconstructions.
+        scale: Scale of the reconstructions.
         beyond: Whether one method is shown at twice the scale.
     """
     twice = (

@@ -145,7 +145,7 @@ def refined(view: View, lr_shape: Sequence[int], sr_shape: Sequence[int]) -> Vie
     """Return the view of the SR grid that shows what a view of the LR grid does.
 
     Args:
-        view: Of the LR grid, of which the SR grid has the field of view.
+        view: View of the LR grid; the SR grid has the same field of view.
         lr_shape: Shape of the LR volume.
         sr_shape: Shape of the SR volume.
     """

@@ -36,7 +36,7 @@ def choose_views(labels: Volume, name: str | Path = "segmentation") -> list[View
 
     Args:
         labels: Segmentation of the ground truth, shape (X, Y, Z), RAS.
-        name: Of its file, for messages.
+        name: Name of its file, for messages.
 
     Raises:
         InputError: No voxel has a label.

@@ -32,7 +32,7 @@ class Curve:
     """The losses of one model.
 
     Attributes:
-        label: Of its method.
+        label: Label of its method.
         trained: Name of its folder: `x2`, or `x2-4` for all scales from 2 to 4.
         step: Optimiser steps at the end of each epoch.
         losses: By name (`train_loss`, `val_loss`), a value an epoch.

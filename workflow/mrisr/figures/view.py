@@ -104,7 +104,7 @@ def choose_view(mask: Volume, name: str | Path = "mask") -> View:
 
     Args:
         mask: Nonzero inside, shape (X, Y, Z), RAS.
-        name: Of its file, for messages.
+        name: Name of its file, for messages.
 
     Raises:
         InputError: The mask is empty.

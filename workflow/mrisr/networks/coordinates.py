@@ -6,7 +6,7 @@ is decoded together with where the query lies from it and how large the queried 
 predictions are weighted by the area of the rectangle to the diagonally opposite feature.
 
 The first layer is linear in the neighbourhood: its product with all neighbourhoods is one 3 x 3
-convolution of the feature map, of which a query gathers four vectors, in place of four products
+convolution of the feature map; a query gathers four vectors of it, in place of four products
 with 576 numbers each.
 """
 

@@ -52,10 +52,10 @@ def super_resolve_stacks(
         plugins: Further folders that hold `methods/<name>/`.
         register: Move all others to the first one.
         minutes: Time that a training may take; default what the method says.
-        seed: Of registration and training.
+        seed: Seed of registration and training.
         keep_normalised: Leave the intensities in [0,1].
         device: `auto`, `cpu` or `cuda`.
-        threads: Of the CPU.
+        threads: Threads of the CPU.
         memory_mb: That the work may take, in MiB; default half of what is available.
         force: Replace an output that exists.
 

@@ -124,8 +124,8 @@ def mean_score(answers: pd.DataFrame, seed: int) -> Mean:
     is over subjects, of which each has the mean of its scores.
 
     Args:
-        answers: Of `compared`, of one question.
-        seed: Of the bootstrap.
+        answers: Answers of `compared`, of one question.
+        seed: Seed of the bootstrap.
     """
     scores = answers["value"].to_numpy(np.float64)
     by_subject = answers.groupby("subject")["value"].mean()
@@ -148,8 +148,8 @@ def side_preference(answers: pd.DataFrame, seed: int) -> tuple[float, float, flo
     what is preferred for itself cancels.
 
     Args:
-        answers: Of `compared`, of one question.
-        seed: Of the bootstrap, see `mean_score`.
+        answers: Answers of `compared`, of one question.
+        seed: Seed of the bootstrap, see `mean_score`.
 
     Returns:
         Value, low and high end; NaN if the first method was on one side alone.
@@ -183,7 +183,7 @@ def between(answers: pd.DataFrame) -> dict[tuple[str, str], Agreement]:
     """Return the agreement of every pair of readers on the cases that both answered.
 
     Args:
-        answers: Of `compared`, of one question, without repeats.
+        answers: Answers of `compared`, of one question, without repeats.
     """
     wide = answers.pivot(index="case", columns="reader", values="value")
     found = {}
@@ -197,7 +197,7 @@ def within(answers: pd.DataFrame) -> Agreement:
     """Return the agreement of a reader with themselves on the cases that came twice.
 
     Args:
-        answers: Of `compared`, of one reader and question, with repeats.
+        answers: Answers of `compared`, of one reader and question, with repeats.
     """
     again = answers[answers["repeat_of"].notna() & (answers["repeat_of"] != "")]
     both = again.merge(answers, left_on="repeat_of", right_on="case", suffixes=("", "_before"))
@@ -208,7 +208,7 @@ def seconds(answers: pd.DataFrame) -> Spread:
     """Return the time per case of one reader or several.
 
     Args:
-        answers: Of any questions; a case has one time.
+        answers: Answers of any questions; a case has one time.
     """
     times = answers.drop_duplicates(["reader", "case"])["seconds"].to_numpy(np.float64)
     if not len(times):

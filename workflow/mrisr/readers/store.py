@@ -95,7 +95,7 @@ class Shown:
 
     Attributes:
         number: Place in this reader's order, from 1.
-        name: Of the case.
+        name: Name of the case.
         left: File of the image on this reader's left.
         right: Likewise.
     """
@@ -111,7 +111,7 @@ class Answer:
     """An answer that was accepted.
 
     Attributes:
-        name: Of the case.
+        name: Name of the case.
         revision: 1 for the first, 2 once it was changed, and so on.
         scores: By question, -2 to 2: the left image compared with the right one.
         seconds: That the reader had the case on screen since the answer before.
@@ -313,7 +313,7 @@ class Store:
             submission: Id that the page drew for it. What comes twice is kept once.
             scores: By question, all of them.
             seconds: That the case was on screen since the answer before.
-            revision: Of the answer that it changes, 0 for none.
+            revision: Revision of the answer that it changes, 0 for none.
 
         Returns:
             The answer; if the submission was kept before, as it was then.

@@ -100,7 +100,7 @@ def summarise(study_facts: Mapping[str, Any]) -> str:
     """Return in two sentences what a study did, in one more what with real LR scans.
 
     Args:
-        study_facts: Of which cells, datasets and the note on the degradation are used.
+        study_facts: See `report`; its cells, datasets and note on the degradation are used.
     """
     cells = study_facts["cells"]
     names = listed(list(dict.fromkeys(c["method_label"] for c in cells if not c["control"])))

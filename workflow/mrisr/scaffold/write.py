@@ -29,7 +29,7 @@ def method(name: str, kind: str, plugin: str | Path) -> list[Path]:
     """Write a working method to `<plugin>/methods/<name>/`.
 
     Args:
-        name: Of the folder, in paths and configs.
+        name: Name of the folder, in paths and configs.
         kind: One of `KINDS`.
         plugin: Folder of the user's, which a study names under `plugins`.
 
@@ -71,7 +71,7 @@ def dataset(name: str, plugin: str | Path, about: Mapping[str, str | bool]) -> P
     """Write a dataset to `<plugin>/datasets/<name>.yaml`.
 
     Args:
-        name: Of the file, in paths and configs.
+        name: Name of the file, in paths and configs.
         plugin: Folder of the user's, which a study names under `plugins`.
         about: What the template says of the scans, see `mrisr.scaffold.look.look`.
 

@@ -148,7 +148,7 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
         for method, cell in methods.items():
             header.append(cell["method_label"] + (" (control)" if cell["control"] else ""))
             header += ["published"] if method in beside else []
-        # A published column stays beside its own.
+        # A published column stays beside the column that it is compared with.
         starts = tuple(i for i, text in enumerate(header) if i and text != "published")
         for metric in METRICS:
             groups = []

@@ -31,7 +31,7 @@ def footnotes(
     Args:
         spec: From `mrisr.study.tables_key.specs`.
         records: What the table shows.
-        cells: Of the table, with the labels that it prints.
+        cells: Cells of the table, with the labels that it prints.
         published: Published values, those without a place in the table too.
         notes: By topic: degradation, crop, mask, data range, seed.
         baseline: Label of the method that learned ones are held against.

@@ -108,7 +108,7 @@ def register(
         moving: Image to register.
         transform: Of `TRANSFORMS`; `syn` is an affine, then a diffeomorphism.
         seed: Not negative.
-        name: Of the subject or file, for messages.
+        name: Name of the subject or file, for messages.
         where: Mask on the grid of `fixed` inside which images are compared.
         start: File of a linear transform to start from.
     """
