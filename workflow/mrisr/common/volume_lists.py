@@ -1,7 +1,7 @@
 """Lists of the volumes that one job made, with their checksums.
 
-What needs all volumes of a split has their list as its input, not hundreds of files, each of which
-Snakemake would look up. The list is written last: where it is, the volumes are.
+A rule that needs all volumes of a split takes their list as its input. Snakemake would look up
+each of hundreds of files. The list is written last: where it is, the volumes are.
 """
 
 import csv

@@ -64,7 +64,7 @@ class Pair:
     def signal(self) -> list[np.ndarray]:
         """Which slices of each stack are not constant in the ground truth (or the image).
 
-        Of a real LR scan: which meet its foreground.
+        For a real LR scan: which slices meet its foreground.
         """
         if self.foreground is not None:
             return [slices.any(axis=(1, 2)) for slices in _slices.stacks(self.foreground)]

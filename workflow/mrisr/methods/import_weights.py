@@ -96,8 +96,8 @@ def import_model(
 ) -> None:
     """Write `model.safetensors`, `model.json` and `log.csv` from weights made elsewhere.
 
-    A `model.safetensors` of another study brings along what the files beside it say; of other
-    files only the weights are known. `model.json` says `imported`, and of which file.
+    A `model.safetensors` of another study has its description beside it, which is taken over. From
+    other files only the weights are known. `model.json` says `imported`, and names the file.
 
     Args:
         method: The method that the weights are for, with the hyper-parameters of its network.

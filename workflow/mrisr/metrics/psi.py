@@ -28,8 +28,8 @@ def psi(image: np.ndarray, data_range: float = 255.0, *, device: str = "cpu") ->
     """Return the sharpness of slices from the widths of their horizontal edges.
 
     Feichtenhofer, Fassold, Schallauer, IEEE SPL 2013, percentile 22: edges as MATLAB's Sobel
-    detector finds them, widths along the column, averaged in blocks of 32 x 32, of which the
-    sharpest count.
+    detector finds them, widths along the column, averaged in blocks of 32 x 32. Only the
+    sharpest blocks count.
 
     Args:
         image: Shape (H, W) or (N, H, W), values 0 to `data_range`. Computed in float64.

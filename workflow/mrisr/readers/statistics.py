@@ -118,10 +118,10 @@ def once(answers: pd.DataFrame) -> pd.DataFrame:
 def mean_score(answers: pd.DataFrame, seed: int) -> Mean:
     """Return the mean score of one question, by one reader or by several.
 
-    The interval is a percentile bootstrap in which subjects are drawn with all their cases, for
-    the slices of one are alike, and, of several readers, readers too, independently of subjects
-    (Owen 2007, the pigeonhole bootstrap): it is about other readers and other subjects. The test
-    is over subjects, of which each has the mean of its scores.
+    The interval is a percentile bootstrap. It draws subjects with all their cases, because the
+    slices of one subject are alike. Where there are several readers it also draws readers,
+    independently of subjects (Owen 2007, the pigeonhole bootstrap), so it holds for other readers
+    and other subjects. The test is over subjects: each has the mean of its scores.
 
     Args:
         answers: Answers of `compared`, of one question.

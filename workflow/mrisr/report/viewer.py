@@ -61,9 +61,9 @@ class _Box:
 def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
     """Prepare volumes for the viewer.
 
-    Files that are not there (a study that still runs) are left out, and so is a set of which
-    nothing can be compared. If all would take more than the budget, fewer axial slices are
-    shown, around the one where the mask is largest; if that is not enough, the last sets go.
+    Missing files (of a study that still runs) are left out, and so are sets without anything to
+    compare. If all would take more than the budget, fewer axial slices are shown, around the one
+    where the mask is largest; if that is not enough, the last sets go.
 
     Args:
         sets: See `mrisr.plan.report.viewer_sets`.
