@@ -268,8 +268,8 @@ def degrade_subjects(
     """Simulate and save the LR input of several subjects.
 
     Args:
-        hr: Ground-truth files, one a subject.
-        lr: For each name that `degrade` returns, the files to be written, one a subject.
+        hr: Ground-truth files, one for each subject.
+        lr: For each name that `degrade` returns, the files to be written, one for each subject.
         scale: Down-sampling scale k.
         degradation: See `degrade`.
         workers: Threads (compression and matrix products release the interpreter's lock).

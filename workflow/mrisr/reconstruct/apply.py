@@ -237,7 +237,7 @@ def reconstruct_subjects(
         target_files: Files on the SR grid, ground truths where there are any. Only their grid is
             used; the control that is the ground truth gets them as its inputs too. None: SR voxels
             are those of the LR grid divided by `scale`.
-        outputs: SR files to be written, one a subject.
+        outputs: SR files to be written, one for each subject.
         scale: Up-sampling scale k.
         grid: Convention of the degradation.
         staging: Folder for finished subjects.

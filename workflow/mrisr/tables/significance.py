@@ -131,7 +131,7 @@ def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
 
 
 def _differences(row: Row, best: Row, column: Column) -> np.ndarray:
-    """Return method - best, one a subject."""
+    """Return method - best, one for each subject."""
     scores, other = row.values[column], best.values[column]
     if set(scores.index) != set(other.index):
         apart = sorted(set(scores.index) ^ set(other.index))
