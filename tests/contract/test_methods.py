@@ -57,6 +57,6 @@ def test_a_method_is_in_the_table_of_the_readme_or_has_a_readme_of_its_own(name)
         assert method.label in text
         assert not method.learned or f"{method.spec['parameters']:,}" in text
     elif method.learned and method.kind != "external":
-        count = "one a subject and scale" if method.per_subject else "one a scale"
+        count = "one for each subject and scale" if method.per_subject else "one for each scale"
         assert cells[2] == {"per_scale": count}.get(method.models, "one for all scales")
         assert cells[3] == f"{method.spec['parameters']:,}"

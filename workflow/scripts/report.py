@@ -22,7 +22,7 @@ with job(snakemake.log[0]):
     settings = viewer_settings(contents["config"])
     report(
         snakemake.output.page,
-        contents=contents,
+        study_facts=contents,
         tables=params.tables,
         figures=list(given.figures),
         manifest=record,

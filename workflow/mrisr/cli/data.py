@@ -109,13 +109,13 @@ def _selection(
             hint = nearest(name, study.datasets)
             raise ConfigError(f"{configfile}: has no dataset '{name}': {hint}")
         overrides, used = study.dataset_overrides(name), study.splits(name)
-        min_sizes = {its: study.min_size(its) for its in used}
+        min_sizes = {dataset_name: study.min_size(dataset_name) for dataset_name in used}
         plugins, downloads = [*study.plugins, *plugins], Path(study.config["downloads"])
     if folder:
         overrides = {**overrides, "folder": folder}
-    for its in splits or []:
-        if its not in SPLITS:
-            raise ConfigError(f"--split {its}: no such split: {nearest(its, SPLITS)}")
+    for split_name in splits or []:
+        if split_name not in SPLITS:
+            raise ConfigError(f"--split {split_name}: no such split: {nearest(split_name, SPLITS)}")
     dataset = datasets.load(name, overrides, plugins, downloads)
     return dataset, [s for s in SPLITS if s in (splits or used)], min_sizes, downloads
 

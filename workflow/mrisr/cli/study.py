@@ -135,12 +135,12 @@ def status(folder: Annotated[Path, FOLDER]) -> None:
 
         with Store(ReaderStudy.load(folder)) as store:
             rows = [("reader", "answered", "changed", "minutes", "last answer (UTC)")]
-            for its in store.readers():
-                history, latest = store.history(its), store.latest(its)
+            for reader in store.readers():
+                history, latest = store.history(reader), store.latest(reader)
                 rows.append(
                     (
-                        its.name,
-                        f"{len(latest)} of {len(store.cases(its))}",
+                        reader.name,
+                        f"{len(latest)} of {len(store.cases(reader))}",
                         str(len(history) - len(latest)),
                         f"{sum(answer.seconds for answer in history) / 60:.1f}",
                         history[-1].answered_at[:19].replace("T", " ") if history else "never",

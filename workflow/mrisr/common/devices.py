@@ -64,8 +64,8 @@ def memory_mb(device: torch.device, limit: float | None = None) -> float:
     """Return the memory that work on `device` may take, in MiB.
 
     Args:
-        device: Of a GPU counts what is free there, in whole GiB.
-        limit: Of the CPU's memory; default half of what is available.
+        device: For a GPU, the memory that is free there counts, in whole GiB.
+        limit: Most memory on the CPU; default half of the memory that is available.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

@@ -61,7 +61,7 @@ def retrieve(url: str, target: str | Path, sha256: str) -> None:
     Args:
         url: `http` or `https` address.
         target: Where it goes.
-        sha256: Of the file, in hexadecimal.
+        sha256: SHA-256 of the file, in hexadecimal.
 
     Raises:
         DownloadError: Not reached, refused, broken off, or not the file with this checksum.

@@ -51,12 +51,12 @@ def inputs_by_item(items: Sequence[str], files: Sequence[str]) -> list[dict[str,
     found = []
     for item in items:
         stem = Path(item).name.removesuffix(".nii.gz")
-        its = {}
+        by_stack = {}
         for name, file in stems:
             stack = stacks.fullmatch(name.removeprefix(stem))
             if name == stem or (name.startswith(stem) and stack):
-                its[stack[1] if stack else ""] = file
-        found.append(its)
+                by_stack[stack[1] if stack else ""] = file
+        found.append(by_stack)
     return found
 
 

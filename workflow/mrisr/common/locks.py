@@ -11,7 +11,7 @@ from pathlib import Path
 
 log = logging.getLogger("mrisr")
 
-# Of a file system that has no locks, or not for this file.
+# Errors of a file system that has no locks, or none for this file.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EROFS)
 
 
@@ -23,7 +23,7 @@ def alone(path: str | Path, waiting: Callable[[str], None]) -> Iterator[None]:
     run starts the same jobs beside them.
 
     Args:
-        path: Of the lock file; it is removed at the end.
+        path: Path of the lock file; it is removed at the end.
         waiting: Told who holds the lock, if another process does; then this one waits.
     """
     path = Path(path)

@@ -10,7 +10,7 @@ from mrisr.common.seeds import generator
 
 
 def bootstrap_interval(
-    values: Sequence[float] | np.ndarray,
+    sample: Sequence[float] | np.ndarray,
     seed: int,
     confidence: float = 0.95,
     resamples: int = 10_000,
@@ -21,7 +21,7 @@ def bootstrap_interval(
     of different metrics differ by their values alone.
 
     Args:
-        values: One a subject, shape (n,), any unit.
+        sample: One a subject, shape (n,), any unit.
         seed: The study's seed.
         confidence: Coverage, between 0 and 1.
         resamples: Number of bootstrap samples.
@@ -30,10 +30,10 @@ def bootstrap_interval(
         Low and high end in the unit of the values; (nan, nan) for fewer than two values, or if
         one of them is not finite.
     """
-    values = np.asarray(values, np.float64)
-    if len(values) < 2 or not np.isfinite(values).all():
+    sample = np.asarray(sample, np.float64)
+    if len(sample) < 2 or not np.isfinite(sample).all():
         return float("nan"), float("nan")
-    means = values[_draws(seed, len(values), resamples)].mean(axis=1)
+    means = sample[_draws(seed, len(sample), resamples)].mean(axis=1)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

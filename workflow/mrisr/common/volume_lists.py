@@ -1,7 +1,7 @@
 """Lists of the volumes that one job made, with their checksums.
 
-What needs all volumes of a split has their list as its input, not hundreds of files, each of which
-Snakemake would look up. The list is written last: where it is, the volumes are.
+A rule that needs all volumes of a split takes their list as its input. Snakemake would look up
+each of hundreds of files. The list is written last: where it is, the volumes are.
 """
 
 import csv
@@ -44,7 +44,7 @@ def files(given: Iterable[str | Path], kind: str = "image") -> list[str]:
 
     Args:
         given: Lists (`.tsv`) and volumes, in any mixture.
-        kind: Of the volumes in the lists.
+        kind: Kind of the volumes in the lists.
 
     Raises:
         InputError: A listed volume is not there.
@@ -57,7 +57,7 @@ def checksums(given: Iterable[str | Path], kind: str = "image") -> dict[str, str
 
     Args:
         given: Lists (`.tsv`) and volumes, in any mixture.
-        kind: Of the volumes in the lists.
+        kind: Kind of the volumes in the lists.
 
     Raises:
         InputError: A listed volume is not there, or is not the one that was listed.

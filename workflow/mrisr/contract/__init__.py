@@ -106,16 +106,16 @@ def found_in(plugin: str | Path) -> Iterator[tuple[str, str, Callable[[], list[C
     Raises:
         ConfigError: A name is taken twice or cannot be used.
     """
-    own = Path(plugin).resolve()
+    root = Path(plugin).resolve()
     for name, folder in sorted(method_folders.folders([plugin]).items()):
-        if folder.resolve().is_relative_to(own):
+        if folder.resolve().is_relative_to(root):
             yield "method", name, partial(method, name, [plugin])
     for name in dataset_files.names([plugin]):
-        if (own / "datasets" / f"{name}.yaml").exists():
+        if (root / "datasets" / f"{name}.yaml").exists():
             yield "dataset", name, partial(dataset, name, [plugin])
     metric_modules.use([plugin])
     for name in metric_modules.names():
-        if metric_modules.source(name).is_relative_to(own):
+        if metric_modules.source(name).is_relative_to(root):
             yield "metric", name, partial(metric, name, [plugin])
 
 

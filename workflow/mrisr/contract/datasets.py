@@ -10,37 +10,39 @@ from mrisr.data import datasets
 
 def says_what_it_is(name: str, plugins: Sequence[str | Path]) -> None:
     """Check the label, and that simulated scans are called so."""
-    its = datasets.load(name, search=plugins)
-    require(its.label.strip(), f"{its.path}: label: is empty")
+    dataset = datasets.load(name, search=plugins)
+    require(dataset.label.strip(), f"{dataset.path}: label: is empty")
     require(
-        ("simulated" in its.label) == (its.kind == "bundled"),
-        f"{its.path}: simulated: true goes with source: {{kind: bundled}}, and only with it",
+        ("simulated" in dataset.label) == (dataset.kind == "bundled"),
+        f"{dataset.path}: simulated: true goes with source: {{kind: bundled}}, and only with it",
     )
 
 
 def has_each_subject_once(name: str, plugins: Sequence[str | Path]) -> None:
     """Check the splits; of scans that the user has to get first, that this is told."""
-    its = datasets.load(name, search=plugins)
-    if its.needs_folder:
+    dataset = datasets.load(name, search=plugins)
+    if dataset.needs_folder:
         try:
-            its.check_access()
+            dataset.check_access()
         except InputError as error:
             key = f"datasets.{name}.folder in the study's config"
-            require(key in str(error), f"{its.path}: it is not said how to give the folder")
+            require(key in str(error), f"{dataset.path}: it is not said how to give the folder")
             return
-        require(False, f"{its.path}: its scans are neither there nor asked for")
-    everyone = [subject for split in SPLITS for subject in its.subjects[split]]
+        require(False, f"{dataset.path}: its scans are neither there nor asked for")
+    everyone = [subject for split in SPLITS for subject in dataset.subjects[split]]
     twice = sorted({subject for subject in everyone if everyone.count(subject) > 1})
-    require(not twice, f"{its.path}: in two splits: {', '.join(twice)}")
-    require(its.subjects["test"], f"{its.path}: has no test subjects, so no table can show it")
+    require(not twice, f"{dataset.path}: in two splits: {', '.join(twice)}")
+    require(
+        dataset.subjects["test"], f"{dataset.path}: has no test subjects, so no table can show it"
+    )
 
 
 def finds_its_scans(name: str, plugins: Sequence[str | Path]) -> None:
     """Check that every subject of a folder on disk has one scan; none is opened."""
-    its = datasets.load(name, search=plugins)
+    dataset = datasets.load(name, search=plugins)
     for split in SPLITS:
-        if its.folder is not None:
-            its.local_files(split)
+        if dataset.folder is not None:
+            dataset.local_files(split)
 
 
 CLAUSES: dict[str, Callable[[str, Sequence[str | Path]], None]] = {

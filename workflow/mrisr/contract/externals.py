@@ -50,7 +50,7 @@ def reconstructs_by_its_rules(name: str, plugins: Sequence[str | Path]) -> None:
     method = methods.get(name, search=plugins)
     where = method.folder
     require(method.input != "slice", f"{where}: rules for slices cannot be tried; take volume")
-    scale = min(claimed(method), key=lambda its: abs(its - 2))
+    scale = min(claimed(method), key=lambda candidate: abs(candidate - 2))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for subject in SUBJECTS:
@@ -62,7 +62,7 @@ def reconstructs_by_its_rules(name: str, plugins: Sequence[str | Path]) -> None:
         )
         write_text(folder / "config.yaml", config)
         layout = Layout("contract")
-        targets = [layout.sr("contract", name, scale_name(scale), its) for its in SUBJECTS]
+        targets = [layout.sr("contract", name, scale_name(scale), person) for person in SUBJECTS]
         said = _snakemake(folder, targets)
         made = [folder / target for target in targets]
         missing = [file.name for file in made if not file.exists()]

@@ -72,10 +72,10 @@ def reconstructs_on_the_grid(name: str, plugins: Sequence[str | Path]) -> None:
     """Check shape, type, affine and values at every scale claimed."""
     method = methods.get(name, preset="demo", search=plugins)
     for scale in claimed(method):
-        its = sample(name, plugins, scale)
-        found, where = _apply(its), f"{method.folder}: at scale {scale:g}"
+        tried = sample(name, plugins, scale)
+        found, where = _apply(tried), f"{method.folder}: at scale {scale:g}"
         require(
-            np.array_equal(found.affine, its.truth.affine), f"{where}: the affine is another one"
+            np.array_equal(found.affine, tried.truth.affine), f"{where}: the affine is another one"
         )
         require(found.data.dtype == np.float32, f"{where}: voxels are {found.data.dtype}")
         require(np.isfinite(found.data).all(), f"{where}: voxels are not finite")
@@ -83,11 +83,11 @@ def reconstructs_on_the_grid(name: str, plugins: Sequence[str | Path]) -> None:
 
 def is_deterministic(name: str, plugins: Sequence[str | Path]) -> None:
     """Check that the same input gives the same bytes, and stays as it was."""
-    its = sample(name, plugins)
-    volumes = [its.lr] if isinstance(its.lr, Volume) else list(its.lr.values())
+    tried = sample(name, plugins)
+    volumes = [tried.lr] if isinstance(tried.lr, Volume) else list(tried.lr.values())
     before = [volume.data.copy() for volume in volumes]
-    first, second = _apply(its), _apply(its)
-    where = its.method.folder
+    first, second = _apply(tried), _apply(tried)
+    where = tried.method.folder
     require(
         np.array_equal(first.data, second.data),
         f"{where}: the same input gave two results; seed what is drawn (mrisr.common.seeds)",
@@ -103,9 +103,9 @@ def keeps_the_range(name: str, plugins: Sequence[str | Path]) -> None:
 
     A network with random weights says little: it may not blow up.
     """
-    its = sample(name, plugins)
-    found, where = _apply(its).data, its.method.folder
-    if its.network is not None:
+    tried = sample(name, plugins)
+    found, where = _apply(tried).data, tried.method.folder
+    if tried.network is not None:
         require(np.abs(found).max() < 100, f"{where}: intensities beyond 100 from input in [0,1]")
         return
     low, high = float(found.min()), float(found.max())
@@ -114,7 +114,7 @@ def keeps_the_range(name: str, plugins: Sequence[str | Path]) -> None:
         f"{where}: intensities {low:.3g} to {high:.3g}, the ground truth's are in [0,1]; undo what"
         " was scaled",
     )
-    apart = abs(float(found.mean()) - float(its.truth.data.mean()))
+    apart = abs(float(found.mean()) - float(tried.truth.data.mean()))
     require(
         apart < 0.1,
         f"{where}: the mean is {apart:.3g} off the ground truth's; undo what was scaled",
@@ -126,32 +126,32 @@ def falls_back_to_a_cpu(name: str, plugins: Sequence[str | Path]) -> None:
     with without_gpu():
         device = devices.pick(torch.get_num_threads())
         require(device.type == "cpu", "a GPU was picked where there is none")
-        its = sample(name, plugins)
+        tried = sample(name, plugins)
         try:
-            _apply(its, device)
+            _apply(tried, device)
         except (RuntimeError, AssertionError) as error:
             require(
                 False,
-                f"{its.method.folder}: fails without a GPU ({error}); compute on query.device",
+                f"{tried.method.folder}: fails without a GPU ({error}); compute on query.device",
             )
 
 
 def is_quick_in_the_demo(name: str, plugins: Sequence[str | Path]) -> None:
     """Check what a volume of the demo takes, told from a small one."""
-    its = sample(name, plugins)
-    took = min(cpu_seconds(lambda: _apply(its)) for _ in range(2))
-    seconds = took * DEMO_VOXELS / its.truth.data.size
+    tried = sample(name, plugins)
+    took = min(cpu_seconds(lambda: _apply(tried)) for _ in range(2))
+    seconds = took * DEMO_VOXELS / tried.truth.data.size
     require(
         seconds < VOLUME_SECONDS,
-        f"{its.method.folder}: a volume of the demo would take {seconds:.0f} s of a processor, more"
-        f" than {VOLUME_SECONDS}; shrink it in the demo block of method.yaml",
+        f"{tried.method.folder}: a volume of the demo would take {seconds:.0f} s of a processor,"
+        f" more than {VOLUME_SECONDS}; shrink it in the demo block of method.yaml",
     )
 
 
-def _apply(its: Sample, device: object = "cpu") -> Volume:
+def _apply(tried: Sample, device: object = "cpu") -> Volume:
     return reconstruct(
-        its.method, its.network, its.lr, its.truth.data.shape, its.scale, its.truth.affine,
-        device=device,
+        tried.method, tried.network, tried.lr, tried.truth.data.shape, tried.scale,
+        tried.truth.affine, device=device,
     )  # fmt: skip
 
 

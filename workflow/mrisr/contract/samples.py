@@ -45,7 +45,7 @@ class Sample:
 def sample(name: str, plugins: Sequence[str | Path], scale: float | None = None) -> Sample:
     """Return a method with something to reconstruct at a scale, 2 if it can."""
     method = methods.get(name, preset="demo", search=plugins)
-    scale = scale or min(claimed(method), key=lambda its: abs(its - 2), default=2)
+    scale = scale or min(claimed(method), key=lambda candidate: abs(candidate - 2), default=2)
     kind = "volume" if method.input == "ground_truth" else method.input
     volume = truth(SHAPES[kind])
     low = degrade(volume, scale, {"kind": kind, **DEGRADATION})

@@ -143,7 +143,9 @@ def _facts(dataset: Dataset, found: OnDisk) -> Iterator[tuple[str, str]]:
     yield "subjects", _count(dataset)
     yield "split", _split(dataset)
     yield "", dataset.lacking
-    published = sum(1 for its in dataset.checksums.values() if "sha256" in its or "md5" in its)
+    published = sum(
+        1 for checksums in dataset.checksums.values() if "sha256" in checksums or "md5" in checksums
+    )
     if dataset.folder is None and dataset.kind not in ("bundled", "folder"):
         rest = "all" if not published else "the others"
         yield (
@@ -181,7 +183,7 @@ def _subjects(dataset: Dataset) -> list[str]:
 
 
 def _count(dataset: Dataset) -> str:
-    parts = [f"{len(its)} {split}" for split, its in dataset.subjects.items() if its]
+    parts = [f"{len(names)} {split}" for split, names in dataset.subjects.items() if names]
     total = len(_subjects(dataset))
     if not total:
         return "subjects not known"

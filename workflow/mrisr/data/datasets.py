@@ -240,13 +240,13 @@ class Dataset:
         return self._look_up(
             split,
             "mask",
-            lambda its: finding.pattern_file(self.folder, its, mask["pattern"], remedy),
+            lambda subject: finding.pattern_file(self.folder, subject, mask["pattern"], remedy),
         )
 
     def _stack_files(self, split: str) -> dict[str, list[Path]]:
         pattern = self.spec["source"]["pattern"]
         return self._look_up(
-            split, "stacks", lambda its: finding.pattern_files(self.folder, its, pattern)
+            split, "stacks", lambda subject: finding.pattern_files(self.folder, subject, pattern)
         )
 
     def _stack_masks(self, split: str) -> dict[str, list[Path]]:
@@ -289,8 +289,8 @@ class Dataset:
 def _flat(files: Mapping[str, list[Path]]) -> dict[str, Path]:
     return {
         f"{subject}_stack-{n}": path
-        for subject, its in files.items()
-        for n, path in enumerate(its, start=1)
+        for subject, paths in files.items()
+        for n, path in enumerate(paths, start=1)
     }
 
 

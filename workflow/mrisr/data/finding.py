@@ -108,7 +108,7 @@ def pattern_file(folder: Path, subject: str, pattern: str, remedy: str = "set pa
     Args:
         folder: Where the pattern starts.
         subject: Takes the place of `{subject}`.
-        pattern: Of a path inside the folder, with `{subject}` and the wildcards `*`, `?`, `[ab]`
+        pattern: A path inside the folder, with `{subject}` and the wildcards `*`, `?`, `[ab]`
             (none of which matches `/`) and `**/` (any folders). Hidden files do not match.
         remedy: What to do if several files match.
 

@@ -14,7 +14,7 @@ def write_split(path: str | Path, subjects: Mapping[str, Sequence[str]]) -> None
         path: The TSV.
         subjects: Those of each split (train, val, test) that the study used.
     """
-    rows = [f"{subject}\t{split}\n" for split, its in subjects.items() for subject in its]
+    rows = [f"{subject}\t{split}\n" for split, names in subjects.items() for subject in names]
     write_text(path, "".join(["subject\tsplit\n", *rows]))
 
 

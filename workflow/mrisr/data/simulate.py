@@ -66,7 +66,7 @@ def cohort(
     and not on `workers`.
 
     Args:
-        subjects: Names, e.g. `sub-01`.
+        subjects: Names, for example `sub-01`.
         folder: Where `<subject>_T1w.nii.gz` are written: int16, RAS, 0 outside the brain and
             1 to about 1000 inside.
         parameters: Replaces some of `DEFAULTS`.
@@ -249,9 +249,9 @@ def _spline_field(
     """Return a smooth random field in [-1, 1]: a cubic B-spline with uniform coefficients.
 
     Args:
-        shape: Of the field, (X, Y, Z).
+        shape: Shape of the field, (X, Y, Z).
         voxel_size: In mm.
-        spacing: Of the control points, in mm.
+        spacing: Spacing of the control points, in mm.
         random: Draws the coefficients.
     """
     bases = []

@@ -1,9 +1,9 @@
 """Simulated low resolution, and cubic interpolation back: products of small matrices.
 
-Cubic resampling is linear and separable: along an axis of n samples it is one m x n matrix. Of the
-kernel `spline` it is the one that `scipy.ndimage.zoom(order=3)` applies, of the kernel `bicubic`
-that of PIL and of torch's bicubic interpolation with anti-aliasing. All functions accept NumPy
-arrays and torch tensors (on any device) and return the kind that they got.
+Cubic resampling is linear and separable: along an axis of n samples it is one m x n matrix. The
+kernel `spline` equals `scipy.ndimage.zoom(order=3)`. The kernel `bicubic` equals the bicubic
+interpolation of PIL, and that of torch with anti-aliasing. All functions accept NumPy arrays and
+torch tensors (on any device) and return the kind that they got.
 
 Two conventions say where the m LR samples of an axis lie among its n HR samples:
 
@@ -268,8 +268,8 @@ def degrade_subjects(
     """Simulate and save the LR input of several subjects.
 
     Args:
-        hr: Ground-truth files, one a subject.
-        lr: For each name that `degrade` returns, the files to be written, one a subject.
+        hr: Ground-truth files, one for each subject.
+        lr: For each name that `degrade` returns, the files to be written, one for each subject.
         scale: Down-sampling scale k.
         degradation: See `degrade`.
         workers: Threads (compression and matrix products release the interpreter's lock).

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from mrisr.degrade.resample import FWHM
 
 IN_PLANE, CUT = 1.2, 3.0
-# LR voxels of which the HR grid holds less than this share of the profile carry no data.
+# An LR voxel carries no data if less than this share of its profile lies on the HR grid.
 COVERAGE = 0.5
 # HR voxels by which the axes of an aligned stack may run away from those of the grid, over its
 # whole length.
@@ -38,7 +38,7 @@ class SliceOperator:
         hr_shape: Shape of the HR volume (X, Y, Z).
         hr_affine: Its voxels to millimetres.
         device: Where to compute.
-        dtype: Of the HR volumes and stacks.
+        dtype: Type of the HR volumes and stacks.
     """
 
     def __init__(
@@ -104,14 +104,16 @@ class SliceOperator:
         self, to_hr: np.ndarray, spacing: np.ndarray, sigma: np.ndarray, voxel: float
     ) -> None:
         """Prepare the finer grid along the stack's axes, and a matrix an axis on it."""
-        # Linear interpolation is itself a blur, of this variance on average.
-        own = np.sqrt(np.maximum(sigma**2 - voxel**2 / 6, (NARROWEST * voxel) ** 2))
+        # Linear interpolation blurs too: this is its mean variance.
+        profile_sigma = np.sqrt(np.maximum(sigma**2 - voxel**2 / 6, (NARROWEST * voxel) ** 2))
         finer = np.maximum(1, np.ceil(spacing / voxel)).astype(int)
-        reach = np.ceil(CUT * own / spacing * finer).astype(int)
+        reach = np.ceil(CUT * profile_sigma / spacing * finer).astype(int)
         size = [(n - 1) * f + 1 + 2 * r for n, f, r in zip(self.shape, finer, reach, strict=True)]
         matrices = [
             _profiles(r + f * np.arange(n), m, max(s / d * f, NARROWEST))
-            for n, m, f, r, s, d in zip(self.shape, size, finer, reach, own, spacing, strict=True)
+            for n, m, f, r, s, d in zip(
+                self.shape, size, finer, reach, profile_sigma, spacing, strict=True
+            )
         ]
         self.matrices = self._tensors(matrices)
         # From -1 to 1 over the fine grid to -1 to 1 over the HR grid; torch counts axes backwards.

@@ -120,12 +120,12 @@ def _measure(
 ) -> list[tuple]:
     rows = []
     for name in METRICS:
-        values = []
+        scores = []
         for truth, image in zip(truths, images, strict=True):
             table = evaluate(truth.data, image, metrics=[name])
-            values.append(float(table["value"].iloc[0]))
-        std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-        rows.append((step, name, float(np.mean(values)), std, len(values), kept))
+            scores.append(float(table["value"].iloc[0]))
+        std = float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")
+        rows.append((step, name, float(np.mean(scores)), std, len(scores), kept))
     return rows
 
 

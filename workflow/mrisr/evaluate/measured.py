@@ -26,7 +26,7 @@ class Row:
     Attributes:
         cell: Its description, see `read_rows`.
         values: By metric and region, each indexed by subject; empty if it is skipped or missing.
-        remarks: What is to be said of it, as it stands in the tables' CSV.
+        remarks: Notes on the row, as the tables' CSV has them.
     """
 
     cell: Mapping
@@ -61,15 +61,15 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
     Raises:
         InputError: A metrics CSV is damaged, incomplete or holds NaN.
     """
-    values = [_read(cell) for cell in cells]
+    by_cell = [_read(cell) for cell in cells]
     baselines = {
         (cell["dataset"], cell["scale"]): _held(cell, measured)
-        for cell, measured in zip(cells, values, strict=True)
+        for cell, measured in zip(cells, by_cell, strict=True)
         if cell["method"] == baseline
     }
     return [
         Row(cell, measured, _remarks(cell, measured, baselines, baseline))
-        for cell, measured in zip(cells, values, strict=True)
+        for cell, measured in zip(cells, by_cell, strict=True)
     ]
 
 
@@ -129,8 +129,8 @@ def places(chosen: Iterable[Mapping], cells: Sequence[Mapping]) -> str:
         where = f" on {cell['dataset_label']}" if several else ""
         scales.setdefault((cell["method_label"], where), []).append(scale_name(cell["scale"]))
     return "; ".join(
-        f"{method}{where} at {', '.join(f'{scale}×' for scale in its)}"
-        for (method, where), its in scales.items()
+        f"{method}{where} at {', '.join(f'{scale}×' for scale in at_scales)}"
+        for (method, where), at_scales in scales.items()
     )
 
 
@@ -144,7 +144,7 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
         empty: Whether slices without signal are `exclude`d or `include`d.
     """
     about = [metric_modules.metadata(name) for name in metrics]
-    labels = [its.label for its in about if its.slices]
+    labels = [metric.label for metric in about if metric.slices]
     if not labels or not scores:
         return ""
     names = " and ".join([", ".join(labels[:-1]), labels[-1]] if labels[1:] else labels)
@@ -183,10 +183,12 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
         )
     if table.duplicated(["metric", "region", "subject"]).any():
         raise InputError(f"{path}: a subject is there twice; delete it and run again")
-    values = {key: group.set_index("subject")["value"] for key, group in found.items()}
+    by_column = {key: group.set_index("subject")["value"] for key, group in found.items()}
     if cell.get("slices"):
-        return {key: its.groupby(subject_of, sort=False).mean() for key, its in values.items()}
-    return values
+        return {
+            key: series.groupby(subject_of, sort=False).mean() for key, series in by_column.items()
+        }
+    return by_column
 
 
 def held_by(cells: Iterable[Mapping]) -> str:
@@ -196,8 +198,8 @@ def held_by(cells: Iterable[Mapping]) -> str:
 
 
 def _held(cell: Mapping, measured: Mapping[Column, pd.Series]) -> float:
-    values = measured.get((cell.get("held_by", "psnr"), "volume"))
-    return math.nan if values is None else float(np.mean(values.to_numpy()))
+    measured_values = measured.get((cell.get("held_by", "psnr"), "volume"))
+    return math.nan if measured_values is None else float(np.mean(measured_values.to_numpy()))
 
 
 def _remarks(cell: Mapping, measured: dict, baselines: dict, baseline: str | None) -> list[str]:
@@ -209,10 +211,11 @@ def _remarks(cell: Mapping, measured: dict, baselines: dict, baseline: str | Non
         found.append(COLLAPSED)
     comparable = cell["method"] != baseline and cell.get("has_ground_truth", True)
     if measured and cell["learned"] and baseline is not None and comparable:
-        own, base = _held(cell, measured), baselines.get((cell["dataset"], cell["scale"]), math.nan)
-        if math.isnan(own) or math.isnan(base):
+        mean = _held(cell, measured)
+        base = baselines.get((cell["dataset"], cell["scale"]), math.nan)
+        if math.isnan(mean) or math.isnan(base):
             found.append(UNCHECKED)
-        elif own <= base:
+        elif mean <= base:
             found.append(UNDERTRAINED)
     if restarts := model.get("restarts"):
         found.append("restarted once" if restarts == 1 else f"restarted {restarts} times")

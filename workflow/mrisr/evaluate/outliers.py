@@ -47,9 +47,9 @@ def subject_values(cells: Sequence[Mapping]) -> pd.DataFrame:
     return frame.assign(median=median, z=z)
 
 
-def outliers(values: pd.DataFrame) -> pd.DataFrame:
+def outliers(scored: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `subject_values` that stand out, the most striking first."""
-    found = values[values["z"].abs() > LIMIT]
+    found = scored[scored["z"].abs() > LIMIT]
     return found.sort_values("z", key=lambda z: -z.abs(), kind="stable")
 
 

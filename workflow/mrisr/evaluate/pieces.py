@@ -64,7 +64,7 @@ class Pair:
     def signal(self) -> list[np.ndarray]:
         """Which slices of each stack are not constant in the ground truth (or the image).
 
-        Of a real LR scan: which meet its foreground.
+        For a real LR scan: which slices meet its foreground.
         """
         if self.foreground is not None:
             return [slices.any(axis=(1, 2)) for slices in _slices.stacks(self.foreground)]
@@ -124,7 +124,7 @@ def plan(
     """Divide an evaluation.
 
     Args:
-        shape: Of the volume.
+        shape: Shape of the volume.
         metrics: Names.
         regions: `volume`, `mask`.
         pieces: Into how many parts each stack of slices is cut.
@@ -182,7 +182,7 @@ def run(
     """
     if work.stack is None:
         return _on_volumes(work, pair)
-    values: dict[str, list[np.ndarray]] = {name: [] for name in work.metrics}
+    scores: dict[str, list[np.ndarray]] = {name: [] for name in work.metrics}
     images = _slices.stacks(pair.image)[work.stack]
     references = None if pair.reference is None else _slices.stacks(pair.reference)[work.stack]
     kept = _kept(work, pair, empty_slices)
@@ -194,10 +194,10 @@ def run(
             extra = found.parameters(name, settings.get(name))
             if features and name in features:
                 extra["features"] = [layer[first : first + CHUNK] for layer in features[name]]
-            values[name].append(
+            scores[name].append(
                 found.get(name)(*_arguments(name, reference, image), device=device, **extra)
             )
-    return {name: np.concatenate([*its, np.empty(0)]) for name, its in values.items()}
+    return {name: np.concatenate([*batches, np.empty(0)]) for name, batches in scores.items()}
 
 
 def reference_features(
@@ -220,7 +220,7 @@ def reference_features(
         found.module(name).features(pair.scaled(slices[kept[first : first + CHUNK]]), **extra)
         for first in range(0, len(kept), CHUNK)
     ]
-    return [np.concatenate(its).astype(np.float16) for its in zip(*parts, strict=True)]
+    return [np.concatenate(batches).astype(np.float16) for batches in zip(*parts, strict=True)]
 
 
 def slice_counts(pair: Pair) -> tuple[int, int]:
@@ -290,20 +290,20 @@ def _arguments(name: str, reference: np.ndarray | None, image: np.ndarray) -> tu
 def _on_volumes(work: Work, pair: Pair) -> dict[tuple[str, str], float]:
     if "mask" in work.regions and pair.mask is None:
         raise InputError("mask: none given for the region 'mask'; give one, or leave the region")
-    values = {}
+    by_metric = {}
     for name in work.metrics:
         module, about = found.module(name), found.metadata(name)
         both = _arguments(name, pair.reference, pair.image)
         regions = [region for region in work.regions if region in about.regions]
         if hasattr(module, "by_region"):
-            its = module.by_region(*both, pair.mask, regions)
+            by_region = module.by_region(*both, pair.mask, regions)
         else:
-            its = {
+            by_region = {
                 region: found.get(name)(*both, **({"mask": pair.mask} if region == "mask" else {}))
                 for region in regions
             }
-        values.update({(name, region): its[region] for region in regions})
-    return values
+        by_metric.update({(name, region): by_region[region] for region in regions})
+    return by_metric
 
 
 def evaluate(

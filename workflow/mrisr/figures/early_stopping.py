@@ -55,7 +55,7 @@ def caption(
     """Return the figure's caption.
 
     Args:
-        label: Of the method.
+        label: Label of the method.
         scale: That slices were reconstructed at.
         curve: Content of `curve.csv`.
         kept: The step whose weights are used, if the curve has it.
@@ -63,7 +63,8 @@ def caption(
     """
     n = int(curve["n"].iloc[0])
     best = {
-        name: its.loc[its["mean"].idxmax()] for name, its in curve.groupby("metric", sort=False)
+        name: group.loc[group["mean"].idxmax()]
+        for name, group in curve.groupby("metric", sort=False)
     }
     found = "; ".join(
         f"{metrics.metadata(name).label} is highest at step {row['step']:,.0f}"
@@ -150,16 +151,16 @@ def _draw(
     return figure
 
 
-def _line(axes: Axes, its: pd.DataFrame, name: str) -> None:
+def _line(axes: Axes, points: pd.DataFrame, name: str) -> None:
     colour, marker, style = LINES[name]
     about = metrics.metadata(name)
     label = about.label + (f" ({about.unit})" if about.unit else "")
     axes.plot(
-        its["step"], its["mean"], color=colour, marker=marker, linestyle=style, markersize=4,
+        points["step"], points["mean"], color=colour, marker=marker, linestyle=style, markersize=4,
         linewidth=1.3, label=about.label,
     )  # fmt: skip
     axes.set_ylabel(label, fontsize=9, color=colour)
     axes.tick_params(labelsize=8)
-    low, high = its["mean"].min(), its["mean"].max()
+    low, high = points["mean"].min(), points["mean"].max()
     room = (high - low) or 1.0
     axes.set_ylim(low - 0.06 * room, high + 0.06 * room)

@@ -31,7 +31,7 @@ class Record:
     Attributes:
         title: Heading, e.g. dataset, subject and scales.
         caption: Full text, made from what is shown.
-        section: Of the report.
+        section: Section of the report.
         dataset: Name of the dataset.
         subject: Name of the subject.
         methods: Names of the methods, in the order shown.

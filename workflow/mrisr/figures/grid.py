@@ -44,7 +44,7 @@ class Grid(Canvas):
         """
         self.wide = column_width(len(columns), LEFT + right, GAP)
         self.detail = detail(self.wide)
-        self.talls = [self.wide * its for its in (ratio, *below)]
+        self.talls = [self.wide * height_ratio for height_ratio in (ratio, *below)]
         self.above = 0.13 if above else 0.03
         # Short titles of narrow figures are wider than their columns.
         self.inner = len(columns) * (self.wide + GAP)

@@ -48,7 +48,7 @@ def on_grid(path: str | Path, truth: Volume, name: str | Path) -> Volume:
     Args:
         path: NIfTI or MGH on the grid of the raw scan in any orientation, nonzero inside.
         truth: The ground truth, which has the scan's voxels: turned to RAS, cropped or padded.
-        name: Of its file, for messages.
+        name: Name of its file, for messages.
 
     Returns:
         0 and 1 on the grid of `truth`, uint8; 0 where the file does not reach.
@@ -80,8 +80,8 @@ def largest(lesions: Volume, mask: Volume, name: str | Path, view: View | None =
 
     Args:
         lesions: 0 and 1, shape (X, Y, Z), RAS.
-        mask: Of the brain, on the same grid; the view is cropped to it.
-        name: Of the lesions' file, for messages.
+        mask: Mask of the brain, on the same grid; the view is cropped to it.
+        name: Name of the lesions' file, for messages.
         view: A slice to stay in: the lesion with the largest section there.
 
     Raises:

@@ -38,27 +38,28 @@ def values(row: Row, metric: str) -> np.ndarray:
 
 def label(name: str, method: str, rows: Mapping[Key, Row]) -> str:
     """Return a method's label with what is missing, n/a or marked at which scale."""
-    its = {scale: row for (scale, other), row in rows.items() if other == method}
+    by_scale = {scale: row for (scale, other), row in rows.items() if other == method}
     said = []
     for word, chosen in (
-        (NOT_APPLICABLE, [scale for scale, row in its.items() if row.cell["skipped"]]),
-        (MISSING, [k for k, row in its.items() if MISSING in row.remarks]),
+        (NOT_APPLICABLE, [scale for scale, row in by_scale.items() if row.cell["skipped"]]),
+        (MISSING, [k for k, row in by_scale.items() if MISSING in row.remarks]),
         *(
-            (mark, [k for k, row in its.items() if remark in row.remarks])
+            (mark, [k for k, row in by_scale.items() if remark in row.remarks])
             for remark, mark in MARKS.items()
         ),
     ):
         if chosen:
-            said.append(word if len(chosen) == len(its) else f"{word} {times(chosen)}")
+            said.append(word if len(chosen) == len(by_scale) else f"{word} {times(chosen)}")
     return f"{name} ({', '.join(said)})" if said else name
 
 
 def marker(look: Look, row: Row) -> dict:
     """Return the arguments of a method's marker; hollow where no conclusion is supported."""
-    its = look.mark
+    options = look.mark
     if set(MARKS) & set(row.remarks):
-        its |= {"markerfacecolor": "white", "markeredgecolor": look.colour, "markeredgewidth": 0.9}
-    return its
+        hollow = {"markerfacecolor": "white", "markeredgecolor": look.colour}
+        options |= {**hollow, "markeredgewidth": 0.9}
+    return options
 
 
 def words(rows: Iterable[Row]) -> list[str]:
@@ -81,7 +82,7 @@ def _undertrained(row: Row) -> bool:
 
 def subjects(rows: Iterable[Row]) -> str:
     """Return the number of subjects as it prints."""
-    counts = sorted({len(its) for row in rows for its in row.values.values()})
+    counts = sorted({len(scores) for row in rows for scores in row.values.values()})
     if not counts:
         return "nothing is measured yet"
     low, high = counts[0], counts[-1]
@@ -102,5 +103,5 @@ def frame(axes: Axes, metric: str | None = None) -> None:
 
 def plain_labels(texts: Sequence) -> None:
     """Keep dollar signs of users' labels from becoming formulas."""
-    for its in texts:
-        its.set_parse_math(False)
+    for text in texts:
+        text.set_parse_math(False)

@@ -102,14 +102,14 @@ def _draw(scene: Scene, line: tuple[Place, Place], looks: Mapping[str, int], tit
 
     wanted = along(scene.wanted, scene.view.aspect, line)
     profiles = {
-        key: along(its, scene.view.aspect, line)
-        for key, its in scene.images.items()
-        if not isinstance(its, str)
+        key: along(shown_image, scene.view.aspect, line)
+        for key, shown_image in scene.images.items()
+        if not isinstance(shown_image, str)
     }
-    values = np.concatenate([wanted, *profiles.values()])
-    room = 0.06 * float(np.ptp(values) or 1)
+    intensities = np.concatenate([wanted, *profiles.values()])
+    room = 0.06 * float(np.ptp(intensities) or 1)
     # Room for the number at the upper end.
-    limits = float(values.min()) - room, float(values.max()) + 4 * room
+    limits = float(intensities.min()) - room, float(intensities.max()) + 4 * room
     mm = np.linspace(0, _length(scene, line), len(wanted))
     for row, scale in enumerate(scene.scales):
         for place, method in enumerate(scene.methods):

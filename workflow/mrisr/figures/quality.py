@@ -101,11 +101,11 @@ def _draw(
                **look(looks[method]).mark, markersize=4)
         for method, label in zip(names, labels, strict=True)
     ]  # fmt: skip
-    its = canvas.figure.legend(
+    chart_legend = canvas.figure.legend(
         handles=handles, ncols=in_line, loc="lower center", fontsize=TEXT, frameon=False,
         handlelength=3.0, columnspacing=1.2, borderaxespad=0.1, labelspacing=0.3,
     )  # fmt: skip
-    shown.plain_labels(its.get_texts())
+    shown.plain_labels(chart_legend.get_texts())
     return canvas
 
 
@@ -124,7 +124,7 @@ def _panel(
     limits: list[float] = []
     bounds: list[float] = []
     for method, number in looks.items():
-        its, points = look(number), []
+        style, points = look(number), []
         for scale in scales:
             row = rows.get((scale, method))
             if row is None or not (found := shown.values(row, metric)).size:
@@ -138,15 +138,15 @@ def _panel(
                 bounds.append(mean)
             else:
                 low, high = bootstrap_interval(found, seed)
-                limits += [its for its in (mean, low, high) if np.isfinite(its)]
-                axes.plot([x, x], [low, high], color=its.colour, linewidth=0.8, zorder=2)
-                axes.plot(x, mean, markersize=4, zorder=3, **shown.marker(its, row))
+                limits += [end for end in (mean, low, high) if np.isfinite(end)]
+                axes.plot([x, x], [low, high], color=style.colour, linewidth=0.8, zorder=2)
+                axes.plot(x, mean, markersize=4, zorder=3, **shown.marker(style, row))
         if points:
-            axes.plot(*zip(*points, strict=True), linewidth=0.9, zorder=1, **its.line)
+            axes.plot(*zip(*points, strict=True), linewidth=0.9, zorder=1, **style.line)
     if limits:
         # Bounds that are as far from the methods as these are apart would squeeze them.
         reach = float(np.ptp(limits)) or 1e-3
-        inside = [its for its in bounds if min(limits) - reach <= its <= max(limits) + reach]
+        inside = [bound for bound in bounds if min(limits) - reach <= bound <= max(limits) + reach]
         axes.set_ylim(min(limits + inside) - 0.08 * reach, max(limits + inside) + 0.08 * reach)
     axes.set_xticks(list(scales), [f"{scale_name(scale)}×" for scale in scales])
     axes.xaxis.set_minor_locator(NullLocator())

@@ -56,9 +56,9 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         path = Path(cell["image"])
         image = _crop(load(path).data, shape, view, box) if path.exists() else None
         panels[cell["method_label"]] = image
-    for its in params["beyond"]:
-        method = methods.unpack(its["method"])
-        model = load_model(method, its["model"])
+    for entry in params["beyond"]:
+        method = methods.unpack(entry["method"])
+        model = load_model(method, entry["model"])
         sr = reconstruct(method, model, lr, scale=2 * scale, grid=params["grid"])
         label = f"{method.label}, at {scale_name(2 * scale)}×"
         panels[label] = _crop(sr.data, shape, view, box)
@@ -83,7 +83,7 @@ def caption(subject_of: str, subject: str, plane: str, scale: float, beyond: boo
         subject_of: Label of the dataset.
         subject: Name of the slice shown.
         plane: Its plane.
-        scale: Of the reconstructions.
+        scale: Scale of the reconstructions.
         beyond: Whether one method is shown at twice the scale.
     """
     twice = (

@@ -146,7 +146,7 @@ def refined(view: View, lr_shape: Sequence[int], sr_shape: Sequence[int]) -> Vie
     """Return the view of the SR grid that shows what a view of the LR grid does.
 
     Args:
-        view: Of the LR grid, of which the SR grid has the field of view.
+        view: View of the LR grid; the SR grid has the same field of view.
         lr_shape: Shape of the LR volume.
         sr_shape: Shape of the SR volume.
     """
@@ -190,13 +190,13 @@ def _draw(
     ratio = whole[2] / whole[1]
     grid = Grid(title, list(names.values()), rows, ratio, [1.0, PROFILE], above=False, foot=0.25)
     tops = {LR: window_top(scan)}
-    pooled = [its for (_, name), its in shown.items() if name == REFERENCE]
+    pooled = [image_there for (_, name), image_there in shown.items() if name == REFERENCE]
     if pooled and not isinstance(pooled[0], str):
         tops[REFERENCE] = window_top(np.concatenate(pooled, axis=None))
     profiles = {
-        key: _along(its, scan, view, line) / tops.get(key[1], tops[LR])
-        for key, its in shown.items()
-        if not isinstance(its, str)
+        key: _along(image, scan, view, line) / tops.get(key[1], tops[LR])
+        for key, image in shown.items()
+        if not isinstance(image, str)
     }
     most = 1.05 * max(float(values.max()) for values in profiles.values())
     for row, scale in enumerate(scales):
@@ -250,8 +250,8 @@ def _profile(
     lines = {(0.0, LR): {"color": "0.72", "linewidth": 2.0}}
     if key[1] != LR:
         lines[key] = {"color": look(number).colour, "linewidth": 0.9}
-    for its, style in lines.items():
-        axes.plot(np.linspace(0, length, len(profiles[its])), profiles[its], **style)
+    for line_name, style in lines.items():
+        axes.plot(np.linspace(0, length, len(profiles[line_name])), profiles[line_name], **style)
     axes.set_xlim(0, length)
     axes.tick_params(labelsize=SMALL, length=1.5, width=0.5, pad=1)
     axes.locator_params(nbins=3)

@@ -73,8 +73,10 @@ def read_scene(params: Mapping, view: View | None = None) -> Scene:
     if view is None:
         view = chosen_view(mask, params)
     # In 2-D one slice is shown, and its own values, not the means of its subject's slices.
-    own = {key: [{**cell, "slices": False} for cell in params[key]] for key in ("cells", "held")}
-    rows = measured_rows({**params, **own})
+    one_slice = {
+        key: [{**cell, "slices": False} for cell in params[key]] for key in ("cells", "held")
+    }
+    rows = measured_rows({**params, **one_slice})
     images: dict[Key, np.ndarray | str] = {}
     for cell in params["cells"]:
         key = cell["scale"], cell["method"]
@@ -129,10 +131,10 @@ def measured_rows(params: Mapping) -> dict[Key, Row]:
 
 def remarks(words: Iterable[object], rows: Iterable[Row]) -> str:
     """Return sentences on n/a, missing and the marks, of those that appear."""
-    words = [its for its in words if isinstance(its, str)]
+    words = [word for word in words if isinstance(word, str)]
     rows = [row for row in rows if row.values]
-    found = [its for its in MARKS if any(its in row.remarks for row in rows)]
-    parts = [f"{MARKS[its]}: {SAID[its]}." for its in found]
+    found = [remark for remark in MARKS if any(remark in row.remarks for row in rows)]
+    parts = [f"{MARKS[remark]}: {SAID[remark]}." for remark in found]
     if NOT_APPLICABLE in words:
         parts.append("n/a: outside the method's limits.")
     if MISSING in words:
@@ -142,7 +144,7 @@ def remarks(words: Iterable[object], rows: Iterable[Row]) -> str:
 
 def marks(row: Row) -> str:
     """Return the marks of a row, as they stand in the tables."""
-    return "".join(mark for its, mark in MARKS.items() if its in row.remarks)
+    return "".join(mark for remark, mark in MARKS.items() if remark in row.remarks)
 
 
 def window_top(image: np.ndarray) -> float:
@@ -180,7 +182,7 @@ def title(params: Mapping, scales: Iterable[float]) -> str:
 
 
 def _above(row: Row, subject: str) -> str:
-    values = row.values.get(("psnr", "volume"))
-    value = math.nan if values is None else float(values.get(subject, math.nan))
+    psnr_by_subject = row.values.get(("psnr", "volume"))
+    value = math.nan if psnr_by_subject is None else float(psnr_by_subject.get(subject, math.nan))
     text = "" if math.isnan(value) else "∞ dB" if math.isinf(value) else f"{value:.2f} dB"
     return f"{text} {marks(row)}".strip()

@@ -33,11 +33,11 @@ def choose_views(labels: Volume, name: str | Path = "segmentation") -> list[View
     """Return an axial, a sagittal and a coronal slice that show the most of all regions.
 
     A slice's score is the sum over the regions of its share of the region's voxels, so that
-    small regions count as much as large ones; of equals the first is taken.
+    small regions count as much as large ones. The first of several equal slices is taken.
 
     Args:
         labels: Segmentation of the ground truth, shape (X, Y, Z), RAS.
-        name: Of its file, for messages.
+        name: Name of its file, for messages.
 
     Raises:
         InputError: No voxel has a label.

@@ -167,10 +167,10 @@ def _fitting(text: str, wide: float) -> float:
 
 def _psnr(row: Row, subject: str) -> str:
     """Return the PSNR of a subject's whole volume, with the row's marks."""
-    values = row.values.get(("psnr", "volume"))
-    if values is None or subject not in values:
+    psnr_by_subject = row.values.get(("psnr", "volume"))
+    if psnr_by_subject is None or subject not in psnr_by_subject:
         return marks(row)
-    value = float(values[subject])
+    value = float(psnr_by_subject[subject])
     return f"PSNR {'∞' if np.isinf(value) else f'{value:.2f} dB'} {marks(row)}".strip()
 
 
@@ -184,7 +184,7 @@ def _draw(
     edges = mask.voxel_size
     sides = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
     aspect = {plane: edges[up] / edges[across] for plane, (across, up) in sides.items()}
-    shown_image = next(its for its in columns.values() if not isinstance(its, str))
+    shown_image = next(planes for planes in columns.values() if not isinstance(planes, str))
     rows = {
         plane: shown_image[plane].shape[0] * aspect[plane] / shown_image[plane].shape[1]
         for plane in views
@@ -198,10 +198,12 @@ def _draw(
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
     ceiling = float(np.percentile(_all(columns, REFERENCE, out=True), 99.7)) or 1.0
-    own = _all(columns, REFERENCE, out=False)
-    window = {REFERENCE: float(np.percentile(own, 99.7)) or 1.0 if own.size else 1.0}
+    of_reference = _all(columns, REFERENCE, out=False)
+    window = {
+        REFERENCE: float(np.percentile(of_reference, 99.7)) or 1.0 if of_reference.size else 1.0
+    }
     small = min([TEXT, *(_fitting(text, wide) for text in above.values())])
-    for column, (label, its) in enumerate(columns.items()):
+    for column, (label, planes) in enumerate(columns.items()):
         x = left + column * (wide + gap)
         size = min(HEAD, _fitting(label, wide))
         figure.text(
@@ -222,13 +224,13 @@ def _draw(
             axes.set_yticks([])
             if column == 0:
                 axes.set_ylabel(plane.capitalize() if row < 3 else "Enlarged", fontsize=8.5)
-            if isinstance(its, str):
+            if isinstance(planes, str):
                 axes.text(
-                    *(0.5, 0.5, its), ha="center", va="center", color="0.4", fontsize=9,
+                    *(0.5, 0.5, planes), ha="center", va="center", color="0.4", fontsize=9,
                     transform=axes.transAxes,
                 )  # fmt: skip
             else:
-                _show(axes, its[plane], aspect[plane], window.get(label, ceiling), row == 3)
+                _show(axes, planes[plane], aspect[plane], window.get(label, ceiling), row == 3)
                 if column == 0 and row < 3:
                     _letters(axes, plane)
             y += high + gap
@@ -243,9 +245,9 @@ def _all(columns: Mapping, label: str, out: bool) -> np.ndarray:
     """Return all intensities shown, of one column or of all others."""
     parts = [
         image.ravel()
-        for name, its in columns.items()
-        if (name != label) == out and not isinstance(its, str)
-        for image in its.values()
+        for name, planes in columns.items()
+        if (name != label) == out and not isinstance(planes, str)
+        for image in planes.values()
     ]
     return np.concatenate(parts) if parts else np.zeros(0)
 

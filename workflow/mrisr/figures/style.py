@@ -44,8 +44,8 @@ def look(number: int | str) -> Look:
     """Return how a method looks.
 
     Args:
-        number: Its place among the study's methods without the controls; of a control, which
-            bound it is: `lower` or `upper`.
+        number: The method's place among the study's methods, controls left out; for a control,
+            the bound that it is: `lower` or `upper`.
     """
     if isinstance(number, str):
         colour, dashes = CONTROL[number]

@@ -33,7 +33,7 @@ class Curve:
     """The losses of one model.
 
     Attributes:
-        label: Of its method.
+        label: Label of its method.
         trained: Name of its folder: `x2`, or `x2-4` for all scales from 2 to 4.
         step: Optimiser steps at the end of each epoch.
         losses: By name (`train_loss`, `val_loss`), a value an epoch.
@@ -153,7 +153,9 @@ def caption(
 
 
 def _named(models: Sequence[Mapping]) -> str:
-    return ", ".join(dict.fromkeys(f"{its['label']} ({_span(its['trained'])})" for its in models))
+    return ", ".join(
+        dict.fromkeys(f"{model['label']} ({_span(model['trained'])})" for model in models)
+    )
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
@@ -192,9 +194,9 @@ def _scales(curves: Sequence[Curve]) -> Scales:
     for row in _rows(curves).values():
         ends = [curve.step[-1] for curve in row]
         steps |= max(ends) > LOG_STEPS * min(ends) or max(len(c.step) for c in row) > POINTS
-        values = np.concatenate([losses for curve in row for losses in curve.losses.values()])
-        values = values[np.isfinite(values)]
-        loss |= bool(values.min() > 0 and values.max() > LOG_LOSS * values.min())
+        finite = np.concatenate([losses for curve in row for losses in curve.losses.values()])
+        finite = finite[np.isfinite(finite)]
+        loss |= bool(finite.min() > 0 and finite.max() > LOG_LOSS * finite.min())
     return Scales(steps, loss)
 
 
@@ -254,9 +256,9 @@ def _draw(curves: Sequence[Curve], missing: Sequence[Mapping] = ()) -> Figure:
 
 
 def _line(axes: Axes, curve: Curve, loss: str, log: bool) -> None:
-    its = look(curve.look)
-    line = {**its.line, "linewidth": 1.0}
-    mark = {**its.mark, "markersize": 4.5}
+    curve_look = look(curve.look)
+    line = {**curve_look.line, "linewidth": 1.0}
+    mark = {**curve_look.mark, "markersize": 4.5}
     axes.plot(*_averaged(curve, loss, log), **line)
     axes.plot(curve.step[curve.kept], curve.losses[loss][curve.kept], **line, **mark, zorder=3)
     axes.plot([], [], label=curve.label, **line, **mark)  # for the legend

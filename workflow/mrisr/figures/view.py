@@ -104,7 +104,7 @@ def choose_view(mask: Volume, name: str | Path = "mask") -> View:
 
     Args:
         mask: Nonzero inside, shape (X, Y, Z), RAS.
-        name: Of its file, for messages.
+        name: Name of its file, for messages.
 
     Raises:
         InputError: The mask is empty.
@@ -243,10 +243,10 @@ def along(image: np.ndarray, aspect: float, line: tuple[Place, Place]) -> np.nda
                                    mode="nearest")  # fmt: skip
 
 
-def _window_sums(values: np.ndarray, size: Sequence[int]) -> np.ndarray:
+def _window_sums(detail: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Return the sum of every window of this size that lies inside, by its first voxel."""
-    sums = np.pad(values.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    rows, columns = (min(n, m) for n, m in zip(size, values.shape, strict=True))
+    sums = np.pad(detail.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    rows, columns = (min(n, m) for n, m in zip(size, detail.shape, strict=True))
     return (
         sums[rows:, columns:]
         - sums[:-rows, columns:]

@@ -133,12 +133,12 @@ def _read(name: str, found: dict[str, Path], where: str) -> tuple[dict, Path]:
     if "base" in content:
         base = content.pop("base")
         below, code = _read(base, found, str(folder / "method.yaml"))
-        own = (folder / "method.py").exists() or (folder / "rules.smk").exists()
-        if own:  # hyper-parameters belong to the code
+        has_code = (folder / "method.py").exists() or (folder / "rules.smk").exists()
+        if has_code:  # hyper-parameters belong to the code
             below.pop("model", None)
             below.get("demo", {}).pop("model", None)
         content = merge(below, content)
-        folder = folder if own else code
+        folder = folder if has_code else code
     validate(content, "method", str(found[name] / "method.yaml"))
     return content, folder
 

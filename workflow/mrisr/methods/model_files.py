@@ -61,8 +61,8 @@ def read_description(folder: str | Path | Sequence[str | Path]) -> dict:
     """
     if not isinstance(folder, str | Path):
         each = [read_description(one) for one in folder]
-        lists = {key: [its.get(key) for its in each] for key in PER_SUBJECT}
-        collapsed = any(its.get("collapsed") for its in each)
+        lists = {key: [about.get(key) for about in each] for key in PER_SUBJECT}
+        collapsed = any(about.get("collapsed") for about in each)
         return {**each[0], **lists, "models": len(each), "collapsed": collapsed}
     path = Path(folder) / "model.json"
     seals.check(path)
@@ -91,12 +91,12 @@ def own_training(description: Mapping) -> str:
         description: What `read_description` returns of several folders.
     """
     count, goal = description["models"], description.get("epochs_asked")
-    done = [its for its in description["epochs"] if its is not None]
-    steps = [its for its in description["steps"] if its is not None]
+    done = [entry for entry in description["epochs"] if entry is not None]
+    steps = [entry for entry in description["steps"] if entry is not None]
     said = f"a network a subject ({count}), each trained for {_range(steps)} steps"
     if done and goal:
         said += f", {_range(done)} of {goal:,} epochs"
-    reasons = sorted({its for its in description["ended"] if its not in (None, "epochs")})
+    reasons = sorted({entry for entry in description["ended"] if entry not in (None, "epochs")})
     if "time budget" in reasons and description.get("minutes_asked"):
         reasons[reasons.index("time budget")] += f" of {description['minutes_asked']:g} minutes"
     if reasons:
@@ -105,10 +105,10 @@ def own_training(description: Mapping) -> str:
     return said + (demo if description.get("preset") == "demo" else "")
 
 
-def _range(values: Sequence[float]) -> str:
-    if not values:
+def _range(numbers: Sequence[float]) -> str:
+    if not numbers:
         return "an unknown number of"
-    low, high = (f"{its:,g}" for its in (min(values), max(values)))
+    low, high = (f"{number:,g}" for number in (min(numbers), max(numbers)))
     return low if low == high else f"{low} to {high}"
 
 

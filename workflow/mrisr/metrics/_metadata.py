@@ -14,7 +14,7 @@ class Metadata:
         range: Least and greatest possible value.
         reference: Whether it compares with the ground truth.
         regions: Where it can be taken: `volume`, `mask`.
-        doi: Of the paper that defines it.
+        doi: DOI of the paper that defines it.
         digits: Decimals worth printing.
         slices: Whether it is taken on 2-D slices and averaged over three directions.
         min_size: Least height and width of such a slice.

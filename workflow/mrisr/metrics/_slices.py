@@ -105,14 +105,14 @@ def batches(
         ]
 
 
-def result(single: bool, values: list[torch.Tensor]) -> "float | np.ndarray":
+def result(single: bool, scores_by_batch: list[torch.Tensor]) -> "float | np.ndarray":
     """Return the scores of all slices as float64, or the only one as a float."""
-    scores = torch.cat(values).double().cpu().numpy()
+    scores = torch.cat(scores_by_batch).double().cpu().numpy()
     return float(scores[0]) if single else scores
 
 
-def nonzero(values: torch.Tensor) -> torch.Tensor:
+def nonzero(tensor: torch.Tensor) -> torch.Tensor:
     """Return the flat indices of nonzero values; numpy is faster at it on a CPU."""
-    if values.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(values.numpy()))
-    return values.flatten().nonzero()[:, 0]
+    if tensor.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(tensor.numpy()))
+    return tensor.flatten().nonzero()[:, 0]

@@ -113,10 +113,10 @@ def _score(x: "torch.Tensor", sigma: float) -> "torch.Tensor":
     coherent = total.view(count, pixels) / (energy.sum(1).view(count, pixels) + C)
 
     kept = min(pixels, math.ceil(KEPT * (pixels - 1)) + 1)
-    values = coherent.topk(kept, dim=1).values.double()
+    strongest = coherent.topk(kept, dim=1).values.double()
     rank = torch.arange(kept, device=x.device, dtype=torch.float64)
     weight = torch.exp(-rank / max(pixels - 1, 1) / BETA)
-    score = (values * weight).sum(1) / weight.sum()
+    score = (strongest * weight).sum(1) / weight.sum()
     constant = x.amax((1, 2)) == x.amin((1, 2))
     return score.masked_fill(constant, 0)
 

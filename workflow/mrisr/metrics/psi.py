@@ -32,8 +32,8 @@ def psi(image: np.ndarray, data_range: float = 255.0, *, device: str = "cpu") ->
     """Return the sharpness of slices from the widths of their horizontal edges.
 
     Feichtenhofer, Fassold, Schallauer, IEEE SPL 2013, percentile 22: edges as MATLAB's Sobel
-    detector finds them, widths along the column, averaged in blocks of 32 x 32, of which the
-    sharpest count.
+    detector finds them, widths along the column, averaged in blocks of 32 x 32. Only the
+    sharpest blocks count.
 
     Args:
         image: Shape (H, W) or (N, H, W), values 0 to `data_range`. Computed in float64.
@@ -170,7 +170,7 @@ def _run(
     import torch
 
     at = pixel[:, None] + way * torch.arange(most + 1, device=flat.device)
-    values = flat[at.clamp_(0, len(flat) - 1)] * sign[:, None]
+    brightness = flat[at.clamp_(0, len(flat) - 1)] * sign[:, None]
     # A step that ends the run stands behind the last one looked at.
-    ends = torch.nn.functional.pad(values[:, 1:] <= values[:, :-1], (0, 1), value=True)
+    ends = torch.nn.functional.pad(brightness[:, 1:] <= brightness[:, :-1], (0, 1), value=True)
     return ends.to(torch.uint8).argmax(1)

@@ -6,7 +6,7 @@ is decoded together with where the query lies from it and how large the queried 
 predictions are weighted by the area of the rectangle to the diagonally opposite feature.
 
 The first layer is linear in the neighbourhood: its product with all neighbourhoods is one 3 x 3
-convolution of the feature map, of which a query gathers four vectors, in place of four products
+convolution of the feature map; a query gathers four vectors of it, in place of four products
 with 576 numbers each.
 """
 
@@ -82,14 +82,14 @@ class CoordinateDecoder(nn.Module):
             table = table + (cell.to(table.dtype) @ self._of_cell().t())[:, None]
         table = table.flatten(0, 1)
         if not self.relative:  # the same prediction for every query near a feature
-            values = self._rest(table)[index.flatten()]
+            predictions = self._rest(table)[index.flatten()]
         else:
             rows = first[1][..., :, None].expand_as(weights)
             columns = second[1][..., None, :].expand_as(weights)
             place = torch.stack([rows, columns], dim=-1)
             x = place.flatten(0, 3) @ self._of_relative().t()
-            values = self._rest(table.index_select(0, index.flatten()) + x)
-        return (values.view_as(weights) * weights).sum(dim=(-2, -1))
+            predictions = self._rest(table.index_select(0, index.flatten()) + x)
+        return (predictions.view_as(weights) * weights).sum(dim=(-2, -1))
 
     @torch.inference_mode()
     def on_grid(self, features: torch.Tensor, axes: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -109,12 +109,12 @@ class CoordinateDecoder(nn.Module):
             cell = table.new_tensor([2 * m / len(a) for a, m in zip(axes, shape, strict=True)])
             table = table + self._of_cell() @ cell
         if not self.relative:
-            values = self._rest(table).view(shape)
+            predictions = self._rest(table).view(shape)
             spread = torch.zeros(len(axes[0]), shape[0], device=table.device)
             spread.scatter_add_(1, rows[0], rows[2])
             other = torch.zeros(len(axes[1]), shape[1], device=table.device)
             other.scatter_add_(1, columns[0], columns[2])
-            return spread @ values @ other.t()
+            return spread @ predictions @ other.t()
         weight = self._of_relative()
         from_row = rows[1][..., None] * weight[:, 0]
         from_column = columns[1][..., None] * weight[:, 1]
@@ -128,8 +128,8 @@ class CoordinateDecoder(nn.Module):
             x += from_row[part][:, None, :, None]
             x += from_column[None, :, None, :]
             weights = rows[2][part][:, None, :, None] * columns[2][None, :, None, :]
-            values = self._rest(x.flatten(0, 3)).view_as(weights)
-            parts.append((values * weights).sum(dim=(-2, -1)))
+            predictions = self._rest(x.flatten(0, 3)).view_as(weights)
+            parts.append((predictions * weights).sum(dim=(-2, -1)))
         return torch.cat(parts)
 
     def _first(self) -> nn.Linear:

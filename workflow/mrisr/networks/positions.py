@@ -36,6 +36,6 @@ def query(
         shifted = affine.copy()
         shifted[:3, 3] += start * affine[:3, 0]
         where = positions((count, *shape[1:]), shifted, device).view(-1, 3)
-        values = torch.cat([network(part) for part in where.split(chunk)])
-        output[start : start + count] = values.view(count, *shape[1:]).cpu().numpy()
+        intensities = torch.cat([network(part) for part in where.split(chunk)])
+        output[start : start + count] = intensities.view(count, *shape[1:]).cpu().numpy()
     return output

@@ -31,7 +31,7 @@ def plan(shape: Sequence[int], halo: int, voxels: float) -> list[list[tuple[Span
     along few axes are cheap and cubes are dear.
 
     Args:
-        shape: Of the volume.
+        shape: Shape of the volume.
         halo: How many voxels a tile reaches beyond its core, where the volume does.
         voxels: That a tile may have, its halo included. Where even the smallest tile has more,
             that one is taken.
@@ -65,7 +65,7 @@ def within(
 
     Args:
         model: With `halo`, and optionally `channels_alive`; see `mrisr.methods.method`.
-        shape: Of the volume or slice.
+        shape: Shape of the volume or slice.
         memory_mb: That they may take. Where even the smallest tiles need more, a warning says so.
     """
     dimensions = len(shape)

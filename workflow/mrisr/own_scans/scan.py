@@ -50,7 +50,7 @@ def super_resolve(
         any_scale: Also scales that the model was not made for.
         keep_normalised: Leave the intensities in [0,1], as the metrics of a study see them.
         device: `auto`, `cpu` or `cuda`.
-        threads: Of the CPU.
+        threads: Threads of the CPU.
         memory_mb: That the network may take, in MiB; default half of what is available.
         force: Replace an output that exists.
 

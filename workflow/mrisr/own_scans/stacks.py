@@ -52,10 +52,10 @@ def super_resolve_stacks(
         plugins: Further folders that hold `methods/<name>/`.
         register: Move all others to the first one.
         minutes: Time that a training may take; default what the method says.
-        seed: Of registration and training.
+        seed: Seed of registration and training.
         keep_normalised: Leave the intensities in [0,1].
         device: `auto`, `cpu` or `cuda`.
-        threads: Of the CPU.
+        threads: Threads of the CPU.
         memory_mb: That the work may take, in MiB; default half of what is available.
         force: Replace an output that exists.
 
@@ -123,9 +123,9 @@ def _trained(
     """Return the network of a method that is optimised per subject, trained on these stacks."""
     files, masks = [], []
     for name, stack in made.stacks.items():
-        for kind, volume, its in (("lr", stack, files), ("mask", made.masks[name], masks)):
-            its.append(str(folder / f"{kind}_{name}.nii.gz"))
-            save(volume, its[-1])
+        for kind, volume, paths in (("lr", stack, files), ("mask", made.masks[name], masks)):
+            paths.append(str(folder / f"{kind}_{name}.nii.gz"))
+            save(volume, paths[-1])
     job = TrainingJob(
         name=method.name,
         build=method.build,

@@ -79,7 +79,7 @@ def open_model(path: str | Path, plugins: Sequence[str | Path] = ()) -> TrainedM
 
     Raises:
         InputError: No model, files missing or damaged, or a model made for one subject.
-        ConfigError: Of a method that is not known.
+        ConfigError: The method is not known.
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent

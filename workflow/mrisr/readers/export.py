@@ -72,17 +72,17 @@ def export(
 
 def _check_key(store: Store, key: Mapping[str, Known]) -> None:
     for case in store.study.cases:
-        its = key.get(case.name)
-        if its is None or set(its.methods) != {case.left, case.right}:
+        known_case = key.get(case.name)
+        if known_case is None or set(known_case.methods) != {case.left, case.right}:
             raise InputError(
                 f"{case.name}: the key is that of another study than {store.study.folder}; give the"
                 " one that was made with it"
             )
 
 
-def _known(its: Known, left: str, right: str) -> dict[str, str]:
+def _known(known_case: Known, left: str, right: str) -> dict[str, str]:
     """Return what a case is, with the methods as this reader saw them."""
     return {
-        **{"left_method": its.methods[left], "right_method": its.methods[right]},
-        **{name: getattr(its, name) for name in KNOWN[2:]},
+        **{"left_method": known_case.methods[left], "right_method": known_case.methods[right]},
+        **{name: getattr(known_case, name) for name in KNOWN[2:]},
     }

@@ -79,7 +79,7 @@ class ReaderStudy:
     @property
     def fingerprint(self) -> str:
         """A digest of cases and questions: what answers refer to."""
-        kept = [[its["key"] for its in self.questions]]
+        kept = [[question["key"] for question in self.questions]]
         kept += [[case.name, case.left, case.right] for case in self.cases]
         return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
@@ -102,18 +102,19 @@ class ReaderStudy:
                 str(said["title"]),
                 str(said["instructions"]),
                 tuple(
-                    {key: str(its[key]) for key in ("key", "label")} for its in said["questions"]
+                    {key: str(question[key]) for key in ("key", "label")}
+                    for question in said["questions"]
                 ),
                 tuple(map(str, said["choices"])),
                 tuple(
                     Case(
-                        str(its["case"]),
-                        *(str(its[side]) for side in SIDES),
-                        tuple(map(int, its["shape"])),
-                        bool(its["slices"]),
-                        (float(its["window"][0]), float(its["window"][1])),
+                        str(entry["case"]),
+                        *(str(entry[side]) for side in SIDES),
+                        tuple(map(int, entry["shape"])),
+                        bool(entry["slices"]),
+                        (float(entry["window"][0]), float(entry["window"][1])),
                     )
-                    for its in said["cases"]
+                    for entry in said["cases"]
                 ),
             )
         except FileNotFoundError:
@@ -128,7 +129,7 @@ class ReaderStudy:
         return study
 
     def _check(self, path: Path) -> None:
-        keys = [its["key"] for its in self.questions]
+        keys = [question["key"] for question in self.questions]
         names = [case.name for case in self.cases]
         if not keys or len(set(keys)) < len(keys):
             raise InputError(f"{path}: questions: give one or more, each with a key of its own")

@@ -46,8 +46,8 @@ def found_items(
         if not asked:
             continue
         for what, key in (("dataset", 0), ("scale", 1)):
-            if len(its := dict.fromkeys(place[key] for place in asked)) > 1:
-                raise InputError(f"{results}: holds several: {', '.join(its)}; give --{what}")
+            if len(different := dict.fromkeys(place[key] for place in asked)) > 1:
+                raise InputError(f"{results}: holds several: {', '.join(different)}; give --{what}")
         return _items(results, stage, methods, *asked[0])
     known = dict.fromkeys(cell[1] for stage in RECONSTRUCTED for cell in _cells(results, stage))
     for name in methods:

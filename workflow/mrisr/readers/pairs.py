@@ -34,7 +34,7 @@ class Item:
     Attributes:
         dataset: Name of the dataset.
         subject: Name of the subject.
-        name: Of the slice or volume.
+        name: Name of the slice or volume.
         scale: Up-sampling scale, as in paths.
         files: By method, two of them, its reconstruction.
     """

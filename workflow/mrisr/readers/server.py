@@ -62,15 +62,15 @@ def application(store: Store, root_path: str = "", page: Path = STUDY_PAGE) -> A
         root_path: What a proxy has before every path, `/study`; it may take it away or not.
         page: Folder of `index.html` and what it loads.
     """
-    its = _Server(store, page)
+    server = _Server(store, page)
     routes = [
-        Route("/health", its.health),
-        Route("/assets/{name}", its.asset),
-        Route("/r/{token}", its.without_slash),
-        Route("/r/{token}/", its.page),
-        Route("/r/{token}/study", its.study),
-        Route("/r/{token}/image/{case}/{side}", its.image),
-        Route("/r/{token}/answer/{case}", its.answer, methods=["PUT"]),
+        Route("/health", server.health),
+        Route("/assets/{name}", server.asset),
+        Route("/r/{token}", server.without_slash),
+        Route("/r/{token}/", server.page),
+        Route("/r/{token}/study", server.study),
+        Route("/r/{token}/image/{case}/{side}", server.image),
+        Route("/r/{token}/answer/{case}", server.answer, methods=["PUT"]),
     ]
     if root_path.strip("/"):
         routes.append(Mount(f"/{root_path.strip('/')}", routes=list(routes)))
@@ -114,7 +114,7 @@ class _Server:
     def __init__(self, store: Store, page: Path):
         self.store = store
         self.cases = {case.name: case for case in store.study.cases}
-        self.questions = [its["key"] for its in store.study.questions]
+        self.questions = [question["key"] for question in store.study.questions]
         self.html = (page / "index.html").read_bytes()
         self.packed = NIIVUE.read_bytes()
         # Read once: an address names one of these, never a path.
@@ -169,9 +169,9 @@ class _Server:
         if await run_in_threadpool(self.store.case, reader, name) is None:
             raise HTTPException(404)
         try:
-            its = parse(await _body(request), self.questions)
+            given = parse(await _body(request), self.questions)
             kept = await run_in_threadpool(
-                self.store.save, reader, name, its.id, its.scores, its.seconds, its.revision
+                self.store.save, reader, name, given.id, given.scores, given.seconds, given.revision
             )
         except (Refused, Reused) as error:
             raise HTTPException(422, str(error)) from None

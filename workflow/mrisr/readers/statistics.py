@@ -118,23 +118,23 @@ def once(answers: pd.DataFrame) -> pd.DataFrame:
 def mean_score(answers: pd.DataFrame, seed: int) -> Mean:
     """Return the mean score of one question, by one reader or by several.
 
-    The interval is a percentile bootstrap in which subjects are drawn with all their cases, for
-    the slices of one are alike, and, of several readers, readers too, independently of subjects
-    (Owen 2007, the pigeonhole bootstrap): it is about other readers and other subjects. The test
-    is over subjects, of which each has the mean of its scores.
+    The interval is a percentile bootstrap. It draws subjects with all their cases, because the
+    slices of one subject are alike. Where there are several readers it also draws readers,
+    independently of subjects (Owen 2007, the pigeonhole bootstrap), so it holds for other readers
+    and other subjects. The test is over subjects: each has the mean of its scores.
 
     Args:
-        answers: Of `compared`, of one question.
-        seed: Of the bootstrap.
+        answers: Answers of `compared`, of one question.
+        seed: Seed of the bootstrap.
     """
-    values = answers["value"].to_numpy(np.float64)
+    scores = answers["value"].to_numpy(np.float64)
     by_subject = answers.groupby("subject")["value"].mean()
     low, high = _interval(answers, seed)
     return Mean(
-        len(values),
+        len(scores),
         len(by_subject),
-        float(values.mean()),
-        float(values.std(ddof=1)) if len(values) > 1 else math.nan,
+        float(scores.mean()),
+        float(scores.std(ddof=1)) if len(scores) > 1 else math.nan,
         low,
         high,
         wilcoxon(by_subject.to_numpy()),
@@ -148,8 +148,8 @@ def side_preference(answers: pd.DataFrame, seed: int) -> tuple[float, float, flo
     what is preferred for itself cancels.
 
     Args:
-        answers: Of `compared`, of one question.
-        seed: Of the bootstrap, see `mean_score`.
+        answers: Answers of `compared`, of one question.
+        seed: Seed of the bootstrap, see `mean_score`.
 
     Returns:
         Value, low and high end; NaN if the first method was on one side alone.
@@ -183,7 +183,7 @@ def between(answers: pd.DataFrame) -> dict[tuple[str, str], Agreement]:
     """Return the agreement of every pair of readers on the cases that both answered.
 
     Args:
-        answers: Of `compared`, of one question, without repeats.
+        answers: Answers of `compared`, of one question, without repeats.
     """
     wide = answers.pivot(index="case", columns="reader", values="value")
     found = {}
@@ -197,7 +197,7 @@ def within(answers: pd.DataFrame) -> Agreement:
     """Return the agreement of a reader with themselves on the cases that came twice.
 
     Args:
-        answers: Of `compared`, of one reader and question, with repeats.
+        answers: Answers of `compared`, of one reader and question, with repeats.
     """
     again = answers[answers["repeat_of"].notna() & (answers["repeat_of"] != "")]
     both = again.merge(answers, left_on="repeat_of", right_on="case", suffixes=("", "_before"))
@@ -208,7 +208,7 @@ def seconds(answers: pd.DataFrame) -> Spread:
     """Return the time per case of one reader or several.
 
     Args:
-        answers: Of any questions; a case has one time.
+        answers: Answers of any questions; a case has one time.
     """
     times = answers.drop_duplicates(["reader", "case"])["seconds"].to_numpy(np.float64)
     if not len(times):
@@ -223,14 +223,14 @@ def _interval(answers: pd.DataFrame, seed: int, by_side: bool = False) -> tuple[
     subjects, of = np.unique(answers["subject"].to_numpy(str), return_inverse=True)
     if len(subjects) < 2:
         return math.nan, math.nan
-    values = answers["value"].to_numpy(np.float64)
+    scores = answers["value"].to_numpy(np.float64)
     random = generator(seed, "reader study bootstrap")
     drawn = _counts(random, len(subjects))
     weights = _counts(random, len(readers)) if len(readers) > 1 else np.ones((RESAMPLES, 1))
 
     def means(chosen: np.ndarray) -> np.ndarray:
         sums = np.zeros((2, len(readers), len(subjects)))
-        np.add.at(sums[0], (whose[chosen], of[chosen]), values[chosen])
+        np.add.at(sums[0], (whose[chosen], of[chosen]), scores[chosen])
         np.add.at(sums[1], (whose[chosen], of[chosen]), 1.0)
         total, count = (((weights @ part) * drawn).sum(axis=1) for part in sums)
         # Nothing of this kind was drawn: that draw says nothing.

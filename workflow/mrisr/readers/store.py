@@ -95,7 +95,7 @@ class Shown:
 
     Attributes:
         number: Place in this reader's order, from 1.
-        name: Of the case.
+        name: Name of the case.
         left: File of the image on this reader's left.
         right: Likewise.
     """
@@ -111,7 +111,7 @@ class Answer:
     """An answer that was accepted.
 
     Attributes:
-        name: Of the case.
+        name: Name of the case.
         revision: 1 for the first, 2 once it was changed, and so on.
         scores: By question, -2 to 2: the left image compared with the right one.
         seconds: That the reader had the case on screen since the answer before.
@@ -203,9 +203,9 @@ class Store:
                     raise NoSpace(f"{self.path}: cannot be written ({error})") from error
                 raise
 
-    def _read(self, query: str, *values: object) -> list[tuple]:
+    def _read(self, query: str, *parameters: object) -> list[tuple]:
         with self._lock:
-            return self._db.execute(query, values).fetchall()
+            return self._db.execute(query, parameters).fetchall()
 
     def add_reader(self, name: str, count: int | None = None, seed: int | None = None) -> str:
         """Give a reader a link: a new reader their cases too, a known one only the link.
@@ -238,7 +238,7 @@ class Store:
                 db.execute("UPDATE readers SET token = ? WHERE id = ?", [_hash(token), known[0]])
                 return token
             (number,) = db.execute("SELECT count(*) FROM readers").fetchone()
-            its = db.execute(
+            inserted = db.execute(
                 "INSERT INTO readers (name, token, added_at) VALUES (?, ?, ?)",
                 [name, _hash(token), _now()],
             ).lastrowid
@@ -247,7 +247,7 @@ class Store:
             for place, case in enumerate(cases[:count], start=1):
                 sides = (case.left, case.right)[:: -1 if number % 2 else 1]
                 db.execute(
-                    "INSERT INTO cases VALUES (?, ?, ?, ?, ?)", [its, place, case.name, *sides]
+                    "INSERT INTO cases VALUES (?, ?, ?, ?, ?)", [inserted, place, case.name, *sides]
                 )
         return token
 
@@ -313,7 +313,7 @@ class Store:
             submission: Id that the page drew for it. What comes twice is kept once.
             scores: By question, all of them.
             seconds: That the case was on screen since the answer before.
-            revision: Of the answer that it changes, 0 for none.
+            revision: Revision of the answer that it changes, 0 for none.
 
         Returns:
             The answer; if the submission was kept before, as it was then.

@@ -28,7 +28,7 @@ class Submission:
         id: UUID that the page drew for it.
         scores: By question.
         seconds: That the case was on screen since the answer before.
-        revision: Of the answer that it changes, 0 for none.
+        revision: Revision of the answer that it changes, 0 for none.
     """
 
     id: str

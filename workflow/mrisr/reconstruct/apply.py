@@ -106,9 +106,9 @@ def reconstruct(
         device=torch.device(device),
         masks=masks or {},
     )
-    own = method.function("reconstruct")
-    if own is not None:
-        data = own(lr, query, model)
+    special = method.function("reconstruct")
+    if special is not None:
+        data = special(lr, query, model)
     elif method.spec["network"] == "upscale":
         data = apply_upscale(model, lr, shape, query.device, memory_mb)
     elif method.input == "slice":
@@ -237,7 +237,7 @@ def reconstruct_subjects(
         target_files: Files on the SR grid, ground truths where there are any. Only their grid is
             used; the control that is the ground truth gets them as its inputs too. None: SR voxels
             are those of the LR grid divided by `scale`.
-        outputs: SR files to be written, one a subject.
+        outputs: SR files to be written, one for each subject.
         scale: Up-sampling scale k.
         grid: Convention of the degradation.
         staging: Folder for finished subjects.

@@ -152,5 +152,5 @@ class _System:
         total += gradient_adjoint(parts, self.spacing) if self.tk1 else parts[0]
         return total.reshape(-1).double().cpu().numpy()
 
-    def _tensor(self, values: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(np.ascontiguousarray(values, np.float32), device=self.device)
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(np.ascontiguousarray(array, np.float32), device=self.device)

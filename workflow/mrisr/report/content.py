@@ -38,7 +38,7 @@ KINDS = {
 def report(
     output: str | Path,
     *,
-    contents: Mapping[str, Any],
+    study_facts: Mapping[str, Any],
     tables: Mapping[str, tuple[str, str | Path]],
     figures: Sequence[str | Path],
     manifest: Mapping[str, Any],
@@ -50,7 +50,7 @@ def report(
 
     Args:
         output: `report.html`.
-        contents: See `mrisr.plan.report.contents`.
+        study_facts: See `mrisr.plan.report.contents`.
         tables: Title and HTML file by name, in the order to print.
         figures: Records of figures (see `mrisr.figures.files`), each beside its PNG.
         manifest: See `mrisr.report.manifest.manifest`.
@@ -61,16 +61,16 @@ def report(
     Raises:
         InputError: A table or figure is not there.
     """
-    labels = {cell["dataset"]: cell["dataset_label"] for cell in contents["cells"]}
+    labels = {cell["dataset"]: cell["dataset_label"] for cell in study_facts["cells"]}
     drawn = [_figure(Path(path), labels) for path in figures]
-    models = [_model(model) for model in contents["models"]]
-    rows = _rows(contents, quality)
-    values = subject_values(contents["cells"])
+    models = [_model(model) for model in study_facts["models"]]
+    rows = _rows(study_facts, quality)
+    scores = subject_values(study_facts["cells"])
     write_page(
         output,
-        title=contents["config"].get("title") or contents["config"]["study"],
-        summary=summarise(contents),
-        warnings=_warnings(contents["datasets"]),
+        title=study_facts["config"].get("title") or study_facts["config"]["study"],
+        summary=summarise(study_facts),
+        warnings=_warnings(study_facts["datasets"]),
         state=state,
         tables=[
             {"name": name, "title": title, "html": _table(path, title)}
@@ -78,32 +78,34 @@ def report(
         ],
         figures=drawn,
         sections=list(dict.fromkeys(figure["section"] or "Figures" for figure in drawn)),
-        viewer=_with_psnr(viewer, values) if viewer and viewer.sets else None,
-        methods=[_method(its, contents, models, drawn, rows) for its in contents["methods"]],
-        cohorts=_cohorts(contents, values),
+        viewer=_with_psnr(viewer, scores) if viewer and viewer.sets else None,
+        methods=[
+            _method(method, study_facts, models, drawn, rows) for method in study_facts["methods"]
+        ],
+        cohorts=_cohorts(study_facts, scores),
         models=models,
-        datasets=[_dataset(dataset) for dataset in contents["datasets"]],
+        datasets=[_dataset(dataset) for dataset in study_facts["datasets"]],
         facts=_facts(manifest),
         durations=_durations(manifest["durations"]),
         config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True),
         checksums=manifest["sha256"],
-        choices=_choices(contents),
+        choices=_choices(study_facts),
     )
 
 
-def summarise(contents: Mapping[str, Any]) -> str:
+def summarise(study_facts: Mapping[str, Any]) -> str:
     """Return in two sentences what a study did, in one more what with real LR scans.
 
     Args:
-        contents: Of which cells, datasets and the note on the degradation are used.
+        study_facts: See `report`; its cells, datasets and note on the degradation are used.
     """
-    cells = contents["cells"]
+    cells = study_facts["cells"]
     names = listed(list(dict.fromkeys(c["method_label"] for c in cells if not c["control"])))
     factors = listed([f"{scale_name(k)}×" for k in dict.fromkeys(c["scale"] for c in cells)])
-    tested = [d for d in contents["datasets"] if "test" in d["subjects"]]
+    tested = [d for d in study_facts["datasets"] if "test" in d["subjects"]]
     measured = _subjects([d for d in tested if d["has_ground_truth"]])
     real = _subjects([d for d in tested if not d["has_ground_truth"]])
-    low = contents["notes"].get("Degradation", "").rstrip(".")
+    low = study_facts["notes"].get("Degradation", "").rstrip(".")
     said = []
     if measured:
         said.append(
@@ -135,15 +137,15 @@ def _warnings(datasets: Sequence[Mapping]) -> list[str]:
     ]
 
 
-def _choices(contents: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+def _choices(study_facts: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
     """Return what the page can be filtered by: value and label."""
-    cells = contents["cells"]
+    cells = study_facts["cells"]
     return {
         "dataset": list({c["dataset"]: c["dataset_label"] for c in cells}.items()),
         "scale": [
             (scale_name(k), f"{scale_name(k)}×") for k in dict.fromkeys(c["scale"] for c in cells)
         ],
-        "method": [(its["name"], its["label"]) for its in contents["methods"]],
+        "method": [(method["name"], method["label"]) for method in study_facts["methods"]],
     }
 
 
@@ -211,13 +213,13 @@ def _model(model: Mapping[str, Any]) -> dict[str, str]:
 
 def _method(
     method: Mapping[str, Any],
-    contents: Mapping[str, Any],
+    study_facts: Mapping[str, Any],
     models: Sequence[Mapping],
     figures: Sequence[Mapping],
     rows: Mapping[str, list[dict]],
 ) -> dict[str, Any]:
     """Return what the page says of one method."""
-    cells = [cell for cell in contents["cells"] if cell["method"] == method["name"]]
+    cells = [cell for cell in study_facts["cells"] if cell["method"] == method["name"]]
     skipped = {
         f"{cell['dataset_label']}, {scale_name(cell['scale'])}×: {cell['skipped']}": None
         for cell in cells
@@ -244,25 +246,25 @@ def _own_models(folders: Sequence[str]) -> str:
         return ""
     there = [read_description(f) for f in folders if (Path(f) / "model.json").exists()]
     said = f"{len(there)} of {len(folders)} models, one for each subject and scale, are there."
-    seconds = [its["seconds"] for its in there if its.get("seconds") is not None]
+    seconds = [model["seconds"] for model in there if model.get("seconds") is not None]
     if seconds:
         said += f" Time of one: {duration(min(seconds))} to {duration(max(seconds))}."
     return said
 
 
-def _rows(contents: Mapping[str, Any], quality: str | Path | None) -> dict[str, list[dict]]:
+def _rows(study_facts: Mapping[str, Any], quality: str | Path | None) -> dict[str, list[dict]]:
     """Return each method's rows of the table of image quality, a table a dataset."""
     if quality is None or not Path(quality).exists():
         return {}
     frame = pd.read_csv(quality, keep_default_na=True)
-    labels = {c["dataset"]: c["dataset_label"] for c in contents["cells"]}
+    labels = {c["dataset"]: c["dataset_label"] for c in study_facts["cells"]}
     found: dict[str, list[dict]] = {}
-    for (method, dataset), its in frame.groupby(["method", "dataset"], sort=False):
-        columns = _shown_columns(its)
+    for (method, dataset), group in frame.groupby(["method", "dataset"], sort=False):
+        columns = _shown_columns(group)
         if not columns:
             continue
         lines = []
-        for scale, at in its.groupby("scale", sort=False):
+        for scale, at in group.groupby("scale", sort=False):
             by = {(r.metric, r.region): r for r in at.itertuples(index=False)}
             remarks = next((r.note for r in by.values() if isinstance(r.note, str)), "")
             lines.append(
@@ -306,31 +308,31 @@ def number(value: float, metric: str) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else str(value).replace("inf", "∞")
 
 
-def _with_psnr(viewer: Gallery, values: pd.DataFrame) -> Gallery:
+def _with_psnr(viewer: Gallery, scores: pd.DataFrame) -> Gallery:
     """Return what the viewer shows with the PSNR of every reconstruction that has one."""
-    volume = values[(values["metric"] == "psnr") & (values["region"] == "volume")]
+    volume = scores[(scores["metric"] == "psnr") & (scores["region"] == "volume")]
     keys = ["dataset", "subject", "scale", "method"]
     known = {tuple(key): value for *key, value in volume[[*keys, "value"]].itertuples(index=False)}
     sets = []
-    for its in viewer.sets:
-        place = (its["dataset"], its["subject"], float(its["scale"]))
+    for image_set in viewer.sets:
+        place = (image_set["dataset"], image_set["subject"], float(image_set["scale"]))
         images = []
-        for image in its["images"]:
+        for image in image_set["images"]:
             psnr = known.get((*place, image["key"]))
             images.append(image if psnr is None else {**image, "psnr": number(psnr, "psnr")})
-        sets.append({**its, "images": images})
+        sets.append({**image_set, "images": images})
     return replace(viewer, sets=sets)
 
 
-def _cohorts(contents: Mapping[str, Any], values: pd.DataFrame) -> list[dict[str, Any]]:
+def _cohorts(study_facts: Mapping[str, Any], scores: pd.DataFrame) -> list[dict[str, Any]]:
     """Return for each test dataset what was measured on every subject."""
-    methods = {c["method"]: c["method_label"] for c in contents["cells"]}
-    labels = {c["dataset"]: c["dataset_label"] for c in contents["cells"]}
-    striking = outliers(values)
+    methods = {c["method"]: c["method_label"] for c in study_facts["cells"]}
+    labels = {c["dataset"]: c["dataset_label"] for c in study_facts["cells"]}
+    striking = outliers(scores)
     found = []
-    for dataset, subjects in contents["subjects"].items():
-        its = values[values["dataset"] == dataset]
-        order = list(dict.fromkeys(zip(its["metric"], its["region"], strict=True)))
+    for dataset, subjects in study_facts["subjects"].items():
+        of_dataset = scores[scores["dataset"] == dataset]
+        order = list(dict.fromkeys(zip(of_dataset["metric"], of_dataset["region"], strict=True)))
         columns = [c for c in order if metric_modules.metadata(c[0]).better]
         apart = striking[striking["dataset"] == dataset]
         found.append(
@@ -341,14 +343,14 @@ def _cohorts(contents: Mapping[str, Any], values: pd.DataFrame) -> list[dict[str
                 "subjects": [
                     _subject(
                         subject,
-                        its[its["subject"] == subject],
+                        of_dataset[of_dataset["subject"] == subject],
                         apart[apart["subject"] == subject],
                         columns,
                         methods,
                     )
                     for subject in subjects
                 ],
-                "enough": bool(its["z"].notna().any()),
+                "enough": bool(of_dataset["z"].notna().any()),
                 "apart": len(apart),
             }
         )
@@ -357,15 +359,15 @@ def _cohorts(contents: Mapping[str, Any], values: pd.DataFrame) -> list[dict[str
 
 def _subject(
     subject: str,
-    values: pd.DataFrame,
+    scores: pd.DataFrame,
     apart: pd.DataFrame,
     columns: Sequence[tuple[str, str]],
     methods: Mapping[str, str],
 ) -> dict[str, Any]:
     marked = set(apart.index)
     rows = []
-    for (scale, method), its in values.groupby(["scale", "method"], sort=False):
-        by = {(r.metric, r.region): r for r in its.itertuples()}
+    for (scale, method), group in scores.groupby(["scale", "method"], sort=False):
+        by = {(r.metric, r.region): r for r in group.itertuples()}
         rows.append(
             {
                 "scale": scale_name(scale),
@@ -427,18 +429,19 @@ def _durations(stages: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]
     if not stages:
         return []
     total = {
-        key: sum(its[key] for its in stages.values()) for key in ("jobs", "seconds", "cpu_seconds")
+        key: sum(stage_cost[key] for stage_cost in stages.values())
+        for key in ("jobs", "seconds", "cpu_seconds")
     }
-    total["peak_megabytes"] = max(its["peak_megabytes"] for its in stages.values())
+    total["peak_megabytes"] = max(stage_cost["peak_megabytes"] for stage_cost in stages.values())
     return [
         {
             "stage": stage,
-            "jobs": f"{its['jobs']:,}",
-            "seconds": duration(its["seconds"]),
-            "cpu": duration(its["cpu_seconds"]),
-            "memory": f"{its['peak_megabytes']:,.0f} MB",
+            "jobs": f"{stage_cost['jobs']:,}",
+            "seconds": duration(stage_cost["seconds"]),
+            "cpu": duration(stage_cost["cpu_seconds"]),
+            "memory": f"{stage_cost['peak_megabytes']:,.0f} MB",
         }
-        for stage, its in [*sorted(stages.items(), key=_stage), ("all", total)]
+        for stage, stage_cost in [*sorted(stages.items(), key=_stage), ("all", total)]
     ]
 
 

@@ -84,14 +84,14 @@ def durations(folder: str | Path) -> dict[str, dict[str, float]]:
         path = file.relative_to(folder)
         stage = path.parts[0] if len(path.parts) > 1 else "report"
         row = pd.read_csv(file, sep="\t", na_values=["-"]).iloc[-1]
-        its = stages.setdefault(
+        totals = stages.setdefault(
             stage, {"jobs": 0, "seconds": 0.0, "cpu_seconds": 0.0, "peak_megabytes": 0.0}
         )
         known = row[["s", "cpu_time", "max_rss"]].dropna().astype(float)
-        its["jobs"] += 1
-        its["seconds"] = round(its["seconds"] + known.get("s", 0), 2)
-        its["cpu_seconds"] = round(its["cpu_seconds"] + known.get("cpu_time", 0), 2)
-        its["peak_megabytes"] = max(its["peak_megabytes"], known.get("max_rss", 0))
+        totals["jobs"] += 1
+        totals["seconds"] = round(totals["seconds"] + known.get("s", 0), 2)
+        totals["cpu_seconds"] = round(totals["cpu_seconds"] + known.get("cpu_time", 0), 2)
+        totals["peak_megabytes"] = max(totals["peak_megabytes"], known.get("max_rss", 0))
     return stages
 
 

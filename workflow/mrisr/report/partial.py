@@ -66,7 +66,7 @@ def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Pat
     )
     report(
         folder / "report.html",
-        contents=about,
+        study_facts=about,
         tables={name: (title, _table(folder, name, "html")) for name, title in names.items()},
         figures=drawn,
         manifest=record,
@@ -98,7 +98,7 @@ def described(name: str, found: State) -> str:
     ]
     if found.failures:
         lines += ["", f"Failed: {len(found.failures)} job(s). Logs:"]
-        lines += [f"  {its.log}\n    {its.reason}" for its in found.failures[:LISTED]]
+        lines += [f"  {failure.log}\n    {failure.reason}" for failure in found.failures[:LISTED]]
         if len(found.failures) > LISTED:
             lines.append(f"  and {len(found.failures) - LISTED} more")
     return "\n".join(lines) + "\n"
@@ -119,13 +119,13 @@ def for_page(found: State) -> dict:
                 "method": name,
                 "label": label,
                 "cells": [
-                    {"scale": scale, "text": text, "state": its.replace("/", "")}
-                    for scale, (text, its) in zip(scales, line, strict=True)
+                    {"scale": scale, "text": text, "state": state.replace("/", "")}
+                    for scale, (text, state) in zip(scales, line, strict=True)
                 ],
             }
             for name, label, line in rows
         ],
-        "failures": [{"log": its.log, "reason": its.reason} for its in found.failures],
+        "failures": [{"log": failure.log, "reason": failure.reason} for failure in found.failures],
     }
 
 
@@ -155,8 +155,8 @@ def _tables(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str,
     made = set()
     for table in progress(table_plan.in_making_order(planned), "tables"):
         if _tried(
-            lambda its=table: from_files.make(its.maker, its.arguments).write(
-                folder / "tables" / its.name
+            lambda to_make=table: from_files.make(to_make.maker, to_make.arguments).write(
+                folder / "tables" / to_make.name
             ),
             f"table {table.name}",
             say,
@@ -177,7 +177,9 @@ def _figures(study: Study, folder: Path, say: Callable[[str], None]) -> list[Pat
         mark, basis = folder / "figures" / ".drawn" / figure.name, _basis(figure)
         drawn = mark.exists() and mark.read_text() == basis and all(map(Path.exists, outputs))
         if drawn or _tried(
-            lambda its=figure, files=outputs: figure_files.draw(its.kind, its.params, files),
+            lambda planned=figure, files=outputs: figure_files.draw(
+                planned.kind, planned.params, files
+            ),
             f"figure {figure.name}",
             say,
         ):

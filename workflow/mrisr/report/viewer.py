@@ -62,9 +62,9 @@ class _Box:
 def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
     """Prepare volumes for the viewer.
 
-    Files that are not there (a study that still runs) are left out, and so is a set of which
-    nothing can be compared. If all would take more than the budget, fewer axial slices are
-    shown, around the one where the mask is largest; if that is not enough, the last sets go.
+    Missing files (of a study that still runs) are left out, and so are sets without anything to
+    compare. If all would take more than the budget, fewer axial slices are shown, around the one
+    where the mask is largest; if that is not enough, the last sets go.
 
     Args:
         sets: See `mrisr.plan.report.viewer_sets`.
@@ -73,17 +73,17 @@ def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
     Raises:
         InputError: A volume is damaged, or not on the grid of its set.
     """
-    there = [its for its in map(_existing, sets) if its]
+    there = [image_set for image_set in map(_existing, sets) if image_set]
     remarks = []
     chosen, depth = _fitting(there, megabytes)
     while True:
         shown = Gallery()
-        for its in chosen:
-            _add(shown, its, depth)
+        for image_set in chosen:
+            _add(shown, image_set, depth)
         if shown.megabytes <= megabytes or not chosen:
             break
         if depth is None or depth > LEAST:
-            depth = max(LEAST, int(0.9 * (depth or max(_depth(its) for its in chosen))))
+            depth = max(LEAST, int(0.9 * (depth or max(_depth(image_set) for image_set in chosen))))
         else:
             chosen = chosen[:-1]
     if depth is not None and chosen:
@@ -93,8 +93,8 @@ def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
         )
     if len(chosen) < len(there):
         left = "; ".join(
-            f"{its['dataset_label']}, {its['subject']}, {its['scale']:g}×"
-            for its in there[len(chosen) :]
+            f"{image_set['dataset_label']}, {image_set['subject']}, {image_set['scale']:g}×"
+            for image_set in there[len(chosen) :]
         )
         remarks.append(f"Left out for the same reason: {left}.")
     if len(there) < len(sets):
@@ -102,15 +102,18 @@ def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
     return Gallery(shown.sets, shown.blobs, remarks)
 
 
-def _existing(its: Mapping) -> dict | None:
+def _existing(image_set: Mapping) -> dict | None:
     """Return a set without the files that are missing; None if too few are left."""
 
     def there(file: str | None) -> str | None:
         return file if file and Path(file).exists() else None
 
-    found = {**its, **{key: there(its[key]) for key in ("mask", "truth", "lr", "reference")}}
-    found["images"] = [image for image in its["images"] if there(image["file"])]
-    if its["truth"] and not found["truth"]:
+    found = {
+        **image_set,
+        **{key: there(image_set[key]) for key in ("mask", "truth", "lr", "reference")},
+    }
+    found["images"] = [image for image in image_set["images"] if there(image["file"])]
+    if image_set["truth"] and not found["truth"]:
         return None
     return found if found["mask"] and found["images"] else None
 
@@ -124,8 +127,8 @@ def _fitting(sets: Sequence[Mapping], megabytes: float) -> tuple[list[Mapping], 
     _add(trial, first, None)
     voxels = np.prod(trial.sets[0]["shape"]) * len(trial.blobs)
     rate = trial.megabytes / voxels
-    planes = [_plane(its) * _count(sets, i) for i, its in enumerate(sets)]
-    depths = [_depth(its) for its in sets]
+    planes = [_plane(image_set) * _count(sets, i) for i, image_set in enumerate(sets)]
+    depths = [_depth(image_set) for image_set in sets]
     if rate * sum(p * d for p, d in zip(planes, depths, strict=True)) <= megabytes:
         return list(sets), None
     kept = len(sets)
@@ -137,23 +140,27 @@ def _fitting(sets: Sequence[Mapping], megabytes: float) -> tuple[list[Mapping], 
 
 def _count(sets: Sequence[Mapping], index: int) -> int:
     """Return how many blobs a set adds; a ground truth serves all scales."""
-    its = sets[index]
-    new = its["truth"] and its["truth"] not in [other["truth"] for other in sets[:index]]
-    return len(its["images"]) + bool(new) + bool(its["lr"]) + bool(its["reference"])
+    image_set = sets[index]
+    new = image_set["truth"] and image_set["truth"] not in [
+        other["truth"] for other in sets[:index]
+    ]
+    return (
+        len(image_set["images"]) + bool(new) + bool(image_set["lr"]) + bool(image_set["reference"])
+    )
 
 
-def _plane(its: Mapping) -> int:
-    box = _box(its, None)
+def _plane(image_set: Mapping) -> int:
+    box = _box(image_set, None)
     return int(np.prod([s.stop - s.start for s in box.slices[:2]]))
 
 
-def _depth(its: Mapping) -> int:
-    return _box(its, None).depth
+def _depth(image_set: Mapping) -> int:
+    return _box(image_set, None).depth
 
 
-def _box(its: Mapping, depth: int | None) -> _Box:
+def _box(image_set: Mapping, depth: int | None) -> _Box:
     """Return the box of a set's mask and a margin, in `depth` axial slices."""
-    mask = load(its["mask"]).data > 0
+    mask = load(image_set["mask"]).data > 0
     if not mask.any():
         mask = np.ones_like(mask)
     slices = []
@@ -169,11 +176,11 @@ def _box(its: Mapping, depth: int | None) -> _Box:
     return _Box(tuple(slices), high - low)
 
 
-def _add(shown: Gallery, its: Mapping, depth: int | None) -> None:
+def _add(shown: Gallery, image_set: Mapping, depth: int | None) -> None:
     """Add a set and its blobs."""
-    box = _box(its, depth).slices
-    first = its["truth"] or its["images"][0]["file"]
-    base, inside = load(first), load(its["mask"]).data > 0
+    box = _box(image_set, depth).slices
+    first = image_set["truth"] or image_set["images"][0]["file"]
+    base, inside = load(first), load(image_set["mask"]).data > 0
     white = _white(base.data, inside)
     affine = base.affine @ nib.affines.from_matvec(np.eye(3), [s.start for s in box])
     images = []
@@ -188,11 +195,11 @@ def _add(shown: Gallery, its: Mapping, depth: int | None) -> None:
             shown.blobs[blob] = base64.b64encode(packed).decode("ascii")
         images.append({"key": key, "label": label, "kind": kind, "blob": blob})
 
-    name = f"{its['dataset']}-{its['subject']}"
-    at = f"{name}-x{its['scale']:g}"
-    if its["truth"]:
+    name = f"{image_set['dataset']}-{image_set['subject']}"
+    at = f"{name}-x{image_set['scale']:g}"
+    if image_set["truth"]:
         add("truth", "Ground truth", "truth", f"{name}-truth", _bytes(base.data[box], white))
-    for image in its["images"]:
+    for image in image_set["images"]:
         volume = load(image["file"])
         if volume.data.shape != base.data.shape:
             raise InputError(
@@ -202,19 +209,25 @@ def _add(shown: Gallery, its: Mapping, depth: int | None) -> None:
         blob = f"{at}-{image['method']}"
         add(image["method"], image["label"], "sr", blob, _bytes(volume.data[box], white))
     shape = [s.stop - s.start for s in box]
-    if its["lr"]:
-        lr = load(its["lr"])
+    if image_set["lr"]:
+        lr = load(image_set["lr"])
         voxels = _moved(lr, affine, shape, order=0)
         add("lr", "LR input (its own voxels)", "lr", f"{at}-lr", _bytes(voxels, white))
-    if its["reference"]:
-        reference = load(its["reference"])
-        own = _white(reference.data, reference.data > 0)
+    if image_set["reference"]:
+        reference = load(image_set["reference"])
+        white_level = _white(reference.data, reference.data > 0)
         voxels = _moved(reference, affine, shape, order=1)
-        add("reference", HR_REFERENCE_LABEL, "reference", f"{at}-reference", _bytes(voxels, own))
+        add(
+            "reference",
+            HR_REFERENCE_LABEL,
+            "reference",
+            f"{at}-reference",
+            _bytes(voxels, white_level),
+        )
     shown.sets.append(
         {
-            **{key: its[key] for key in ("dataset", "dataset_label", "subject", "scale")},
-            "measured": bool(its["truth"]),
+            **{key: image_set[key] for key in ("dataset", "dataset_label", "subject", "scale")},
+            "measured": bool(image_set["truth"]),
             "white": white,
             "shape": shape,
             "images": images,
@@ -224,8 +237,8 @@ def _add(shown: Gallery, its: Mapping, depth: int | None) -> None:
 
 def _white(data: np.ndarray, inside: np.ndarray) -> float:
     """Return the intensity that becomes 255."""
-    values = data[inside] if inside.any() else data
-    return float(np.quantile(values, WHITE)) or 1.0
+    inside_data = data[inside] if inside.any() else data
+    return float(np.quantile(inside_data, WHITE)) or 1.0
 
 
 def _bytes(data: np.ndarray, white: float) -> np.ndarray:

@@ -102,8 +102,8 @@ def _bids(folder: Path) -> tuple[dict, Path]:
             f"{folder}: no sub-*/anat/ with scans; give --source folder and --pattern, e.g."
             " '{subject}/**/*_T1w.nii.gz'"
         )
-    suffix, session = max(kinds, key=lambda its: (len(kinds[its]), its[0] == "T1w", its))
-    several = {its for word, its in kinds if word == suffix}
+    suffix, session = max(kinds, key=lambda kind: (len(kinds[kind]), kind[0] == "T1w", kind))
+    several = {kind for word, kind in kinds if word == suffix}
     source = {"kind": "bids", "folder": str(folder), "suffix": suffix}
     if len(several) > 1:
         source["session"] = session
@@ -133,8 +133,8 @@ def _pattern(folder: Path) -> tuple[str, str | None]:
             counts[pattern] += 1
             subjects[pattern].add(subject)
     # One file a subject, and something that all share beside the ending if there are several.
-    fitting = [its for its in counts if counts[its] == len(subjects[its])]
-    scans = [its for its in fitting if not OTHER.search(its)] or fitting
+    fitting = [candidate for candidate in counts if counts[candidate] == len(subjects[candidate])]
+    scans = [candidate for candidate in fitting if not OTHER.search(candidate)] or fitting
 
     def worth(pattern: str) -> tuple:
         count = len(subjects[pattern])
@@ -144,8 +144,8 @@ def _pattern(folder: Path) -> tuple[str, str | None]:
 
     best = max(scans, key=worth)
     masks = [
-        its for its in fitting
-        if MASK.search(its) and its != best and subjects[best] <= subjects[its]
+        candidate for candidate in fitting
+        if MASK.search(candidate) and candidate != best and subjects[best] <= subjects[candidate]
     ]  # fmt: skip
     return best, max(masks, key=worth, default=None)
 
@@ -159,12 +159,12 @@ def _readings(path: str) -> list[tuple[str, str]]:
         rest = re.sub(whole, "{subject}", "/".join([*folders[depth + 1 :], name]))
         found.append(("*/" * depth + "{subject}/" + rest, subject))
     if not folders:
-        ending = next(its for its in finding.IMAGES if name.endswith(its))
+        ending = next(image for image in finding.IMAGES if name.endswith(image))
         parts = re.split(r"(?=[_.-])", name.removesuffix(ending))
         for end in range(1, len(parts) + 1):
             subject = "".join(parts[:end])
             found.append(("{subject}" + "".join(parts[end:]) + ending, subject))
-    return [its for its in found if re.fullmatch(finding.SUBJECT, its[1])]
+    return [reading for reading in found if re.fullmatch(finding.SUBJECT, reading[1])]
 
 
 def _stripped(data: np.ndarray, name: str) -> tuple[bool, str]:

@@ -29,7 +29,7 @@ def method(name: str, kind: str, plugin: str | Path) -> list[Path]:
     """Write a working method to `<plugin>/methods/<name>/`.
 
     Args:
-        name: Of the folder, in paths and configs.
+        name: Name of the folder, in paths and configs.
         kind: One of `KINDS`.
         plugin: Folder of the user's, which a study names under `plugins`.
 
@@ -43,7 +43,7 @@ def method(name: str, kind: str, plugin: str | Path) -> list[Path]:
         raise ConfigError(f"--kind {kind}: no such kind: {nearest(kind, KINDS)}")
     _check_name(name, "method", methods.folders([plugin]))
     folder = Path(plugin) / "methods" / name
-    templates = {its.stem: its for place in ("", kind) for its in _in(f"method/{place}")}
+    templates = {found.stem: found for place in ("", kind) for found in _in(f"method/{place}")}
     templates[f"test_{name}.py"] = templates.pop("test.py")
     content = {folder / file: template for file, template in templates.items()}
     return _write(folder, content, {"name": name, "label": label(name)})
@@ -56,7 +56,7 @@ def metric(name: str, plugin: str | Path) -> list[Path]:
         ConfigError: The name cannot be used or is taken.
     """
     metrics.use([plugin])
-    _check_name(name, "metric", {its: metrics.source(its) for its in metrics.names()})
+    _check_name(name, "metric", {known: metrics.source(known) for known in metrics.names()})
     if hasattr(metrics, name) or name.startswith("test_"):
         raise ConfigError(f"metric '{name}': the name has another meaning; choose another one")
     file = Path(plugin) / "metrics" / f"{name}.py"
@@ -71,7 +71,7 @@ def dataset(name: str, plugin: str | Path, about: Mapping[str, str | bool]) -> P
     """Write a dataset to `<plugin>/datasets/<name>.yaml`.
 
     Args:
-        name: Of the file, in paths and configs.
+        name: Name of the file, in paths and configs.
         plugin: Folder of the user's, which a study names under `plugins`.
         about: What the template says of the scans, see `mrisr.scaffold.look.look`.
 
@@ -114,7 +114,9 @@ def _check_name(name: str, what: str, taken: Mapping[str, object]) -> None:
         raise ConfigError(f"{what} '{name}': is there already, in {taken[name]}; choose another")
 
 
-def _write(place: Path, content: Mapping[Path, Path], values: Mapping[str, object]) -> list[Path]:
+def _write(
+    place: Path, content: Mapping[Path, Path], variables: Mapping[str, object]
+) -> list[Path]:
     """Render all templates, then write them; nothing that is there is replaced.
 
     Raises:
@@ -130,7 +132,7 @@ def _write(place: Path, content: Mapping[Path, Path], values: Mapping[str, objec
         keep_trailing_newline=True,
     )
     rendered = {
-        file: environment.from_string(template.read_text(encoding="utf-8")).render(values)
+        file: environment.from_string(template.read_text(encoding="utf-8")).render(variables)
         for file, template in content.items()
     }
     for file, text in rendered.items():

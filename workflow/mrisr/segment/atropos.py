@@ -158,7 +158,7 @@ def align(
         priors: Probabilities of the six tissues on the template's grid, shape (6, A, B, C).
         transform: `syn` (affine, then diffeomorphic) or `affine`.
         seed: Not negative; decides which voxels the registration samples.
-        name: Of the subject or file, for messages.
+        name: Name of the subject or file, for messages.
 
     Returns:
         Priors on the subject's grid, float32, shape (6, X, Y, Z): they sum to 1 inside the mask
@@ -184,7 +184,7 @@ def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image"
         image: A skull-stripped T1-weighted brain, shape (X, Y, Z), any unit.
         mask: Where to segment, nonzero inside, on the same grid.
         priors: From `align`, shape (6, X, Y, Z).
-        name: Of the file, for messages.
+        name: Name of the file, for messages.
 
     Returns:
         Labels, uint8, shape (X, Y, Z): 1 to 6 inside the mask as in

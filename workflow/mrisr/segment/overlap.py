@@ -117,9 +117,9 @@ def _rows(subject: str, ground_truth: Path, image: Path) -> list[str]:
         if not (truth.data == label).any():
             log.warning("%s: the ground truth's segmentation has no %s", subject, name)
     rows = []
-    for metric, values in zip(
+    for metric, scores in zip(
         METRICS, (f(truth.data, ours.data, labels) for f in (dice, iou)), strict=True
     ):
-        named = dict(zip(REGIONS, values, strict=True)) | {MEAN: values.mean()}
+        named = dict(zip(REGIONS, scores, strict=True)) | {MEAN: scores.mean()}
         rows += [f"{subject},{region},{metric},{value:.9g}" for region, value in named.items()]
     return rows

@@ -84,7 +84,7 @@ def check(study: Study) -> None:
 def _weights_problems(study: Study) -> Iterator[str]:
     for method in study.imported:
         where, pattern = f"methods.{method.name}.model", method.spec["weights"]
-        scales = [scale for its, scale in study.model_scales() if its is method]
+        scales = [scale for learned, scale in study.model_scales() if learned is method]
         if method.models == "per_scale" and "{scale}" not in pattern and len(scales) > 1:
             yield (
                 f"{where}: '{pattern}' is one file, but there is a model for each of the"
@@ -120,8 +120,8 @@ def _slice_problems(study: Study) -> Iterator[str]:
         if not flat and method.denoising:
             yield (f"methods.{method.name}: training.denoise is for 2-D studies; set its weight: 0")
     for name in study.early_stopping:
-        if name not in [its.name for its in study.supervised]:
-            known = [its.name for its in study.supervised]
+        if name not in [supervised.name for supervised in study.supervised]:
+            known = [supervised.name for supervised in study.supervised]
             yield (
                 f"early_stopping: '{name}' is not among the methods trained here:"
                 f" {nearest(name, known)}"
@@ -134,7 +134,7 @@ def _slice_problems(study: Study) -> Iterator[str]:
 
 def _real_problems(study: Study) -> Iterator[str]:
     """Yield what a study cannot do with real LR scans."""
-    real = [name for name, its in study.datasets.items() if not its.has_ground_truth]
+    real = [name for name, about in study.datasets.items() if not about.has_ground_truth]
     if study.train_dataset in real:
         yield (
             f"datasets.{study.train_dataset}: real LR scans have no ground truth to train on;"

@@ -86,14 +86,14 @@ def options(study: Study, kind: str, dataset: str | None = None) -> dict | None:
         return None
     if isinstance(wanted, list):
         return {} if kind in wanted else None
-    its = {} if wanted is True else wanted.get(kind)
-    if its is False:
+    chosen = {} if wanted is True else wanted.get(kind)
+    if chosen is False:
         return None
-    its = dict(its) if isinstance(its, Mapping) else {}
-    own = its.pop("datasets", {}).get(dataset)
-    if own is False:
+    chosen = dict(chosen) if isinstance(chosen, Mapping) else {}
+    for_dataset = chosen.pop("datasets", {}).get(dataset)
+    if for_dataset is False:
         return None
-    return its | (own if isinstance(own, Mapping) else {})
+    return chosen | (for_dataset if isinstance(for_dataset, Mapping) else {})
 
 
 def problems(study: Study) -> Iterator[str]:
@@ -106,48 +106,48 @@ def problems(study: Study) -> Iterator[str]:
             yield f"figures: no figure '{kind}': {nearest(kind, KINDS)}"
     if not isinstance(wanted, Mapping):
         return
-    for kind, its in wanted.items():
-        if not isinstance(its, Mapping) or kind not in KINDS:
+    for kind, chosen in wanted.items():
+        if not isinstance(chosen, Mapping) or kind not in KINDS:
             continue
         where = f"figures.{kind}"
         of = {"real": study.real_datasets, "stacks": study.test_datasets}.get(
             kind, study.measured_datasets
         )
-        for name in its.get("datasets", {}):
+        for name in chosen.get("datasets", {}):
             if name not in of:
                 yield f"{where}.datasets: no such figure of '{name}': {nearest(name, of)}"
-        single = set(its) & {"subject", "inset", "line"}
+        single = set(chosen) & {"subject", "inset", "line"}
         if single and len(of) > 1:
             yield (
                 f"{where}: {', '.join(sorted(single))}: the study has {len(of)} test datasets; say"
                 f" it for one of them, under {where}.datasets.<name>"
             )
             continue
-        yield from _of_dataset(study, kind, where, its, of[:1] if single else of)
-        for name, own in its.get("datasets", {}).items():
-            if isinstance(own, Mapping) and name in of:
-                yield from _of_dataset(study, kind, f"{where}.datasets.{name}", own, [name])
+        yield from _of_dataset(study, kind, where, chosen, of[:1] if single else of)
+        for name, for_dataset in chosen.get("datasets", {}).items():
+            if isinstance(for_dataset, Mapping) and name in of:
+                yield from _of_dataset(study, kind, f"{where}.datasets.{name}", for_dataset, [name])
 
 
 def _of_dataset(
-    study: Study, kind: str, where: str, its: Mapping, datasets: list[str]
+    study: Study, kind: str, where: str, chosen: Mapping, datasets: list[str]
 ) -> Iterator[str]:
-    for key in sorted(set(its) - KINDS[kind].options - {"datasets"}):
+    for key in sorted(set(chosen) - KINDS[kind].options - {"datasets"}):
         known = ", ".join(sorted(KINDS[kind].options))
         yield f"{where}.{key}: this figure has no such option; it has {known}"
-    for name in its.get("methods", []):
+    for name in chosen.get("methods", []):
         if name not in study.methods:
             hint = nearest(name, study.methods)
             yield f"{where}.methods: '{name}' is not among the methods: {hint}"
     tested = {float(scale) for name in datasets for scale in study.scales(name)}
-    for scale in its.get("scales", []):
+    for scale in chosen.get("scales", []):
         if float(scale) not in tested:
             yield (
                 f"{where}.scales: nothing is reconstructed at {scale_name(scale)}; tested:"
                 f" {', '.join(map(scale_name, sorted(tested)))}"
             )
-    if "subject" in its:
+    if "subject" in chosen:
         items = study.items(datasets[0], "test") if datasets else []
-        if its["subject"] not in items:
-            of, hint = ", ".join(datasets) or "a dataset", nearest(its["subject"], items)
-            yield f"{where}.subject: '{its['subject']}' is no test subject of {of}: {hint}"
+        if chosen["subject"] not in items:
+            of, hint = ", ".join(datasets) or "a dataset", nearest(chosen["subject"], items)
+            yield f"{where}.subject: '{chosen['subject']}' is no test subject of {of}: {hint}"

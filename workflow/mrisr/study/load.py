@@ -47,4 +47,6 @@ def checked(config: dict, where: str = "config") -> Study:
 def _plugins(config: dict) -> list[str]:
     """Return the plugin folders of a config that has not been checked yet."""
     found = config.get("plugins")
-    return [its for its in found if isinstance(its, str)] if isinstance(found, list) else []
+    return (
+        [folder for folder in found if isinstance(folder, str)] if isinstance(found, list) else []
+    )

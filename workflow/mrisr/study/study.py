@@ -126,7 +126,7 @@ class Study:
         A stage that is told of no other need not run again when a plugin is added to the study.
         """
         path = Path(path).resolve()
-        return [its for its in self.plugins if path.is_relative_to(Path(its).resolve())]
+        return [plugin for plugin in self.plugins if path.is_relative_to(Path(plugin).resolve())]
 
     def _datasets(self) -> dict[str, Dataset]:
         found, roles = {}, {}
@@ -138,14 +138,14 @@ class Study:
                 raise ConfigError(f"{self.where}: {found[name].lacking}")
             both = only and found[name].has_ground_truth
             roles[name] = (overrides or {}).get("roles", ["train", "test"] if both else ["test"])
-        training = [name for name, its in roles.items() if "train" in its]
+        training = [name for name, uses in roles.items() if "train" in uses]
         if len(training) > 1:
             raise ConfigError(
                 f"{self.where}: datasets: {' and '.join(training)} both have the role train;"
                 " leave it to one"
             )
         self.train_dataset = training[0] if training else None
-        self.test_datasets = [name for name, its in roles.items() if "test" in its]
+        self.test_datasets = [name for name, uses in roles.items() if "test" in uses]
         return found
 
     @property
@@ -265,9 +265,9 @@ class Study:
 
     def stacks(self, dataset: str, item: str) -> list[str]:
         """Return the names of the stacks of an item, three if they are simulated; or none."""
-        its = self.datasets[dataset]
-        if its.stacked:
-            return its.stacks[item]
+        about = self.datasets[dataset]
+        if about.stacked:
+            return about.stacks[item]
         return list(STACKS) if self.degradation["kind"] == "stacks" else []
 
     def min_size(self, split: str) -> int:
@@ -318,7 +318,7 @@ class Study:
 
     def models(self) -> list[tuple[Method, str]]:
         """Return the models of the training set: method and folder name."""
-        found = {(its, its.trained(scale)): None for its, scale in self.model_scales()}
+        found = {(method, method.trained(scale)): None for method, scale in self.model_scales()}
         return list(found)
 
     def model_scales(self) -> list[tuple[Method, str]]:

@@ -105,14 +105,14 @@ def _listed(study: Study, kind: str, asked: dict) -> list[dict]:
     possible = _possible_methods(study, kind, asked["dataset"])
     listed = _methods(asked.get("methods", possible))
     known = {method["name"] for method in listed}
-    own = [
+    of_plugins = [
         name
         for name in possible
         if name in study.methods
         and name not in known
         and study.plugins_of(study.methods[name].folder)
     ]
-    return [*listed, *_methods(own)]
+    return [*listed, *_methods(of_plugins)]
 
 
 def _methods(asked: list | dict) -> list[dict]:

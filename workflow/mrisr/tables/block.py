@@ -35,7 +35,7 @@ class Block:
         title: Heading.
         header: What the entries of a row are: label(s), a heading a column, what closes a row (n).
         groups: What a group is called (its scale), and its rows.
-        caption: Of the LaTeX table, without full stop.
+        caption: Caption of the LaTeX table, without full stop.
         starts: Indices of the header at which LaTeX may begin a further tabular; default any
             between labels and what closes a row, which all of them repeat.
         corner: What the groups are, may be empty; None if they have no column.

@@ -56,26 +56,26 @@ def skipped(where: Mapping[str, str]) -> list[str]:
         where: Which methods and scales it says of each remark.
     """
     found = []
-    for remark, its in where.items():
+    for remark, cells_named in where.items():
         if remark.startswith("skipped: "):
             reason = remark.removeprefix("skipped: ").rstrip(".")
-            found.append(f"n/a: {its}: {reason}.")
+            found.append(f"n/a: {cells_named}: {reason}.")
         elif remark.startswith("restarted "):
-            found.append(f"Training {remark} after it had collapsed: {its}.")
+            found.append(f"Training {remark} after it had collapsed: {cells_named}.")
     return found
 
 
 def training(cells: Iterable[Mapping]) -> list[str]:
     """Return how far each learned method was trained, or where its weights come from."""
     groups: dict[tuple, list[Mapping]] = {}
-    own: dict[str, list[Mapping]] = {}  # models of one subject each
+    per_subject: dict[str, list[Mapping]] = {}  # models of one subject each
     cells = list(cells)
     for cell in cells:
         if not cell["learned"] or cell["skipped"]:
             continue
         model = cell["model"] or {}
         if "models" in model:
-            own.setdefault(own_training(model), []).append(cell)
+            per_subject.setdefault(own_training(model), []).append(cell)
             continue
         goal = cell["published_steps"] or model.get("published_steps")
         file = Path(model["file"]).name if model.get("imported") else None
@@ -83,7 +83,7 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         key = (model.get("steps"), goal, model.get("preset"), file, sizes)
         groups.setdefault(key, []).append(cell)
     lines = []
-    for (steps, goal, preset, file, sizes), its in groups.items():
+    for (steps, goal, preset, file, sizes), members in groups.items():
         done = "an unknown number of steps (no model.json)" if steps is None else f"{steps:,} steps"
         if steps is not None and goal:
             done = f"{steps:,} of the {goal:,} published steps ({_percent(steps / goal)})"
@@ -93,18 +93,21 @@ def training(cells: Iterable[Mapping]) -> list[str]:
             said = f"T{trained}"
         else:
             said = f"Weights imported from {file}" + ("" if steps is None else f", t{trained}")
-        lines.append(f"{said}: {places(its, cells)}.")
-    lines += [f"{said[0].upper()}{said[1:]}: {places(its, cells)}." for said, its in own.items()]
+        lines.append(f"{said}: {places(members, cells)}.")
+    lines += [
+        f"{said[0].upper()}{said[1:]}: {places(members, cells)}."
+        for said, members in per_subject.items()
+    ]
     return lines
 
 
 def _sizes(model: Mapping, published: Mapping) -> str:
     """Return what each step saw where that is not the published amount: steps alone mislead."""
-    own = model.get("training") or {}
+    used = model.get("training") or {}
     changed = [
-        f"{words} of {own[key]} ({published[key]})"
+        f"{words} of {used[key]} ({published[key]})"
         for key, words in SIZES.items()
-        if key in own and key in published and own[key] != published[key]
+        if key in used and key in published and used[key] != published[key]
     ]
     return f", each with {', '.join(changed)} in place of the published" if changed else ""
 

@@ -36,7 +36,8 @@ def quality(
         notes: From `mrisr.plan.cells.notes`.
         published: From `mrisr.plan.cells.published`.
         scores: Scores of the ground truths, by label of the dataset.
-        fetched: What metrics with a file from the network said of it.
+        fetched: For each metric that needs a downloaded file, the JSON that says whether it is
+            there.
         seed: The study's.
         baseline: The study's.
         metrics: The study's.
@@ -97,7 +98,8 @@ def paper(
         notes: From `mrisr.plan.cells.paper_notes`.
         complete: The CSV of the table that it is a view of.
         scores: Scores of the dataset's ground truths, None if there are none.
-        fetched: What metrics with a file from the network said of it.
+        fetched: For each metric that needs a downloaded file, the JSON that says whether it is
+            there.
         baseline: Label of the method that learned ones are held against.
         empty_slices: The study's.
     """
@@ -162,7 +164,7 @@ def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataF
 
 def _unavailable(fetched: Sequence[str]) -> dict[str, str]:
     said = {Path(file).stem: json.loads(Path(file).read_text()) for file in fetched}
-    return {name: its["reason"] for name, its in said.items() if not its["available"]}
+    return {name: answer["reason"] for name, answer in said.items() if not answer["available"]}
 
 
 #: By the name that `mrisr.plan.tables` gives them.

@@ -42,7 +42,7 @@ def page(blocks: Sequence[Block], footnotes: Sequence[str], name: str) -> str:
     Args:
         blocks: What is printed.
         footnotes: Under all of them.
-        name: Of the table: `data-table` of the section.
+        name: Name of the table: `data-table` of the section.
     """
     title = blocks[0].title if blocks else name
     lines = [

@@ -38,11 +38,11 @@ def _parts(block: Block) -> list[tuple[list[int], list, str]]:
     """Return for each tabular of a block its columns, its groups, and which part it is."""
     columns = [list(range(len(block.header)))] if block.spans else _columns(block)
     groups = _groups(block)
-    parts = [(its, rows) for rows in groups for its in columns]
+    parts = [(chosen_columns, rows) for rows in groups for chosen_columns in columns]
     place = " (part {} of {})" if len(parts) > 1 else ""
     return [
-        (its, rows, place.format(number, len(parts)))
-        for number, (its, rows) in enumerate(parts, start=1)
+        (chosen_columns, rows, place.format(number, len(parts)))
+        for number, (chosen_columns, rows) in enumerate(parts, start=1)
     ]
 
 
@@ -72,12 +72,12 @@ def _groups(block: Block) -> list[list]:
 
     def packed(limit: int) -> list[list]:
         parts, used = [[]], 0
-        for group, its in zip(block.groups, lines, strict=True):
-            if parts[-1] and used + its > limit:
+        for group, line_count in zip(block.groups, lines, strict=True):
+            if parts[-1] and used + line_count > limit:
                 parts.append([])
                 used = 0
             parts[-1].append(group)
-            used += its
+            used += line_count
         return parts
 
     count = len(packed(TEX_LINES))

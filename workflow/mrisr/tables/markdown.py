@@ -34,8 +34,8 @@ def markdown(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
 
 def _second(block: Block, row: Sequence[Entry]) -> list[str]:
     labels = [""] * (block.labels - 1)
-    own = [f"*{_escape(e.below)}*" if e.below else "" for e in row[block.labels :]]
-    return [f"*{_escape(block.below)}*", *labels, *own]
+    below = [f"*{_escape(e.below)}*" if e.below else "" for e in row[block.labels :]]
+    return [f"*{_escape(block.below)}*", *labels, *below]
 
 
 def _piped(cells: Iterable[str]) -> str:

@@ -62,21 +62,21 @@ def overlap_table(
     rows = []
     for cell in cells:
         key = (cell["dataset"], float(cell["scale"]), cell["method"])
-        values, remarks = _read(cell), list(marks.get(key, []))
+        by_region, remarks = _read(cell), list(marks.get(key, []))
         if cell["skipped"]:
             remarks = [f"skipped: {cell['skipped']}"]
-        elif not values:
+        elif not by_region:
             remarks.append("missing")
-        elif unlabelled := int((values[MEAN, "dice"] == 0).sum()):
-            remarks.append(f"{WITHOUT}{unlabelled} of {len(values[MEAN, 'dice'])}")
+        elif unlabelled := int((by_region[MEAN, "dice"] == 0).sum()):
+            remarks.append(f"{WITHOUT}{unlabelled} of {len(by_region[MEAN, 'dice'])}")
         for region in ROWS:
             for metric in METRICS:
-                its = values.get((region, metric), np.empty(0))
+                scores = by_region.get((region, metric), np.empty(0))
                 rows.append(
                     (
-                        *(key[0], cell["scale"], key[2], region, metric, len(its)),
-                        float(its.mean()) if len(its) else math.nan,
-                        float(its.std(ddof=1)) if len(its) > 1 else math.nan,
+                        *(key[0], cell["scale"], key[2], region, metric, len(scores)),
+                        float(scores.mean()) if len(scores) else math.nan,
+                        float(scores.std(ddof=1)) if len(scores) > 1 else math.nan,
                         known.get((*key, region, metric), math.nan),
                         "; ".join(remarks),
                     )
@@ -129,8 +129,8 @@ def _marks(quality: pd.DataFrame) -> dict[tuple, list[str]]:
     columns = quality[["dataset", "scale", "method", "note"]].dropna().drop_duplicates()
     for dataset, scale, method, note in columns.itertuples(index=False):
         remarks = [remark for remark in str(note).split("; ") if remark in MARKS]
-        its = found.setdefault((dataset, float(scale), method), [])
-        its += [remark for remark in remarks if remark not in its]
+        already = found.setdefault((dataset, float(scale), method), [])
+        already += [remark for remark in remarks if remark not in already]
     return found
 
 
@@ -144,13 +144,13 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
     for dataset in dict.fromkeys(cell["dataset"] for cell in cells):
         inside = [cell for cell in cells if cell["dataset"] == dataset]
         methods = {cell["method"]: cell for cell in inside}
-        its = frame[frame["dataset"] == dataset].groupby("method")["published"]
-        beside = {method for method, values in its if values.notna().any()}
+        by_method = frame[frame["dataset"] == dataset].groupby("method")["published"]
+        beside = {method for method, published in by_method if published.notna().any()}
         header = ["Region"]
         for method, cell in methods.items():
             header.append(cell["method_label"] + (" (control)" if cell["control"] else ""))
             header += ["published"] if method in beside else []
-        # A published column stays beside its own.
+        # A published column stays beside the column that it is compared with.
         starts = tuple(i for i, text in enumerate(header) if i and text != "published")
         for metric in METRICS:
             groups = []
@@ -224,21 +224,22 @@ def _footnotes(
     ]
     remarks = frame["note"].str.split("; ")
     for remark, mark in MARKS.items():
-        if remarks.map(lambda its, remark=remark: remark in its).any():
+        if remarks.map(lambda present, remark=remark: remark in present).any():
             found.append(
                 f"{mark} {remark}, see the table of image quality; supports no conclusion."
             )
     labels = {cell["method"]: cell["method_label"] for cell in cells}
-    for note, its in frame[frame["note"].str.startswith("skipped: ")].groupby("note", sort=False):
+    for note, rows in frame[frame["note"].str.startswith("skipped: ")].groupby("note", sort=False):
         places = [
             f"{labels[method]} at {scale_name(scale)}×"
-            for method, scale in its[["method", "scale"]].drop_duplicates().itertuples(index=False)
+            for method, scale in rows[["method", "scale"]].drop_duplicates().itertuples(index=False)
         ]
         reason = note.removeprefix("skipped: ").rstrip(".")
         found.append(f"n/a: {', '.join(places)}: {reason}.")
-    its = frame[remarks.map(lambda its: any(remark.startswith(WITHOUT) for remark in its))]
+    without = remarks.map(lambda present: any(remark.startswith(WITHOUT) for remark in present))
+    unlabelled = frame[without]
     for dataset, scale, method, note in (
-        its[["dataset", "scale", "method", "note"]].drop_duplicates().itertuples(index=False)
+        unlabelled[["dataset", "scale", "method", "note"]].drop_duplicates().itertuples(index=False)
     ):
         count = note.partition(WITHOUT)[2].partition(";")[0]
         found.append(

@@ -179,7 +179,7 @@ class _Page:
             if self.layout["rows"] == "method":
                 row += [Entry(text) for text in self.methods[value]["columns"].values()]
             axis = self.layout["columns"]
-            row += [self._cell({**where, axis: its}, axis) for its in self._along("columns")]
+            row += [self._cell({**where, axis: place}, axis) for place in self._along("columns")]
             rows.append(row)
         return rows
 
@@ -196,21 +196,23 @@ class _Page:
     def _cell(self, where: Mapping, column: str) -> Entry:
         joined = self.layout["cells"] is not None
         metrics = self._along("cells") if joined else [where["metric"]]
-        its = [self.records[where["scale"], where["method"], m, where["region"]] for m in metrics]
-        below, data = _below(its), _data({column: where[column]})
-        if not any(record.n for record in its):
-            return Entry(_absence(its[0]), "absent", below=below, data=data)
+        records = [
+            self.records[where["scale"], where["method"], m, where["region"]] for m in metrics
+        ]
+        below, data = _below(records), _data({column: where[column]})
+        if not any(record.n for record in records):
+            return Entry(_absence(records[0]), "absent", below=below, data=data)
         marks = "" if self.rows_are_marked else self._marks(where)
-        texts = [_text(record, joined) for record in its]
+        texts = [_text(record, joined) for record in records]
         texts[-1] += marks
-        value = known(its[0].mean)
+        value = known(records[0].mean)
         if not joined:
-            return Entry(texts[0], its[0].rank, below=below, value=value, data=data)
+            return Entry(texts[0], records[0].rank, below=below, value=value, data=data)
         parts = tuple(
             Entry(text, record.rank if record.n else "absent")
-            for text, record in zip(texts, its, strict=True)
+            for text, record in zip(texts, records, strict=True)
         )
-        hint = "; ".join(f"{self._metric(r.metric)}: {_text(r)}" for r in its if r.n)
+        hint = "; ".join(f"{self._metric(r.metric)}: {_text(r)}" for r in records if r.n)
         return Entry("", hint=hint, below=below, value=value, data=data, joined=parts)
 
 
@@ -231,10 +233,10 @@ def _absence(record: Record) -> str:
     return "missing" if "missing" in record.remarks else "–"
 
 
-def _below(its: Sequence[Record]) -> str:
+def _below(records: Sequence[Record]) -> str:
     """Return the published values of a cell, and in parentheses ours minus them."""
-    if not any(record.published_text for record in its):
+    if not any(record.published_text for record in records):
         return ""
-    paper = "/".join(record.published_text or "–" for record in its)
-    gaps = [signed(r.difference, digits(r.metric)) for r in its if not math.isnan(r.difference)]
+    paper = "/".join(record.published_text or "–" for record in records)
+    gaps = [signed(r.difference, digits(r.metric)) for r in records if not math.isnan(r.difference)]
     return f"{paper} ({'/'.join(gaps)})" if gaps else paper

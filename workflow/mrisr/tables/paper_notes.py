@@ -31,7 +31,7 @@ def footnotes(
     Args:
         spec: From `mrisr.study.tables_key.specs`.
         records: What the table shows.
-        cells: Of the table, with the labels that it prints.
+        cells: Cells of the table, with the labels that it prints.
         published: Published values, those without a place in the table too.
         notes: By topic: degradation, crop, mask, data range, seed.
         baseline: Label of the method that learned ones are held against.
@@ -90,10 +90,10 @@ def _where(records: Collection[Record], cells: Sequence[Mapping]) -> dict[str, s
     for record in records:
         cell = lookup.get((record.method, record.scale))
         for remark in record.remarks:
-            its = found.setdefault(remark, [])
-            if cell is not None and cell not in its:
-                its.append(cell)
-    return {remark: places(its, cells) for remark, its in found.items() if its}
+            members = found.setdefault(remark, [])
+            if cell is not None and cell not in members:
+                members.append(cell)
+    return {remark: places(members, cells) for remark, members in found.items() if members}
 
 
 def _missing(records: Collection[Record], cells: Sequence[Mapping]) -> list[str]:
@@ -101,16 +101,16 @@ def _missing(records: Collection[Record], cells: Sequence[Mapping]) -> list[str]
     groups: dict[tuple[str, ...], list[Mapping]] = {}
     for cell in cells:
         place = (cell["method"], float(cell["scale"]))
-        its = [record for record in records if (record.method, record.scale) == place]
-        lacking = tuple(dict.fromkeys(r.metric for r in its if "missing" in r.remarks))
+        there = [record for record in records if (record.method, record.scale) == place]
+        lacking = tuple(dict.fromkeys(r.metric for r in there if "missing" in r.remarks))
         if lacking:
-            whole = set(lacking) == {record.metric for record in its}
+            whole = set(lacking) == {record.metric for record in there}
             groups.setdefault(() if whole else lacking, []).append(cell)
     found = []
-    for names, its in groups.items():
+    for names, members in groups.items():
         labels = ", ".join(metrics.metadata(name).label for name in names)
         what = f"{labels} " if labels else ""
-        found.append(f"missing: {what}not measured yet: {places(its, cells)}.")
+        found.append(f"missing: {what}not measured yet: {places(members, cells)}.")
     return found
 
 

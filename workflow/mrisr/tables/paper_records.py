@@ -98,8 +98,8 @@ def records(
         row = ours.get(key, {"n": 0, "mean": math.nan, "std": math.nan, "note": "missing"})
         # An empty note is read as NaN.
         note = row["note"] if isinstance(row["note"], str) else ""
-        values = int(row["n"]), float(row["mean"]), float(row["std"])
-        found[key] = _record(spec["dataset"], key, values, paper.get(key), note)
+        summary = int(row["n"]), float(row["mean"]), float(row["std"])
+        found[key] = _record(spec["dataset"], key, summary, paper.get(key), note)
     if spec["mean"]:
         found |= _means(spec["dataset"], found)
     return _ranked(found, spec["kind"], controls)
@@ -123,7 +123,7 @@ def _published(frame: pd.DataFrame) -> dict[Key, tuple[float, float, str]]:
         key = (float(row["scale"]), row["method"], row["metric"], row["region"])
         mean, std = row["mean"], row.get("std", math.nan)
         if isinstance(mean, str):
-            text = " ± ".join(its for its in (mean, std) if isinstance(its, str))
+            text = " ± ".join(part for part in (mean, std) if isinstance(part, str))
         else:
             text = number(mean, std, digits(row["metric"]))
         found[key] = float(mean), float(std), text
@@ -136,13 +136,13 @@ def _means(dataset: str, found: Mapping[Key, Record]) -> dict[Key, Record]:
     for (_, *rest), record in found.items():
         groups.setdefault(tuple(rest), []).append(record)
     means = {}
-    for rest, its in groups.items():
-        remarks = dict.fromkeys(remark for record in its for remark in record.remarks)
-        counts = {record.n for record in its}
-        mean = float(np.mean([record.mean for record in its]))
+    for rest, members in groups.items():
+        remarks = dict.fromkeys(remark for record in members for remark in record.remarks)
+        counts = {record.n for record in members}
+        mean = float(np.mean([record.mean for record in members]))
         ours = (min(counts) if len(counts) == 1 else 0, mean, math.nan)
-        value = float(np.mean([record.published_mean for record in its]))
-        paper = value, math.nan, number(value, digits=digits(its[0].metric))
+        value = float(np.mean([record.published_mean for record in members]))
+        paper = value, math.nan, number(value, digits=digits(members[0].metric))
         key = (MEAN, *rest)
         means[key] = _record(dataset, key, ours, paper, "; ".join(remarks))
     return means

@@ -82,9 +82,9 @@ def quality_table(
         for column in shown:
             said = [*row.remarks, *_absence(row, column, reasons)]
             paper = beside.get((*key, *column), (math.nan, math.nan))
-            its = (key[0], row.cell["scale"], key[2], *column)
+            place = (key[0], row.cell["scale"], key[2], *column)
             summary = _summary(row.values.get(column), seed)
-            records.append((*its, *summary, *paper, "; ".join(said)))
+            records.append((*place, *summary, *paper, "; ".join(said)))
     frame = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, float))
     lines = list(frame.itertuples(index=False))
     width = len(shown)
@@ -108,11 +108,11 @@ def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[s
     return [UNAVAILABLE if column[0] in unavailable else MISSING]
 
 
-def _summary(values: pd.Series | None, seed: int) -> tuple[int, float, float, float, float]:
+def _summary(scores: pd.Series | None, seed: int) -> tuple[int, float, float, float, float]:
     """Return n, mean, sample standard deviation, interval; NaN where they do not exist."""
-    if values is None:
+    if scores is None:
         return 0, *[math.nan] * 4
-    data = values.to_numpy()
+    data = scores.to_numpy()
     known = len(data) > 1 and bool(np.isfinite(data).all())
     std = float(np.std(data, ddof=1)) if known else math.nan
     return len(data), float(np.mean(data)), std, *bootstrap_interval(data, seed)
@@ -134,7 +134,7 @@ def _blocks(
     explaining = [c for c in shown if c not in ranked]
     blocks = []
     for dataset in dict.fromkeys(row.cell["dataset"] for row, _ in by_row):
-        inside = [(row, its) for row, its in by_row if row.cell["dataset"] == dataset]
+        inside = [(row, entries) for row, entries in by_row if row.cell["dataset"] == dataset]
         label = str(inside[0][0].cell["dataset_label"])
         if ranked or not explaining:
             caption = f"Image quality on {label}"
@@ -153,34 +153,36 @@ def _block(
     caption: str,
 ) -> Block:
     """Lay some columns of a dataset out, a group a scale, as in ArSSR, Table 1."""
-    beside = {c for c in shown for _, its in by_row if not math.isnan(its[c].published_mean)}
+    beside = {
+        c for c in shown for _, entries in by_row if not math.isnan(entries[c].published_mean)
+    }
     header, starts = ["Method"], []
     for column in shown:
         starts.append(len(header))
         header += [heading(*column), *(["published"] if column in beside else [])]
     groups = []
     for scale in dict.fromkeys(row.cell["scale"] for row, _ in by_row):
-        members = [(row, its) for row, its in by_row if row.cell["scale"] == scale]
+        members = [(row, entries) for row, entries in by_row if row.cell["scale"] == scale]
         styles = {
             c: ranks(
-                {i: its[c].mean for i, (row, its) in enumerate(members) if row.ranked},
+                {i: entries[c].mean for i, (row, entries) in enumerate(members) if row.ranked},
                 metric_modules.metadata(c[0]).better,
             )
             for c in shown
         }
         lines = []
-        for i, (row, its) in enumerate(members):
+        for i, (row, entries) in enumerate(members):
             about = {k: str(row.cell[k]) for k in ("dataset", "method")}
             about["scale"] = scale_name(row.cell["scale"])
             line = [Entry(_name(row), data=about)]
             for c in shown:
-                line.append(_entry(its[c], row, unavailable, styles[c].get(i, "")))
+                line.append(_entry(entries[c], row, unavailable, styles[c].get(i, "")))
                 if c in beside:
                     digits = metric_modules.metadata(c[0]).digits
-                    text = number(its[c].published_mean, its[c].published_std, digits)
-                    value = known(its[c].published_mean)
+                    text = number(entries[c].published_mean, entries[c].published_std, digits)
+                    value = known(entries[c].published_mean)
                     line.append(Entry(text, "published", value=value, data=_about(c)))
-            n = max(its[c].n for c in shown) if shown else None
+            n = max(entries[c].n for c in shown) if shown else None
             line.append(Entry("" if n is None else str(n), value=n))
             lines.append(line)
         groups.append((f"{scale_name(scale)}×", lines))
@@ -274,6 +276,6 @@ def _missing(
     cells = [row.cell for row in rows]
     return [
         f"missing: {', '.join(labels)}{' ' if labels else ''}not measured yet:"
-        f" {places(its, cells)}."
-        for labels, its in groups.items()
+        f" {places(members, cells)}."
+        for labels, members in groups.items()
     ]

@@ -38,13 +38,13 @@ class _Scores:
     """What the answers of a study come to, by reader (None for all of them) and question.
 
     Attributes:
-        answers: Of `compared`.
+        answers: Answers of `compared`.
         readers: In the order that they appear.
         questions: Likewise, key and label.
         rows: Readers and what they are called; all of them together last, if there are several.
         counts: Number of scores.
         means: Mean scores; none where there is no score.
-        gains: Of the left side, with the ends of its interval.
+        gains: How much readers prefer the left side, with the ends of the interval.
         times: By reader.
         between: By question, agreement of pairs of readers.
         within: By question, agreement of readers with themselves.
@@ -53,7 +53,7 @@ class _Scores:
     def __init__(self, answers: pd.DataFrame, seed: int):
         self.answers = answers
         self.readers = list(dict.fromkeys(answers["reader"]))
-        labels = {its["key"]: its["label"] for its in QUESTIONS}
+        labels = {entry["key"]: entry["label"] for entry in QUESTIONS}
         keys = dict.fromkeys(answers["question"])
         self.questions = {key: labels.get(key, key.capitalize()) for key in keys}
         self.rows: list[tuple[str | None, str]] = [(name, name) for name in self.readers]
@@ -67,14 +67,16 @@ class _Scores:
             asked = answers[answers["question"] == question]
             of = {name: asked[asked["reader"] == name] for name in self.readers}
             for reader, _ in self.rows:
-                its = once(asked if reader is None else of[reader])
-                self.counts[reader, question] = len(its)
-                self.gains[reader, question] = side_preference(its, seed)
-                if len(its):
-                    self.means[reader, question] = mean_score(its, seed)
+                given = once(asked if reader is None else of[reader])
+                self.counts[reader, question] = len(given)
+                self.gains[reader, question] = side_preference(given, seed)
+                if len(given):
+                    self.means[reader, question] = mean_score(given, seed)
             self.between[question] = between(once(asked))
-            repeated = {name: within(its) for name, its in of.items()}
-            self.within[question] = {name: its for name, its in repeated.items() if its.n}
+            repeated = {name: within(given) for name, given in of.items()}
+            self.within[question] = {
+                name: agreement for name, agreement in repeated.items() if agreement.n
+            }
         self.times = {
             reader: seconds(answers if reader is None else answers[answers["reader"] == reader])
             for reader, _ in self.rows
@@ -106,7 +108,7 @@ def reader_table(
         labels: What they are called.
         dataset: Name of the dataset; default what the answers say.
         dataset_label: What it is called; default its name.
-        scale: Of both; default what the answers say.
+        scale: Scale of both; default what the answers say.
         published: Columns reader (a name, or `pooled`), score (a question), mean, std.
         sources: Footnotes on what is published.
         seed: The study's; intervals derive from it.
@@ -164,10 +166,10 @@ def _records(scores: _Scores, published: pd.DataFrame | None) -> Iterator[dict]:
                     record |= {"published": theirs[0], "published_std": theirs[1]}
                     record["difference"] = mean.mean - theirs[0]
                 yield record
-        for pair, its in scores.between[question].items():
-            yield from _agreed("", " and ".join(pair), question, its)
-        for reader, its in scores.within[question].items():
-            yield from _agreed("repeat_", reader, question, its)
+        for pair, agreement in scores.between[question].items():
+            yield from _agreed("", " and ".join(pair), question, agreement)
+        for reader, agreement in scores.within[question].items():
+            yield from _agreed("repeat_", reader, question, agreement)
         for reader, _ in scores.rows:
             gain, low, high = scores.gains[reader, question]
             yield {
@@ -175,19 +177,19 @@ def _records(scores: _Scores, published: pd.DataFrame | None) -> Iterator[dict]:
                 **{"n": scores.counts[reader, question], "value": gain},
                 **{"ci_low": low, "ci_high": high},
             }
-    for reader, its in scores.times.items():
-        for name, value in (("median", its.median), ("q1", its.low), ("q3", its.high)):
+    for reader, time in scores.times.items():
+        for name, value in (("median", time.median), ("q1", time.low), ("q3", time.high)):
             yield {
                 **{"quantity": f"seconds_{name}", "reader": reader or POOLED},
-                **{"n": its.n, "value": value},
+                **{"n": time.n, "value": value},
             }
 
 
-def _agreed(prefix: str, who: str, question: str, its: Agreement) -> Iterator[dict]:
-    for name, value in (("kappa", its.kappa), ("same_score", its.same)):
+def _agreed(prefix: str, who: str, question: str, agreement: Agreement) -> Iterator[dict]:
+    for name, value in (("kappa", agreement.kappa), ("same_score", agreement.same)):
         yield {
             **{"quantity": f"{prefix}{name}", "reader": who, "question": question},
-            **{"n": its.n, "value": value},
+            **{"n": agreement.n, "value": value},
         }
 
 
@@ -221,14 +223,15 @@ def _preference(
         for reader in dict.fromkeys(published["reader"]):
             row = [Entry("Pooled" if reader == POOLED else f"Reader {reader}", data=place)]
             for question in scores.questions:
-                its = _theirs(published, reader, question)
-                text = number(*its, DIGITS) if its else ""
-                row += [Entry(text, "published", value=its and its[0]), Entry(""), Entry("")]
+                means = _theirs(published, reader, question)
+                text = number(*means, DIGITS) if means else ""
+                first = means and means[0]
+                row += [Entry(text, "published", value=first), Entry(""), Entry("")]
             theirs.append([*row, Entry("")])
         row = [Entry("Pooled", data=place)]
         for question in scores.questions:
-            its, mean = _theirs(published, POOLED, question), scores.pooled(question)
-            value = mean.mean - its[0] if its and mean else None
+            means, mean = _theirs(published, POOLED, question), scores.pooled(question)
+            value = mean.mean - means[0] if means and mean else None
             text = "" if value is None else signed(value, DIGITS)
             row += [Entry(text, value=value), Entry(""), Entry("")]
         corner = ""
@@ -237,39 +240,41 @@ def _preference(
     return Block(about, [*header, "n"], groups, about, starts=starts, corner=corner)
 
 
-def _mean(its: Mean | None) -> list[Entry]:
-    if its is None:
+def _mean(mean: Mean | None) -> list[Entry]:
+    if mean is None:
         return [ABSENT, Entry(""), Entry("")]
-    hint = f"over {its.n} scores of {its.subjects} subjects"
-    ends = "" if math.isnan(its.low) else f"{signed(its.low, DIGITS)} to {signed(its.high, DIGITS)}"
+    hint = f"over {mean.n} scores of {mean.subjects} subjects"
+    ends = (
+        "" if math.isnan(mean.low) else f"{signed(mean.low, DIGITS)} to {signed(mean.high, DIGITS)}"
+    )
     return [
-        Entry(number(its.mean, its.std, DIGITS).replace("-", "−"), hint=hint, value=its.mean),
+        Entry(number(mean.mean, mean.std, DIGITS).replace("-", "−"), hint=hint, value=mean.mean),
         Entry(ends),
-        Entry("<0.001" if its.p < 0.001 else f"{its.p:.3f}", value=its.p),
+        Entry("<0.001" if mean.p < 0.001 else f"{mean.p:.3f}", value=mean.p),
     ]
 
 
 def _agreement(scores: _Scores, about: str, place: Mapping) -> list[Block]:
     groups = []
     for name, found in (("Between readers", scores.between), ("Within a reader", scores.within)):
-        whose = list(dict.fromkeys(key for its in found.values() for key in its))
+        whose = list(dict.fromkeys(key for by_key in found.values() for key in by_key))
         rows = []
         for key in whose:
             label = " and ".join(key) if isinstance(key, tuple) else key
-            its = [found[question].get(key) for question in scores.questions]
+            agreements = [found[question].get(key) for question in scores.questions]
             rows.append(
                 [
                     Entry(label, data=place),
-                    *(entry for one in its for entry in _agreeing(one)),
-                    _count(max(one.n for one in its if one)),
+                    *(entry for one in agreements for entry in _agreeing(one)),
+                    _count(max(one.n for one in agreements if one)),
                 ]
             )
         if len(rows) > 1:
             row = [Entry("Mean", data=place)]
             for question in scores.questions:
-                its = found[question].values()
-                kappas = [one.kappa for one in its if not math.isnan(one.kappa)]
-                same = [one.same for one in its if one.n]
+                agreements = found[question].values()
+                kappas = [one.kappa for one in agreements if not math.isnan(one.kappa)]
+                same = [one.same for one in agreements if one.n]
                 row += _agreeing(
                     Agreement(
                         len(same),
@@ -290,13 +295,13 @@ def _agreement(scores: _Scores, about: str, place: Mapping) -> list[Block]:
     return [Block(title, [*header, "n"], groups, title, starts=starts, corner="")]
 
 
-def _agreeing(its: Agreement | None) -> list[Entry]:
-    if its is None or not its.n:
+def _agreeing(agreement: Agreement | None) -> list[Entry]:
+    if agreement is None or not agreement.n:
         return [ABSENT, ABSENT]
     kappa = ABSENT
-    if not math.isnan(its.kappa):
-        kappa = Entry(f"{its.kappa:.{DIGITS}f}".replace("-", "−"), value=its.kappa)
-    return [kappa, Entry(f"{100 * its.same:.0f} %", value=its.same)]
+    if not math.isnan(agreement.kappa):
+        kappa = Entry(f"{agreement.kappa:.{DIGITS}f}".replace("-", "−"), value=agreement.kappa)
+    return [kappa, Entry(f"{100 * agreement.same:.0f} %", value=agreement.same)]
 
 
 def _reading(scores: _Scores, about: str, place: Mapping) -> Block:
@@ -304,9 +309,9 @@ def _reading(scores: _Scores, about: str, place: Mapping) -> Block:
     header += [f"{label}, gain of the left side" for label in scores.questions.values()]
     rows = []
     for reader, label in scores.rows:
-        its = scores.times[reader]
-        time = f"{its.median:.1f} ({its.low:.1f} to {its.high:.1f})"
-        row = [Entry(label, data=place), Entry(time, value=known(its.median))]
+        times = scores.times[reader]
+        time = f"{times.median:.1f} ({times.low:.1f} to {times.high:.1f})"
+        row = [Entry(label, data=place), Entry(time, value=known(times.median))]
         for question in scores.questions:
             gain, low, high = scores.gains[reader, question]
             if math.isnan(gain):
@@ -315,7 +320,7 @@ def _reading(scores: _Scores, about: str, place: Mapping) -> Block:
             ends = f" ({signed(low, DIGITS)} to {signed(high, DIGITS)})"
             text = signed(gain, DIGITS) + ("" if math.isnan(low) else ends)
             row.append(Entry(text, value=gain))
-        rows.append([*row, _count(its.n)])
+        rows.append([*row, _count(times.n)])
     title = f"Reading: {about}"
     return Block(title, [*header, "n"], [("", rows)], title, corner=None)
 
@@ -363,9 +368,9 @@ def _footnotes(
             " and not defined (–) where all are."
         )
         of = {name: scores.answers["reader"] == name for name in scores.readers}
-        cases = {name: frozenset(scores.answers.loc[its, "case"]) for name, its in of.items()}
+        cases = {name: frozenset(scores.answers.loc[rows, "case"]) for name, rows in of.items()}
         if len(set(cases.values())) > 1:
-            each = ", ".join(f"{name} {len(its)}" for name, its in cases.items())
+            each = ", ".join(f"{name} {len(names)}" for name, names in cases.items())
             found.append(f"Readers did not all answer the same cases: {each}.")
     if (repeats := scores.answers["repeat_of"].fillna("").ne("")).any():
         count = scores.answers.loc[repeats, "case"].nunique()

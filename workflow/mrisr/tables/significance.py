@@ -64,7 +64,7 @@ def significance_table(
         for scale in dict.fromkeys(row.cell["scale"] for row in inside):
             ranked = [r for r in inside if r.cell["scale"] == scale and r.ranked and r.values]
             by_column = {column: _compare(ranked, column, seed) for column in shown}
-            found = [record for its in by_column.values() for record in its]
+            found = [record for compared in by_column.values() for record in compared]
             if not found:
                 alone.setdefault(label, []).append(scale_name(scale))
                 continue
@@ -78,7 +78,7 @@ def significance_table(
                             "scale": scale_name(scale),
                         },
                     ),
-                    *(_entry(row.cell["method"], its) for its in by_column.values()),
+                    *(_entry(row.cell["method"], compared) for compared in by_column.values()),
                     Entry(str(n := max(map(len, row.values.values()))), value=n),
                 ]
                 for row in ranked
@@ -123,7 +123,7 @@ def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
             }
             tested.append(record)
         found.append(record)
-    for record, adjusted in zip(tested, holm([its["p"] for its in tested]), strict=True):
+    for record, adjusted in zip(tested, holm([one["p"] for one in tested]), strict=True):
         record |= {"p_holm": float(adjusted), "significant": bool(adjusted < ALPHA)}
         if _least_p(record["n"], len(tested)) >= ALPHA:
             record["note"] = FEW
@@ -131,16 +131,16 @@ def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
 
 
 def _differences(row: Row, best: Row, column: Column) -> np.ndarray:
-    """Return method - best, one a subject."""
-    own, other = row.values[column], best.values[column]
-    if set(own.index) != set(other.index):
-        apart = sorted(set(own.index) ^ set(other.index))
+    """Return method - best, one for each subject."""
+    scores, other = row.values[column], best.values[column]
+    if set(scores.index) != set(other.index):
+        apart = sorted(set(scores.index) ^ set(other.index))
         raise InputError(
             f"{row.cell['path']}: other subjects than in {best.cell['path']}"
             f" ({', '.join(apart[:5])}{', ...' if len(apart) > 5 else ''}); delete both and run"
             " again"
         )
-    return own.to_numpy() - other[own.index].to_numpy()
+    return scores.to_numpy() - other[scores.index].to_numpy()
 
 
 def _least_p(n: int, tests: int) -> float:
@@ -150,22 +150,24 @@ def _least_p(n: int, tests: int) -> float:
 
 def _entry(method: str, comparisons: Sequence[Mapping]) -> Entry:
     """Return what is printed of a method in a column."""
-    if any(its["best"] == method for its in comparisons):
+    if any(comparison["best"] == method for comparison in comparisons):
         return Entry("best", "best", value=0.0)
-    its = next((its for its in comparisons if its["method"] == method), None)
-    if its is None:
+    comparison = next(
+        (comparison for comparison in comparisons if comparison["method"] == method), None
+    )
+    if comparison is None:
         return Entry("–", "absent")
-    if math.isnan(its["p"]):
-        return Entry("∞", "absent", its["note"])
-    digits = metric_modules.metadata(its["metric"]).digits
-    hint = f"p = {_p(its['p'])}, adjusted {_p(its['p_holm'])}"
-    if not math.isnan(its["ci_low"]):
-        ends = " to ".join(signed(its[end], digits) for end in ("ci_low", "ci_high"))
+    if math.isnan(comparison["p"]):
+        return Entry("∞", "absent", comparison["note"])
+    digits = metric_modules.metadata(comparison["metric"]).digits
+    hint = f"p = {_p(comparison['p'])}, adjusted {_p(comparison['p_holm'])}"
+    if not math.isnan(comparison["ci_low"]):
+        ends = " to ".join(signed(comparison[end], digits) for end in ("ci_low", "ci_high"))
         hint = f"95 % interval of the mean difference: {ends}; {hint}"
-    star = "*" if its["significant"] else ""
-    text = f"{signed(its['difference'], digits)} ({_p(its['p_holm'])}){star}"
-    about = {key: str(its[key]) for key in ("metric", "region")}
-    return Entry(text, "", hint, value=its["difference"], data=about)
+    star = "*" if comparison["significant"] else ""
+    text = f"{signed(comparison['difference'], digits)} ({_p(comparison['p_holm'])}){star}"
+    about = {key: str(comparison[key]) for key in ("metric", "region")}
+    return Entry(text, "", hint, value=comparison["difference"], data=about)
 
 
 def _p(value: float) -> str:

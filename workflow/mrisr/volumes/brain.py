@@ -30,7 +30,7 @@ def find_brain(head: Volume, *, seed: int = 0, name: str = "image") -> Volume:
     Args:
         head: Shape (X, Y, Z), axes near RAS, any unit.
         seed: Not negative; decides which voxels the registration samples.
-        name: Of the subject or file, for messages.
+        name: Name of the subject or file, for messages.
 
     Returns:
         The mask on the grid of `head`, uint8, 1 inside.
@@ -67,7 +67,7 @@ def brain_mask(
         template: A brain without skull, in MNI space.
         brain: Its mask, true inside, on its grid.
         seed: Not negative; decides which voxels the registration samples.
-        name: Of the subject or file, for messages.
+        name: Name of the subject or file, for messages.
         grid: A volume of the same head on the grid that the mask is wanted on, default `head`.
 
     Returns:

@@ -36,7 +36,7 @@ class Report:
     Attributes:
         path: The file.
         bytes: Its size, 0 if the header cannot be read.
-        shape: Of the volume as it is stored, None if the header cannot be read.
+        shape: Shape of the volume as it is stored, None if the header cannot be read.
         voxel_size: Edges of a voxel in mm along the same axes.
         orientation: Where these axes point, e.g. RAS.
         kind: Type of its voxels.
@@ -62,7 +62,7 @@ def refuse(name: object, problems: Sequence[Problem]) -> None:
     """Raise ScanError if there are problems.
 
     Args:
-        name: Of the subject or file.
+        name: Name of the subject or file.
         problems: What is wrong with it.
     """
     if problems:
@@ -244,7 +244,7 @@ def size_problems(shape: Sequence[int], min_size: int, when: str = "") -> list[P
     """Return the problem of a volume with fewer than `min_size` voxels along an axis.
 
     Args:
-        shape: Of the volume.
+        shape: Shape of the volume.
         min_size: What the largest scale needs.
         when: What was done to it before, e.g. `after cropping`.
     """

@@ -69,13 +69,17 @@ def run(function: Callable, name: str, *arguments: object, **options: object) ->
 
 def corrected(ants: ModuleType, image: Volume, inside: np.ndarray, name: str) -> np.ndarray:
     """Return intensities without bias field, 0 to 1000 inside the mask and 0 outside."""
-    values = image.data[inside]
-    if not np.isfinite(values).all() or not values.size or values.min() == values.max():
+    intensities = image.data[inside]
+    if (
+        not np.isfinite(intensities).all()
+        or not intensities.size
+        or intensities.min() == intensities.max()
+    ):
         raise InputError(
             f"{name}: constant, NaN or infinite inside the brain mask; reconstruct the subject"
             " again, and if it stays, leave the method out of segmentation.methods"
         )
-    data = np.minimum(image.data, np.quantile(values, UPPER_QUANTILE)).astype(np.float32)
+    data = np.minimum(image.data, np.quantile(intensities, UPPER_QUANTILE)).astype(np.float32)
     spacing = tuple(map(float, image.voxel_size))
     # N4 takes logarithms: overshoot below 0 would be lost to it.
     plain = ants.from_numpy(np.maximum(data, 0), spacing=spacing)
@@ -104,7 +108,7 @@ def register(
         moving: Image to register.
         transform: Of `TRANSFORMS`; `syn` is an affine, then a diffeomorphism.
         seed: Not negative.
-        name: Of the subject or file, for messages.
+        name: Name of the subject or file, for messages.
         where: Mask on the grid of `fixed` inside which images are compared.
         start: File of a linear transform to start from.
     """

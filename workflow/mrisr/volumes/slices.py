@@ -12,8 +12,8 @@ def thin_axis(shape: Sequence[int], name: str = "slice") -> int:
     """Return the axis along which a volume is one voxel thick.
 
     Args:
-        shape: Of the volume.
-        name: Of its file, for messages.
+        shape: Shape of the volume.
+        name: Name of its file, for messages.
 
     Raises:
         InputError: There is none.

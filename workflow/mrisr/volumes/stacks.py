@@ -55,9 +55,9 @@ def sampled(
 
     Args:
         volume: Shape (x, y, z).
-        shape: Of the other grid.
-        affine: Of the other grid.
-        order: Of the splines: 0 nearest, 1 linear, 3 cubic.
+        shape: Shape of the other grid.
+        affine: Affine of the other grid.
+        order: Order of the splines: 0 nearest, 1 linear, 3 cubic.
 
     Returns:
         Intensities, float32, shape `shape` (beyond the volume those of its edge), and where the
