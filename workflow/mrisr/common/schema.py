@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -98,6 +99,8 @@ def _refuse_unsafe(content: Any, where: str, at: str = "") -> None:
             f"{where}: '{at}' holds a user name or password in an address, which would end in logs"
             " and results; take it out, write it to ~/.netrc and change the password"
         )
+    elif isinstance(content, float) and not math.isfinite(content):
+        raise ConfigError(f"{where}: '{at}' is {content}; give a finite number")
     else:
         items = []
     for key, value in items:
