@@ -63,6 +63,9 @@ def load_image(path: str | Path) -> nib.Nifti1Image | nib.MGHImage:
         if path.is_dir():
             what = Problem("a folder, not a file", "remove it, or name the scan inside it")
             raise ScanError(path, what)
+        if not path.is_file():  # a pipe would be waited for
+            what = Problem("not a regular file", "name the scan itself")
+            raise ScanError(path, what)
         with path.open("rb") as file:
             empty = not file.read(1)
         if empty:
