@@ -44,6 +44,8 @@ def changed(path, value):
         ("scale", [2], r"unknown key 'scale': did you mean 'scales'\?"),
         ("scales", KeyError, r"missing key 'scales'"),
         ("scales", [2, 0.5], r"'scales\.1'"),
+        ("methods/cubic", {"label": "x" * 250}, r"(?s)cubic.*'label'.*at most 80 characters"),
+        ("tables/table1/title", "PSNR {x}", r"tables\.table1\.title.*without braces"),
         ("scales", [math.nan], r"'scales\.0' is nan; give a finite number"),
         ("scales", [2, math.inf], r"'scales\.1' is inf"),
         ("datasets/demo/scales", [-math.inf], r"'datasets\.demo\.scales\.0' is -inf"),
