@@ -9,6 +9,7 @@ of a study that nothing disturbed. Exit code 1 if a byte differs.
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -241,6 +242,55 @@ def read_only(bench: Bench) -> str:
     return shown(run, ".*the file system is read-only.*")
 
 
+def _flip(path: Path, place: float) -> None:
+    """Change one bit of a file, and give it its time back."""
+    about, content = path.stat(), bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+def damaged_checkpoint(bench: Bench) -> str:
+    run = bench.training()
+    run.kill()
+    slurm("scancel", "--name", run.run_id)
+    until(lambda: not slurm("squeue", "--noheader", "--name", run.run_id), "the end of its jobs")
+    _flip(bench.clone.results / ".staging/models/toy_patient/x2/checkpoint.pt", 0.5)
+    bench.again("--unlock")
+    bench.again()
+    bench.continued()
+    log = (bench.clone.results / "logs/models/toy_patient/x2.log").read_text()
+    seen = re.search(r"damaged \(its checksum .*taking the one before", log)
+    assert seen, log
+    return f"in the training's log: {seen[0]}"
+
+
+def _damaged(name: str, place: float) -> Callable[[Bench], str]:
+    """Return the fault of one flipped bit in a result that others read."""
+
+    def act(bench: Bench) -> str:
+        bench.again()
+        _flip(bench.clone.results / name, place)
+        run = bench.clone.run(slurm=False, check=False)
+        assert run.wait() != 0, run.output
+        (bench.clone.results / name).unlink()
+        return shown(run, ".*changed since it was made.*")
+
+    return act
+
+
+def clock_jump(bench: Bench) -> str:
+    bench.again()
+    model = bench.clone.results / "models/toy_patient/x2"
+    before = (model / "model.safetensors").read_bytes()
+    for file in model.iterdir():
+        os.utime(file, (0, 0))
+    bench.again("--touch")
+    bench.again()
+    assert (model / "model.safetensors").read_bytes() == before
+    return "nothing, after `--touch`; without it the network is trained again"
+
+
 AGAIN = "the same command"
 FAULTS = [
     Fault("time-limit", "time limit of a training", "`runtime=1`, one minute", AGAIN, time_limit),
@@ -332,6 +382,34 @@ FAULTS = [
         "`results` mounted read-only",
         "mount it for writing, the same command",
         read_only,
+    ),
+    Fault(
+        "damaged-checkpoint",
+        "a damaged checkpoint",
+        "`kill -9`, one bit of `checkpoint.pt` flipped, its time kept",
+        "`--unlock`, the same command: it continues from the checkpoint before",
+        damaged_checkpoint,
+    ),
+    Fault(
+        "damaged-model",
+        "a damaged model",
+        "one bit of `model.safetensors` flipped, its time kept",
+        "delete it, the same command",
+        _damaged("models/toy_patient/x2/model.safetensors", 0.9),
+    ),
+    Fault(
+        "damaged-metrics",
+        "an edited number",
+        "one bit of a metrics CSV flipped, its time kept",
+        "delete it, the same command",
+        _damaged("metrics/tiny/cubic/x2.csv", 0.9),
+    ),
+    Fault(
+        "clock-jump",
+        "the clock jumped back",
+        "a finished model dated to 1970",
+        "`snakemake --touch`, the same command",
+        clock_jump,
     ),
 ]
 

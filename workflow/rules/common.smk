@@ -209,6 +209,18 @@ def checked_files():
     ]
 
 
+def split_lists():
+    """By split, the lists of all its raw scans and ground truths."""
+    found = {}
+    for dataset, its in STUDY.datasets.items():
+        for split in STUDY.splits(dataset):
+            lists = found.setdefault(split, [])
+            lists.append(LAYOUT.sources(dataset, split))
+            if its.has_ground_truth:
+                lists.append(LAYOUT.hr_list(dataset, split))
+    return found
+
+
 def sr_files(dataset, method, scale):
     """Reconstructions of a dataset's test items."""
     return [LAYOUT.sr(dataset, method, scale, item) for item in STUDY.items(dataset, "test")]

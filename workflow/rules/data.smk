@@ -85,11 +85,18 @@ rule check_scans:
         checked_files(),
         atlas_files(),
         imported_files(),
+        **split_lists(),
     output:
         touch(LAYOUT.checked()),
+    log:
+        LAYOUT.log(LAYOUT.checked()),
     localrule: True
+    conda:
+        ENV
     message:
-        "All scans are prepared"
+        "All scans are prepared; are training and test apart?"
+    script:
+        "../scripts/check_scans.py"
 
 
 # What others need to repeat a study with their own access to the scans.

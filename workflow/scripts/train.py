@@ -43,6 +43,7 @@ with job(snakemake.log[0], snakemake.threads):
         "commit": provenance.commit(),
         "versions": provenance.versions(),
         "device": str(training.device),
+        "threads": snakemake.threads,  # sums are taken in another order with more of them
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     trainer = method.function("train") or train.train

@@ -57,6 +57,16 @@ def test_a_study_goes_from_results_to_a_table(folder):
     assert "| Pooled | 0.00 ± 0.00 |" in text and (folder / "out/readers.tex").exists()
 
 
+def test_an_unblinded_export_is_private_and_holds_no_formulas(folder):
+    said(make(folder, "--readers", "=cmd|calc, @x, -1+1, R1"))
+    answer_all({"noise": -1, "sharpness": 0})
+    said(call("export", "mine", "-o", "answers.csv"))
+    assert (folder / "answers.csv").stat().st_mode & 0o077 == 0
+    answers = pd.read_csv("answers.csv", dtype=str)
+    assert set(answers["reader"]) == {"'=cmd|calc", "'@x", "'-1+1", "R1"}
+    assert set(answers["score"]) == {"-1", "0"}  # numbers stay numbers
+
+
 def test_an_export_may_be_blinded_or_the_whole_history(folder):
     said(make(folder, "--readers", "1", "--pairs", "2", "--seed", "3"))
     answer_all({"noise": 1, "sharpness": -1})

@@ -244,3 +244,24 @@ def test_a_damaged_description_is_named(content, message, tmp_path):
     (folder / "model.json").write_text(content, encoding="latin-1")
     done, output = call("info", folder)
     assert done.exit_code == 1 and "model.json" in output and message in output
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": "many"}, {"val_loss": "x"}, {"train_subjects": 3, "dataset": "a"}]
+)
+def test_info_names_a_description_of_the_wrong_kind(wrong, tmp_path):
+    folder = write_model(tmp_path)
+    said = json.loads((folder / "model.json").read_text())
+    seals.unseal(folder / "model.json")
+    (folder / "model.json").write_text(json.dumps({**said, **wrong}))
+    done, output = call("info", folder)
+    assert done.exit_code == 1 and "not the description of a model" in output
+
+
+def test_info_prints_no_control_characters(tmp_path):
+    folder = write_model(tmp_path)
+    said = json.loads((folder / "model.json").read_text())
+    seals.unseal(folder / "model.json")
+    (folder / "model.json").write_text(json.dumps({**said, "date": "now \x1b[2J"}))
+    done, output = call("info", folder)
+    assert done.exit_code == 0 and "\x1b" not in output and "now \\x1b[2J" in output

@@ -1,4 +1,5 @@
 import copy
+import math
 import os
 from pathlib import Path
 
@@ -95,6 +96,12 @@ def test_jobs_find_the_metrics_of_all_studies_of_a_workflow(tmp_path, monkeypatc
         ("scale", [2], r"unknown key 'scale': did you mean 'scales'\?"),
         ("scales", KeyError, r"missing key 'scales'"),
         ("scales", [2, 0.5], r"'scales\.1'"),
+        ("methods/cubic", {"label": "x" * 250}, r"(?s)cubic.*'label'.*at most 80 characters"),
+        ("tables/table1/title", "PSNR {x}", r"tables\.table1\.title.*without braces"),
+        ("scales", [math.nan], r"'scales\.0' is nan; give a finite number"),
+        ("scales", [2, math.inf], r"'scales\.1' is inf"),
+        ("datasets/demo/scales", [-math.inf], r"'datasets\.demo\.scales\.0' is -inf"),
+        ("scales", [2, 1.00000001], r"scales: 1\.00000001 has more digits.* it would be 1;"),
         ("scales", 2, r"'scales': 2 where array is expected"),
         ("preset", "published_", r"'preset'.*did you mean 'published'"),
         ("degradation/grid", "corner", r"'degradation\.grid'.*did you mean 'corners'"),

@@ -115,3 +115,55 @@ def test_a_published_checksum_that_does_not_fit(scan):
     (md5,) = checks.published_problems(scan, {"md5": "x"}, "the list states")
     assert "its md5 is" in md5.what
     assert checks.published_problems(scan, {"bytes": scan.stat().st_size}, "") == []
+
+
+def brain(shape=(24, 26, 28)):
+    """A ball of smooth signal in a background of 0."""
+    grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij"))
+    radius = np.sqrt((grid**2).sum(0))
+    data = np.where(radius < 0.7, 500 + 300 * np.cos(5 * grid[0]) + 90 * grid[1], 0)
+    return data.astype(np.float32)
+
+
+@pytest.mark.parametrize("offset", [30, 1024])
+def test_a_background_above_0_is_refused(offset):
+    assert checks.voxel_problems(brain()) == [] and checks.voxel_notes(brain()) == []
+    (problem,) = checks.voxel_problems(brain() + offset)
+    assert problem.what.startswith(f"background above 0: its darkest voxels are {offset:.3g}")
+    assert "take the offset out" in problem.remedy
+
+
+def test_a_noisy_background_is_no_offset_and_one_on_it_is():
+    noise = np.abs(np.random.default_rng(0).normal(0, 8, brain().shape)).astype(np.float32)
+    assert checks.voxel_problems(brain() + noise) == []
+    assert "background above 0" in checks.voxel_problems(brain() + noise + 100)[0].what
+
+
+def test_a_volume_without_background_has_no_offset():
+    data = np.random.default_rng(0).uniform(100, 1000, (20, 20, 20)).astype(np.float32)
+    assert checks.voxel_problems(data) == []
+
+
+def _one_voxel(data):
+    return np.where(np.arange(data.size).reshape(data.shape) == 9000, data.max(), 0)
+
+
+def _slab(data):
+    data[10:14] = 0
+    return data
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (_one_voxel, "only 1 of 17472 voxels are above 0"),
+        (lambda data: np.digitize(data, [1, 300, 500, 700]), "5 different whole numbers"),
+        (_slab, "4 slices along x are empty"),
+        (lambda data: data.max() - data, "is the contrast inverted?"),
+    ],
+)
+def test_what_is_unusual_about_voxels_is_said(change, note):
+    data = change(brain()).astype(np.float32)
+    assert checks.voxel_problems(data) == []
+    notes = checks.voxel_notes(data)
+    assert len(notes) == 1 and note in notes[0]

@@ -1,6 +1,7 @@
 """What mrisr.volumes.io reads, refuses and writes."""
 
 import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -190,3 +191,9 @@ def test_nothing_is_left_when_saving_fails(tmp_path, monkeypatch):
             io.save(io.Volume(2 * noise(), AFFINE), tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]
     assert (tmp_path / "scan.nii.gz").read_bytes() == before
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "scan.nii.gz")
+    with pytest.raises(InputError, match=r"scan\.nii\.gz: not a regular file"):
+        io.load(tmp_path / "scan.nii.gz")

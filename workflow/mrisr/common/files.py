@@ -40,6 +40,13 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_private(path: str | Path, text: str) -> None:
+    """Write `text` to `path` atomically, readable for its owner alone."""
+    with atomic(path) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: str | Path, content: object) -> None:
     """Write `content` to `path` atomically, as indented JSON with its keys in the given order."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ RETRIES = 3
 BACK_OFF = 1.0  # seconds before the first retry; doubles with each
 TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 CHUNK = 1 << 20
+RESERVE = 100_000_000  # bytes of the disk that downloads leave free
 REPORT_EVERY = 10  # seconds between messages about one long download
 
 
@@ -217,13 +219,22 @@ def receive(
         append: Whether `part` holds what comes before.
 
     Raises:
+        DownloadError: The disk has no room for it.
         Retry: Less or more arrived; what is too much is removed.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     last = time.monotonic()
+    have = part.stat().st_size if append else 0
+    room = shutil.disk_usage(part.parent).free - RESERVE
+    if size is not None and size - have > room:
+        reason = f"{(size - have) / 1e6:.0f} MB are to come, more than the disk has room for"
+        raise DownloadError(f"{safe(url)}: {reason}; free some space", reason)
     with part.open("ab" if append else "wb") as file:
         for chunk in chunks:
             file.write(chunk)
+            if file.tell() - have > room:  # of a file whose size nobody states
+                reason = "the server sends more than the disk has room for"
+                raise DownloadError(f"{safe(url)}: {reason}; check the address", reason)
             if time.monotonic() - last > REPORT_EVERY:
                 last = time.monotonic()
                 of = f" of {size / 1e6:.0f}" if size else ""

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -15,6 +16,8 @@ from mrisr.common.errors import ConfigError
 from mrisr.common.paths import WORKFLOW
 
 SCHEMAS = WORKFLOW / "schemas"
+# Configs nest to about six, and hold some hundred values.
+DEEPEST, MOST_NODES = 50, 100_000
 
 
 def read_yaml(path: str | Path) -> dict:
@@ -25,14 +28,49 @@ def read_yaml(path: str | Path) -> dict:
     """
     path = Path(path)
     try:
-        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        _refuse_bombs(text, str(path))
+        content = copy.deepcopy(_parsed(text))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not text in UTF-8; is it a YAML file?") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected `key: value` lines, found {type(content).__name__}")
     return content
+
+
+def _refuse_bombs(text: str, where: str) -> None:
+    """Refuse YAML that would keep the parser busy: nested too deeply, or aliases of aliases.
+
+    Raises:
+        ConfigError: The file is named.
+    """
+    depth = 0
+    # Without so many brackets or such an indentation nothing is that deep.
+    if text.count("[") + text.count("{") > DEEPEST or " " * DEEPEST in text or "- " * 9 in text:
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise ConfigError(f"{where}: nested more than {DEEPEST} deep; write it flat")
+    if "&" not in text or "*" not in text:
+        return
+    sizes: dict[int, int] = {}
+    if (node := yaml.compose(text, yaml.SafeLoader)) and _expanded(node, sizes) > MOST_NODES:
+        raise ConfigError(f"{where}: its aliases stand for too much; write it without anchors")
+
+
+def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return how many values a YAML node stands for, its aliases written out."""
+    if id(node) not in sizes:
+        sizes[id(node)] = MOST_NODES + 1  # of one that holds itself
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        flat = [n for part in parts for n in (part if isinstance(part, tuple) else (part,))]
+        sizes[id(node)] = 1 + sum(_expanded(part, sizes) for part in flat)
+    return sizes[id(node)]
 
 
 def validate(
@@ -98,6 +136,8 @@ def _refuse_unsafe(content: Any, where: str, at: str = "") -> None:
             f"{where}: '{at}' holds a user name or password in an address, which would end in logs"
             " and results; take it out, write it to ~/.netrc and change the password"
         )
+    elif isinstance(content, float) and not math.isfinite(content):
+        raise ConfigError(f"{where}: '{at}' is {content}; give a finite number")
     else:
         items = []
     for key, value in items:

@@ -84,7 +84,10 @@ def _where(cells: Sequence[Mapping]) -> str:
     for cell in cells:
         for run in cell["runs"][:1]:
             log = Path(run["log"])
-            said = RAN.search(log.read_text(errors="replace")) if log.exists() else None
+            try:
+                said = RAN.search(log.read_text(errors="replace"))
+            except OSError:
+                said = None
             if said:
                 count = said["threads"]
                 where = f"{said['device']}, {count} thread{'' if count == '1' else 's'}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.layout import scale_name
+from mrisr.common.redact import printable
 from mrisr.methods import method as methods
 from mrisr.methods.method import Method
 from mrisr.methods.model_files import load_model, read_description
@@ -127,7 +128,21 @@ def describe(model: TrainedModel, path: str | Path) -> list[tuple[str, str]]:
     Args:
         model: See `open_model`.
         path: As the user named it, for the command that applies it.
+
+    Raises:
+        InputError: Its description holds something else than numbers where they are expected.
     """
+    try:
+        lines = _lines(model, path)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{model.file.with_name(DESCRIPTION)}: not the description of a model ({error}); train"
+            " it again"
+        ) from None
+    return [(name, printable(text)) for name, text in lines if text]
+
+
+def _lines(model: TrainedModel, path: str | Path) -> list[tuple[str, str]]:
     from mrisr.common.files import sha256
 
     said, spec = model.description, model.method.spec
@@ -138,7 +153,7 @@ def describe(model: TrainedModel, path: str | Path) -> list[tuple[str, str]]:
         done += f" of {goal:,} published ({100 * steps / goal:.3g} %)"
     state = " (its output is constant: it collapsed)" if said.get("collapsed") else ""
     low = said["degradation"]
-    lines = [
+    return [
         ("model", f"{model.method.label} ({model.method.name}, preset {said['preset']})"),
         ("paper", ", ".join(filter(None, [paper.get("title"), _doi(paper)]))),
         ("parameters", f"{said['parameters']:,}" if "parameters" in said else ""),
@@ -158,7 +173,6 @@ def describe(model: TrainedModel, path: str | Path) -> list[tuple[str, str]]:
         ("sha256", sha256(model.file)),
         ("apply", f"mrisr sr SCAN.nii.gz --model {path} --scale {_example(said)} -o SR.nii.gz"),
     ]
-    return [(name, text) for name, text in lines if text]
 
 
 def _doi(paper: dict) -> str | None:

@@ -15,7 +15,7 @@ from mrisr.common.progress import log
 from mrisr.common.seeds import generator
 from mrisr.common.seeds import seed as make_seed
 from mrisr.prepare.subjects import Subject, each, source_rows
-from mrisr.volumes.checks import affine_problems, refuse, size_problems, voxel_problems
+from mrisr.volumes.checks import affine_problems, refuse, size_problems, voxel_notes, voxel_problems
 from mrisr.volumes.io import Volume, canonical, check_grid, load, save
 from mrisr.volumes.raw import load_scan
 
@@ -63,6 +63,8 @@ def prepare_volume(
         ConfigError: An unknown kind of crop or mask.
     """
     refuse(name, affine_problems(volume.affine) + voxel_problems(volume.data))
+    for note in voxel_notes(volume.data):
+        log.warning("%s: %s", name, note)
     volume = canonical(volume)
     data, affine = volume.data, volume.affine
 

@@ -203,7 +203,9 @@ def _examine_voxels(
     try:
         volume = load_scan(report.path, form)
         if report.problems or mask["kind"] != "signal":
-            report.problems += checks.voxel_problems(volume.data)
+            found = checks.voxel_problems(volume.data)
+            report.problems += found
+            report.notes += [] if found else checks.voxel_notes(volume.data)
             return
         with collected() as messages:
             prepare_volume(volume, crop, mask, report.path.name, min_size)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mrisr.common.errors import InputError
-from mrisr.common.files import write_text
+from mrisr.common.files import write_private, write_text
 from mrisr.readers.key import Known
 from mrisr.readers.store import Answer, Store
 
@@ -65,9 +65,22 @@ def export(
                     **(_known(key[shown.name], shown.left, shown.right) if key else {}),
                 }
                 for question, score in answer.scores.items():
-                    writer.writerow({**row, "question": question, "score": score})
-    write_text(path, text.getvalue())
+                    writer.writerow(
+                        {
+                            name: _no_formula(value)
+                            for name, value in {**row, "question": question, "score": score}.items()
+                        }
+                    )
+    # With the key it tells which method an image is by.
+    write_private(path, text.getvalue()) if key else write_text(path, text.getvalue())
     return count
+
+
+def _no_formula(value: object) -> object:
+    """Return a cell that spreadsheets show and do not work out."""
+    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
+        return f"'{value}"
+    return value
 
 
 def _check_key(store: Store, key: Mapping[str, Known]) -> None:

@@ -22,6 +22,13 @@ def check(study: Study) -> None:
     for name in study.config["metrics"]:
         if name not in known:
             problems.append(f"metrics: no metric '{name}': {nearest(name, known)}")
+    problems += [
+        f"scales: {scale!r} has more digits than are printed, it would be {scale_name(scale)};"
+        " round it"
+        for name in study.test_datasets
+        for scale in dict.fromkeys(study.scales(name))
+        if float(scale_name(scale)) != scale
+    ]
     base = study.config["baseline"]
     if base is not None and base not in study.methods:
         problems.append(

@@ -26,6 +26,13 @@ BRIGHT = 0.99
 RINGING, DEEP, DEEP_PART = 0.01, 0.1, 0.01
 # The ground truth is divided by its maximum: one voxel so bright would turn the brain black.
 OUTSHINES = 100
+# A background that lies flat (this part of the voxels, within this part of bright above the darkest
+# one) and higher than LIFTED is one with an offset, which no gain takes away.
+FLAT, WITHIN, LIFTED = 0.2, 0.05, 0.02
+# So few voxels above 0 are no brain; so few different whole numbers are labels.
+FEW_VOXELS, FEW_LABELS = 0.001, 50
+# Edges of the volume as bright as this part of bright: contrast is inverted.
+INVERTED = 0.8
 DAMAGED = f"the header's orientation is damaged: {io.CONVERT}"
 
 
@@ -219,6 +226,9 @@ def voxel_problems(data: np.ndarray) -> list[Problem]:
         return [_negative(data.size, 0)]
     bright = float(np.quantile(positive, BRIGHT))
     problems = []
+    if low > LIFTED * bright and (data < low + WITHIN * bright).mean() > FLAT:
+        what = f"background above 0: its darkest voxels are {low:.3g}, where bright is {bright:.3g}"
+        problems.append(Problem(what, f"take the offset out: subtract {low:.3g} from all voxels"))
     if low < -RINGING * bright:
         below = int((data < -RINGING * bright).sum())
         deep = int((data < -DEEP * bright).sum())
@@ -231,6 +241,36 @@ def voxel_problems(data: np.ndarray) -> list[Problem]:
         remedy = "set such outliers to their neighbours' value: the maximum becomes 1"
         problems.append(Problem(what, remedy))
     return problems
+
+
+def voxel_notes(data: np.ndarray) -> list[str]:
+    """Return what is unusual about voxels that can become a ground truth.
+
+    Args:
+        data: Intensities, float32, shape (X, Y, Z), some of them above 0.
+    """
+    signal = data > 0
+    count = int(signal.sum())
+    if count < FEW_VOXELS * data.size:
+        return [f"only {count} of {data.size} voxels are above 0; is it a scan?"]
+    notes = []
+    # A sample first: of a scan, it has more values than a label map has in all.
+    for step in (97, 1):
+        sample = data.ravel()[::step]
+        if len(np.unique(sample)) > FEW_LABELS or (sample != np.round(sample)).any():
+            break
+    else:
+        notes.append(f"{len(np.unique(data))} different whole numbers; is it a label map?")
+    for axis, name in enumerate("xyz"):
+        filled = np.flatnonzero(signal.any(axis=tuple({0, 1, 2} - {axis})))
+        gaps = int(filled[-1] - filled[0] + 1 - len(filled))
+        if gaps:
+            notes.append(f"{gaps} slices along {name} are empty in its middle; is a part missing?")
+    faces = [np.take(data, end, axis).ravel() for axis in range(3) for end in (0, -1)]
+    bright = float(np.quantile(data[signal], BRIGHT))
+    if not notes and float(np.median(np.concatenate(faces))) > INVERTED * bright:
+        notes.append("its edges are as bright as anything in it; is the contrast inverted?")
+    return notes
 
 
 def _negative(below: int, above: int) -> Problem:

@@ -63,8 +63,11 @@ def load_image(path: str | Path) -> Image:
         if not path.exists():
             raise ScanError(path, _missing(path))
         if path.is_dir():
-            remedy = "remove it, or name the scan inside it"
-            raise ScanError(path, Problem("a folder, not a file", remedy))
+            what = Problem("a folder, not a file", "remove it, or name the scan inside it")
+            raise ScanError(path, what)
+        if not path.is_file():  # a pipe would be waited for
+            what = Problem("not a regular file", "name the scan itself")
+            raise ScanError(path, what)
         with path.open("rb") as file:
             empty = not file.read(1)
         if empty:

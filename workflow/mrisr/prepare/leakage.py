@@ -1,0 +1,49 @@
+"""The same scan must not be both learned from and tested on, under whatever name."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mrisr.common.errors import InputError
+
+NAMED = 10
+
+
+def refuse_leakage(lists: Mapping[str, Sequence[str | Path]]) -> None:
+    """Refuse a study whose splits share a scan; copies and links are the same scan.
+
+    Args:
+        lists: By split (train, val, test), lists of raw scans (columns subject, path, sha256) and
+            of ground truths (image, image_sha256): those are equal too where a copy was packed or
+            turned in another way.
+
+    Raises:
+        InputError: All such scans are named, with their splits.
+    """
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for split, files in lists.items():
+        for file in files:
+            for name, checksum in _rows(file):
+                found[checksum].setdefault(split, name)
+    shared = dict.fromkeys(
+        " and ".join(f"{name} ({split})" for split, name in its.items())
+        for its in found.values()
+        if len(its) > 1
+    )
+    if shared:
+        lines = list(shared)
+        more = [f"and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
+        raise InputError(
+            "\n  ".join(["the same scan in two splits:", *lines[:NAMED], *more])
+            + "\nTake each out of one of them: networks would be tested on what they have seen"
+        )
+
+
+def _rows(file: str | Path) -> list[tuple[str, str]]:
+    """Return name and checksum of what a list has."""
+    with Path(file).open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.DictReader(opened, delimiter="\t"))
+    if rows and "image" in rows[0]:
+        return [(row["image"], row["image_sha256"]) for row in rows]
+    return [(row["path"], row["sha256"]) for row in rows]
