@@ -11,6 +11,7 @@ import pandas as pd
 from mrisr import metrics as metric_modules
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name, subject_of
+from mrisr.evaluate.read_table import read_table
 
 UNDERTRAINED, COLLAPSED, UNCHECKED = "undertrained", "collapsed", "not held against the baseline"
 MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", UNCHECKED: "§"}
@@ -148,7 +149,7 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
     names = " and ".join([", ".join(labels[:-1]), labels[-1]] if labels[1:] else labels)
     counts = []
     for label, path in scores.items():
-        table = pd.read_csv(path).groupby("metric")["value"].sum()
+        table = read_table(path).groupby("metric")["value"].sum()
         where = f"{label}: " if len(scores) > 1 else ""
         counts.append(f"{where}{table['empty_slices']:,.0f} of {table['slices']:,.0f}")
     fate = "left out" if empty == "exclude" else "counted all the same"
@@ -164,7 +165,7 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
     if cell["skipped"] or path is None or not Path(path).exists():
         return {}
     try:
-        table = pd.read_csv(path, dtype={"subject": str}).astype({"value": float})
+        table = read_table(path).astype({"value": float})
         found = {key: group for key, group in table.groupby(["metric", "region"], sort=False)}
     except (ValueError, KeyError, pd.errors.ParserError) as error:
         raise InputError(

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mrisr.evaluate.read_table import read_table
+
 KEYS = ["dataset", "scale", "method", "metric", "region"]
 #: Fewer subjects than this have no outliers: their median absolute deviation says nothing.
 FEWEST = 5
@@ -25,7 +27,7 @@ def subject_values(cells: Sequence[Mapping]) -> pd.DataFrame:
         0.6745 (value - median) / MAD; NaN where there are too few subjects, or MAD is 0.
     """
     read = [
-        pd.read_csv(cell["path"], dtype={"subject": str}).assign(
+        read_table(cell["path"]).assign(
             dataset=cell["dataset"], scale=float(cell["scale"]), method=cell["method"]
         )
         for cell in cells

@@ -20,6 +20,7 @@ from mrisr.common.seeds import seed as derived_seed
 from mrisr.degrade.resample import hr_affine, lr_positions
 from mrisr.prepare.ground_truth import prepare_volume, signal_mask
 from mrisr.volumes.io import Volume, load, save
+from mrisr.volumes.raw import load_scan
 
 #: Where LR and SR samples lie, whatever the study simulates.
 GRID = "centres"
@@ -138,7 +139,7 @@ def prepare_lr_subjects(
     def one(subject: str, outputs: Sequence[str | Path]) -> None:
         path = paths[subject]
         for volume, output in zip(
-            prepare_lr(load(path), scale, crop, mask, path, min_size), outputs, strict=True
+            prepare_lr(load_scan(path), scale, crop, mask, path, min_size), outputs, strict=True
         ):
             save(volume, staging.path(output))
 
@@ -181,7 +182,7 @@ def prepare_reference_subjects(
 
     def one(subject: str, outputs: Sequence[str | Path]) -> None:
         path = paths[subject]
-        reference, _ = prepare_volume(load(path), {"kind": "none"}, mask, path, min_size)
+        reference, _ = prepare_volume(load_scan(path), {"kind": "none"}, mask, path, min_size)
         if register == "rigid":
             its_seed = derived_seed(seed, "reference", subject)
             reference = registered(reference, load(inputs[subject]), seed=its_seed, name=path)
