@@ -440,6 +440,17 @@ KINDS = [
         write(head, edit=forms(AFFINE, SHIFTED)),
         note="differ by up to 5 mm",
     ),
+    Kind(
+        "pixdim and sform of another voxel size",
+        patched("pixdim", [1.0, 0.868, 0.868, 3], "<4f"),
+        "pixdim says voxels of 0.868 x 0.868 x 3 mm, its sform 0.9 x 1.1 x 1.5 mm",
+        "which is right",
+    ),
+    Kind(
+        "a unit of length that NIfTI does not define",
+        patched("xyzt_units", [5], "<B"),
+        note="code 5, is unknown to NIfTI; taken as mm",
+    ),
     Kind("qform without a rotation", bad_quaternion, "header is damaged", CONVERT),
     Kind(
         "NaN in the affine", patched("srow_x", [np.nan], "<f"), "NaN or infinite entries", CONVERT

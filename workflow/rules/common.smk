@@ -20,7 +20,7 @@ from mrisr.common.errors import MrisrError
 from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
 from mrisr.common.optional_packages import BM3D_LACKING, has_bm3d
 from mrisr.common.provenance import code_digest
-from mrisr.common.schema import typed
+from mrisr.common.schema import read_yaml, typed
 from mrisr.common.storage import check_writable
 from mrisr.data import finding
 from mrisr.plan import cells
@@ -51,6 +51,9 @@ else:
             " results/<study>; give the module's config another `study` to have them elsewhere"
         )
 try:
+    # Snakemake's own reader takes a key twice, and the last one counts.
+    for CONFIGFILE in workflow.configfiles if MODULE is None else []:
+        read_yaml(CONFIGFILE)
     STUDY = checked(config, WHERE)
     metrics.add(STUDY.plugins)  # for the scripts of jobs
     # Scans of a local folder that are missing are named before anything runs.

@@ -116,3 +116,15 @@ def test_what_a_pattern_cannot_find_is_named(tmp_path):
         finding.pattern_subjects(tmp_path, "{subject}/T2.nii.gz")
     with pytest.raises(InputError, match=r"2 files match, ok/T1.* and ok/T1_2.*; do this"):
         finding.pattern_file(tmp_path, "ok", "{subject}/T1*.nii.gz", "do this")
+
+
+@pytest.mark.parametrize("pattern", ["{subject}*_T1.nii.gz", "*{subject}_T1.nii", "{subject}?.nii"])
+def test_a_wildcard_beside_the_subject_is_refused(tmp_path, pattern):
+    (tmp_path / "P10_T1.nii.gz").touch()
+    for find in (
+        lambda: finding.pattern_subjects(tmp_path, pattern),
+        lambda: finding.pattern_file(tmp_path, "P1", pattern),
+        lambda: finding.pattern_files(tmp_path, "P1", pattern),
+    ):
+        with pytest.raises(InputError, match=r"wildcard beside \{subject\}"):
+            find()

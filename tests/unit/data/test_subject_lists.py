@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from mrisr.common.errors import ConfigError, InputError
-from mrisr.data import datasets
+from mrisr.data import datasets, subject_lists
 
 
 @pytest.fixture
@@ -150,3 +150,12 @@ def test_wrong_annotations_are_all_named(tmp_path):
         datasets.load("skm_tea", {"folder": tmp_path})
     for part in ("'a b' cannot name", "MTR_001 is in train already", "test.json: no JSON with"):
         assert part in str(caught.value)
+
+
+def test_a_quotation_mark_at_the_start_of_a_note_swallows_no_rows(tmp_path):
+    path = tmp_path / "participants.tsv"
+    notes = ["fine", '"odd', "fine", "fine", 'said "no"']
+    rows = [f"sub-0{n}\ttest\t{note}" for n, note in enumerate(notes, start=1)]
+    path.write_text("\n".join(["participant_id\tsplit\tnote", *rows, ""]))
+    found = subject_lists.read_split(path, "own", bids=True)
+    assert found.subjects["test"] == [f"sub-0{n}" for n in range(1, 6)]

@@ -6,8 +6,12 @@ import pytest
 from typer.testing import CliRunner
 
 from mrisr.cli.main import app
+from mrisr.common.errors import InputError
 from mrisr.methods import method as methods
-from mrisr.volumes.io import save
+from mrisr.own_scans.stacks import _content_seed
+from mrisr.prepare.real_stacks import prepare_stacks
+from mrisr.volumes.io import Volume, save
+from mrisr.volumes.raw import load_scan
 from stack_scans import acquired
 
 
@@ -58,6 +62,8 @@ def test_irem_is_trained_on_the_spot(stacks, tmp_path, monkeypatch):
     monkeypatch.setattr(methods, "get", shrunk)
     scans, output = [its[0] for its in stacks.values()], tmp_path / "sr.nii.gz"
     options = ["--method", "irem", "--voxel-size", 3, "--no-register", "--minutes", 5]
+    # Two epochs may leave all of its output below 0.
+    options += ["--clip", "none"]
     done, said = call("sr", *scans, *options, "-o", output, "--threads", 1)
     assert done.exit_code == 0, said
     assert np.ptp(nib.load(output).get_fdata()) > 0
@@ -73,3 +79,28 @@ def test_what_does_not_go_together_is_refused(stacks, tmp_path):
     masks = ["--mask", stacks["axial"][1]]
     done, said = call("sr", *scans, *wanted, *masks, "--method", "srr")
     assert done.exit_code == 1 and "1 masks of 2 stacks" in said
+
+
+def test_the_random_numbers_depend_on_what_stacks_hold_and_not_on_names(stacks):
+    axial, coronal = (load_scan(its[0]) for its in stacks.values())
+    again = [load_scan(its[0]) for its in stacks.values()]
+    assert _content_seed(0, [axial, coronal]) == _content_seed(0, again)
+    assert _content_seed(0, [axial, coronal]) != _content_seed(1, again)
+    again[1].data[3, 3, 3] += 1
+    assert _content_seed(0, [axial, coronal]) != _content_seed(0, again)
+
+
+def test_the_same_stack_twice_is_refused(stacks):
+    axial = load_scan(stacks["axial"][0])
+    with pytest.raises(InputError, match="a and b hold the same voxels; name each stack once"):
+        prepare_stacks({"a": axial, "b": axial}, None, 2, register="none", name="P1")
+
+
+def test_parallel_stacks_are_said(stacks, caplog):
+    axial, coronal = (load_scan(its[0]) for its in stacks.values())
+    other = Volume(axial.data * np.float32(1.5), axial.affine)
+    with caplog.at_level("WARNING", "mrisr"):
+        prepare_stacks({"a": axial, "b": coronal}, None, 2, register="none", name="P1")
+        assert "parallel" not in caplog.text
+        prepare_stacks({"a": axial, "b": other}, None, 2, register="none", name="P1")
+    assert "the slices of all stacks are parallel (0 degrees" in caplog.text

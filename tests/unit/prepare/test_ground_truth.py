@@ -234,7 +234,10 @@ def test_a_given_mask_makes_mask_and_box(tmp_path, codes):
             Volume(np.ones((20, 22, 23), np.uint8), AFFINE),
             r"mask\.nii\.gz: not on the grid of .*x\.nii",
         ),
-        (Volume(np.ones(SHAPE, np.uint8), AFFINE + 0.01), "affine differs.*; resample the mask to"),
+        (
+            Volume(np.ones(SHAPE, np.uint8), AFFINE + 0.1 * np.eye(4, k=3)),
+            "voxels lie up to .* off; resample the mask to",
+        ),
     ],
 )
 def test_a_given_mask_that_does_not_fit_is_refused(tmp_path, mask, message):

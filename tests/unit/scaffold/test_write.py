@@ -277,3 +277,15 @@ def test_folders_without_scans_are_refused(tmp_path):
         look(tmp_path)
     done = call("new", "dataset", "demo", "--from", tmp_path)
     assert done.exit_code == 1 and "dataset 'demo': is there already" in done.stderr
+
+
+def test_sidecars_of_several_runs_are_no_scans(tmp_path):
+    data = np.zeros((8, 8, 8), np.float32)
+    data[2:6, 2:6, 2:6] = 5
+    for run in (1, 2):
+        stem = tmp_path / "sub-01" / "anat" / f"sub-01_run-{run}_T1w"
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        save(Volume(data, np.eye(4)), f"{stem}.nii.gz")
+        Path(f"{stem}.json").write_text("{}")
+        (stem.parent / f"._{stem.name}.nii.gz").write_bytes(b"macOS")
+    assert look(tmp_path).about["first"] == "sub-01_run-1_T1w.nii.gz"

@@ -56,6 +56,9 @@ def sr(
         int | None,
         typer.Option(min=1, help="MiB for the network on a CPU; default half of what is free."),
     ] = None,
+    clip: Annotated[
+        str, typer.Option(help="scan clips intensities to the range of the scan, none does not.")
+    ] = "scan",
     force: Annotated[bool, typer.Option("--force", help="Replace the output.")] = False,
 ) -> None:
     """Super-resolve a scan with a trained model or by interpolation, or several stacks to one.
@@ -63,6 +66,8 @@ def sr(
     The output has the scan's orientation and intensity unit, and an affine that says where its
     voxels really are. That of several stacks has isotropic voxels along the first one's axes.
     """
+    if clip not in ("scan", "none"):
+        raise typer.BadParameter("--clip is scan or none")
     if device not in ("auto", "cpu", "cuda"):
         raise typer.BadParameter("--device is auto, cpu or cuda")
     if len(scans) > 1:
@@ -80,6 +85,7 @@ def sr(
                 threads=threads,
                 memory_mb=memory,
                 force=force,
+                clip=clip,
             )
         return
     if scale is None or voxel_size is not None or mask or minutes is not None:
@@ -93,7 +99,7 @@ def sr(
 
         super_resolve(
             *(scans[0], output, scale, model, method, plugins or (), any_scale, keep_normalised),
-            *(device, threads, memory, force),
+            *(device, threads, memory, force, clip),
         )
 
 

@@ -18,6 +18,10 @@ from mrisr.common.paths import WORKFLOW
 SCHEMAS = WORKFLOW / "schemas"
 # Configs nest to about six, and hold some hundred values.
 DEEPEST, MOST_NODES = 50, 100_000
+# Octal (010) and sexagesimal (1:30) integers of YAML 1.1.
+ODD_NUMBER = re.compile(r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+)")
+# A number that YAML 1.1 takes as text, for it has no point before the exponent or no sign in it.
+TEXT_NUMBER = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
 
 
 def read_yaml(path: str | Path) -> dict:
@@ -37,6 +41,8 @@ def read_yaml(path: str | Path) -> dict:
         raise ConfigError(f"{path}: not text in UTF-8; is it a YAML file?") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected `key: value` lines, found {type(content).__name__}")
     return content
@@ -113,9 +119,11 @@ def changes(pairs: Sequence[str]) -> dict:
         if not sign or not key:
             raise ConfigError(f"--config '{pair}': give key=value, e.g. 'scales=[2, 4]'")
         try:
-            found[key] = yaml.safe_load(value)
+            found[key] = _parsed(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"--config '{pair}': not YAML ({error})") from None
+        except ConfigError as error:
+            raise ConfigError(f"--config '{pair}': {error}") from None
     return found
 
 
@@ -149,7 +157,38 @@ def _refuse_unsafe(content: Any, where: str, at: str = "") -> None:
 @cache
 def _parsed(text: str) -> Any:
     """Parse YAML, each text once: every method is held against one schema, in every job."""
-    return yaml.safe_load(text)
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        problems = list(_misread(node)) if node is not None else []
+        if problems:
+            raise ConfigError("; ".join(problems))
+        return loader.construct_document(node) if node is not None else None
+    finally:
+        loader.dispose()
+
+
+def _misread(node: yaml.Node) -> Iterator[str]:
+    """Yield what YAML 1.1 takes in silence and no user means: a key twice, 010 for 8."""
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            name, at = str(key.value), key.start_mark.line + 1
+            if name in first and name != "<<":
+                yield f"line {at}: key '{name}' is in line {first[name]} already; delete one"
+            first.setdefault(name, at)
+            yield from _misread(key)
+            yield from _misread(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _misread(item)
+    elif node.tag.endswith(":int") and node.style is None and ODD_NUMBER.fullmatch(node.value):
+        number = yaml.safe_load(node.value)
+        yield (
+            f"line {line}: {node.value} is the number {number} to YAML; write {number}, or quotes"
+            f" around it ('{node.value}') for text"
+        )
 
 
 def typed(value: Any) -> Any:
@@ -217,10 +256,20 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
         case "type":
             wanted = error.validator_value
             wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
-            yield f"{key}: {error.instance!r} where {wanted} is expected"
+            hint = _as_number(error.instance)
+            yield f"{key}: {error.instance!r} where {wanted} is expected{hint}"
         case _:
             about = error.schema.get("description", "")
             yield f"{key}: {error.message}" + (f" ({about})" if about else "")
+
+
+def _as_number(value: object) -> str:
+    """Return how to write a number that YAML took as text, or nothing."""
+    found = TEXT_NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if not found:
+        return ""
+    whole, part, sign, power = found.groups()
+    return f"; write {whole}{part if part and len(part) > 1 else '.0'}e{sign or '+'}{power}"
 
 
 def _matches(name: object, pattern: str) -> bool:

@@ -89,6 +89,7 @@ def pattern_subjects(folder: Path, pattern: str) -> list[str]:
     Raises:
         InputError: Nothing matches, or what stands at `{subject}` cannot name a subject.
     """
+    _check_pattern(pattern)
     form = re.compile(_regex(pattern))
     paths = _matching(folder, pattern.replace("{subject}", "*"))
     matches = (form.fullmatch(path.relative_to(folder).as_posix()) for path in paths)
@@ -115,6 +116,7 @@ def pattern_file(folder: Path, subject: str, pattern: str, remedy: str = "set pa
     Raises:
         InputError: There is none, there are several, or a link leads nowhere.
     """
+    _check_pattern(pattern)
     wanted = pattern.replace("{subject}", subject)
     # Globbing a plain path would hide a broken link.
     plain = not re.search(r"[*?\[]", wanted)
@@ -134,6 +136,7 @@ def pattern_files(folder: Path, subject: str, pattern: str) -> list[Path]:
     Raises:
         InputError: There is none, or a link leads nowhere.
     """
+    _check_pattern(pattern)
     wanted = pattern.replace("{subject}", subject)
     found = list(_matching(folder, wanted))
     for path in found or [folder / wanted]:
@@ -151,6 +154,15 @@ def match_subject(pattern: str, path: str) -> str | None:
     wanted = f"{first}(?P<subject>{SUBJECT}){'(?P=subject)'.join(rest)}"
     found = re.fullmatch(wanted, path)
     return found["subject"] if found else None
+
+
+def _check_pattern(pattern: str) -> None:
+    """Refuse a wildcard beside `{subject}`: it would give P1 the scan of P10."""
+    if re.search(r"[*?\]]\{subject\}|\{subject\}[*?\[]", pattern):
+        raise InputError(
+            f"pattern '{pattern}': a wildcard beside {{subject}} leaves open where a name ends; put"
+            " what follows the name between them, e.g. {subject}_*"
+        )
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

@@ -165,7 +165,8 @@ def _table(path: Path, where: str) -> tuple[list[str], list[tuple[int, dict]]]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where}: {path}: cannot be read ({error}); give a text file") from None
-    reader = csv.DictReader(lines, delimiter="\t")
+    # A quotation mark in a TSV is a letter like others: it would join lines.
+    reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     columns = list(reader.fieldnames or [])
     return columns, [(reader.line_num, row) for row in reader]
 

@@ -12,6 +12,7 @@ from mrisr import metrics as metric_modules
 from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name, subject_of
+from mrisr.evaluate.read_table import read_table
 
 UNDERTRAINED, COLLAPSED, UNCHECKED = "undertrained", "collapsed", "not held against the baseline"
 MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", UNCHECKED: "§"}
@@ -151,7 +152,7 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
     counts = []
     for label, path in scores.items():
         seals.check(path)
-        table = pd.read_csv(path).groupby("metric")["value"].sum()
+        table = read_table(path).groupby("metric")["value"].sum()
         where = f"{label}: " if len(scores) > 1 else ""
         counts.append(f"{where}{table['empty_slices']:,.0f} of {table['slices']:,.0f}")
     fate = "left out" if empty == "exclude" else "counted all the same"
@@ -168,7 +169,7 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
         return {}
     seals.check(path)
     try:
-        table = pd.read_csv(path, dtype={"subject": str}).astype({"value": float})
+        table = read_table(path).astype({"value": float})
         found = {key: group for key, group in table.groupby(["metric", "region"], sort=False)}
     except (ValueError, KeyError, pd.errors.ParserError) as error:
         raise InputError(

@@ -55,4 +55,4 @@ def outliers(scored: pd.DataFrame) -> pd.DataFrame:
 
 def _table(path: str | Path) -> pd.DataFrame:
     seals.check(path)
-    return pd.read_csv(path, dtype={"subject": str})
+    return read_table(path)

@@ -21,7 +21,8 @@ from mrisr.common.files import Staging, atomic, write_text
 from mrisr.common.progress import progress
 from mrisr.evaluate import pieces
 from mrisr.evaluate.pieces import Pair, Work
-from mrisr.volumes.io import canonical, canonical_shape, check_grid, load
+from mrisr.volumes.io import canonical, canonical_shape, check_grid
+from mrisr.volumes.raw import load_mask, load_scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +152,7 @@ def evaluate_files(
 
     subject = Subject(Path(image).name, image, reference, mask)
     lines = _evaluate([subject], options, None, workers)
-    rows = [line.split(",")[1:] for line in lines]
+    rows = [line.rsplit(",", 3)[1:] for line in lines]  # a file name may hold commas
     return pd.DataFrame(rows, columns=COLUMNS[1:]).astype({"value": float})
 
 
@@ -326,10 +327,10 @@ def _pair(
     Raises:
         InputError: See `evaluate_subjects`.
     """
-    image = load(image_path)
-    reference = load(reference_path) if reference_path else None
-    mask = load(mask_path) if mask_path else None
-    foreground = load(foreground_path) if foreground_path else None
+    image = load_scan(image_path)
+    reference = load_scan(reference_path) if reference_path else None
+    mask = load_mask(mask_path) if mask_path else None
+    foreground = load_mask(foreground_path) if foreground_path else None
     if foreground is not None:
         check_grid(image, image_path, foreground, foreground_path)
     for path, volume in ((image_path, image), (mask_path, mask)):

@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from mrisr.common.errors import InputError
 from mrisr.figures.view import Place, View, displayed, slice_axis, take, view_at
-from mrisr.volumes.io import Volume, canonical, load
+from mrisr.volumes.io import Volume, canonical
+from mrisr.volumes.raw import load_scan
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def on_grid(path: str | Path, truth: Volume, name: str | Path) -> Volume:
     Raises:
         InputError: The file is unusable, or its voxels are not the scan's.
     """
-    given = canonical(load(path))
+    given = canonical(load_scan(path))
     offset = np.linalg.inv(given.affine) @ truth.affine
     shift = offset[:3, 3]
     start = np.round(shift).astype(int)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
+from mrisr.evaluate.read_table import read_table
 from mrisr.figures.canvas import Canvas, column_width, detail, lines_of, show, sides, word
 from mrisr.figures.files import Record, plain, write
 from mrisr.figures.scene import MISSING, NOT_APPLICABLE, marks, measured_rows, remarks, text
@@ -116,7 +116,7 @@ def _there(path: str | Path | None) -> bool:
 
 def _dice(path: str | Path, subject: str) -> float:
     seals.check(path)
-    table = pd.read_csv(path, dtype={"subject": str}).set_index(["subject", "region", "metric"])
+    table = read_table(path).set_index(["subject", "region", "metric"])
     return float(table["value"][subject, "mean", "dice"])
 
 

@@ -9,13 +9,15 @@ import numpy as np
 
 from mrisr.common import devices
 from mrisr.common.errors import ConfigError, InputError
-from mrisr.common.files import atomic
-from mrisr.data.finding import NIFTI_SUFFIXES
 from mrisr.methods import method as methods
+from mrisr.own_scans.output import clipped, new_file, save_like
+from mrisr.own_scans.remarks import doubts
 from mrisr.own_scans.trained_model import open_model
 from mrisr.prepare.ground_truth import prepare_volume
 from mrisr.reconstruct.apply import reconstruct
-from mrisr.volumes.io import Volume, load
+from mrisr.volumes.checks import header
+from mrisr.volumes.io import Volume
+from mrisr.volumes.raw import load_scan
 
 log = logging.getLogger("mrisr")
 CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])
@@ -34,6 +36,7 @@ def super_resolve(
     threads: int = 1,
     memory_mb: float | None = None,
     force: bool = False,
+    clip: str = "scan",
 ) -> Volume:
     """Super-resolve a scan from file to file.
 
@@ -53,6 +56,7 @@ def super_resolve(
         threads: Threads of the CPU.
         memory_mb: That the network may take, in MiB; default half of what is available.
         force: Replace an output that exists.
+        clip: What becomes of intensities beyond the scan's own: `scan` clips them, `none` does not.
 
     Returns:
         What was written.
@@ -69,7 +73,11 @@ def super_resolve(
         raise InputError(f"scale {scale:g}: a scale above 1 is expected")
     if reason and not any_scale:
         raise InputError(f"{model or method}: {reason}; choose such a scale, or add --any-scale")
-    volume = load(scan)
+    volume = load_scan(scan)
+    for note in header(scan).notes:
+        log.warning("%s: %s", scan, note)
+    for doubt in doubts(volume, trained) if trained else ():
+        log.warning("%s: %s", scan, doubt)
     ready, _ = prepare_volume(volume, {"kind": "none"}, {"kind": "signal"}, str(scan), min_size=2)
     where = devices.pick(threads, device)
     network = trained.load(where) if trained else None
@@ -88,26 +96,13 @@ def super_resolve(
         device=where,
         memory_mb=devices.memory_mb(where, memory_mb),
     )
-    if not keep_normalised:
-        made.data *= np.float32(volume.data.max())
+    unit = np.float32(1 if keep_normalised else volume.data.max())
+    made.data *= unit
+    done = clipped(made, float(ready.data.min() * unit), float(ready.data.max() * unit), clip)
     made = _turned(made, volume.affine)
-    _save(made, volume.header, output)
-    log.info("%s: written", output)
+    save_like(made, volume, output, f"mrisr sr: {chosen.name}, scale {scale:g}, {done}")
+    log.info("%s: written, %s", output, done)
     return made
-
-
-def new_file(path: str | Path, force: bool) -> Path:
-    """Return where a volume is to be written.
-
-    Raises:
-        InputError: It has no name of a NIfTI file, or exists and is not to be replaced.
-    """
-    path = Path(path)
-    if not path.name.endswith(NIFTI_SUFFIXES):
-        raise InputError(f"{path}: a name that ends in .nii or .nii.gz is expected")
-    if path.exists() and not force:
-        raise InputError(f"{path}: exists already; choose another name, or replace it by --force")
-    return path
 
 
 def _by(shape: Sequence[int]) -> str:
@@ -134,27 +129,3 @@ def _turned(volume: Volume, affine: np.ndarray) -> Volume:
         np.ascontiguousarray(data),
         volume.affine @ nib.orientations.inv_ornt_aff(turn, volume.data.shape),
     )
-
-
-def _save(volume: Volume, header: object, path: Path) -> None:
-    """Write float32 NIfTI with what still holds of the scan's header.
-
-    Units, intent, description, the axes' roles and the codes of the spaces do; slice timing and
-    extensions need not.
-    """
-    image = nib.Nifti1Image(volume.data, volume.affine)
-    image.header.set_xyzt_units("mm")
-    sform = qform = 1
-    if isinstance(header, nib.Nifti1Header):
-        sform, qform = (int(header[key]) for key in ("sform_code", "qform_code"))
-        for key in ("descrip", "dim_info", "aux_file", "intent_name"):
-            image.header[key] = header[key]
-        for key in ("intent_code", "intent_p1", "intent_p2", "intent_p3"):
-            image.header[key] = header[key]
-        if header.get_xyzt_units()[0] != "unknown":
-            image.header["xyzt_units"] = header["xyzt_units"]
-    # Without any code a reader would guess the affine from the voxel size.
-    image.set_sform(volume.affine, code=sform or (0 if qform else 1))
-    image.set_qform(volume.affine, code=qform)
-    with atomic(path) as temporary:
-        nib.save(image, temporary)

@@ -1,6 +1,7 @@
 """Super-resolution of stacks of one's own: several thick-slice scans to one isotropic volume."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,14 +10,16 @@ import numpy as np
 from mrisr.common import devices
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.progress import log
+from mrisr.common.seeds import seed as derived_seed
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import load_model
-from mrisr.own_scans.scan import new_file
+from mrisr.own_scans.output import clipped, new_file, save_like
 from mrisr.prepare.ground_truth import given_mask
 from mrisr.prepare.real_stacks import Prepared, prepare_stacks
 from mrisr.reconstruct.apply import reconstruct
 from mrisr.train.engine import TrainingJob, train_and_save
-from mrisr.volumes.io import Volume, canonical, load, save
+from mrisr.volumes.io import Volume, canonical, save
+from mrisr.volumes.raw import load_scan
 
 DEGRADATION = {"kind": "stacks", "kernel": "slice_profile", "grid": "centres", "antialias": None}
 
@@ -36,6 +39,7 @@ def super_resolve_stacks(
     threads: int = 1,
     memory_mb: float | None = None,
     force: bool = False,
+    clip: str = "scan",
 ) -> Volume:
     """Reconstruct one isotropic volume from several stacks, from file to file.
 
@@ -58,6 +62,7 @@ def super_resolve_stacks(
         threads: Threads of the CPU.
         memory_mb: That the work may take, in MiB; default half of what is available.
         force: Replace an output that exists.
+        clip: As in `mrisr.own_scans.scan.super_resolve`, of the range of all stacks.
 
     Returns:
         What was written.
@@ -81,7 +86,7 @@ def super_resolve_stacks(
             " bspline, srr and irem to several"
         )
     names = [f"stack-{n}" for n, _ in enumerate(scans, start=1)]
-    stacks = dict(zip(names, map(load, scans), strict=True))
+    stacks = dict(zip(names, map(load_scan, scans), strict=True))
     given = {
         name: given_mask(mask, canonical(stacks[name]), str(scan))
         for name, mask, scan in zip(names, masks, scans, strict=False)
@@ -91,8 +96,8 @@ def super_resolve_stacks(
         given or None,
         float(stacks[names[0]].voxel_size.max()) / voxel_size,
         register="rigid" if register else "none",
-        seed=seed,
-        name=output.name,
+        seed=_content_seed(seed, stacks.values()),
+        name=f"{len(scans)} stacks",
     )
     where = devices.pick(threads, device)
     with TemporaryDirectory() as folder:
@@ -109,12 +114,25 @@ def super_resolve_stacks(
             masks={name: mask.data for name, mask in made.masks.items()},
         )
     found.data[made.grid.data == 0] = 0
-    if not keep_normalised:
-        found.data *= np.float32(made.unit)
-    save(found, output)
+    unit = np.float32(1 if keep_normalised else made.unit)
+    found.data *= unit
+    low = min(float(stack.data.min()) for stack in made.stacks.values()) * unit
+    high = max(float(stack.data.max()) for stack in made.stacks.values()) * unit
+    done = clipped(found, low, high, clip)
+    about = f"mrisr sr: {chosen.name} of {len(scans)} stacks, {done}"
+    save_like(found, stacks[names[0]], output, about, grid="other")
     shape = " x ".join(map(str, found.data.shape))
-    log.info("%s: written, %s voxels of %g mm", output, shape, voxel_size)
+    log.info("%s: written, %s voxels of %g mm, %s", output, shape, voxel_size, done)
     return found
+
+
+def _content_seed(seed: int, stacks: Iterable[Volume]) -> int:
+    """Return a seed that depends on what the stacks hold, and not on how any file is called."""
+    digest = hashlib.sha256()
+    for stack in stacks:
+        digest.update(np.ascontiguousarray(stack.data).tobytes())
+        digest.update(stack.affine.tobytes())
+    return derived_seed(seed, "stacks", digest.hexdigest())
 
 
 def _trained(

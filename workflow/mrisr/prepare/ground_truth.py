@@ -16,8 +16,8 @@ from mrisr.common.seeds import generator
 from mrisr.common.seeds import seed as make_seed
 from mrisr.prepare.subjects import Subject, each, source_rows
 from mrisr.volumes.checks import affine_problems, refuse, size_problems, voxel_notes, voxel_problems
-from mrisr.volumes.io import Volume, canonical, check_grid, load, save
-from mrisr.volumes.raw import load_scan
+from mrisr.volumes.io import Volume, canonical, check_grid, save
+from mrisr.volumes.raw import load_mask, load_scan
 
 # Of the octahedron that closes the mask, in voxels.
 CLOSING_RADIUS = 2
@@ -109,16 +109,15 @@ def given_mask(path: str | Path, scan: Volume, name: str) -> Volume:
     Raises:
         InputError: The mask is missing, unusable, off the grid or empty.
     """
-    mask = canonical(load(path))
+    mask = canonical(load_mask(path))
     try:
         check_grid(mask, path, scan, name)
     except InputError as error:
         problem = str(error).rpartition(";")[0]
         raise InputError(f"{problem}; resample the mask to the grid of its scan") from None
-    inside = np.nan_to_num(mask.data) != 0
-    if not inside.any():
+    if not mask.data.any():
         raise InputError(f"{path}: the mask is empty; it must be nonzero inside")
-    return Volume(inside.astype(np.uint8), mask.affine)
+    return mask
 
 
 def take_slices(

@@ -4,8 +4,9 @@ What IREM calls spatial normalisation (2.1): each stack is registered rigidly to
 motion goes into its affine; no voxel is resampled. Motion between slices of a stack stays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import nibabel as nib
@@ -20,7 +21,8 @@ from mrisr.prepare.ground_truth import given_mask
 from mrisr.prepare.real_volumes import foreground, rigid_motion
 from mrisr.prepare.subjects import Subject, each, source_paths
 from mrisr.volumes.checks import affine_problems, refuse, voxel_problems
-from mrisr.volumes.io import Volume, canonical, load, save
+from mrisr.volumes.io import Volume, canonical, save
+from mrisr.volumes.raw import load_scan
 from mrisr.volumes.stacks import common_grid, sampled
 
 # Around the box of a stack's mask, in mm: what profiles of masked voxels reach.
@@ -30,6 +32,8 @@ MARGIN = 5.0
 WORKING = 1.5
 # Registered stacks must share this much of the smaller mask.
 SHARED = 0.4
+# Stacks whose slices are less than this many degrees apart are parallel.
+PARALLEL = 10
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,20 @@ def prepare_stacks(
 
     Raises:
         ScanError: All that `mrisr.volumes.checks` has to say about a stack's voxels and affine.
-        InputError: There are fewer than `fixed`, a mask is empty, or stacks do not overlap.
+        InputError: There are fewer than `fixed`, two are the same, a mask is empty, or stacks do
+            not overlap.
     """
     if not 1 <= fixed <= len(stacks):
         raise InputError(
             f"{name}: stacks.fixed is {fixed}, but it has {len(stacks)} stacks; name one of them"
+        )
+    _refuse_twins(stacks, name)
+    between = _between_slices(stacks.values())
+    if len(stacks) > 1 and between < PARALLEL:
+        log.warning(
+            "%s: the slices of all stacks are parallel (%.0f degrees apart at most): the direction"
+            " across them is seen by no stack at high resolution; add a stack of another one",
+            *(name, between),
         )
     ready, inside = {}, {}
     for stack, volume in stacks.items():
@@ -113,6 +126,22 @@ def prepare_stacks(
     )
     edge = float(ready[anchor].voxel_size.max()) / scale
     return Prepared(ready, inside, _grid(inside, edge, ready[anchor]), top)
+
+
+def _refuse_twins(stacks: Mapping[str, Volume], name: str) -> None:
+    """Raise InputError if two stacks have the same voxels: one would count twice."""
+    for first, second in combinations(stacks, 2):
+        if np.array_equal(stacks[first].data, stacks[second].data):
+            raise InputError(
+                f"{name}: {first} and {second} hold the same voxels; name each stack once"
+            )
+
+
+def _between_slices(stacks: Iterable[Volume]) -> float:
+    """Return the largest angle between the thick axes of any two stacks, degrees, 0 to 90."""
+    axes = [v.affine[:3, :3][:, int(np.argmax(v.voxel_size))] for v in stacks]
+    units = np.array([axis / np.linalg.norm(axis) for axis in axes])
+    return float(np.degrees(np.arccos(np.clip(np.abs(units @ units.T), 0, 1))).max())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +215,7 @@ def prepare_stack_subjects(
     def prepare(subject: StackSubject, staged: Sequence[Path]) -> None:
         stacks, masks = {}, {}
         for stack, path in subject.paths.items():
-            stacks[stack] = load(path)
+            stacks[stack] = load_scan(path)
             if subject.given_masks is not None:
                 turned = canonical(stacks[stack])
                 masks[stack] = given_mask(subject.given_masks[stack], turned, path)

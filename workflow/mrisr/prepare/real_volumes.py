@@ -21,6 +21,7 @@ from mrisr.degrade.resample import hr_affine, lr_positions
 from mrisr.prepare.ground_truth import prepare_volume, signal_mask
 from mrisr.prepare.subjects import Scan, each, source_paths
 from mrisr.volumes.io import Volume, load, save
+from mrisr.volumes.raw import load_scan
 
 #: Where LR and SR samples lie, whatever the study simulates.
 GRID = "centres"
@@ -154,7 +155,7 @@ def prepare_lr_subjects(
     """
 
     def prepare(scan: Scan, staged: Sequence[Path]) -> None:
-        volumes = prepare_lr(load(scan.path), scale, crop, mask, scan.path, min_size)
+        volumes = prepare_lr(load_scan(scan.path), scale, crop, mask, scan.path, min_size)
         for volume, file in zip(volumes, staged, strict=True):
             save(volume, file)
 
@@ -223,7 +224,9 @@ def prepare_reference_subjects(
     """
 
     def prepare(scan: Reference, staged: Sequence[Path]) -> None:
-        reference, _ = prepare_volume(load(scan.path), {"kind": "none"}, mask, scan.path, min_size)
+        reference, _ = prepare_volume(
+            load_scan(scan.path), {"kind": "none"}, mask, scan.path, min_size
+        )
         if register == "rigid":
             drawn = derived_seed(seed, "reference", scan.name)
             reference = registered(reference, load(scan.lr), seed=drawn, name=scan.path)

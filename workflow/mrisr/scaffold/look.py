@@ -93,7 +93,7 @@ def _bids(folder: Path) -> tuple[dict, Path]:
     kinds: dict[tuple[str, str], set[str]] = defaultdict(set)
     for subject in subjects:
         for file in sorted((folder / subject).glob("**/anat/*")):
-            if file.name.endswith(finding.IMAGES):
+            if _is_scan(file):
                 stem = file.name[: file.name.index(".")]
                 session = re.search(r"_ses-([A-Za-z0-9+]+)_", stem)
                 kinds[stem.rpartition("_")[2], session[1] if session else ""].add(subject)
@@ -112,7 +112,13 @@ def _bids(folder: Path) -> tuple[dict, Path]:
         return source, finding.bids_file(folder, first, source)
     except InputError:  # several match: the check names all such subjects, and what to set
         place = f"{'ses-' + session + '/' if session else ''}anat"
-        return source, sorted((folder / first / place).glob(f"*_{suffix}.*"))[0]
+        files = (folder / first / place).glob(f"*_{suffix}.*")
+        return source, min(file for file in files if _is_scan(file))
+
+
+def _is_scan(file: Path) -> bool:
+    """Tell a scan from JSON sidecars, and from what macOS leaves beside each (`._scan.nii.gz`)."""
+    return file.name.endswith(finding.IMAGES) and not file.name.startswith(".")
 
 
 def _pattern(folder: Path) -> tuple[str, str | None]:

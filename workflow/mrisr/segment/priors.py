@@ -114,13 +114,14 @@ def collect(
     Raises:
         InputError: Files cannot be fetched or read, or are no six priors of one brain.
     """
-    from mrisr.volumes.io import load, save, save_series
+    from mrisr.volumes.io import save, save_series
+    from mrisr.volumes.raw import load_scan
 
     if priors == ATLAS:
         template, maps = atlas()
     else:
         files = _fetch_oasis(Path(downloads)) if priors == OASIS else local_files(priors)
-        volumes = [load(path) for path in files]
+        volumes = [load_scan(path) for path in files]
         if len(files) == len(PRIORS):
             files = ["nilearn's MNI152 template (the folder has no template.nii.gz)", *files]
             volumes = [_bundled_template(), *volumes]

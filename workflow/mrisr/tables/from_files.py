@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from mrisr.evaluate.measured import slices_note
+from mrisr.evaluate.read_table import read_table
 from mrisr.methods.model_files import known
 from mrisr.tables.overlap import overlap_table
 from mrisr.tables.paper import paper_table
@@ -127,10 +128,10 @@ def readers(answers: str | Path, *, published: Sequence[Mapping] = (), **setting
     """
     columns = ("reader", "case", "repeat_of", "subject", "question", "dataset", "scale")
     try:
-        given = pd.read_csv(answers, dtype=dict.fromkeys(columns, str))
+        given = read_table(answers, columns)
     except pd.errors.EmptyDataError:
         given = pd.DataFrame()
-    found = [pd.read_csv(entry["file"], dtype={"reader": str}) for entry in published]
+    found = [read_table(entry["file"]) for entry in published]
     return reader_table(
         given,
         published=pd.concat(found) if found else None,

@@ -11,6 +11,7 @@ from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 from mrisr.evaluate.measured import MARKS
+from mrisr.evaluate.read_table import read_table
 from mrisr.segment.overlap import METRICS
 from mrisr.tables import footnotes
 from mrisr.tables.numbers import known, number
@@ -98,7 +99,7 @@ def _read(cell: Mapping) -> dict[Row, np.ndarray]:
         return {}
     seals.check(path)
     try:
-        table = pd.read_csv(path, dtype={"subject": str}).astype({"value": float})
+        table = read_table(path).astype({"value": float})
         found = {key: group for key, group in table.groupby(["region", "metric"], sort=False)}
         complete = {tuple(group["subject"]) for group in found.values()}
     except (ValueError, KeyError, pd.errors.ParserError) as error:

@@ -1,5 +1,6 @@
 """What makes a scan unusable: one list for fetching, for preparing and for `mrisr data check`."""
 
+import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,14 @@ MAX_SHEAR = 0.01
 ELONGATED = 8
 # sform and qform may place a voxel this far apart, in mm, without a word.
 MAX_SHIFT = 1.0
+# pixdim and the sform may disagree by this part of the voxel size: headers round.
+PIXDIM_PART = 0.01
+# Bits of xyzt_units that hold the unit of length, and the codes that NIfTI defines: unknown,
+# metre, millimetre, micrometre.
+SPACE_BITS, KNOWN_UNITS = 7, (0, 1, 2, 3)
+# sform and qform are the same if no voxel is this part of its size apart.
+SAME_PART = 0.01
+MGH_FLAG = 28  # first byte of MGH's RAS flag, 16 bits
 # "Bright" is this quantile of the voxels above 0; limits below are parts of it.
 BRIGHT = 0.99
 # Ringing of an interpolated scan: dark background may lie this far below 0, and a few voxels
@@ -104,7 +113,9 @@ def header(path: str | Path, form: Mapping | None = None) -> Report:
     wrong = affine_problems(affine)
     report.problems += wrong
     if isinstance(image.header, nib.Nifti1Header):
-        report.problems += orientation_problems(image)
+        report.problems += orientation_problems(image) or voxel_size_problems(image)
+    else:
+        report.problems += mgh_problems(report.path)
     if not wrong:
         report.voxel_size = tuple(float(edge) for edge in nib.affines.voxel_sizes(affine))
         report.orientation = "".join(nib.aff2axcodes(affine))
@@ -163,7 +174,7 @@ def orientation_problems(image: nib.Nifti1Image) -> list[Problem]:
                 "convert the scan again with dcm2niix, or set the sform if you know it",
             )
         ]
-    forms = _forms(image)
+    forms = _forms(image.header)
     if forms is None:
         return []
     seen = ["".join(nib.aff2axcodes(form)) for form in forms]
@@ -174,10 +185,57 @@ def orientation_problems(image: nib.Nifti1Image) -> list[Problem]:
     return [Problem(what, remedy)]
 
 
-def _forms(image: nib.Nifti1Image) -> list[np.ndarray] | None:
+def voxel_size_problems(image: nib.Nifti1Image) -> list[Problem]:
+    """Return where a NIfTI header's voxel size is not the one of its sform.
+
+    Programs that take pixdim and programs that take the sform would see two different scans. A
+    pixdim of 0 says nothing.
+    """
+    if not int(image.header["sform_code"]):
+        return []
+    stated = np.abs(np.asarray(image.header["pixdim"][1:4], np.float64))
+    taken = nib.affines.voxel_sizes(image.header.get_sform())
+    if not (stated > 0).all() or (np.abs(stated - taken) <= PIXDIM_PART * taken).all():
+        return []
+    what = f"its pixdim says voxels of {edges(stated)}, its sform {edges(taken)}"
+    remedy = (
+        "find out which is right and set the other to it (nibabel: image.header.set_zooms,"
+        " image.set_sform)"
+    )
+    return [Problem(what, remedy)]
+
+
+def mgh_problems(path: Path) -> list[Problem]:
+    """Return why the orientation in an MGH header cannot be trusted.
+
+    nibabel fills in a default where the flag is 0, so the flag is read from the file itself.
+    """
+    opened = gzip.open if path.suffix.lower() == ".mgz" else open
+    with opened(path, "rb") as file:
+        start = file.read(MGH_FLAG + 2)
+    if start[MGH_FLAG:] != bytes(2):
+        return []
+    return [
+        Problem(
+            "no orientation in the header (its RAS flag is 0): left and right are unknown",
+            "convert the scan again with FreeSurfer's mri_convert, or set the orientation if you"
+            " know it",
+        )
+    ]
+
+
+def same_place(header: nib.Nifti1Header, shape: Sequence[int]) -> bool:
+    """Tell whether a header's sform and qform place all voxels alike, to a hundredth of a voxel."""
+    forms = _forms(header)
+    if forms is None:
+        return False
+    return io.farthest(*forms, shape) <= SAME_PART * nib.affines.voxel_sizes(forms[0]).min()
+
+
+def _forms(header: nib.Nifti1Header) -> list[np.ndarray] | None:
     """Return sform and qform, if the header has both and they are usable."""
     try:
-        forms = [image.header.get_sform(coded=True)[0], image.header.get_qform(coded=True)[0]]
+        forms = [header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]]
     except (ValueError, nib.spatialimages.HeaderDataError):  # no rotation in the qform
         return None
     if any(form is None or not np.isfinite(form).all() for form in forms):
@@ -191,6 +249,10 @@ def _notes(image: io.Image, report: Report) -> list[str]:
     """Return what is unusual about a usable scan."""
     assert report.shape is not None and report.voxel_size is not None  # as for usable scans
     notes = []
+    if isinstance(image.header, nib.Nifti1Header):
+        code = int(image.header["xyzt_units"]) & SPACE_BITS
+        if code not in KNOWN_UNITS:
+            notes.append(f"its unit of length, code {code}, is unknown to NIfTI; taken as mm")
     longest, shortest = max(report.voxel_size), min(report.voxel_size)
     if longest > ELONGATED * shortest:
         notes.append(f"voxels {longest / shortest:.3g} times as long as wide")
@@ -198,11 +260,9 @@ def _notes(image: io.Image, report: Report) -> list[str]:
         unit = io.spatial_unit(image)
         if unit in io.MILLIMETRES:
             notes.append(f"its affine is stated in {unit}s and taken as {edges(report.voxel_size)}")
-        forms = _forms(image)
+        forms = _forms(image.header)
         if forms is not None:
-            corners = np.array(np.meshgrid(*[(0, n - 1) for n in report.shape])).reshape(3, -1).T
-            places = [nib.affines.apply_affine(form, corners) for form in forms]
-            shift = np.linalg.norm(places[0] - places[1], axis=1).max()
+            shift = io.farthest(*forms, report.shape)
             if shift > MAX_SHIFT:
                 notes.append(f"sform and qform differ by up to {shift:.3g} mm; the sform is taken")
     return notes

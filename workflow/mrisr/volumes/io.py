@@ -15,8 +15,9 @@ import numpy as np
 from mrisr.common.errors import InputError, Problem, ScanError
 from mrisr.common.files import atomic
 
-# Of affines that count as equal, in mm.
-AFFINE_TOLERANCE = 1e-4
+# Grids are equal if no voxel lies farther off than this part of its smallest edge: what a
+# qform's five digits leave.
+GRID_PART = 0.05
 # Bytes that may follow the voxels: some programs fill up a block of the disk, and MGH keeps the
 # history of a file there.
 PADDING, MGH_TAGS = 4096, 1 << 20
@@ -26,6 +27,17 @@ MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 AGAIN = "copy or download it again"
 CONVERT = "convert the scan again with dcm2niix"
 Image = nib.Nifti1Image | nib.MGHImage
+
+# What files that are no volumes begin with, whatever their name: place, bytes, what, remedy.
+STRANGERS = (
+    (0, b"version https://git-lfs", "a pointer of git LFS, not the scan", "run `git lfs pull`"),
+    (0, b"/annex/objects/", "a pointer of git-annex, not the scan", "run `datalad get`"),
+    (0, b"BZh", "packed by bzip2", "unpack it with bunzip2, and name it .nii"),
+    (0, b"\xfd7zXZ\0", "packed by xz", "unpack it with unxz, and name it .nii"),
+    (0, b"PK\x03\x04", "a ZIP archive", "unpack it, and name the scan inside it"),
+    (128, b"DICM", "a DICOM file", "convert its series with dcm2niix"),
+)
+STRANGER_BYTES = 132
 
 # Its remarks on headers name no file; what matters of them is said by `mrisr.volumes.checks`.
 nib.imageglobals.logger.setLevel(logging.CRITICAL)
@@ -69,9 +81,12 @@ def load_image(path: str | Path) -> Image:
             what = Problem("not a regular file", "name the scan itself")
             raise ScanError(path, what)
         with path.open("rb") as file:
-            empty = not file.read(1)
-        if empty:
+            start = file.read(STRANGER_BYTES)
+        if not start:
             raise ScanError(path, Problem("cannot be read (it is empty)", AGAIN))
+        for at, mark, what, remedy in STRANGERS:
+            if start[at : at + len(mark)] == mark:
+                raise ScanError(path, Problem(what, remedy))
         image = nib.load(path)
     except ScanError:
         raise
@@ -121,7 +136,7 @@ def _check_length(image: Image, path: Path) -> None:
 
 
 def _packed(path: Path) -> bool:
-    return path.suffix in (".gz", ".mgz")
+    return path.suffix.lower() in (".gz", ".mgz")
 
 
 def _padding(image: Image) -> int:
@@ -314,12 +329,25 @@ def check_grid(
             f"{where}: shape {volume.data.shape}, expected {reference.data.shape}; write it on the"
             " grid of the ground truth"
         )
-    off = float(np.abs(volume.affine - reference.affine).max())
-    if not off <= AFFINE_TOLERANCE:
+    off = farthest(volume.affine, reference.affine, reference.data.shape)
+    if not off <= GRID_PART * reference.voxel_size.min():
         raise InputError(
-            f"{where}: affine differs from it by {off:.3g}; copy the ground truth's affine when"
+            f"{where}: its voxels lie up to {off:.3g} mm off; copy the ground truth's affine when"
             " saving"
         )
+
+
+def farthest(first: np.ndarray, second: np.ndarray, shape: Sequence[int]) -> float:
+    """Return how far apart two affines place a voxel at most, in mm.
+
+    Args:
+        first: Shape (4, 4).
+        second: Shape (4, 4).
+        shape: Of the volume; of an affine difference the farthest voxel is a corner.
+    """
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(len(shape), -1).T
+    places = [nib.affines.apply_affine(affine, corners) for affine in (first, second)]
+    return float(np.linalg.norm(places[0] - places[1], axis=1).max())
 
 
 def canonical(volume: Volume) -> Volume:

@@ -1,0 +1,42 @@
+"""CSV of results, read by one rule: who is named NA is somebody, an empty cell is nothing."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mrisr.common.errors import InputError
+
+#: Columns that name somebody or something; their cells are text, whatever they look like.
+IDENTIFIERS = (
+    *("subject", "reader", "case", "repeat_of", "dataset", "method", "metric", "region"),
+    *("question", "label", "source"),
+)
+
+
+def read_table(path: str | Path, text: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read a table of results.
+
+    Args:
+        path: A CSV with a line of column names.
+        text: Further columns whose cells stay text.
+
+    Returns:
+        Its rows. Of columns that hold text only empty cells are missing; in others `nan`, as
+        numbers are written, is too.
+
+    Raises:
+        InputError: Semicolons separate the columns.
+    """
+    names = pd.read_csv(path, nrows=0).columns
+    if len(names) == 1 and ";" in names[0]:
+        raise InputError(
+            f"{path}: semicolons separate its columns, as some spreadsheets save them; save it with"
+            " commas, or export it again"
+        )
+    columns = dict.fromkeys((*IDENTIFIERS, *text), str)
+    return pd.read_csv(
+        path,
+        dtype=columns,
+        keep_default_na=False,
+        na_values={name: [""] if name in columns else ["", "nan", "NaN"] for name in names},
+    )

@@ -1,0 +1,101 @@
+"""The file that `mrisr sr` writes: its name, its range of intensities, its header."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.files import atomic
+from mrisr.volumes.checks import same_place
+from mrisr.volumes.io import Volume
+
+SUFFIXES = (".nii", ".nii.gz")
+#: What `--clip` takes: the range of the scans that went in, or nothing.
+CLIPS = ("scan", "none")
+TIME_BITS = 0x38  # of xyzt_units
+MILLIMETRE = 2  # its code of length
+COMMENT = 6  # code of a NIfTI extension of plain text
+
+
+def new_file(path: str | Path, force: bool) -> Path:
+    """Return where a volume is to be written.
+
+    Raises:
+        InputError: It has no name of a NIfTI file, or exists and is not to be replaced.
+    """
+    path = Path(path)
+    if not path.name.endswith(SUFFIXES):
+        raise InputError(f"{path}: a name that ends in .nii or .nii.gz is expected")
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists already; choose another name, or replace it by --force")
+    return path
+
+
+def clipped(volume: Volume, low: float, high: float, clip: str) -> str:
+    """Clip the intensities of a volume in place: overshoot beside edges is nothing that was seen.
+
+    Args:
+        volume: Float32.
+        low: Least intensity of what went in.
+        high: Greatest intensity of what went in.
+        clip: Of `CLIPS`.
+
+    Returns:
+        What was done, for the log and the file.
+
+    Raises:
+        ConfigError: Another `clip`.
+    """
+    if clip not in CLIPS:
+        raise ConfigError(f"--clip {clip}: unknown; known: {', '.join(CLIPS)}")
+    beyond = int(((volume.data < low) | (volume.data > high)).sum())
+    where = f"{beyond} of {volume.data.size} voxels beyond the scan's {low:.6g} to {high:.6g}"
+    if clip == "none":
+        return f"not clipped, {where}"
+    np.clip(volume.data, low, high, out=volume.data)
+    return f"clipped, {where}"
+
+
+def save_like(volume: Volume, scan: Volume, path: Path, comment: str, grid: str = "scan") -> None:
+    """Write float32 NIfTI in millimetres with what still holds of a scan's header.
+
+    Args:
+        volume: What is written, in the space of `scan`.
+        scan: Its header may be None.
+        path: Where it goes.
+        comment: Kept in the file as an extension of its header.
+        grid: `scan`: its axes are those of the scan; intent, description and the axes' roles hold
+            too. `other`: only the space and the unit of time do.
+    """
+    image = nib.Nifti1Image(volume.data, volume.affine)
+    sform = qform = 1
+    units = MILLIMETRE
+    if scan.header is not None:
+        header = scan.header
+        sform, qform = _codes(scan)
+        units |= int(header["xyzt_units"]) & TIME_BITS
+        if grid == "scan":
+            for key in ("descrip", "dim_info", "aux_file", "intent_name"):
+                image.header[key] = header[key]
+            for key in ("intent_code", "intent_p1", "intent_p2", "intent_p3"):
+                image.header[key] = header[key]
+    image.set_sform(volume.affine, code=sform)
+    image.set_qform(volume.affine, code=qform)
+    image.header["xyzt_units"] = units
+    image.header.extensions.append(nib.nifti1.Nifti1Extension(COMMENT, comment.encode()))
+    with atomic(path) as temporary:
+        nib.save(image, temporary)
+
+
+def _codes(scan: Volume) -> tuple[int, int]:
+    """Return the codes of sform and qform: of the spaces that the written matrix is in.
+
+    The affine is the scan's sform where it has one. Its qform's code stays only if its qform
+    says the same.
+    """
+    sform, qform = (int(scan.header[key]) for key in ("sform_code", "qform_code"))
+    if sform and qform and not same_place(scan.header, scan.data.shape):
+        qform = sform
+    # Without any code a reader would guess the affine from the voxel size.
+    return sform, qform if sform else max(qform, 1)
