@@ -41,6 +41,7 @@ from mrisr.volumes.io import load
 
 TRAIN = [1, 6, 7, 8, 9, 13, 15, 16, 17, 22, 25, 26, 27, 28, 29, 30]
 VAL = [2, 4]
+SEED = 2022
 # HR samples around a window that the spline's recursive filter still feels (0.268^10 < 2e-6).
 REACH = 10
 # Seconds between evaluations and between checkpoints of a long training.
@@ -431,7 +432,7 @@ class Run:
         seed: Of weights and batches.
     """
 
-    def __init__(self, recipe: Recipe, subjects: Subjects, seed: int = 2022):
+    def __init__(self, recipe: Recipe, subjects: Subjects, seed: int = SEED):
         self.recipe, self.subjects, self.seed = recipe, subjects, seed
         torch.manual_seed(seed)
         self.network = built(recipe)

@@ -158,7 +158,8 @@ def test_variants_and_methods_of_plugins_are_found(shared, tmp_path):
     model = write_model(tmp_path, "my_arssr", spec={"coordinates": "grid"})
     made = resolved(shared, tmp_path, "--model", model, "--scale", 2)
     assert made.shape == tuple(2 * n for n in SHAPE)
-    np.testing.assert_allclose(made.affine[:3, 3], nib.load(shared / "scan.nii.gz").affine[:3, 3])
+    scan = nib.load(shared / "scan.nii.gz")
+    np.testing.assert_allclose(corner(made, *[-0.5] * 3), corner(scan, *[-0.5] * 3), atol=1e-4)
     said = json.loads((model / "model.json").read_text())
     seals.unseal(model / "model.json")
     (model / "model.json").write_text(json.dumps({**said, "method": "theirs", "folder": "theirs"}))
@@ -186,7 +187,14 @@ def test_an_output_is_replaced_only_by_force(shared, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["scan.nii.gz", "--scale", 2], "give either --model FOLDER or --method NAME"),
+        (["scan.nii.gz", "--scale", 2, "--method", "cubic", "--model", "srcnn3d"], "not both"),
+        (["scan.nii.gz"], "give either --scale or --voxel-size"),
+        (["scan.nii.gz", "--scale", 2, "--voxel-size", 1], "give either --scale or --voxel-size"),
+        (["scan.nii.gz", "--voxel-size", 3], "2 x 1.5 x 3 mm already; ask for a --voxel-size be"),
+        (["scan.nii.gz", "--voxel-size", 1, "--model", "srcnn3d"], "trained for 2 only"),
+        (["scan.nii.gz", "--voxel-size", 1, "--model", "arssr_rdn"], "one scale along all axes"),
+        (["scan.nii.gz", "--scale", 7], "cubic_residual: scale 7 not supported (1 to 6"),
+        (["scan.nii.gz", "--scale", 2, "--method", "cubic", "--ensemble"], "for trained models"),
         (["scan.nii.gz", "--scale", 2, "--method", "cubik"], "did you mean 'cubic'"),
         (["scan.nii.gz", "--scale", 2, "--method", "srcnn3d"], "give a trained model of it"),
         (["scan.nii.gz", "--scale", 2, "--method", "identity"], "runs in a study only"),
@@ -213,6 +221,69 @@ def test_mistakes_are_explained(arguments, message, shared, tmp_path, monkeypatc
 def test_other_scales_are_done_when_insisted_on(shared, tmp_path):
     options = ("--model", shared / "srcnn3d", "--scale", 3, "--any-scale")
     assert resolved(shared, tmp_path, *options).shape == tuple(3 * n for n in SHAPE)
+
+
+def test_without_a_model_the_one_that_comes_with_mrisr_is_applied(shared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done, output = call("sr", shared / "scan.nii.gz", "--scale", 2.5, "--threads", 1)
+    assert done.exit_code == 0, output
+    made = nib.load("scan_sr.nii.gz")
+    assert made.shape == tuple(round(2.5 * n) for n in SHAPE)
+    cubic = resolved(shared, tmp_path, "--method", "cubic", "--scale", 2.5).get_fdata()
+    difference = np.abs(made.get_fdata() - cubic)
+    assert 1 < difference.max() < 1000  # of a scan whose maximum is 3000
+
+
+def test_which_model_was_applied_and_its_limits_are_said(shared, tmp_path):
+    options = (
+        "sr",
+        shared / "scan.nii.gz",
+        "-o",
+        tmp_path / "sr.nii.gz",
+        "--force",
+        "--threads",
+        1,
+    )
+    said = call(*options, "--scale", 1.5)[1]
+    assert "cubic_residual: the model that comes with mrisr, trained on 16 subjects of ds" in said
+    assert "at 2 to 4x" in said and "not for diagnosis" in said
+    assert "scale 1.5 lies beyond its training" in said
+    assert "comes with mrisr" not in call(*options, "--scale", 2, "--method", "cubic")[1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--method", "cubic"]])
+def test_a_voxel_size_is_met_along_each_axis(arguments, shared, tmp_path):
+    scan = nib.load(shared / "scan.nii.gz")  # voxels of 2 x 1.5 x 3 mm
+    made = resolved(shared, tmp_path, *arguments, "--voxel-size", 1.5, "--threads", 1)
+    assert made.shape == (16, 14, 20)
+    np.testing.assert_allclose(made.header.get_zooms(), 1.5, rtol=1e-5)
+    np.testing.assert_allclose(corner(made, *[-0.5] * 3), corner(scan, *[-0.5] * 3), atol=1e-4)
+    turned = resolved(shared, tmp_path, *arguments, "--voxel-size", 1.5, scan="turned", name="t")
+    both = [nib.as_closest_canonical(image).get_fdata() for image in (made, turned)]
+    np.testing.assert_array_equal(*both)
+
+
+def test_a_model_of_one_scale_meets_a_voxel_size_when_insisted_on(shared, tmp_path):
+    options = ("--model", shared / "srcnn3d", "--voxel-size", 1.5, "--any-scale")
+    made = resolved(shared, tmp_path, *options)
+    assert made.shape == (16, 14, 19)  # centres of the outer voxels are kept
+    np.testing.assert_allclose(made.header.get_zooms(), (22 / 15, 1.5, 1.5), rtol=1e-4)
+
+
+def test_an_ensemble_is_another_volume_on_the_same_grid(shared, tmp_path):
+    options = ("--model", shared / "arssr_rdn", "--scale", 2, "--threads", 1)
+    once = resolved(shared, tmp_path, *options)
+    mean = resolved(shared, tmp_path, *options, "--ensemble", name="mean")
+    np.testing.assert_array_equal(mean.affine, once.affine)
+    difference = np.abs(mean.get_fdata() - once.get_fdata())
+    assert mean.shape == once.shape and difference.max() > 1
+
+
+def test_info_without_a_model_is_of_the_one_that_comes_with_mrisr():
+    done, output = call("info")
+    assert done.exit_code == 0, output
+    assert "(cubic_residual, preset published)" in output and "not for diagnosis" in output
+    assert "ds002748, 16 subjects, 2 for validation" in output
 
 
 def test_info_says_what_a_model_is(shared):

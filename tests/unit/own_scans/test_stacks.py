@@ -71,8 +71,11 @@ def test_irem_is_trained_on_the_spot(stacks, tmp_path, monkeypatch):
 
 def test_what_does_not_go_together_is_refused(stacks, tmp_path):
     scans, out = [its[0] for its in stacks.values()], ["-o", tmp_path / "a.nii.gz"]
-    assert "give --method and --voxel-size" in call("sr", *scans, *out, "--method", "srr")[1]
-    assert "one scan: give --scale" in call("sr", scans[0], *out, "--voxel-size", 1)[1]
+    lacking = "give --method, --voxel-size and --output"
+    assert lacking in call("sr", *scans, *out, "--method", "srr")[1]
+    assert lacking in call("sr", *scans, "--voxel-size", 1, "--method", "srr")[1]
+    one = call("sr", scans[0], *out, "--voxel-size", 1, "--minutes", 5)[1]
+    assert "--mask and --minutes are for several stacks" in one
     wanted = [*out, "--voxel-size", 2]
     done, said = call("sr", *scans, *wanted, "--method", "cubic")
     assert done.exit_code == 1 and "takes volume, not stacks" in said

@@ -208,6 +208,14 @@ def test_imported_weights_are_named(tmp_path, record, given):
     assert "weights imported from authors.pkl" in page.text and "/a/b" not in page.text
 
 
+def test_shipped_weights_are_named(tmp_path, record, given):
+    about = {"imported": True, "shipped": True, "file": "/a/model.safetensors", "steps": 4800}
+    about |= {"train_subjects": ["a", "b"], "dataset": "ds1"}
+    write_json(tmp_path / "models/net/x2-4/model.json", about)
+    _, page = make(tmp_path, record, given)
+    assert "trained elsewhere for 4,800 steps on 2 subjects of ds1" in page.text
+
+
 def test_only_web_addresses_become_links(tmp_path, record, given):
     given["datasets"][0]["url"] = "javascript:alert(1)"
     text, _ = make(tmp_path, record, given)

@@ -136,6 +136,17 @@ def test_imported_weights_are_named_in_place_of_the_budget(cells):
     assert not any(note.startswith("Trained for") or "‡" in note for note in table.footnotes)
 
 
+def test_shipped_weights_are_said_to_be_trained_elsewhere(cells):
+    subjects = {"train_subjects": ["a", "b"], "dataset": "ds1"}
+    cells[2]["model"] = {"imported": True, "shipped": True, "file": "m", "steps": 4800, **subjects}
+    table = make(cells)
+    assert (
+        "Weights that come with mrisr, trained elsewhere for 4,800 steps on 2 subjects of ds1:"
+        " Net_1 & Co at 2×." in table.footnotes
+    )
+    assert not any("published steps" in note and "Net_1" in note for note in table.footnotes)
+
+
 def test_steps_that_see_less_than_the_published_ones_are_said(cells):
     cells[2]["published_training"] = {"batch": 16, "lr_patch": 48, "epochs": 10}
     cells[2]["model"] = {"steps": 480, "training": {"batch": 4, "lr_patch": 48, "epochs": 1}}

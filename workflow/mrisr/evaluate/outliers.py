@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mrisr.common import seals
+from mrisr.evaluate.read_table import read_table
 
 KEYS = ["dataset", "scale", "method", "metric", "region"]
 #: Fewer subjects than this have no outliers: their median absolute deviation says nothing.

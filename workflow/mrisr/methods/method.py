@@ -41,6 +41,7 @@ from mrisr.common.layout import scale_name, trained_name
 from mrisr.common.paths import WORKFLOW
 from mrisr.common.provenance import code_digest
 from mrisr.common.schema import nearest, read_yaml, validate
+from mrisr.methods import shipped
 
 if TYPE_CHECKING:
     import torch
@@ -83,13 +84,15 @@ def get(
     Args:
         name: A method's folder, or any name if `overrides` has a `base`.
         overrides: What differs from the folder's `method.yaml`, in the same keys. `model` may
-            be a file of weights, which is short for `weights`.
+            be a file of weights, which is short for `weights`; `shipped` stands for those that
+            come with this package.
         preset: `demo` applies the method's `demo` block first; weights that are imported keep the
             method's own network.
         search: Further folders that hold `methods/<name>/`.
 
     Raises:
-        ConfigError: Unknown method (with the nearest name), or a key that the schema refuses.
+        ConfigError: Unknown method (with the nearest name), a key that the schema refuses, or
+            `weights: shipped` of a method without.
     """
     overrides = _weights_apart(overrides or {}, f"method '{name}'")
     found = folders(search)
@@ -102,6 +105,9 @@ def get(
         spec = merge(spec, shrunk)
     changed = {key: value for key, value in overrides.items() if key != "base"}
     spec = merge(spec, changed)
+    if spec.get("weights") == shipped.SHIPPED:
+        file = shipped.weights_file(overrides.get("base", name), f"method '{name}'")
+        spec["weights"] = os.path.relpath(file)  # as all paths of a config
     if "base" in overrides and "label" not in overrides:
         spec["label"] = f"{spec['label']} ({name})"
     validate(spec, "method", f"method '{name}'")

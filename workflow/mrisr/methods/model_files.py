@@ -105,6 +105,19 @@ def own_training(description: Mapping) -> str:
     return said + (demo if description.get("preset") == "demo" else "")
 
 
+def shipped_training(description: Mapping) -> str:
+    """Return in words how weights that come with mrisr were trained.
+
+    Args:
+        description: Their `model.json`.
+    """
+    subjects = len(description["train_subjects"])
+    return (
+        "weights that come with mrisr, trained elsewhere for"
+        f" {description['steps']:,} steps on {subjects} subjects of {description['dataset']}"
+    )
+
+
 def _range(numbers: Sequence[float]) -> str:
     if not numbers:
         return "an unknown number of"

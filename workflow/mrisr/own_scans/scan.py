@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -10,9 +11,12 @@ import numpy as np
 from mrisr.common import devices
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.methods import method as methods
+from mrisr.methods import shipped
+from mrisr.own_scans.ensemble import over_flips
 from mrisr.own_scans.output import clipped, new_file, save_like
 from mrisr.own_scans.remarks import doubts
-from mrisr.own_scans.trained_model import open_model
+from mrisr.own_scans.target import Target, by_scale, by_voxel_size
+from mrisr.own_scans.trained_model import TrainedModel, open_model
 from mrisr.prepare.ground_truth import prepare_volume
 from mrisr.reconstruct.apply import reconstruct
 from mrisr.volumes.checks import header
@@ -26,9 +30,11 @@ CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])
 def super_resolve(
     scan: str | Path,
     output: str | Path,
-    scale: float,
+    scale: float | None = None,
     model: str | Path | None = None,
     method: str | None = None,
+    voxel_size: float | None = None,
+    ensemble: bool = False,
     plugins: Sequence[str | Path] = (),
     any_scale: bool = False,
     keep_normalised: bool = False,
@@ -46,9 +52,13 @@ def super_resolve(
     Args:
         scan: A 3-D NIfTI file.
         output: The NIfTI file to be written.
-        scale: Up-sampling scale k.
-        model: See `mrisr.own_scans.trained_model.open_model`; or None, and give `method`.
+        scale: Up-sampling scale k; or None, and give `voxel_size`.
+        model: See `mrisr.own_scans.trained_model.open_model`. Without it and without `method` the
+            model that comes with mrisr is applied.
         method: A method without a model, `cubic` or `nearest`.
+        voxel_size: Of the SR volume in mm, as near as whole voxels come to it: a scale for each
+            axis, where the model can do that.
+        ensemble: Average over what the model makes of the scan's eight mirror images.
         plugins: Further folders that hold `methods/<name>/`.
         any_scale: Also scales that the model was not made for.
         keep_normalised: Leave the intensities in [0,1], as the metrics of a study see them.
@@ -62,47 +72,69 @@ def super_resolve(
         What was written.
 
     Raises:
-        InputError: The scan, the model or the scale is refused, or the output exists.
+        InputError: The scan, the model, the scale or the voxel size is refused, or the output
+            exists.
         ConfigError: An unknown method, or one that needs a model.
     """
     output = new_file(output, force)
-    trained = open_model(model, plugins) if model is not None else None
+    trained = None
+    if method is None:
+        trained = open_model(model or shipped.weights_file(shipped.DEFAULT, "mrisr sr"), plugins)
     chosen = trained.method if trained else _without_model(method, plugins)
-    reason = (trained or chosen).refuses(scale)
-    if scale <= 1:
-        raise InputError(f"scale {scale:g}: a scale above 1 is expected")
-    if reason and not any_scale:
-        raise InputError(f"{model or method}: {reason}; choose such a scale, or add --any-scale")
+    if ensemble and trained is None:
+        raise InputError(f"{method}: --ensemble is for trained models; leave it out")
+    if scale is not None:
+        _refuse(trained or chosen, by_scale((), scale), model or chosen.name, any_scale)
     volume = load_scan(scan)
     for note in header(scan).notes:
         log.warning("%s: %s", scan, note)
     for doubt in doubts(volume, trained) if trained else ():
         log.warning("%s: %s", scan, doubt)
     ready, _ = prepare_volume(volume, {"kind": "none"}, {"kind": "signal"}, str(scan), min_size=2)
+    grid = trained.grid if trained else "centres"
+    if scale is not None:
+        target = by_scale(ready.data.shape, scale)
+    else:
+        target = by_voxel_size(ready.data.shape, ready.voxel_size, voxel_size, grid, str(scan))
+        _refuse(trained or chosen, target, model or chosen.name, any_scale)
+    if trained and model is None:
+        log.info("%s: the model that comes with mrisr, %s", chosen.name, trained.limits(target))
     where = devices.pick(threads, device)
     network = trained.load(where) if trained else None
-    grid = trained.grid if trained else "centres"
     log.info(
-        "%s: %s at %gx, %s voxels to %s, on %s",
-        *(scan, chosen.label, scale, _by(ready.data.shape)),
-        *(_by(round(n * scale) for n in ready.data.shape), where),
+        "%s: %s at %s, %s voxels to %s, on %s",
+        *(scan, chosen.label, target, _by(ready.data.shape), _by(target.shape), where),
     )
-    made = reconstruct(
+    apply = partial(
+        reconstruct,
         chosen,
         network,
-        ready,
-        scale=scale,
+        shape=target.shape,
+        scale=max(target.scales),
         grid=grid,
         device=where,
         memory_mb=devices.memory_mb(where, memory_mb),
     )
+    made = over_flips(apply, ready) if ensemble else apply(ready)
     unit = np.float32(1 if keep_normalised else volume.data.max())
     made.data *= unit
     done = clipped(made, float(ready.data.min() * unit), float(ready.data.max() * unit), clip)
     made = _turned(made, volume.affine)
-    save_like(made, volume, output, f"mrisr sr: {chosen.name}, scale {scale:g}, {done}")
-    log.info("%s: written, %s", output, done)
+    save_like(made, volume, output, f"mrisr sr: {chosen.name}, {target}, {done}")
+    sizes = " x ".join(f"{size:.4g}" for size in made.voxel_size)
+    log.info("%s: written, voxels of %s mm, %s", output, sizes, done)
     return made
+
+
+def _refuse(
+    chosen: TrainedModel | methods.Method, target: Target, name: str | Path, any_scale: bool
+) -> None:
+    """Refuse scales that a model or method is not for, unless that is insisted on."""
+    reason = target.refused(chosen.refuses)
+    if not reason and not target.isotropic and not getattr(chosen, "scale_per_axis", True):
+        reason = f"scales {target}: it was trained for one scale along all axes"
+    if reason and not any_scale:
+        raise InputError(f"{name}: {reason}; choose such a scale, or add --any-scale")
 
 
 def _by(shape: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ from mrisr.common.redact import printable
 from mrisr.methods import method as methods
 from mrisr.methods.method import Method
 from mrisr.methods.model_files import load_model, read_description
+from mrisr.own_scans.target import Target
 
 if TYPE_CHECKING:
     import torch
@@ -37,11 +38,10 @@ class TrainedModel:
         """How the grid of a scan's SR volume lies above the scan's own: `corners` or `centres`.
 
         Where the model puts its voxels, so that the SR volume's affine is true. Query networks
-        with `coordinates: edges` keep the field of view, whatever they were trained on. All
-        others follow the degradation that they were trained with.
+        are asked for places, so that the field of view can be kept whatever they were trained
+        on. All others follow the degradation that they were trained with.
         """
-        spec = self.method.spec
-        if spec["network"] == "query" and spec.get("coordinates", "edges") == "edges":
+        if self.method.spec["network"] == "query":
             return "centres"
         return self.description["degradation"]["grid"]
 
@@ -53,6 +53,24 @@ class TrainedModel:
         if scale in trained:
             return None
         return f"scale {scale_name(scale)}: it was trained for {_listed(trained)} only"
+
+    @property
+    def scale_per_axis(self) -> bool:
+        """Whether it was trained for another scale along each axis too."""
+        return self.description.get("scale_per_axis", False)
+
+    def limits(self, target: Target) -> str:
+        """Return in a line what the model was made for, and where a target lies beyond that."""
+        said, trained = self.description, self.description["scales"]
+        span = f"{scale_name(min(trained))} to {scale_name(max(trained))}"
+        parts = [
+            f"trained on {len(said['train_subjects'])} subjects of {said['dataset']} at {span}x",
+            said.get("limits", ""),
+        ]
+        beyond = [s for s in target.scales if s != 1 and not min(trained) <= s <= max(trained)]
+        if beyond:
+            parts.append(f"scale {scale_name(beyond[0])} lies beyond its training")
+        return "; ".join(filter(None, parts))
 
     @property
     def scales(self) -> str:
@@ -147,7 +165,8 @@ def _lines(model: TrainedModel, path: str | Path) -> list[tuple[str, str]]:
 
     said, spec = model.description, model.method.spec
     paper = spec.get("paper") or {}
-    steps, goal = said.get("steps"), spec.get("published_steps")
+    steps = said.get("steps")
+    goal = None if said.get("shipped") else spec.get("published_steps")
     done = f"{steps:,}" if steps is not None else "unknown"
     if steps is not None and goal:
         done += f" of {goal:,} published ({100 * steps / goal:.3g} %)"
@@ -165,6 +184,7 @@ def _lines(model: TrainedModel, path: str | Path) -> list[tuple[str, str]]:
         ),
         ("SR grid", model.grid),
         ("trained on", _trained_on(said)),
+        ("limits", said.get("limits", "")),
         ("steps", done),
         ("validation loss", f"{said['val_loss']:.5f}{state}" if "val_loss" in said else ""),
         ("date", said.get("date", "")),

@@ -2,6 +2,7 @@
 
 from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, scale_name
 from mrisr.methods.model_files import described
+from mrisr.methods.shipped import is_shipped
 from mrisr.segment import priors
 from mrisr.study import tables_key
 from mrisr.study.study import Cell, Study
@@ -246,9 +247,13 @@ def models(study: Study) -> list[dict]:
 
 
 def has_losses(study: Study) -> bool:
-    """Say whether any model has losses to draw: trained here, or imported with its study's."""
+    """Say whether any model has losses to draw: trained here, or imported with its study's.
+
+    Those of shipped weights are not: their loss is another one.
+    """
     return any(
-        not method.imported or described(method.weights(scale))
+        not method.imported
+        or (described(method.weights(scale)) and not is_shipped(method.weights(scale)))
         for method, scale in study.model_scales()
     )
 

@@ -18,7 +18,7 @@ from mrisr.common.text import duration, listed
 from mrisr.evaluate.measured import MARKS, heading
 from mrisr.evaluate.outliers import outliers, subject_values
 from mrisr.figures.files import read_record
-from mrisr.methods.model_files import read_description
+from mrisr.methods.model_files import read_description, shipped_training
 from mrisr.report.page import write_page
 from mrisr.report.viewer import Gallery
 from mrisr.tables import html
@@ -185,11 +185,15 @@ def _model(model: Mapping[str, Any]) -> dict[str, str]:
         value = about.get(key)
         return UNKNOWN if value is None else pattern.format(value)
 
-    imported = Path(about["file"]).name if about.get("imported") else None
+    origin = None
+    if about.get("shipped"):
+        origin = shipped_training(about)
+    elif about.get("imported"):
+        origin = f"weights imported from {Path(about['file']).name}"
     done, goal = about.get("steps"), about.get("published_steps")
     remarks = [
         *(["not there yet"] if about.get("absent") else []),
-        *([f"weights imported from {imported}"] if imported else []),
+        *([origin] if origin else []),
         *(["collapsed: supports no conclusion"] if about.get("collapsed") else []),
         *(["demo preset"] if about.get("preset") == "demo" else []),
     ]

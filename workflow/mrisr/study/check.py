@@ -6,6 +6,8 @@ from pathlib import Path
 from mrisr.common.errors import ConfigError
 from mrisr.common.layout import scale_name
 from mrisr.common.schema import nearest
+from mrisr.methods.model_files import read_description
+from mrisr.methods.shipped import is_shipped
 from mrisr.study import figures_key, tables_key
 from mrisr.study import readers_key as reader_settings
 from mrisr.study.study import Study
@@ -106,6 +108,25 @@ def _weights_problems(study: Study) -> Iterator[str]:
                     f"{where}: {file} is a result of this study itself, which the import would"
                     " replace; copy it elsewhere, or leave the key out to use it"
                 )
+            elif is_shipped(file):
+                yield from _seen_in_training(study, method.name, file)
+
+
+def _seen_in_training(study: Study, method: str, file: Path) -> Iterator[str]:
+    """Yield the test subjects that shipped weights were trained or chosen on."""
+    made = read_description(file.parent)
+    for name in study.test_datasets:
+        dataset = study.datasets[name]
+        if made["dataset"] not in (name, dataset.path.stem):
+            continue
+        used = {*made["train_subjects"], *made["val_subjects"]}
+        seen = [subject for subject in dataset.subjects.get("test", []) if subject in used]
+        if seen:
+            yield (
+                f"methods.{method}.weights: the shipped weights were trained on test subjects of"
+                f" datasets.{name}: {', '.join(seen)}; take them out of its test split, or train"
+                " the method here"
+            )
 
 
 def _slice_problems(study: Study) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mrisr import metrics
 from mrisr.evaluate.measured import COLLAPSED, MARKS, UNCHECKED, UNDERTRAINED, places
-from mrisr.methods.model_files import own_training
+from mrisr.methods.model_files import own_training, shipped_training
 
 #: Training settings that decide how much a step sees.
 SIZES = {
@@ -68,7 +68,7 @@ def skipped(where: Mapping[str, str]) -> list[str]:
 def training(cells: Iterable[Mapping]) -> list[str]:
     """Return how far each learned method was trained, or where its weights come from."""
     groups: dict[tuple, list[Mapping]] = {}
-    per_subject: dict[str, list[Mapping]] = {}  # models of one subject each
+    per_subject: dict[str, list[Mapping]] = {}  # models of one subject each, and shipped ones
     cells = list(cells)
     for cell in cells:
         if not cell["learned"] or cell["skipped"]:
@@ -79,6 +79,9 @@ def training(cells: Iterable[Mapping]) -> list[str]:
             continue
         goal = cell["published_steps"] or model.get("published_steps")
         file = Path(model["file"]).name if model.get("imported") else None
+        if model.get("shipped"):
+            per_subject.setdefault(shipped_training(model), []).append(cell)
+            continue
         sizes = _sizes(model, cell.get("published_training") or {})
         key = (model.get("steps"), goal, model.get("preset"), file, sizes)
         groups.setdefault(key, []).append(cell)

@@ -1,0 +1,218 @@
+"""Put the weights of a long training into the package, with a card that says what they are.
+
+    python bench/ship.py RUN --part decay --quality heads.csv
+
+`RUN` is the folder of `bench/recipe.py long`, `heads.csv` what `bench/heads.py` measured of these
+weights; without it the card says that nothing was measured. What lies in the package is replaced.
+"""
+
+import argparse
+import csv
+import json
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file
+
+import heads
+import recipe
+from mrisr.common.files import sha256, write_text
+from mrisr.common.provenance import commit, versions
+from mrisr.methods import method as methods
+from mrisr.methods import shipped
+from mrisr.methods.model_files import load_model, save_model
+
+MOST = 6_000_000  # bytes
+LIMITS = "skull-stripped T1w heads of adults, LR made by cubic B-splines; not for diagnosis"
+# In the order of the card: the cohorts that no training and no choice saw.
+COHORTS = {
+    "ds002748": "ds002748, test subjects: T1w, skull-stripped, the scanner of the training",
+    "ds000011": "ds000011: T1w with skull, another scanner",
+    "openms_T1": "Open MS: T1w of patients, another scanner",
+    "openms_FLAIR": "Open MS: FLAIR, a contrast that the training never saw",
+}
+
+
+def history(run: Path, part: str) -> dict:
+    """Return the last row of a training's log of a part.
+
+    Raises:
+        SystemExit: There is none.
+    """
+    with (run / "log.csv").open(newline="") as opened:
+        rows = [row for row in csv.DictReader(opened) if row["part"] == part]
+    if not rows:
+        raise SystemExit(f"{run / 'log.csv'}: no row of the part '{part}'; let the training go on")
+    return rows[-1]
+
+
+def description(run: Path, part: str) -> dict:
+    """Return what `model.json` says of the weights of a training."""
+    method = methods.get(heads.METHOD)
+    settings = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    last = history(run, part)
+    seconds = float(last["core_seconds"])
+    return {
+        "method": method.name,
+        "preset": "published",
+        "shipped": True,
+        **{key: method.spec[key] for key in ("network", "coordinates")},
+        "model": {**method.spec["model"], **settings["model"]},
+        "scales": [float(scale) for scale in method.spec["scale_range"]],
+        "scale_per_axis": settings["aniso"] > 0,
+        "limits": LIMITS,
+        "degradation": {"kind": "volume", "kernel": "spline", "grid": "corners", "antialias": None},
+        "training": {key: value for key, value in settings.items() if key != "model"},
+        "dataset": "ds002748",
+        "train_subjects": [f"sub-{n:02d}" for n in recipe.TRAIN],
+        "val_subjects": [f"sub-{n:02d}" for n in recipe.VAL],
+        "licence": "CC0",
+        "seed": recipe.SEED,
+        "steps": int(last["step"]),
+        "seconds": seconds,
+        "core_hours": round(seconds / 3600, 2),
+        "annealed": part == "decay" and float(last["rate"]) < 0.01,
+        "val_loss": float(last["val_loss"]),
+        "collapsed": False,
+        "parameters": method.spec["parameters"],
+        "commit": commit(),
+        "versions": {name: versions()[name] for name in ("python", "torch", "numpy")},
+        "device": "cpu",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def quality(file: Path, weights: str) -> list[str]:
+    """Return a table of the gains over cubic, by cohort and scale, in Markdown.
+
+    Args:
+        file: Of `bench/heads.py`.
+        weights: The first digits of the weights' checksum.
+
+    Raises:
+        SystemExit: The file holds no measurement of these weights.
+    """
+    found: dict[tuple, dict[str, dict]] = defaultdict(dict)
+    with file.open(newline="") as opened:
+        for row in csv.DictReader(opened):
+            if row["grid"] == "corners" and row["weights"] in ("", weights):
+                key = (row["cohort"], float(row["scale"]), row["subject"])
+                found[key][row["method"]] = row
+    gains: dict[tuple, list[list[float]]] = defaultdict(list)
+    for (cohort, scale, _), pair in found.items():
+        if len(pair) == 2:
+            ours, cubic = pair[heads.METHOD], pair["cubic"]
+            taken = [float(ours[metric]) - float(cubic[metric]) for metric in heads.METRICS]
+            gains[cohort, scale].append([float(cubic["psnr"]), *taken])
+    if not gains:
+        raise SystemExit(f"{file}: no measurement of the weights {weights}; run bench/heads.py")
+    lines = [
+        "| heads | n | scale | PSNR of cubic (dB) | PSNR gained (dB) | SSIM gained | VIF gained |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    order = list(COHORTS)
+    for cohort, scale in sorted(gains, key=lambda its: (order.index(its[0]), its[1])):
+        each = np.array(gains[cohort, scale])
+        cubic, psnr, ssim, vif = each.mean(axis=0)
+        lines.append(
+            f"| {COHORTS[cohort]} | {len(each)} | {scale:g}× | {cubic:.2f} | {psnr:+.2f} |"
+            f" {ssim:+.4f} | {vif:+.3f} |"
+        )
+    return lines
+
+
+def card(said: dict, table: list[str]) -> str:
+    """Return the model's card, Markdown.
+
+    Args:
+        said: See `description`.
+        table: Lines of its quality; none if nothing was measured.
+    """
+    subjects = ", ".join(said["train_subjects"])
+    ended = (
+        "its learning rate annealed to 0"
+        if said["annealed"]
+        else "**not annealed: a stage of a training that goes on**"
+    )
+    measured = [
+        "Whole heads that no training and no choice saw, at full resolution; LR made as in a study",
+        "(`kernel: spline`, `grid: corners`). Means over n heads, of the whole volume; what is",
+        "gained is over cubic B-spline interpolation.",
+        "",
+        *table,
+    ]
+    return "\n".join(
+        [
+            f"# Weights of `{said['method']}`",
+            "",
+            "Applied by `mrisr sr SCAN.nii.gz --scale 2`, and in a study by `weights: shipped`.",
+            f"The method: [{said['method']}](../../methods/{said['method']}/README.md).",
+            "",
+            "| | |",
+            "|---|---|",
+            "| for | scales 2 to 4, another one along each axis |",
+            f"| parameters | {said['parameters']:,} |",
+            f"| data | OpenNeuro {said['dataset']}, licence {said['licence']}: {subjects} |",
+            f"| validation | {', '.join(said['val_subjects'])}: for the choice of the recipe |",
+            f"| steps | {said['steps']:,}, {said['training']['batch']} patches each; {ended} |",
+            f"| core-hours | {said['core_hours']:g} of one CPU core |",
+            f"| seed | {said['seed']} |",
+            f"| validation loss | {said['val_loss']:.5f} |",
+            f"| commit | {said['commit']} |",
+            f"| torch | {said['versions']['torch']} |",
+            "| licence of the weights | Apache-2.0, as the code |",
+            "",
+            "## Quality",
+            "",
+            *(measured if table else ["Not measured on whole heads yet."]),
+            "",
+            "## Limits",
+            "",
+            "- **Not for diagnosis.** Detail that a scan does not hold is made from what other",
+            "  heads look like: a lesion may be smoothed away or drawn sharper than it is.",
+            f"- Trained on {said['limits'].split(';')[0]}. Other contrasts and scanners",
+            "  gain less; the profile of thick slices was not trained for.",
+            "- The LR volumes were made from ground truths by resampling. Scans that are blurred",
+            "  or noisy in other ways gain less; look at the result beside `--method cubic`.",
+            "- Studies that test on the subjects above refuse these weights.",
+            "",
+            "## Made again",
+            "",
+            "```text",
+            "python bench/recipe.py long FOLDER --out RUN --stable MINUTES --decay MINUTES",
+            "python bench/heads.py RUN/decay.safetensors HEADS --out heads.csv",
+            "python bench/ship.py RUN --part decay --quality heads.csv",
+            "```",
+            "",
+            "`FOLDER` holds the ground truths of the subjects above as a study prepares them,",
+            "`ds002748_<subject>_hr.nii.gz`; MINUTES are of one core. All settings are in",
+            "`model.json` under `training`. Parts end by time, so that another machine",
+            "takes another number of steps: weights made again are not the same.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Write the folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--part", choices=("stable", "decay"), default="decay")
+    parser.add_argument("--quality", type=Path, help="CSV of bench/heads.py")
+    parser.add_argument("--out", type=Path, default=shipped.FOLDER / heads.METHOD)
+    arguments = parser.parse_args()
+    file = arguments.run / f"{arguments.part}.safetensors"
+    if file.stat().st_size > MOST:
+        raise SystemExit(f"{file}: {file.stat().st_size} bytes, at most {MOST} are shipped")
+    load_model(methods.get(heads.METHOD), file)
+    said = description(arguments.run, arguments.part)
+    table = quality(arguments.quality, sha256(file)[:12]) if arguments.quality else []
+    save_model(arguments.out, load_file(file), [], said)
+    write_text(arguments.out / "README.md", card(said, table))
+    print(f"{arguments.out}: {said['steps']:,} steps, {said['core_hours']} core-hours")
+
+
+if __name__ == "__main__":
+    main()

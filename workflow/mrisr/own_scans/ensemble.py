@@ -1,0 +1,33 @@
+"""The mean of what a network makes of a volume and of its mirror images."""
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+
+from mrisr.volumes.io import Volume
+
+#: Axes that are mirrored, the eight ways to do it.
+FLIPS = tuple(
+    tuple(axis for axis, mirrored in enumerate(chosen) if mirrored)
+    for chosen in product((False, True), repeat=3)
+)
+
+
+def over_flips(apply: Callable[[Volume], Volume], lr: Volume) -> Volume:
+    """Return the mean SR volume over the eight mirror images of an LR volume.
+
+    Args:
+        apply: LR volume -> SR volume; its grid must not prefer a side.
+        lr: Shape (x, y, z).
+
+    Returns:
+        Shape and affine of what `apply` makes of `lr` itself.
+    """
+    made = None
+    for axes in FLIPS:
+        mirrored = Volume(np.ascontiguousarray(np.flip(lr.data, axes)), lr.affine)
+        back = apply(mirrored)
+        data = np.flip(back.data, axes)
+        made = data.astype(np.float32) if made is None else made + data
+    return Volume(made / np.float32(len(FLIPS)), back.affine)
