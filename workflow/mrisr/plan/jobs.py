@@ -12,6 +12,7 @@ from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
 from mrisr.data.datasets import Dataset
 from mrisr.methods.method import Method
 from mrisr.plan import figures, tables
+from mrisr.plan.resources import REQUESTS
 from mrisr.study.study import Study
 
 #: Stages in the order of the table.
@@ -38,6 +39,7 @@ class Jobs:
         name: Of these jobs among all of the study.
         gpu: Whether they ask for a GPU.
         memory_mb: What each asks for.
+        threads: What each asks for.
         model: Folder of the model that the job trains.
     """
 
@@ -53,6 +55,7 @@ class Jobs:
     name: str = ""
     gpu: bool = False
     memory_mb: float = 0
+    threads: int = 1
     model: str | None = None
 
     @property
@@ -149,9 +152,16 @@ class StudyJobs:
         epochs = method.spec.get("training", {}).get("epochs", 1)
         return self.macs(method, 0, self.lr_voxels(dataset, scale)) * epochs
 
-    def _add(self, stage, rule, kind, outputs, stem, *, items=None, wildcards="", **more) -> str:
-        """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`."""
+    def _add(
+        self, stage, rule, kind, outputs, stem, *, items=None, wildcards="", request=None, **more
+    ) -> str:
+        """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`.
+
+        They ask for what `REQUESTS` has of `request`, default their kind.
+        """
         layout = self.study.layout
+        if asked := REQUESTS.get(request or kind):
+            more = {"memory_mb": asked.memory_mb, "threads": asked.threads, **more}
 
         def named(text: str, item: str) -> str:
             return text.replace("{item}", item)
@@ -185,7 +195,6 @@ class StudyJobs:
                     *("data", f"fetch_{name}_{split}", "fetch", [layout.sources(name, split)]),
                     layout.sources(name, split),
                     variant="simulate" if its.kind == "bundled" else "read",
-                    memory_mb=4000,
                     **about,
                 )
                 if not its.has_ground_truth:
@@ -200,7 +209,6 @@ class StudyJobs:
                         f"{layout.root}/hr/{name}_{split}",
                         variant=its.spec["mask"]["kind"],
                         after=[fetched],
-                        memory_mb=12000,
                         **about,
                     )
                 )
@@ -249,7 +257,6 @@ class StudyJobs:
                     size=len(subjects) * voxels,
                     voxels=voxels,
                     after=[f"fetch_{name}_test"],
-                    memory_mb=8000,
                 )
             )
         if its.reference is None:
@@ -269,7 +276,6 @@ class StudyJobs:
             size=len(subjects) * voxels,
             voxels=voxels,
             after=[fetched, done[0]],
-            memory_mb=8000,
         )
         self._add(
             *("evaluate", f"reference_scores_{name}", "evaluate"),
@@ -279,7 +285,6 @@ class StudyJobs:
             size=len(subjects) * voxels,
             voxels=voxels,
             after=[made],
-            memory_mb=8000,
         )
         return [*done, made]
 
@@ -301,7 +306,6 @@ class StudyJobs:
                     size=len(items) * self.hr_voxels(name),
                     voxels=self.hr_voxels(name),
                     after=[f"prepare_{name}_test"],
-                    memory_mb=8000,
                 )
 
     def _train(self) -> None:
@@ -322,6 +326,7 @@ class StudyJobs:
                 size=self.train_macs(method, about["steps"]),
                 after=["check_scans", *(targets if method.denoising else [])],
                 gpu="gpu" in asked,
+                threads=method.threads("train"),
                 memory_mb=asked.get("mem_mb", 0),
             )
         for cell in study.cells():
@@ -353,7 +358,6 @@ class StudyJobs:
                     size=len(items) * self.hr_voxels(name),
                     voxels=self.hr_voxels(name),
                     after=[f"prepare_{name}_{split}"],
-                    memory_mb=8000,
                 )
             )
         return made
@@ -371,6 +375,7 @@ class StudyJobs:
             size=self.train_macs(method) if macs is None else macs,
             after=after,
             gpu="gpu" in asked,
+            threads=method.threads("train"),
             memory_mb=asked.get("mem_mb", 0),
             model=None if where else folder,
         )
@@ -412,6 +417,7 @@ class StudyJobs:
                     *(n for m in models for n in self._of(m)),
                 ],
                 gpu="gpu" in asked,
+                threads=method.threads("reconstruct"),
                 memory_mb=asked.get("mem_mb", 0),
             )
 
@@ -432,7 +438,6 @@ class StudyJobs:
                 "variant": self._metrics(),
                 "size": len(study.items(name, "test")) * self.hr_voxels(name),
                 "voxels": self.hr_voxels(name),
-                "memory_mb": 8000,
             }
 
         truths = {}
@@ -472,7 +477,7 @@ class StudyJobs:
         settings = study.segmentation
         for name in study.measured_datasets:
             items, voxels = study.items(name, "test"), self.working_voxels(name)
-            about = {"size": voxels, "memory_mb": 8000, "items": items}
+            about = {"size": voxels, "items": items}
             about["voxels"] = self.hr_voxels(name)  # the scan itself is held as well
             files = [layout.subject_priors(name, "{item}", what) for what in ("priors", "mask")]
             aligned = self._add(
@@ -516,7 +521,6 @@ class StudyJobs:
                     size=len(items) * self.hr_voxels(name),
                     voxels=self.hr_voxels(name),
                     after=[listed, segmented],
-                    memory_mb=4000,
                 )
 
     def _tables(self) -> None:
@@ -541,7 +545,12 @@ class StudyJobs:
             sources = layout.sources(dataset, "lesions")
             rule = f"fetch_{dataset}_lesions"
             made.append(
-                self._add("tables", rule, "fetch", [sources], sources, variant="read", size=1)
+                self._add(
+                    *("tables", rule, "fetch", [sources], sources),
+                    variant="read",
+                    size=1,
+                    request="fetch_lesions",
+                )
             )
             makers[sources] = made[-1]
         for figure in figures.figures(study):
