@@ -28,6 +28,7 @@ from mrisr.plan import figures as figure_plan
 from mrisr.plan import report as report_plan
 from mrisr.plan import tables as table_plan
 from mrisr.plan.kept_files import Keep
+from mrisr.plan.resources import REQUESTS
 from mrisr.segment import priors
 from mrisr.study import readers_key
 from mrisr.study.load import checked

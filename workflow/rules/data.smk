@@ -17,10 +17,9 @@ for dataset in STUDY.datasets.values():
             localrule: True
             conda:
                 ENV
-            threads: 4
+            threads: REQUESTS["fetch"].threads
             resources:
-                mem_mb=4000,
-                runtime=1440,
+                **REQUESTS["fetch"].resources,
             params:
                 dataset=dataset.name,
                 split=split,
@@ -56,10 +55,9 @@ for dataset in STUDY.datasets.values():
                 LAYOUT.benchmark(f"{LAYOUT.root}/hr/{dataset.name}_{split}")
             conda:
                 ENV
-            threads: 4
+            threads: REQUESTS["prepare"].threads
             resources:
-                mem_mb=12000,
-                runtime=240,
+                **REQUESTS["prepare"].resources,
             params:
                 subjects=dataset.subjects[split],
                 crop=dataset.spec["crop"],

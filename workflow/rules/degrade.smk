@@ -15,10 +15,9 @@ for dataset in STUDY.measured_datasets:
             LAYOUT.benchmark(f"{LAYOUT.root}/lr/{dataset}/x{{scale}}")
         conda:
             ENV
-        threads: 2
+        threads: REQUESTS["degrade"].threads
         resources:
-            mem_mb=8000,
-            runtime=120,
+            **REQUESTS["degrade"].resources,
         params:
             degradation=STUDY.degradation,
             code=code_digest("mrisr.degrade.resample"),

@@ -42,10 +42,9 @@ for dataset in STUDY.measured_datasets:
                 LAYOUT.benchmark(LAYOUT.ground_truth_scores(dataset))
             conda:
                 ENV
-            threads: 4
+            threads: REQUESTS["ground_truth_scores"].threads
             resources:
-                mem_mb=8000,
-                runtime=240,
+                **REQUESTS["ground_truth_scores"].resources,
             params:
                 **evaluation_params(dataset),
                 staging=LAYOUT.staging("metrics", dataset, "ground_truth"),
@@ -70,10 +69,9 @@ for dataset in STUDY.measured_datasets:
             LAYOUT.benchmark(LAYOUT.metrics_stem(dataset, "{method}", "{scale}"))
         conda:
             ENV
-        threads: 4
+        threads: REQUESTS["evaluate"].threads
         resources:
-            mem_mb=8000,
-            runtime=240,
+            **REQUESTS["evaluate"].resources,
         params:
             **evaluation_params(dataset),
             staging=LAYOUT.staging("metrics", dataset, "{method}", "x{scale}"),

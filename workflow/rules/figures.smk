@@ -27,9 +27,9 @@ for figure in figure_plan.figures(STUDY):
             LAYOUT.benchmark(f"{LAYOUT.root}/figures/{figure.name}")
         conda:
             ENV
+        threads: REQUESTS["figure"].threads
         resources:
-            mem_mb=4000,
-            runtime=20,
+            **REQUESTS["figure"].resources,
         params:
             kind=figure.kind,
             drawn=figure.params,
@@ -61,9 +61,9 @@ for dataset, subject in figure_plan.lesion_subjects(STUDY):
         localrule: True
         conda:
             ENV
+        threads: REQUESTS["fetch_lesions"].threads
         resources:
-            mem_mb=4000,
-            runtime=240,
+            **REQUESTS["fetch_lesions"].resources,
         params:
             dataset=dataset,
             split="test",

@@ -19,9 +19,9 @@ if PAIRS and not Path(LAYOUT.reader_study("answers.sqlite")).exists():
             LAYOUT.log(LAYOUT.reader_study("pairs")),
         conda:
             ENV
+        threads: REQUESTS["reader_pairs"].threads
         resources:
-            mem_mb=4000,
-            runtime=30,
+            **REQUESTS["reader_pairs"].resources,
         params:
             pairs=readers_key.items(STUDY),
             number=READERS["pairs"],

@@ -22,11 +22,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 LAYOUT.benchmark(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}")
             conda:
                 ENV
-            # With more, ANTs does not give the same bytes twice.
-            threads: 1
+            threads: REQUESTS["prepare_stacks"].threads
             resources:
-                mem_mb=8000,
-                runtime=240,
+                **REQUESTS["prepare_stacks"].resources,
             params:
                 subjects={item: STUDY.stacks(dataset.name, item) for item in dataset.stacks},
                 stacks=dataset.spec["stacks"],
@@ -54,9 +52,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 LAYOUT.benchmark(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}")
             conda:
                 ENV
+            threads: REQUESTS["prepare_real"].threads
             resources:
-                mem_mb=8000,
-                runtime=120,
+                **REQUESTS["prepare_real"].resources,
             params:
                 subjects=dataset.subjects["test"],
                 crop=dataset.spec["crop"],
@@ -83,10 +81,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             LAYOUT.benchmark(LAYOUT.metrics_stem(dataset.name, "{method}", "{scale}"))
         conda:
             ENV
-        threads: 4
+        threads: REQUESTS["evaluate"].threads
         resources:
-            mem_mb=8000,
-            runtime=240,
+            **REQUESTS["evaluate"].resources,
         params:
             **evaluation_params(dataset.name),
             staging=LAYOUT.staging("metrics", dataset.name, "{method}", "x{scale}"),
@@ -111,10 +108,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             localrule: True
             conda:
                 ENV
-            threads: 4
+            threads: REQUESTS["fetch"].threads
             resources:
-                mem_mb=4000,
-                runtime=1440,
+                **REQUESTS["fetch"].resources,
             params:
                 dataset=dataset.name,
                 split="test",
@@ -145,11 +141,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 LAYOUT.benchmark(f"{LAYOUT.root}/references/{dataset.name}")
             conda:
                 ENV
-            # With more, ANTs does not give the same bytes twice.
-            threads: 1
+            threads: REQUESTS["prepare_reference"].threads
             resources:
-                mem_mb=8000,
-                runtime=240,
+                **REQUESTS["prepare_reference"].resources,
             params:
                 subjects=dataset.subjects["test"],
                 mask=dataset.spec["mask"],
@@ -177,10 +171,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 LAYOUT.benchmark(LAYOUT.hr_reference_scores(dataset.name))
             conda:
                 ENV
-            threads: 4
+            threads: REQUESTS["evaluate"].threads
             resources:
-                mem_mb=8000,
-                runtime=240,
+                **REQUESTS["evaluate"].resources,
             params:
                 **evaluation_params(dataset.name),
                 staging=LAYOUT.staging("metrics", dataset.name, "reference"),

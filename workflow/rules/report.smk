@@ -23,9 +23,9 @@ rule report_page:
         LAYOUT.benchmark(LAYOUT.report())
     conda:
         ENV
+    threads: REQUESTS["report"].threads
     resources:
-        mem_mb=4000,
-        runtime=10,
+        **REQUESTS["report"].resources,
     params:
         contents=report_plan.contents(STUDY),
         tables={name: (title, LAYOUT.table(name, "html")) for name, title in TABLE_NAMES.items()},

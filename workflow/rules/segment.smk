@@ -2,6 +2,7 @@
 # has a segmentation.
 if STUDY.segmentation is not None:
     SHARED = STUDY.segmentation["registration"] == "shared"
+    REQUEST = REQUESTS["segment" if SHARED else "segment_with_registration"]
 
     rule fetch_priors:
         input:
@@ -16,9 +17,9 @@ if STUDY.segmentation is not None:
         localrule: True
         conda:
             ENV
+        threads: REQUESTS["fetch_priors"].threads
         resources:
-            mem_mb=4000,
-            runtime=60,
+            **REQUESTS["fetch_priors"].resources,
         params:
             priors=STUDY.segmentation["priors"],
             downloads=STUDY.config["downloads"],
@@ -47,11 +48,9 @@ if STUDY.segmentation is not None:
                 LAYOUT.benchmark(LAYOUT.subject_priors(dataset, "{subject}", "priors"))
             conda:
                 ENV
-            # With more, ANTs does not give the same bytes twice.
-            threads: 1
+            threads: REQUESTS["align"].threads
             resources:
-                mem_mb=8000,
-                runtime=90,
+                **REQUESTS["align"].resources,
             params:
                 dataset=dataset,
                 skull_stripped=STUDY.datasets[dataset].brain_known,
@@ -78,10 +77,9 @@ if STUDY.segmentation is not None:
                 LAYOUT.benchmark(LAYOUT.segmentation(dataset, "{subject}"))
             conda:
                 ENV
-            threads: 1
+            threads: REQUESTS["segment"].threads
             resources:
-                mem_mb=8000,
-                runtime=60,
+                **REQUESTS["segment"].resources,
             params:
                 dataset=dataset,
                 # Made with the priors.
@@ -125,10 +123,9 @@ if STUDY.segmentation is not None:
                     subject=part.subjects,
                 conda:
                     ENV
-                threads: 1
+                threads: REQUEST.threads
                 resources:
-                    mem_mb=8000,
-                    runtime=60 if SHARED else 120,
+                    **REQUEST.resources,
                 params:
                     dataset=dataset,
                     mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
@@ -174,9 +171,9 @@ if STUDY.segmentation is not None:
                 LAYOUT.benchmark(f"{LAYOUT.root}/overlap/{dataset}/{{method}}/x{{scale}}")
             conda:
                 ENV
+            threads: REQUESTS["overlap"].threads
             resources:
-                mem_mb=4000,
-                runtime=60,
+                **REQUESTS["overlap"].resources,
             params:
                 subjects=STUDY.items(dataset, "test"),
                 code=code_digest("mrisr.segment.overlap"),

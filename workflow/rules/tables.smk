@@ -35,9 +35,9 @@ for table in table_plan.tables(STUDY):
             LAYOUT.benchmark(FORMS["csv"])
         conda:
             ENV
+        threads: REQUESTS["table"].threads
         resources:
-            mem_mb=2000,
-            runtime=10,
+            **REQUESTS["table"].resources,
         params:
             maker=table.maker,
             arguments=table.arguments,

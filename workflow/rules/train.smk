@@ -20,10 +20,9 @@ for split in ("train", "val") if STUDY.denoising else ():
             LAYOUT.benchmark(f"{LAYOUT.root}/denoised/{STUDY.train_dataset}_{split}/sigma{{sigma}}")
         conda:
             BM3D_ENV
-        threads: 8
+        threads: REQUESTS["denoise"].threads
         resources:
-            mem_mb=8000,
-            runtime=120,
+            **REQUESTS["denoise"].resources,
         params:
             cache=f"{STUDY.config['downloads']}/bm3d",
             code=code_digest("mrisr.train.denoise"),
@@ -89,9 +88,9 @@ for method in STUDY.imported:
         localrule: True
         conda:
             ENV
+        threads: REQUESTS["import"].threads
         resources:
-            mem_mb=4000,
-            runtime=10,
+            **REQUESTS["import"].resources,
         params:
             method=method.pack("network", "coordinates", "model"),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,

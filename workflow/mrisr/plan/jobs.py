@@ -13,6 +13,7 @@ from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
 from mrisr.data.datasets import Dataset
 from mrisr.methods.method import Method
 from mrisr.plan import figures, tables
+from mrisr.plan.resources import REQUESTS
 from mrisr.study.study import Study
 
 #: Stages in the order of the table.
@@ -39,6 +40,7 @@ class Jobs:
         name: Of these jobs among all of the study.
         gpu: Whether they ask for a GPU.
         memory_mb: What each asks for.
+        threads: What each asks for.
         model: Folder of the model that the job trains.
     """
 
@@ -54,6 +56,7 @@ class Jobs:
     name: str = ""
     gpu: bool = False
     memory_mb: float = 0
+    threads: int = 1
     model: str | None = None
 
     @property
@@ -160,10 +163,16 @@ class StudyJobs:
         *,
         items: Sequence[str] | None = None,
         wildcards: str = "",
+        request: str | None = None,
         **more: Any,
     ) -> str:
-        """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`."""
+        """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`.
+
+        They ask for what `REQUESTS` has of `request`, default their kind.
+        """
         layout = self.study.layout
+        if asked := REQUESTS.get(request or kind):
+            more = {"memory_mb": asked.memory_mb, "threads": asked.threads, **more}
 
         def named(text: str, item: str) -> str:
             return text.replace("{item}", item)
@@ -197,7 +206,6 @@ class StudyJobs:
                     *("data", f"fetch_{name}_{split}", "fetch", [layout.sources(name, split)]),
                     layout.sources(name, split),
                     variant="simulate" if its.kind == "bundled" else "read",
-                    memory_mb=4000,
                     **about,
                 )
                 if not its.has_ground_truth:
@@ -212,7 +220,6 @@ class StudyJobs:
                         f"{layout.root}/hr/{name}_{split}",
                         variant=its.spec["mask"]["kind"],
                         after=[fetched],
-                        memory_mb=12000,
                         **about,
                     )
                 )
@@ -261,7 +268,6 @@ class StudyJobs:
                     size=len(subjects) * voxels,
                     voxels=voxels,
                     after=[f"fetch_{name}_test"],
-                    memory_mb=8000,
                 )
             )
         if its.reference is None:
@@ -281,7 +287,6 @@ class StudyJobs:
             size=len(subjects) * voxels,
             voxels=voxels,
             after=[fetched, done[0]],
-            memory_mb=8000,
         )
         self._add(
             *("evaluate", f"reference_scores_{name}", "evaluate"),
@@ -291,7 +296,6 @@ class StudyJobs:
             size=len(subjects) * voxels,
             voxels=voxels,
             after=[made],
-            memory_mb=8000,
         )
         return [*done, made]
 
@@ -313,7 +317,6 @@ class StudyJobs:
                     size=len(items) * self.hr_voxels(name),
                     voxels=self.hr_voxels(name),
                     after=[f"prepare_{name}_test"],
-                    memory_mb=8000,
                 )
 
     def _train(self) -> None:
@@ -334,6 +337,7 @@ class StudyJobs:
                 size=self.train_macs(method, about["steps"]),
                 after=["check_scans", *(targets if method.denoising else [])],
                 gpu="gpu" in asked,
+                threads=method.threads("train"),
                 memory_mb=asked.get("mem_mb", 0),
             )
         for cell in study.cells():
@@ -365,7 +369,6 @@ class StudyJobs:
                     size=len(items) * self.hr_voxels(name),
                     voxels=self.hr_voxels(name),
                     after=[f"prepare_{name}_{split}"],
-                    memory_mb=8000,
                 )
             )
         return made
@@ -392,6 +395,7 @@ class StudyJobs:
             size=self.train_macs(method) if macs is None else macs,
             after=after,
             gpu="gpu" in asked,
+            threads=method.threads("train"),
             memory_mb=asked.get("mem_mb", 0),
             model=None if where else folder,
         )
@@ -433,6 +437,7 @@ class StudyJobs:
                     *(n for m in models for n in self._of(m)),
                 ],
                 gpu="gpu" in asked,
+                threads=method.threads("reconstruct"),
                 memory_mb=asked.get("mem_mb", 0),
             )
 
@@ -453,7 +458,6 @@ class StudyJobs:
                 "variant": self._metrics(),
                 "size": len(study.items(name, "test")) * self.hr_voxels(name),
                 "voxels": self.hr_voxels(name),
-                "memory_mb": 8000,
             }
 
         truths = {}
@@ -493,7 +497,7 @@ class StudyJobs:
         settings = study.segmentation
         for name in study.measured_datasets:
             items, voxels = study.items(name, "test"), self.working_voxels(name)
-            about = {"size": voxels, "memory_mb": 8000, "items": items}
+            about = {"size": voxels, "items": items}
             about["voxels"] = self.hr_voxels(name)  # the scan itself is held as well
             files = [layout.subject_priors(name, "{item}", what) for what in ("priors", "mask")]
             aligned = self._add(
@@ -537,7 +541,6 @@ class StudyJobs:
                     size=len(items) * self.hr_voxels(name),
                     voxels=self.hr_voxels(name),
                     after=[listed, segmented],
-                    memory_mb=4000,
                 )
 
     def _tables(self) -> None:
@@ -562,7 +565,12 @@ class StudyJobs:
             sources = layout.sources(dataset, "lesions")
             rule = f"fetch_{dataset}_lesions"
             made.append(
-                self._add("tables", rule, "fetch", [sources], sources, variant="read", size=1)
+                self._add(
+                    *("tables", rule, "fetch", [sources], sources),
+                    variant="read",
+                    size=1,
+                    request="fetch_lesions",
+                )
             )
             makers[sources] = made[-1]
         for figure in figures.figures(study):

@@ -1,0 +1,52 @@
+"""Threads, memory and time that each kind of job asks for; the rules and the bill read it.
+
+Training and reconstruction ask for what their method's `method.yaml` says.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a job asks for.
+
+    Attributes:
+        threads: CPU threads.
+        memory_mb: Memory in MB.
+        minutes: Time after which a cluster may end it.
+    """
+
+    threads: int
+    memory_mb: int
+    minutes: int
+
+    @property
+    def resources(self) -> dict[str, int]:
+        """What stands in a rule's `resources`."""
+        return {"mem_mb": self.memory_mb, "runtime": self.minutes}
+
+
+#: By kind of job, see `mrisr.plan.jobs.Jobs`. What runs ANTs has one thread: with more, it does
+#: not give the same bytes twice.
+REQUESTS = {
+    "fetch": Request(4, 4000, 1440),
+    "fetch_lesions": Request(1, 4000, 240),
+    "fetch_priors": Request(1, 4000, 60),
+    "prepare": Request(4, 12000, 240),
+    "prepare_real": Request(1, 8000, 120),
+    "prepare_stacks": Request(1, 8000, 240),
+    "prepare_reference": Request(1, 8000, 240),
+    "degrade": Request(2, 8000, 120),
+    "denoise": Request(8, 8000, 120),
+    "import": Request(1, 4000, 10),
+    "ground_truth_scores": Request(4, 8000, 240),
+    "evaluate": Request(4, 8000, 240),
+    "align": Request(1, 8000, 90),
+    "segment": Request(1, 8000, 60),
+    "segment_with_registration": Request(1, 8000, 120),
+    "overlap": Request(1, 4000, 60),
+    "reader_pairs": Request(1, 4000, 30),
+    "table": Request(1, 2000, 10),
+    "figure": Request(1, 4000, 20),
+    "report": Request(1, 4000, 10),
+}
