@@ -169,6 +169,25 @@ def test_a_collapsed_model_is_restarted_and_reported(volumes, tmp_path, caplog):
     assert trained.info["restarts"] == 1
 
 
+class Residual(nn.Module):
+    """Adds to the interpolated LR volume what a part answers that may be dead."""
+
+    def __init__(self, alive):
+        super().__init__()
+        self.part = Dead(alive)
+
+    def forward(self, image):
+        return image + 0.03 * self.part(image)
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_learned_part_that_died_behind_a_skip_is_noticed(alive, volumes, tmp_path):
+    job = make_job("srcnn3d", volumes, tmp_path, build=lambda: Residual(alive), restarts=1)
+    info = train(job).info
+    assert info["collapsed"] is info["died"] is not alive
+    assert info["restarts"] == (not alive)
+
+
 def test_a_loss_that_is_not_finite_is_an_error(volumes, tmp_path):
     job = make_job("srcnn3d", volumes, tmp_path, learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"srcnn3d: the loss is not finite at step \d+"):

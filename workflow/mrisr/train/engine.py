@@ -3,6 +3,7 @@
 See `mrisr.train.patches` for the batches of volumes, `mrisr.train.slices` for those of slices.
 """
 
+import copy
 import hashlib
 import logging
 import shutil
@@ -99,8 +100,8 @@ def train(
     its weight (Van Veen et al. 2022, 3.1). With `training.keep: last` the weights after the last
     step are kept. The training continues from a checkpoint if there is one, and then ends with
     the same weights as an uninterrupted one. A network whose output is constant (the published
-    ReLU head can die) never recovers: it is started anew with another seed, at most
-    `training.restarts` times.
+    ReLU head can die), or no more than that of its skip connection, never recovers: it is
+    started anew with another seed, at most `training.restarts` times.
 
     Args:
         job: What to train.
@@ -222,6 +223,7 @@ def _attempt(
         torch.manual_seed(seeds.seed(job.seed, job.name, *job.scales, "init", state["attempt"]))
         network = job.build()
     network = convert(network, device)
+    skipped = _skipped(network, validation, training)
     task = loop.Task(
         name=job.name,
         training=training,
@@ -231,7 +233,7 @@ def _attempt(
         ),
         per_epoch=per_epoch,
         loss=lambda step: _loss(network, *batches(step), training)[0],
-        validate=lambda network: _validate(network, validation, training),
+        validate=lambda network: _validate(network, validation, training, skipped),
         held_out="validation loss",
         ends_constant=True,
     )
@@ -306,13 +308,40 @@ def _loss(
 
 
 @torch.no_grad()
-def _validate(network: nn.Module, batches: list, training: dict) -> tuple[float, float]:
-    """Return the mean loss over the validation set, and the standard deviation of all outputs."""
+def _skipped(network: nn.Module, batches: list, training: dict) -> list[torch.Tensor] | None:
+    """Return what a network answers without its learned part; None if that is constant.
+
+    A network that adds to an interpolation hides that the part it learns died: the output varies,
+    and is the interpolation for ever. With all parameters 0 only the interpolation is left.
+    """
+    silent = copy.deepcopy(network).eval()
+    for parameter in silent.parameters():
+        parameter.zero_()
+    outputs: list[torch.Tensor] = []
+    for inputs, target in batches:
+        output = _loss(silent, inputs, target, training)[1]
+        # Not finite where weights are normalised: nothing is known of a skip.
+        if not output.isfinite().all() or (not outputs and output.std() < loop.COLLAPSED_STD):
+            return None
+        outputs.append(output)
+    return outputs
+
+
+@torch.no_grad()
+def _validate(
+    network: nn.Module, batches: list, training: dict, skipped: list[torch.Tensor] | None
+) -> tuple[float, float]:
+    """Return the mean loss over the validation set, and the spread of what was learned.
+
+    The spread is the standard deviation of all outputs, less `skipped` (see `_skipped`).
+    """
     sums = torch.zeros(3, dtype=torch.float64, device=batches[0][0][0].device)
     count = 0
-    for inputs, target in batches:
+    for index, (inputs, target) in enumerate(batches):
         value, output = _loss(network, inputs, target, training)
         output = output.double()
+        if skipped is not None:
+            output -= skipped[index]
         sums += torch.stack([value.double(), output.sum(), (output**2).sum()])
         count += output.numel()
     loss, total, squares = sums.tolist()
