@@ -1,0 +1,84 @@
+"""bench/ship.py and bench/heads.py: what a model's card says is what was measured."""
+
+import csv
+import json
+
+import pytest
+
+import heads
+import ship
+from mrisr.methods import method as methods
+from mrisr.methods.model_files import read_description, save_model
+
+
+def measurement(cohort, subject, scale, weights, psnr, ssim, vif, grid="corners"):
+    name = heads.METHOD if weights else "cubic"
+    row = (cohort, subject, scale, grid, name, weights, psnr, ssim, vif, 1)
+    return dict(zip(heads.COLUMNS, row, strict=True))
+
+
+@pytest.fixture
+def results(tmp_path):
+    file = tmp_path / "heads.csv"
+    rows = [
+        measurement("openms_T1", "07", "2", "", 30, 0.9, 0.5),
+        measurement("openms_T1", "07", "2", "abc", 31, 0.92, 0.55),
+        measurement("openms_T1", "19", "2", "", 32, 0.9, 0.5),
+        measurement("openms_T1", "19", "2", "abc", 34, 0.94, 0.52),
+        measurement("openms_T1", "19", "2", "other", 50, 1, 1),
+        measurement("openms_T1", "19", "2", "abc", 60, 1, 1, "centres"),
+        measurement("openms_T1", "19", "3", "", 28, 0.8, 0.4),  # nothing to hold against
+    ]
+    with file.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, heads.COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def test_gains_are_means_over_heads_of_the_shipped_weights_alone(results):
+    table = ship.quality(results, "abc")
+    assert len(table) == 3
+    assert table[2].endswith("| 2 | 2× | 31.00 | +1.50 | +0.0300 | +0.035 |")
+
+
+def test_weights_that_nobody_measured_are_refused(results):
+    with pytest.raises(SystemExit, match=r"no measurement of the weights xyz; run bench/heads\.py"):
+        ship.quality(results, "xyz")
+
+
+def test_what_was_measured_already_is_not_measured_again(results):
+    done = heads.measured(results)
+    assert ("openms_T1", "07", "2", "corners", heads.METHOD, "abc") in done and len(done) == 7
+    assert heads.measured(results.with_name("none.csv")) == set()
+
+
+def test_the_first_head_of_every_cohort_comes_first(tmp_path):
+    for name in ("a_1", "a_2", "b_x_1", "b_x_2", "b_x_3"):
+        (tmp_path / f"{name}_hr.nii.gz").touch()
+    assert heads.heads(tmp_path, None, None)[:3] == [("a", "1"), ("b_x", "1"), ("a", "2")]
+    assert heads.heads(tmp_path, ["b_x"], 2) == [("b_x", "1"), ("b_x", "2")]
+
+
+def test_a_training_becomes_a_model_folder_with_a_card(tmp_path, monkeypatch, results):
+    run, out = tmp_path / "run", tmp_path / "shipped"
+    network = methods.get(heads.METHOD).build()
+    save_model(run, network.state_dict(), [], {})
+    (run / "model.safetensors").rename(run / "decay.safetensors")
+    settings = {"model": {"gain": 0.03}, "batch": 4, "aniso": 0.1}
+    (run / "recipe.json").write_text(json.dumps(settings))
+    keys = "part,step,core_seconds,clock,rate,train_loss,val_loss"
+    rows = ["stable,1000,3600,x,1.0,0.02,0.015", "decay,1400,5400,x,0.0,0.02,0.0125"]
+    (run / "log.csv").write_text("\n".join([keys, *rows]))
+    monkeypatch.setattr("sys.argv", ["ship.py", str(run), "--out", str(out)])
+    ship.main()
+    said, card = read_description(out), (out / "README.md").read_text(encoding="utf-8")
+    assert (said["steps"], said["core_hours"], said["annealed"]) == (1400, 1.5, True)
+    assert said["scale_per_axis"] and said["model"]["features"] == 32
+    assert "| steps | 1,400, 4 patches each; its learning rate annealed to 0 |" in card
+    assert "Not measured on whole heads yet." in card
+    monkeypatch.setattr("sys.argv", ["ship.py", str(run), "--part", "stable", "--out", str(out)])
+    with pytest.raises(FileNotFoundError):
+        ship.main()
+    assert not ship.description(run, "stable")["annealed"]
+    assert read_description(out) == said
