@@ -168,6 +168,10 @@ def _parsed(text: str) -> Any:
         loader.dispose()
 
 
+def _is_plain_number(node: yaml.ScalarNode) -> bool:
+    return node.tag.endswith(":int") and node.style is None
+
+
 def _misread(node: yaml.Node) -> Iterator[str]:
     """Yield what YAML 1.1 takes in silence and no user means: a key twice, 010 for 8."""
     line = node.start_mark.line + 1
@@ -183,7 +187,11 @@ def _misread(node: yaml.Node) -> Iterator[str]:
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _misread(item)
-    elif node.tag.endswith(":int") and node.style is None and ODD_NUMBER.fullmatch(node.value):
+    elif (
+        isinstance(node, yaml.ScalarNode)
+        and _is_plain_number(node)
+        and ODD_NUMBER.fullmatch(node.value)
+    ):
         number = yaml.safe_load(node.value)
         yield (
             f"line {line}: {node.value} is the number {number} to YAML; write {number}, or quotes"

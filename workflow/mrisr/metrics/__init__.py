@@ -80,6 +80,7 @@ class Registry:
             where = self._modules[name].__file__ if name in self._modules else __name__
             raise ConfigError(f"metric '{name}' is in {file}, but {where} has that name; rename it")
         spec = importlib.util.spec_from_file_location(f"mrisr_metrics_{name}", file)
+        assert spec is not None and spec.loader is not None  # for it ends in .py
         found = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(found)
@@ -113,7 +114,7 @@ class Registry:
 
     def source(self, name: str) -> Path:
         """Return the file of a metric's module; ConfigError if there is no such metric."""
-        return Path(self.module(name).__file__)
+        return Path(inspect.getfile(self.module(name)))
 
     def settings_schema(self) -> dict[str, dict]:
         """Return the JSON schemas of the settings of all metrics, by metric."""

@@ -1,7 +1,7 @@
 """What makes a scan unusable: one list for fetching, for preparing and for `mrisr data check`."""
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -232,10 +232,10 @@ def same_place(header: nib.Nifti1Header, shape: Sequence[int]) -> bool:
     return io.farthest(*forms, shape) <= SAME_PART * nib.affines.voxel_sizes(forms[0]).min()
 
 
-def _forms(header: nib.Nifti1Header) -> list[np.ndarray] | None:
+def _forms(header: nib.Nifti1Header) -> tuple[np.ndarray, np.ndarray] | None:
     """Return sform and qform, if the header has both and they are usable."""
     try:
-        forms = [header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]]
+        forms = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
     except (ValueError, nib.spatialimages.HeaderDataError):  # no rotation in the qform
         return None
     if any(form is None or not np.isfinite(form).all() for form in forms):
@@ -380,6 +380,6 @@ def published_problems(path: Path, published: Mapping, stated: str) -> list[Prob
     return []
 
 
-def edges(voxel_size: Sequence[float]) -> str:
+def edges(voxel_size: Iterable[float]) -> str:
     """Return a voxel size as text, to three digits: `0.868 x 0.868 x 1 mm`."""
     return " x ".join(f"{float(f'{edge:.3g}'):g}" for edge in voxel_size) + " mm"

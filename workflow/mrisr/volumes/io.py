@@ -75,11 +75,11 @@ def load_image(path: str | Path) -> Image:
         if not path.exists():
             raise ScanError(path, _missing(path))
         if path.is_dir():
-            what = Problem("a folder, not a file", "remove it, or name the scan inside it")
-            raise ScanError(path, what)
+            problem = Problem("a folder, not a file", "remove it, or name the scan inside it")
+            raise ScanError(path, problem)
         if not path.is_file():  # a pipe would be waited for
-            what = Problem("not a regular file", "name the scan itself")
-            raise ScanError(path, what)
+            problem = Problem("not a regular file", "name the scan itself")
+            raise ScanError(path, problem)
         with path.open("rb") as file:
             start = file.read(STRANGER_BYTES)
         if not start:
