@@ -168,8 +168,8 @@ def _parsed(text: str) -> Any:
         loader.dispose()
 
 
-def _is_plain_number(node: yaml.ScalarNode) -> bool:
-    return node.tag.endswith(":int") and node.style is None
+def _is_plain_number(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag.endswith(":int") and node.style is None
 
 
 def _misread(node: yaml.Node) -> Iterator[str]:
