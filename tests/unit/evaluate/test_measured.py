@@ -8,14 +8,13 @@ from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.evaluate.measured import read_rows
 from mrisr.evaluate.outliers import subject_values
-from mrisr.figures.bars import _values as bars
 from mrisr.figures.sweep import _points as sweep
 
 TEXT = "subject,metric,region,value\nsub-1,psnr,volume,20.50\nsub-1,ssim,volume,0.9\n"
 
 
 @pytest.mark.parametrize(
-    "read", [lambda c: read_rows([c]), lambda c: subject_values([c]), bars, lambda c: sweep([c])]
+    "read", [lambda c: read_rows([c]), lambda c: subject_values([c]), lambda c: sweep([c])]
 )
 def test_a_number_edited_with_its_time_kept_is_refused(tmp_path, read):
     path = tmp_path / "x2.csv"

@@ -118,7 +118,7 @@ def make(tmp_path, record, given, **changes):
     about = {"name": "a", "title": 'A "figure"', "caption": 'It\'s "one"', "section": "Curves"}
     write_json(tmp_path / "a.json", about | {"methods": ["net"], "scales": [2], "dataset": "d"})
     arguments = {
-        "contents": given,
+        "study_facts": given,
         "tables": {"quality": ("Quality", tmp_path / "quality.html")},
         "figures": [tmp_path / "a.json"],
         "manifest": record,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mrisr.common import devices
+from mrisr.common import devices, seals
 from mrisr.common.errors import TrainingError
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import LOSSES, load_model, save_model
@@ -215,5 +215,8 @@ def test_weights_of_another_network_are_refused(tmp_path):
     with pytest.raises(Exception, match=r"does not fit method 'srcnn3d'"):
         load_model(methods.get("srcnn3d"), tmp_path / "model.safetensors")
     (tmp_path / "model.safetensors").write_bytes(b"no")
+    with pytest.raises(Exception, match=r"changed since it was made"):
+        load_model(small, tmp_path / "model.safetensors")
+    seals.unseal(tmp_path / "model.safetensors")
     with pytest.raises(Exception, match=r"cannot be read"):
         load_model(small, tmp_path / "model.safetensors")
