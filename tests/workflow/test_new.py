@@ -29,7 +29,7 @@ def test_methods_metric_and_dataset_of_a_user_stand_in_tables_figures_and_report
 ):
     study = tiny_study(
         methods={"my_cnn": SHRUNK, "trilinear": None},
-        datasets={"tiny": {"roles": ["train"]}, "ours": {"subjects": {"test": 1}}},
+        datasets={"tiny": {"roles": ["train"]}, "ours": {"subjects": {"test": ["sub-04"]}}},
         preset="demo",
         metrics=["psnr", "nrmse"],
         regions=["volume"],
