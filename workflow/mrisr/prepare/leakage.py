@@ -27,9 +27,9 @@ def refuse_leakage(lists: Mapping[str, Sequence[str | Path]]) -> None:
             for name, checksum in _rows(file):
                 found[checksum].setdefault(split, name)
     shared = dict.fromkeys(
-        " and ".join(f"{name} ({split})" for split, name in its.items())
-        for its in found.values()
-        if len(its) > 1
+        " and ".join(f"{name} ({split})" for split, name in names.items())
+        for names in found.values()
+        if len(names) > 1
     )
     if shared:
         lines = list(shared)

@@ -61,7 +61,7 @@ def fresh() -> dict:
 
 
 def lasting(training: dict) -> dict:
-    """Return the settings without those that a training may be continued under other ones of."""
+    """Return the settings that must be the same for a training to be continued."""
     free = {"checkpoint_minutes", "minutes"}
     if training.get("schedule_by") == "time":
         free.remove("minutes")
