@@ -27,7 +27,7 @@ rule report_page:
     resources:
         **REQUESTS["report"].resources,
     params:
-        contents=report_plan.contents(STUDY),
+        contents=report_plan.study_facts(STUDY),
         tables={name: (title, LAYOUT.table(name, "html")) for name, title in TABLE_NAMES.items()},
         benchmarks=f"{LAYOUT.root}/benchmarks",
         code=code_digest("mrisr.report.content", "mrisr.report.manifest"),

@@ -12,8 +12,8 @@ from mrisr.data.finding import SUBJECT
 from mrisr.plan import figures, report
 from mrisr.study.study import Study
 
-#: What `keep` of a config may leave out. Both belong to one method, dataset and scale: without
-#: them another method can be added and nothing that is there is made again.
+#: What `keep` of a config may leave out. Each such volume belongs to one method, dataset and scale:
+#: a study without them takes another method and makes nothing again.
 KINDS = ("sr", "segmentation")
 
 

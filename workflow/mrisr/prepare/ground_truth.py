@@ -41,24 +41,24 @@ def prepare_volume(
         volume: A scan of shape (X, Y, Z) in any orientation and unit.
         crop: `{kind: none}`; `{kind: brain, margin: m}`, the box of the mask and m voxels around
             it, as far as the volume reaches; or `{kind: shape, shape: [a, b, c]}`, each axis
-            padded with 0 on both sides, or cropped to its middle. Where the middle would cut
-            the mask's box and another window would not (or less), the window's centre is the
-            box's, as far as the volume reaches.
-        mask: `{kind: signal}`, what is above 0, closed (radius 2 voxels), without holes, of
-            which the largest connected part; for other kinds, what `find_mask` returns.
+            padded with 0 on both sides, or cropped to its middle. If the middle would cut the
+            mask's box more than another window, the window is centred on the box, as far as the
+            volume reaches.
+        mask: `{kind: signal}` takes what is above 0, closes it (radius 2 voxels), fills holes
+            and keeps the largest connected part; other kinds are what `find_mask` returns.
         name: Of the subject or file, for messages.
         min_size: Least number of voxels along an axis, what the largest scale needs.
         find_mask: Takes the scan, turned to RAS, and returns its mask on the same grid, nonzero
             inside; needed unless the kind of mask is signal.
-        multiple: What the number of voxels of every axis must be a multiple of: thick slices of
-            k voxels tile the volume then. What is too much is cut off on both sides.
+        multiple: Every axis is cut, at both ends, to a number of voxels that this divides, so
+            that thick slices of k voxels tile the volume.
 
     Returns:
         The ground truth, float32 in [0, 1] with maximum 1, and the mask, uint8 of 0 and 1, on
         the same grid.
 
     Raises:
-        ScanError: All that `mrisr.volumes.checks` has to say about voxels and affine; too small.
+        ScanError: `mrisr.volumes.checks` refuses voxels or affine, or the volume is too small.
         InputError: No mask is found, it is empty, or the crop leaves nothing of it.
         ConfigError: An unknown kind of crop or mask.
     """
@@ -151,7 +151,7 @@ def take_slices(
     drawn = generator(*seed_parts).choice(central, slices["count"], replace=False)
     multiple = slices.get("multiple", 1)
     kept = [size - size % multiple for size in truth.data.shape]
-    starts = [(size - keep) // 2 for size, keep in zip(truth.data.shape, kept, strict=True)]
+    starts = [(size - length) // 2 for size, length in zip(truth.data.shape, kept, strict=True)]
     if min(kept[:axis] + kept[axis + 1 :]) < 1:
         raise InputError(
             f"{name}: slices of {truth.data.shape} cannot be cropped to a multiple of {multiple};"

@@ -25,7 +25,7 @@ COLUMNS = (
 )
 # What a study with scales up to 4 asks for.
 MIN_SIZE = 16
-# A value that this part of the scans share is usual; scans with another one are named.
+# What this share of the scans have in common is usual; the others are named.
 USUAL = 0.75
 # Longer lists of subjects are cut; the CSV has all.
 NAMES = 12

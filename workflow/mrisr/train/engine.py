@@ -78,9 +78,9 @@ class Trained:
         state: Weights of the best model on the validation set (with `keep: last`, of the last
             step), on the CPU.
         log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
-        info: See `mrisr.train.loop.run`; died (the output became constant and training ended
-            there; `collapsed`: so is the kept model's), restarts, precision (of the training)
-            and precision_asked.
+        info: See `mrisr.train.loop.run`, where `collapsed` says that the kept model's output is
+            constant; also died (the output became constant, which ended the training), restarts,
+            precision (of the training) and precision_asked.
     """
 
     state: dict[str, torch.Tensor]

@@ -82,13 +82,13 @@ def run(
         state: See `fresh`, or a checkpoint; changed in place. At the end `best` has the weights.
         checkpoints: Where checkpoints go.
         stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
-        observe: Called after every step with the steps done and the network, its weights averaged
-            if those are kept.
+        observe: Called after every step with the steps done and the network; with averaged
+            weights, if the training keeps those.
 
     Returns:
-        What `model.json` says of it: steps, epochs, epochs_asked, minutes_asked, ended (by the
-        epochs, the time budget, an early stop or a constant output), best_epoch, val_loss,
-        collapsed, seconds, parameters. None if `stop` ended it.
+        What `model.json` says of the training: steps, epochs, epochs_asked, minutes_asked, ended
+        (by the epochs, the time budget, an early stop or a constant output), best_epoch,
+        val_loss, collapsed, seconds, parameters. None if `stop` ended it.
 
     Raises:
         TrainingError: The loss is not finite.
