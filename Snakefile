@@ -49,4 +49,4 @@ rule all:
 
 rule models:
     input:
-        model_files(),
+        FILES.models(),

@@ -1,13 +1,11 @@
 """Which volumes stay."""
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mrisr.common.errors import ConfigError
-from mrisr.plan.kept_files import Keep
+from mrisr.plan.kept_files import EVERYONE, Keep
 from mrisr.study.load import checked
 from tiny_study import LEAST
 
@@ -33,6 +31,8 @@ def test_other_kinds_are_refused_with_the_known_ones():
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,12}", fullmatch=True))
 def test_every_subject_belongs_to_one_of_the_two_rules(subject):
     keep = Keep(checked({**LEAST, "keep": []}))
-    files = [re.compile(rf"{keep.subjects('demo', shown)}\.nii\.gz") for shown in (True, False)]
-    assert sum(bool(file.fullmatch(f"{subject}.nii.gz")) for file in files) == 1
-    assert files[0].fullmatch("sub-06.nii.gz") and not files[1].fullmatch("sub-06.nii.gz")
+    parts = keep.parts("sr", "demo")
+    assert [part.stays for part in parts] == [False, True]
+    assert sum(part.holds(subject) for part in parts) == 1
+    assert parts[1].holds("sub-06") and not parts[0].holds("sub-06")
+    assert Keep(checked(LEAST)).parts("sr", "demo") == [EVERYONE] and EVERYONE.holds(subject)
