@@ -13,7 +13,7 @@ from snakemake.utils import update_config
 sys.path.insert(0, str(PACKAGE))
 
 from mrisr import metrics
-from mrisr.common import assets
+from mrisr.common import assets, given_files
 from mrisr.common.environment import export_package
 from mrisr.common.errors import MrisrError
 from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
@@ -198,3 +198,27 @@ def reconstruction_output(method, dataset):
 def marked(part, files):
     """Files of a `mrisr.plan.kept_files.Part`: those that do not stay are temporary."""
     return files if part.stays else temp(files)
+
+
+# Files that were replaced and have been named already.
+REPLACED = set()
+
+
+def given(path, files):
+    """Where it is recorded which of a user's files `path` was made of, and what they are now.
+
+    A parameter of the rule, so that it runs again for a scan that is older than the one it was
+    made of, or a link that leads elsewhere.
+    """
+
+    def found(wildcards):
+        record, target, *names = (
+            name.format(**dict(wildcards.items())) for name in [LAYOUT.made_of(path), path, *files]
+        )
+        basis, replaced = given_files.basis(record, names, refresh=workflow.is_main_process)
+        for name in set(replaced) - REPLACED if workflow.is_main_process else ():
+            REPLACED.add(name)
+            logger.warning(given_files.warning(name, target))
+        return [record, basis]
+
+    return found

@@ -92,6 +92,7 @@ for method in STUDY.imported:
             method=method.pack("network", "coordinates", "model"),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
             plugins=STUDY.plugins_of(method.folder),
+            given=given(trained_file("model.safetensors", method), [method.spec["weights"]]),
             code=method.code("mrisr.methods.import_weights"),
         message:
             f"Importing weights for {method.name} ({method.trained('{wildcards.scale}')})"
