@@ -28,7 +28,7 @@ from mrisr.plan import figures as figure_plan
 from mrisr.plan import report as report_plan
 from mrisr.plan import tables as table_plan
 from mrisr.plan.kept_files import Keep
-from mrisr.plan.resources import REQUESTS
+from mrisr.plan.resources import requests
 from mrisr.segment import priors
 from mrisr.study import readers_key
 from mrisr.study.load import checked
@@ -84,6 +84,9 @@ except MrisrError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = STUDY.layout
+REQUESTS = requests(STUDY.deterministic)
+# Among the params of what may have several threads: Snakemake does not look at threads.
+ONE_THREAD = {"deterministic": True} if STUDY.deterministic else {}
 KEEP = Keep(STUDY)
 
 # A dry-run shows what would run, with as many subjects as there will be; anything else stops.
@@ -342,6 +345,7 @@ def evaluation_params(dataset):
             name: STUDY.metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
         },
         "empty_slices": STUDY.config["empty_slices"],
+        **ONE_THREAD,
         "code": code_digest(
             "mrisr.evaluate.subjects",
             *(STUDY.metrics.source(name) for name in STUDY.config["metrics"]),
