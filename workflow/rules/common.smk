@@ -18,10 +18,11 @@ from mrisr.common import assets
 from mrisr.common.environment import export_package
 from mrisr.common.errors import MrisrError
 from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
+from mrisr.common.locks import claim
 from mrisr.common.optional_packages import BM3D_LACKING, has_bm3d
 from mrisr.common.provenance import code_digest
 from mrisr.common.schema import read_yaml, typed
-from mrisr.common.storage import check_writable
+from mrisr.common.storage import check_replaceable, check_writable
 from mrisr.data import finding
 from mrisr.plan import cells
 from mrisr.plan import figures as figure_plan
@@ -108,6 +109,8 @@ onstart:
         raise WorkflowError("\n".join([*UNLISTED, *UNINSTALLED]))
     try:
         check_writable(LAYOUT.root)
+        check_replaceable(f"{LAYOUT.root}/logs", f"{LAYOUT.root}/benchmarks")
+        claim(LAYOUT.root, LAYOUT.staging("running"), Path.cwd())
     except MrisrError as error:
         raise WorkflowError(str(error)) from None
 
