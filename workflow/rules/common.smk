@@ -17,17 +17,18 @@ from mrisr.common import assets, given_files
 from mrisr.common.environment import export_package
 from mrisr.common.errors import MrisrError
 from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
+from mrisr.common.locks import claim
 from mrisr.common.optional_packages import BM3D_LACKING, has_bm3d
 from mrisr.common.provenance import code_digest
 from mrisr.common.schema import read_yaml, typed
-from mrisr.common.storage import check_writable
+from mrisr.common.storage import check_replaceable, check_writable
 from mrisr.data import finding
 from mrisr.plan import cells
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import report as report_plan
 from mrisr.plan import tables as table_plan
 from mrisr.plan.kept_files import EVERYONE, Keep
-from mrisr.plan.resources import REQUESTS
+from mrisr.plan.resources import requests
 from mrisr.plan.study_files import StudyFiles
 from mrisr.segment import priors
 from mrisr.study import readers_key
@@ -84,6 +85,9 @@ except MrisrError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = STUDY.layout
+REQUESTS = requests(STUDY.deterministic)
+# Among the params of what may have several threads: Snakemake does not look at threads.
+ONE_THREAD = {"deterministic": True} if STUDY.deterministic else {}
 KEEP = Keep(STUDY)
 FILES = StudyFiles(STUDY)
 
@@ -106,6 +110,8 @@ onstart:
         raise WorkflowError("\n".join([*UNLISTED, *UNINSTALLED]))
     try:
         check_writable(LAYOUT.root)
+        check_replaceable(f"{LAYOUT.root}/logs", f"{LAYOUT.root}/benchmarks")
+        claim(LAYOUT.root, LAYOUT.staging("running"), Path.cwd())
     except MrisrError as error:
         raise WorkflowError(str(error)) from None
 
@@ -177,6 +183,7 @@ def evaluation_params(dataset):
             name: STUDY.metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
         },
         "empty_slices": STUDY.config["empty_slices"],
+        **ONE_THREAD,
         "code": code_digest(
             "mrisr.evaluate.subjects",
             *(STUDY.metrics.source(name) for name in STUDY.config["metrics"]),

@@ -60,6 +60,7 @@ for dataset in STUDY.datasets.values():
             resources:
                 **REQUESTS["prepare"].resources,
             params:
+                **ONE_THREAD,
                 subjects=dataset.subjects[split],
                 crop=dataset.spec["crop"],
                 mask=dataset.spec["mask"],

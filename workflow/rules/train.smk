@@ -21,6 +21,7 @@ for split in ("train", "val") if STUDY.denoising else ():
         resources:
             **REQUESTS["denoise"].resources,
         params:
+            **ONE_THREAD,
             cache=f"{STUDY.config['downloads']}/bm3d",
             code=code_digest("mrisr.train.denoise"),
         message:

@@ -14,7 +14,7 @@ from mrisr.data.datasets import Dataset
 from mrisr.methods.method import Method
 from mrisr.plan import figures, tables
 from mrisr.plan.kept_files import Keep
-from mrisr.plan.resources import REQUESTS
+from mrisr.plan.resources import requests
 from mrisr.study.study import Study
 
 #: Stages in the order of the table.
@@ -172,10 +172,10 @@ class StudyJobs:
     ) -> str:
         """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`.
 
-        They ask for what `REQUESTS` has of `request`, default their kind.
+        They ask for what `requests` has of `request`, default their kind.
         """
         layout = self.study.layout
-        if asked := REQUESTS.get(request or kind):
+        if asked := requests(self.study.deterministic).get(request or kind):
             more = {**vars(asked), **more}
 
         def named(text: str, item: str) -> str:

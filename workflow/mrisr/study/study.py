@@ -5,7 +5,7 @@ Light on purpose: the Snakefile makes a study at parse time, in every job.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrisr.common.errors import ConfigError
@@ -19,6 +19,7 @@ from mrisr.metrics import Registry
 DEFAULTS = {
     "title": "",
     "preset": "published",
+    "deterministic": False,
     "downloads": dataset_files.DOWNLOADS,
     "plugins": [],
     "degradation": {"kernel": "spline", "grid": "corners", "antialias": None},
@@ -75,6 +76,7 @@ class Study:
         config: The config, every key present.
         name: Name of the study.
         seed: All random numbers derive from it.
+        deterministic: Whether every job has one thread, so that cores change no byte.
         layout: Paths of its files.
         datasets: Its datasets by name.
         methods: Its methods by name, in the config's order.
@@ -102,6 +104,7 @@ class Study:
         self.metrics = found
         self.name: str = self.config["study"]
         self.seed: int = self.config["seed"]
+        self.deterministic: bool = self.config["deterministic"]
         self.degradation: dict = self.config["degradation"]
         if self.degradation["kind"] == "stacks" and "kernel" not in config["degradation"]:
             self.degradation["kernel"] = "slice_profile"
@@ -179,6 +182,8 @@ class Study:
                     method = method_folders.get(name, overrides, preset, self.plugins)
             except ConfigError as error:
                 raise ConfigError(f"{self.where}: {error}") from None
+            if self.deterministic:
+                method = replace(method, spec={**method.spec, "deterministic": True})
             found[name] = method
         return found
 
