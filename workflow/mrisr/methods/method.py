@@ -22,7 +22,7 @@ a kernel. This module is light: it imports torch only when a network is built.
 - `train(job: mrisr.train.engine.TrainingJob) -> mrisr.train.engine.Trained`: in place of the common
   engine.
 - `reconstruct(lr, query: mrisr.reconstruct.apply.Query, model) -> ndarray`: in place
-  of the common one.
+  of the common one. A model that was imported with other `weights_axes` gets LR and grid in them.
 """
 
 import copy
@@ -201,6 +201,8 @@ class Method:
             raise ConfigError(f"{where}: models: all_scales needs scale_range")
         if self.imported:
             self._check_weights(where)
+        elif "weights_axes" in self.spec:
+            raise ConfigError(f"{where}: weights_axes is for imported weights; leave it out")
 
     def _check_weights(self, where: str) -> None:
         file = self.spec["weights"]
@@ -208,6 +210,8 @@ class Method:
             raise ConfigError(
                 f"{where}: weights: only a supervised method can import them; leave '{file}' out"
             )
+        if self.input != "volume" and "weights_axes" in self.spec:
+            raise ConfigError(f"{where}: weights_axes is for volumes; leave it out")
         if Path(file).suffix not in WEIGHTS:
             raise ConfigError(
                 f"{where}: weights: '{file}' is not one of the files that can be imported"
@@ -243,6 +247,12 @@ class Method:
     def imported(self) -> bool:
         """Whether its weights were made elsewhere, so that nothing is trained."""
         return "weights" in self.spec
+
+    def weights_axes(self, file: str | Path) -> str:
+        """Return in which order weights see the axes, if nothing beside their file says it."""
+        pickled = Path(file).suffix == ".pkl"
+        authors = self.spec.get("authors_axes", "canonical") if pickled else "canonical"
+        return self.spec.get("weights_axes", authors)
 
     def weights(self, scale: object) -> Path:
         """Return the file of weights that is imported for `scale`."""

@@ -14,6 +14,11 @@ SIZES = {
     "lr_patch": "LR patches",
     "queries": "queries",
 }
+#: Of imported weights, the orders of axes that are not ours.
+AXES = {
+    "file": " (which see a volume as its scan's file has it)",
+    "file_reversed": " (which see a volume as SimpleITK reads its scan's file: z, y, x)",
+}
 
 
 def topics(notes: Mapping[str, str]) -> list[str]:
@@ -78,7 +83,7 @@ def training(cells: Iterable[Mapping]) -> list[str]:
             per_subject.setdefault(own_training(model), []).append(cell)
             continue
         goal = cell["published_steps"] or model.get("published_steps")
-        file = Path(model["file"]).name if model.get("imported") else None
+        file = _imported(model) if model.get("imported") else None
         if model.get("shipped"):
             per_subject.setdefault(shipped_training(model), []).append(cell)
             continue
@@ -102,6 +107,12 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         for said, members in per_subject.items()
     ]
     return lines
+
+
+def _imported(model: Mapping) -> str:
+    """Return which file weights come from, and in which order of axes they see a volume."""
+    order = AXES.get(model.get("weights_axes", ""), "")
+    return Path(model["file"]).name + order
 
 
 def _sizes(model: Mapping, published: Mapping) -> str:
