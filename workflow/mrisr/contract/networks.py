@@ -115,7 +115,7 @@ def _job(its: Sample, folder: Path) -> TrainingJob:
     else:
         few |= {"steps_per_epoch": STEPS, "patches_per_subject": settings.get("batch", 1)}
         flat = method.input == "slice"
-        edge = max(24, method.patch_size + 2 * settings.get("border", 0))
+        edge = max(24, method.patch_size(its.scale) + 2 * settings.get("border", 0))
         file = folder / ("sub-01_slice-1.nii.gz" if flat else "sub-01.nii.gz")
         save(truth((1, edge, edge) if flat else (edge, edge, edge)), file)
         files = held_out = [str(file)]

@@ -29,7 +29,7 @@ import copy
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -160,6 +160,11 @@ def merge(base: dict, changes: dict) -> dict:
     return merged
 
 
+def hr_patch(training: Mapping[str, Any], scale: float) -> int:
+    """Return the edge of the HR patches of a `grid` network: `patch`, else `lr_patch` times k."""
+    return training.get("patch") or round(training.get("lr_patch", 0) * scale)
+
+
 @dataclass(frozen=True, eq=False)
 class Method:
     """A method as a study uses it.
@@ -258,16 +263,19 @@ class Method:
         """Return the file of weights that is imported for `scale`."""
         return Path(self.spec["weights"].replace("{scale}", str(scale)))
 
-    @property
-    def patch_size(self) -> int:
-        """The edge of the HR patches that a supervised method is trained on."""
+    def patch_size(self, scale: float) -> int:
+        """Return the edge of the HR patches that a supervised method is trained on, in voxels.
+
+        Args:
+            scale: Of the model, if there is one a scale.
+        """
         training = self.spec["training"]
         match self.spec.get("network"):
             case "query":
                 return round(training["lr_patch"] * max(self.spec["scale_range"]))
             case "upscale":
                 return training["lr_patch"] * self.spec["model"]["factor"]
-        return training.get("patch", 0)
+        return hr_patch(training, scale)
 
     @property
     def denoising(self) -> dict | None:

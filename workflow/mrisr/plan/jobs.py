@@ -131,7 +131,7 @@ class StudyJobs:
         lr_weights, hr_weights = weights(method)
         return lr_weights * lr + hr_weights * hr
 
-    def train_macs(self, method: Method, steps: int | None = None) -> float:
+    def train_macs(self, method: Method, scale: float, steps: int | None = None) -> float:
         """Return the multiplications of a training, of `steps` or its own; forward passes alone."""
         training, study = method.spec.get("training", {}), self.study
         batch, per_epoch = training.get("batch", 1), training.get("steps_per_epoch")
@@ -144,7 +144,7 @@ class StudyJobs:
         if method.spec.get("network") == "query":
             sample = self.macs(method, training["lr_patch"] ** 3, training["queries"])
         else:
-            edge = training.get("patch", 1)
+            edge = method.patch_size(scale) if method.spec.get("network") == "grid" else 1
             sample = self.macs(method, 0, edge**3)
         return sample * steps * batch
 
@@ -334,7 +334,7 @@ class StudyJobs:
                 *("train", f"early_stopping_{name}", "train", files),
                 layout.early_stopping(name, trained, "curve"),
                 variant=name,
-                size=self.train_macs(method, about["steps"]),
+                size=self.train_macs(method, about["scale"], about["steps"]),
                 after=["check_scans", *(targets if method.denoising else [])],
                 gpu="gpu" in asked,
                 threads=method.threads("train"),
@@ -385,6 +385,9 @@ class StudyJobs:
     ) -> None:
         asked = method.resources("train")
         folder = self.study.layout.model(method.name, trained, *where)
+        if macs is None:
+            scale = float(trained.removeprefix("x")) if method.models == "per_scale" else 1
+            macs = self.train_macs(method, scale)
         self._add(
             *("train", rule, "train"),
             [f"{folder}/{file}" for file in ("model.safetensors", "model.json", "log.csv")],
@@ -392,7 +395,7 @@ class StudyJobs:
             items=items,
             wildcards=trained,
             variant=method.name,
-            size=self.train_macs(method) if macs is None else macs,
+            size=macs,
             after=after,
             gpu="gpu" in asked,
             threads=method.threads("train"),

@@ -117,13 +117,21 @@ def _imported(model: Mapping) -> str:
 
 def _sizes(model: Mapping, published: Mapping) -> str:
     """Return what each step saw where that is not the published amount: steps alone mislead."""
-    used = model.get("training") or {}
+    used, published = _seen(model.get("training") or {}), _seen(published)
     changed = [
         f"{words} of {used[key]} ({published[key]})"
         for key, words in SIZES.items()
         if key in used and key in published and used[key] != published[key]
     ]
     return f", each with {', '.join(changed)} in place of the published" if changed else ""
+
+
+def _seen(training: Mapping) -> dict:
+    """Return training settings with the edge of HR patches in words where it follows the scale."""
+    if "patch" not in training:
+        return dict(training)
+    edge = training["patch"] or f"{training.get('lr_patch')} times the scale"
+    return {**{key: said for key, said in training.items() if key != "lr_patch"}, "patch": edge}
 
 
 def unavailable(shown: Iterable[str], reasons: Mapping[str, str]) -> list[str]:

@@ -19,6 +19,7 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from mrisr.common import devices, seeds
 from mrisr.common.errors import TrainingError
+from mrisr.methods.method import hr_patch
 from mrisr.methods.model_files import save_model
 from mrisr.networks.tiles import convert
 from mrisr.train import loop
@@ -256,7 +257,8 @@ def _load(job: TrainingJob) -> tuple[Sequence, Sequence]:
         )
         return train, val
     query = job.spec["network"] == "query"
-    size = round(training["lr_patch"] * max(job.scales)) if query else training["patch"]
+    largest = max(job.scales)
+    size = round(training["lr_patch"] * largest) if query else hr_patch(training, largest)
     cut = (training["patches_per_subject"], size, training["border"], job.seed)
     train, val = draw_patches(job.train, *cut), draw_patches(job.val, *cut)
     log.info(
