@@ -106,7 +106,7 @@ def _try_training(its: Sample, folder: Path) -> float:
 def _job(its: Sample, folder: Path) -> TrainingJob:
     """Return a training of a few steps, with files to train on in `folder`."""
     method, settings = its.method, its.method.spec["training"]
-    few: dict = {"epochs": 1, "restarts": 0, "checkpoint_minutes": 10**6}
+    few: dict = {"epochs": 1, "steps": None, "restarts": 0, "checkpoint_minutes": 10**6}
     scales, held_out = [its.scale], []
     if method.per_subject:
         files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in its.lr]

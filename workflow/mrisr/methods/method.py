@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = WORKFLOW / "methods"
+PUBLISHED = "published"  # training.steps: as many as the method's published_steps
 WEIGHTS = (".safetensors", ".pkl", ".pt", ".pth")  # files that can be imported
 
 
@@ -108,6 +109,13 @@ def get(
     if spec.get("weights") == shipped.SHIPPED:
         file = shipped.weights_file(overrides.get("base", name), f"method '{name}'")
         spec["weights"] = os.path.relpath(file)  # as all paths of a config
+    if spec.get("training", {}).get("steps") == PUBLISHED:
+        if "published_steps" not in spec:
+            raise ConfigError(
+                f"method '{name}': training.steps: published: its method.yaml has no"
+                " published_steps; give a number"
+            )
+        spec["training"]["steps"] = spec["published_steps"]
     if "base" in overrides and "label" not in overrides:
         spec["label"] = f"{spec['label']} ({name})"
     validate(spec, "method", f"method '{name}'")

@@ -12,6 +12,7 @@ from mrisr.common.errors import MrisrError
 from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
 from mrisr.data.datasets import Dataset
 from mrisr.methods.method import Method
+from mrisr.methods.training_length import steps_per_epoch, total_steps
 from mrisr.plan import figures, tables
 from mrisr.plan.resources import REQUESTS
 from mrisr.study.study import Study
@@ -134,19 +135,17 @@ class StudyJobs:
     def train_macs(self, method: Method, scale: float, steps: int | None = None) -> float:
         """Return the multiplications of a training, of `steps` or its own; forward passes alone."""
         training, study = method.spec.get("training", {}), self.study
-        batch, per_epoch = training.get("batch", 1), training.get("steps_per_epoch")
-        if not per_epoch:
+        training = {"batch": 1, "epochs": 1, **training}
+        if steps is None:
             subjects = len(study.items(study.train_dataset, "train")) if study.train_dataset else 1
             patches = subjects * training.get("patches_per_subject", 1)
-            per_epoch = max(1, patches // batch)
-        if steps is None:
-            steps = training.get("epochs", 1) * per_epoch
+            steps = total_steps(training, steps_per_epoch(training, patches))
         if method.spec.get("network") == "query":
             sample = self.macs(method, training["lr_patch"] ** 3, training["queries"])
         else:
             edge = method.patch_size(scale) if method.spec.get("network") == "grid" else 1
             sample = self.macs(method, 0, edge**3)
-        return sample * steps * batch
+        return sample * steps * training["batch"]
 
     def subject_macs(self, method: Method, dataset: str, scale: float) -> float:
         """Return those of the training of one subject's model, on all voxels of its stacks."""

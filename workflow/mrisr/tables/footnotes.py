@@ -87,7 +87,8 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         if model.get("shipped"):
             per_subject.setdefault(shipped_training(model), []).append(cell)
             continue
-        sizes = _sizes(model, cell.get("published_training") or {})
+        published = cell.get("published_training") or {}
+        sizes = _passes(model, published) + _sizes(model, published)
         key = (model.get("steps"), goal, model.get("preset"), file, sizes)
         groups.setdefault(key, []).append(cell)
     lines = []
@@ -113,6 +114,15 @@ def _imported(model: Mapping) -> str:
     """Return which file weights come from, and in which order of axes they see a volume."""
     order = AXES.get(model.get("weights_axes", ""), "")
     return Path(model["file"]).name + order
+
+
+def _passes(model: Mapping, published: Mapping) -> str:
+    """Return how often a training saw its patches: on few subjects, many steps are many passes."""
+    passes, goal = model.get("passes"), published.get("epochs")
+    if passes is None or not goal or published.get("steps_per_epoch"):  # no passes were published
+        return ""
+    count = f"{passes:,.0f}" if passes >= 10 else f"{passes:.2g}"
+    return f", {count} passes over its patches ({goal:,} published)"
 
 
 def _sizes(model: Mapping, published: Mapping) -> str:
