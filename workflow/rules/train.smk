@@ -90,7 +90,7 @@ for method in STUDY.imported:
         resources:
             **REQUESTS["import"].resources,
         params:
-            method=method.pack("network", "coordinates", "model"),
+            method=method.pack("network", "coordinates", "model", "weights_axes", "authors_axes"),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
             plugins=STUDY.plugins_of(method.folder),
             given=given(trained_file("model.safetensors", method), [method.spec["weights"]]),

@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from mrisr.common.errors import InputError
-from mrisr.degrade.resample import downsample, upsample
+from mrisr.degrade.resample import downsample, lr_size, upsample
+from mrisr.methods import method as methods
+from mrisr.methods.method import hr_patch
 from mrisr.networks.queries import query_coordinates
 from mrisr.train.patches import GridBatches, Order, QueryBatches, draw_patches
 from mrisr.volumes.io import Volume, save
@@ -60,6 +62,15 @@ def test_grid_batches_are_cubic_down_and_up(patches, scale):
     assert lr.shape == hr.shape == (2, 1, 20, 20, 20)
     expected = upsample(downsample(hr[1, 0].numpy(), scale), (20, 20, 20))
     np.testing.assert_allclose(lr[1, 0].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["srcnn3d", "dcsrn", "rescnn"])
+@pytest.mark.parametrize("scale", [2, 2.5, 3, 3.5, 4])
+def test_baselines_see_lr_patches_of_10_as_published(method, scale):
+    training = methods.get(method).spec["training"]
+    assert hr_patch(training, scale) == 10 * scale
+    assert lr_size(hr_patch(training, scale), scale) == 10
+    assert hr_patch({**training, "patch": 24}, scale) == 24
 
 
 @pytest.mark.parametrize("anchor", ["corner", "centre"])

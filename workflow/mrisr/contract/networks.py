@@ -95,7 +95,7 @@ def _try_training(its: Sample, folder: Path) -> float:
 def _job(its: Sample, folder: Path) -> TrainingJob:
     """Return a training of a few steps, with files to train on in `folder`."""
     method, settings = its.method, its.method.spec["training"]
-    few: dict = {"epochs": 1, "restarts": 0, "checkpoint_minutes": 10**6}
+    few: dict = {"epochs": 1, "steps": None, "restarts": 0, "checkpoint_minutes": 10**6}
     scales, held_out = [its.scale], []
     if method.per_subject:
         files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in its.lr]
@@ -104,7 +104,7 @@ def _job(its: Sample, folder: Path) -> TrainingJob:
     else:
         few |= {"steps_per_epoch": STEPS, "patches_per_subject": settings.get("batch", 1)}
         flat = method.input == "slice"
-        edge = max(24, method.patch_size + 2 * settings.get("border", 0))
+        edge = max(24, method.patch_size(its.scale) + 2 * settings.get("border", 0))
         file = folder / ("sub-01_slice-1.nii.gz" if flat else "sub-01.nii.gz")
         save(truth((1, edge, edge) if flat else (edge, edge, edge)), file)
         files = held_out = [str(file)]

@@ -131,6 +131,12 @@ def described(file: str | Path) -> bool:
     return file.name == "model.safetensors" and file.with_name("model.json").exists()
 
 
+def made_for_axes(file: str | Path) -> str:
+    """Return in which order a model sees axes, see `mrisr.volumes.axis_order`."""
+    about = read_description(Path(file).parent) if described(file) else {}
+    return about.get("weights_axes", "canonical")
+
+
 def load_model(
     method: "Method", file: str | Path, device: "torch.device | str" = "cpu"
 ) -> "torch.nn.Module":
@@ -141,6 +147,9 @@ def load_model(
         file: A `model.safetensors`.
         device: Where to put it.
 
+    Returns:
+        The network; its attribute `axes` says in which order it sees a volume's axes.
+
     Raises:
         InputError: The file is damaged or changed since it was made, or its weights do not fit
             the network.
@@ -150,6 +159,7 @@ def load_model(
 
     seals.check(file)
     network = method.build()
+    network.axes = made_for_axes(file)  # type: ignore[assignment]
     try:
         network.load_state_dict(load_file(file))
     except (SafetensorError, OSError) as error:

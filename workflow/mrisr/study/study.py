@@ -278,12 +278,15 @@ class Study:
     def min_size(self, split: str) -> int:
         """Return the fewest voxels along an axis that a volume of a split may have."""
         if split != "test":
-            sizes = [m.patch_size for m in self.supervised if "training" in m.spec]
-            return max([MIN_HR_SIZE, *sizes])
-        scales = [scale for name in self.measured_datasets for scale in self.scales(name)]
+            trained = [m for m in self.supervised if "training" in m.spec]
+            return max([MIN_HR_SIZE, *(m.patch_size(self._largest_scale) for m in trained)])
         slices = [self.metrics.metadata(name).min_size for name in self.slice_metrics]
-        # The same for all scales up to 4: another scale must not prepare everything again.
-        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])), *slices)
+        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * self._largest_scale), *slices)
+
+    @property
+    def _largest_scale(self) -> float:
+        """The same for all scales up to 4: another scale must not prepare everything again."""
+        return max([4, *(k for name in self.measured_datasets for k in self.scales(name))])
 
     def multiple(self, dataset: str) -> int:
         """Return what the sizes of a ground truth are multiples of: slices of k voxels tile it."""

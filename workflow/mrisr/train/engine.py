@@ -19,7 +19,9 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from mrisr.common import devices, seeds
 from mrisr.common.errors import TrainingError
+from mrisr.methods.method import hr_patch
 from mrisr.methods.model_files import save_model
+from mrisr.methods.training_length import steps_per_epoch, total_steps
 from mrisr.networks.tiles import convert
 from mrisr.train import loop
 from mrisr.train.checkpoints import Checkpoints
@@ -79,8 +81,8 @@ class Trained:
             step), on the CPU.
         log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
         info: See `mrisr.train.loop.run`; died (the output became constant and training ended
-            there; `collapsed`: so is the kept model's), restarts, precision (of the training)
-            and precision_asked.
+            there; `collapsed`: so is the kept model's), restarts, passes over the patches,
+            precision (of the training) and precision_asked.
     """
 
     state: dict[str, torch.Tensor]
@@ -123,7 +125,7 @@ def train(
     devices.arithmetic(PRECISION[training["precision"]])
     batches = _batches(job, patches, "train")
     validation = _validation_set(job, held_out)
-    per_epoch = training.get("steps_per_epoch") or max(1, len(patches) // training["batch"])
+    per_epoch = steps_per_epoch(training, len(patches))
 
     checkpoints = Checkpoints(job.checkpoints, _fingerprint(job, patches, held_out))
     state = checkpoints.load()
@@ -143,7 +145,12 @@ def train(
         )
         again = {"attempt": state["attempt"] + 1, "seconds": state["seconds"]}
         state = {**loop.fresh(), **again}
-    info = {**finished, "precision": training["precision"], "precision_asked": asked}
+    info = {
+        **finished,
+        "passes": round(finished["steps"] * training["batch"] / len(patches), 2),
+        "precision": training["precision"],
+        "precision_asked": asked,
+    }
     return Trained(state["best"]["weights"], state["rows"], info)
 
 
@@ -232,6 +239,7 @@ def _attempt(
             network.parameters(), training["learning_rate"], fused=device.type == "cuda"
         ),
         per_epoch=per_epoch,
+        total=total_steps(training, per_epoch),
         loss=lambda step: _loss(network, *batches(step), training)[0],
         validate=lambda network: _validate(network, validation, training, skipped),
         held_out="validation loss",
@@ -256,7 +264,8 @@ def _load(job: TrainingJob) -> tuple[Sequence, Sequence]:
         )
         return train, val
     query = job.spec["network"] == "query"
-    size = round(training["lr_patch"] * max(job.scales)) if query else training["patch"]
+    largest = max(job.scales)
+    size = round(training["lr_patch"] * largest) if query else hr_patch(training, largest)
     cut = (training["patches_per_subject"], size, training["border"], job.seed)
     train, val = draw_patches(job.train, *cut), draw_patches(job.val, *cut)
     log.info(

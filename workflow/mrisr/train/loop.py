@@ -34,6 +34,7 @@ class Task:
         network: With random weights, on its device.
         optimizer: Of its parameters.
         per_epoch: Steps of an epoch.
+        total: Steps of the whole training.
         loss: Returns the loss of the training batch of a step, with its gradient.
         validate: Returns the validation loss of a network and the spread of its outputs.
         held_out: What the validation loss is called.
@@ -47,6 +48,7 @@ class Task:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     per_epoch: int
+    total: int
     loss: Callable[[int], torch.Tensor]
     validate: Callable[[nn.Module], tuple[float, float]]
     held_out: str = "validation"
@@ -115,7 +117,7 @@ def run(
             state["average"] = average.state_dict()
         checkpoints.save(state)
 
-    total = training["epochs"] * task.per_epoch
+    total = task.total
     ended = "epochs"
     while state["step"] < total:
         epoch, at = divmod(state["step"], task.per_epoch)
@@ -128,7 +130,7 @@ def run(
             _follow(average, network, training["average"], state["step"])
 
         spent = minutes is not None and state["seconds"] > 60 * minutes
-        if at + 1 == task.per_epoch or spent:
+        if at + 1 == task.per_epoch or spent or state["step"] == total:
             row, spread = _row(task, judged, state, float(running) / (at + 1), rate)
             running.zero_()
             last = spent or state["step"] == total
@@ -166,7 +168,7 @@ def run(
     return {
         "steps": state["step"],
         "epochs": round(state["step"] / task.per_epoch, 2),
-        "epochs_asked": training["epochs"],
+        "epochs_asked": -(-total // task.per_epoch),
         "minutes_asked": minutes,
         "ended": ended,
         "best_epoch": best["epoch"],
@@ -237,7 +239,7 @@ def _row(
 def _tell(task: Task, row: dict, seconds: float) -> None:
     log.info(
         "%s: epoch %d of %d, step %d, training loss %s, %s %s, %.0f s",
-        *(task.name, row["epoch"], task.training["epochs"], row["step"]),
+        *(task.name, row["epoch"], -(-task.total // task.per_epoch), row["step"]),
         *(format(row["train_loss"], task.digits), task.held_out),
         *(format(row["val_loss"], task.digits), seconds),
     )

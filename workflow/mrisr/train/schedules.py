@@ -2,6 +2,8 @@
 
 import math
 
+from mrisr.methods.training_length import total_steps
+
 # Of one_cycle: the share of the training in which it rises, and what it begins from and ends at,
 # relative to the highest.
 RISE, LOWEST, END = 0.3, 1 / 25, 1 / 250_000
@@ -15,7 +17,7 @@ def learning_rate(training: dict, step: int, per_epoch: int, seconds: float) -> 
     Args:
         training: The method's training settings: `learning_rate`, the highest; `schedule`;
             `halve_every` epochs of the schedule step; `warmup` steps of a linear rise;
-            `schedule_by`, steps (of all `epochs`) or time (of `minutes`).
+            `schedule_by`, steps (of the whole training) or time (of `minutes`).
         step: Steps done before.
         per_epoch: Steps of an epoch.
         seconds: That the training has taken before.
@@ -29,7 +31,7 @@ def learning_rate(training: dict, step: int, per_epoch: int, seconds: float) -> 
     if training.get("schedule_by") == "time":
         done = seconds / (60 * training["minutes"])
     else:
-        done = step / (training["epochs"] * per_epoch)
+        done = step / total_steps(training, per_epoch)
     return highest * _share(kind, min(done, 1.0))
 
 
