@@ -31,8 +31,8 @@ from mrisr.plan.kept_files import EVERYONE, Keep
 from mrisr.plan.resources import requests
 from mrisr.plan.study_files import StudyFiles
 from mrisr.segment import priors
-from mrisr.study import readers_key
-from mrisr.study.load import checked
+from mrisr.study import inherit, readers_key
+from mrisr.study.load import checked_written
 
 export_package()
 
@@ -56,7 +56,16 @@ try:
     # Snakemake's own reader takes a key twice, and the last one counts.
     for CONFIGFILE in workflow.configfiles if MODULE is None else []:
         read_yaml(CONFIGFILE)
-    STUDY = checked(config, WHERE)
+    if MODULE is None and "base" in config:
+        # Snakemake has laid `--config` over already, which removes nothing of a base.
+        CONFIG = inherit.together(
+            workflow.configfiles, typed(dict(workflow.config_settings.config))
+        )
+    else:
+        CONFIG = inherit.resolved(
+            config, WHERE, [Path(file).parent for file in workflow.configfiles]
+        )
+    STUDY = checked_written(CONFIG, WHERE)
     metrics.add(STUDY.plugins)  # for the scripts of jobs
     # Scans of a local folder that are missing are named before anything runs.
     LOCAL_FILES = {

@@ -48,7 +48,23 @@ def read_yaml(path: str | Path) -> dict:
     return content
 
 
-def _refuse_bombs(text: str) -> None:
+def yaml_text(content: dict) -> str:
+    """Return a mapping as YAML that people read: keys in their order, lists in a line."""
+
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    Plain.add_representer(
+        list,
+        lambda dumper, items: dumper.represent_sequence(
+            "tag:yaml.org,2002:seq", items, flow_style=not any(isinstance(i, dict) for i in items)
+        ),
+    )
+    return str(yaml.dump(content, Dumper=Plain, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _refuse_bombs(text: str, where: str) -> None:
     """Refuse YAML that would keep the parser busy: nested too deeply, or aliases of aliases.
 
     Raises:
