@@ -67,7 +67,7 @@ class FigureStudy:
         return {
             **{"dataset": "demo", "label": "Demo", "subject": "sub-01", "baseline": "cubic"},
             **{"truth": str(self.folder / "hr.nii.gz"), "mask": str(self.folder / "mask.nii.gz")},
-            **{"cells": self.cells, "held": [], "seed": 1, "metrics": ["psnr", "ssim"]},
+            **{"cells": self.cells, "held": [], "metrics": ["psnr", "ssim"]},
             **more,
         }
 

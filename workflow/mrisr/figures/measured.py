@@ -6,11 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mrisr import metrics
+from mrisr.common.statistics import FEWEST, mean_interval
 from mrisr.evaluate.measured import MARKS, UNDERTRAINED, Row, heading
 from mrisr.figures.scene import MISSING, NOT_APPLICABLE, Key, times
 from mrisr.figures.style import SMALL, TEXT, Look
 
 REGION = "volume"
+INTERVALS = f"95 % t interval (below {FEWEST} subjects, every subject as a dash)"
 # The first that was measured is shown beside PSNR, the nearest to what an eye sees first.
 PERCEPTUAL = ("lpips", "vif", "ssim")
 
@@ -60,6 +62,22 @@ def marker(look: Look, row: Row) -> dict:
         hollow = {"markerfacecolor": "white", "markeredgecolor": look.colour}
         options |= {**hollow, "markeredgewidth": 0.9}
     return options
+
+
+def interval(axes: Axes, x: float, found: np.ndarray, look: Look) -> list[float]:
+    """Draw the interval of a mean, or every subject where they are too few for one.
+
+    Returns:
+        The ends of what was drawn.
+    """
+    low, high = mean_interval(found)
+    if np.isfinite(low):
+        axes.plot([x, x], [low, high], color=look.colour, linewidth=0.8, zorder=2)
+        return [low, high]
+    if len(found) > 1:
+        options = {"linestyle": "", "marker": "_", "markersize": 4, "markeredgewidth": 0.7}
+        axes.plot([x] * len(found), found, color=look.colour, zorder=2, **options)
+    return [float(found.min()), float(found.max())]
 
 
 def words(rows: Iterable[Row]) -> list[str]:

@@ -9,9 +9,9 @@ import pandas as pd
 from mrisr import metrics as metric_modules
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
-from mrisr.common.statistics import bootstrap_interval, holm, wilcoxon
+from mrisr.common.statistics import FEWEST, holm, mean_interval, wilcoxon
 from mrisr.evaluate.measured import Column, Row, columns, heading, places, read_rows
-from mrisr.tables.numbers import signed
+from mrisr.tables.numbers import interval, signed
 from mrisr.tables.table import Block, Entry, Table
 
 COLUMNS = [
@@ -26,7 +26,6 @@ FEW, INFINITE = "too few subjects to be significant", "infinite values, not test
 def significance_table(
     cells: Sequence[Mapping],
     *,
-    seed: int,
     baseline: str | None = None,
     metrics: Sequence[str] | None = None,
     regions: Sequence[str] | None = None,
@@ -41,7 +40,6 @@ def significance_table(
     Args:
         cells: One a dataset, scale and method, in the order to print; see
             `mrisr.evaluate.measured.read_rows`.
-        seed: The study's seed; the bootstrap intervals derive from it.
         baseline: Name of the method that learned ones are held against, as in the quality table.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
@@ -63,7 +61,7 @@ def significance_table(
         groups = []
         for scale in dict.fromkeys(row.cell["scale"] for row in inside):
             ranked = [r for r in inside if r.cell["scale"] == scale and r.ranked and r.values]
-            by_column = {column: _compare(ranked, column, seed) for column in shown}
+            by_column = {column: _compare(ranked, column) for column in shown}
             found = [record for compared in by_column.values() for record in compared]
             if not found:
                 alone.setdefault(label, []).append(scale_name(scale))
@@ -86,13 +84,14 @@ def significance_table(
             groups.append((f"{scale_name(scale)}×", lines))
         if groups:
             header = ["Method", *(heading(*column) for column in shown), "n"]
-            blocks.append(Block(label, header, groups, f"Difference from the best on {label}"))
+            caption = f"Difference from the best on {label}"
+            blocks.append(Block(label, header, groups, caption, below="95 % interval"))
     frame = pd.DataFrame(records, columns=COLUMNS)
     frame = frame.astype({**dict.fromkeys(NUMBERS, float), "significant": "boolean"})
     return Table(frame, blocks, _footnotes(frame, cells, alone))
 
 
-def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
+def _compare(ranked: Sequence[Row], column: Column) -> list[dict]:
     """Return the comparisons of one column with its best method; none if it has fewer than two."""
     metric, region = column
     members = [row for row in ranked if column in row.values]
@@ -116,7 +115,7 @@ def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
             "significant": pd.NA,
         }
         if i in finite:
-            low, high = bootstrap_interval(differences, seed)
+            low, high = mean_interval(differences)
             record |= {
                 **{"difference": float(differences.mean()), "ci_low": low, "ci_high": high},
                 **{"p": wilcoxon(differences), "note": ""},
@@ -161,13 +160,12 @@ def _entry(method: str, comparisons: Sequence[Mapping]) -> Entry:
         return Entry("∞", "absent", comparison["note"])
     digits = metric_modules.metadata(comparison["metric"]).digits
     hint = f"p = {_p(comparison['p'])}, adjusted {_p(comparison['p_holm'])}"
-    if not math.isnan(comparison["ci_low"]):
-        ends = " to ".join(signed(comparison[end], digits) for end in ("ci_low", "ci_high"))
-        hint = f"95 % interval of the mean difference: {ends}; {hint}"
+    ends = comparison["ci_low"], comparison["ci_high"]
+    below = "" if math.isnan(ends[0]) else interval(*ends, digits, sign=True)
     star = "*" if comparison["significant"] else ""
     text = f"{signed(comparison['difference'], digits)} ({_p(comparison['p_holm'])}){star}"
     about = {key: str(comparison[key]) for key in ("metric", "region")}
-    return Entry(text, "", hint, value=comparison["difference"], data=about)
+    return Entry(text, "", hint, below, value=comparison["difference"], data=about)
 
 
 def _p(value: float) -> str:
@@ -186,8 +184,9 @@ def _footnotes(
             " scale and column; * below 0.05. The best is chosen by the values that are tested,"
             " which flatters it a little.",
             "Controls, and rows that the quality table marks or has no values for, take no part.",
-            "95 % intervals of the mean difference (percentile bootstrap over subjects) and the"
-            " unadjusted p are in the CSV, and under the pointer in the HTML table.",
+            "In brackets: Student's t interval of the mean difference (95 %), none below"
+            f" {FEWEST} subjects. The unadjusted p is in the CSV, and under the pointer in the HTML"
+            " table.",
         ]
     few = frame[frame["note"] == FEW]
     if len(few):
