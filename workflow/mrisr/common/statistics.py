@@ -36,14 +36,15 @@ def mean_interval(
     return float(sample.mean() - half), float(sample.mean() + half)
 
 
-def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
-    """Return the two-sided p of the signed-rank test that differences are symmetric about 0.
+def wilcoxon(differences: Sequence[float] | np.ndarray, alternative: str = "two-sided") -> float:
+    """Return p of the signed-rank test that differences are symmetric about 0.
 
     Wilcoxon 1945. Zeros are dropped. Exact for up to 50 differences without ties and up to 13 with
     ties; a normal approximation with continuity and tie correction beyond.
 
     Args:
         differences: One a subject, shape (n,).
+        alternative: `two-sided`, `greater` (differences tend to be above 0) or `less`.
 
     Returns:
         0 to 1; 1 if all differences are 0.
@@ -59,7 +60,7 @@ def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
     differences = differences[differences != 0]
     if not len(differences):
         return 1.0
-    return float(stats.wilcoxon(differences, correction=True).pvalue)
+    return float(stats.wilcoxon(differences, correction=True, alternative=alternative).pvalue)
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from mrisr.common.layout import scale_name
 from mrisr.common.statistics import FEWEST, mean_interval
-from mrisr.evaluate.measured import MARKS, Row, heading
+from mrisr.evaluate.measured import DOUBTFUL, Row, heading
 from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas
 from mrisr.figures.files import Record, plain, write
@@ -146,7 +146,7 @@ def _method(
     if not points.size or not np.isfinite(points).all():
         return
     x = place + JITTER * (np.linspace(-0.5, 0.5, len(points)) if len(points) > 1 else np.zeros(1))
-    hollow = bool(set(MARKS) & set(row.remarks))
+    hollow = bool(set(DOUBTFUL) & set(row.remarks))
     size = 3.2 if len(points) <= 30 else 1.5
     axes.plot(
         x, points, linestyle="", marker=look.marker or "o", markersize=size,

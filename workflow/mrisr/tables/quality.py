@@ -1,6 +1,7 @@
 """The quality table: what was measured, with everything needed to read it right.
 
-Rows that support no conclusion are marked, the others ranked. Metrics without a better direction
+Rows are marked for how they were trained and whether they are above the baseline, and ranked all
+the same. Metrics without a better direction
 explain the others and stand in a block of their own.
 """
 
@@ -15,6 +16,7 @@ from mrisr.common.layout import scale_name
 from mrisr.common.statistics import FEWEST, mean_interval
 from mrisr.evaluate.measured import (
     MARKS,
+    NOT_ABOVE,
     Column,
     Row,
     columns,
@@ -25,7 +27,7 @@ from mrisr.evaluate.measured import (
     read_rows,
 )
 from mrisr.tables import footnotes
-from mrisr.tables.numbers import interval, known, number
+from mrisr.tables.numbers import interval, known, number, signed
 from mrisr.tables.ranking import ranks
 from mrisr.tables.table import Block, Entry, Table
 
@@ -57,8 +59,8 @@ def quality_table(
         published: Published values, columns dataset, scale, method, metric, region, mean, std and
             optionally source (a footnote); dataset as the study names it.
         notes: Footnotes of the caller by topic: degradation, crop, mask, data range, seed, preset.
-        baseline: Name of the method that learned ones are held against, None for no check. A
-            learned method whose mean PSNR over the volume is not above it is undertrained.
+        baseline: Name of the method that learned ones are held against, None for no check; see
+            `mrisr.evaluate.measured.read_rows`.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
         unavailable: Why metrics could not be taken, by name. Their columns stay, empty.
@@ -240,8 +242,8 @@ def _footnotes(
     cells = [row.cell for row in rows]
     found = [
         "Mean ± sample standard deviation over n test subjects. For each scale and column the best"
-        " is bold and the second best underlined. Controls bound the table from below and above;"
-        " they and marked rows are not ranked."
+        " is bold and the second best underlined. Controls bound the table from below and above and"
+        " are not ranked; marked rows are."
     ]
     if frame["ci_low"].notna().any():
         found.append(
@@ -264,6 +266,8 @@ def _footnotes(
         return places([row.cell for row in rows if remark in row.remarks], cells)
 
     said = {remark: where(remark) for row in rows for remark in row.remarks}
+    if NOT_ABOVE in said:
+        said[NOT_ABOVE] = "; ".join(_held(row, cells) for row in rows if NOT_ABOVE in row.remarks)
     base = next((c["method_label"] for c in cells if c["method"] == baseline), baseline)
     found += footnotes.marks(said, base, held_by(cells))
     found += footnotes.training(cells)
@@ -276,6 +280,15 @@ def _footnotes(
             "published: as the paper printed it, over the volume."
         ]
     return found + footnotes.simulated(cells)
+
+
+def _held(row: Row, cells: Sequence[Mapping]) -> str:
+    """Return a row with how far it is from the baseline, and p."""
+    held = row.held
+    assert held is not None  # for it has been tested
+    about = metric_modules.metadata(held.metric)
+    gap = f"{signed(held.difference, about.digits)} {about.unit}".strip()
+    return f"{places([row.cell], cells)} ({gap}, p = {held.p:.3f}, n = {held.n})"
 
 
 def _missing(

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from mrisr import metrics as metric_modules
-from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 from mrisr.common.statistics import FEWEST, holm, mean_interval, wilcoxon
-from mrisr.evaluate.measured import Column, Row, columns, heading, places, read_rows
+from mrisr.evaluate.measured import ALPHA, Column, Row, columns, heading, paired, places, read_rows
 from mrisr.tables.numbers import interval, signed
 from mrisr.tables.table import Block, Entry, Table
 
@@ -19,7 +18,6 @@ COLUMNS = [
     *("ci_low", "ci_high", "p", "p_holm", "significant", "note"),
 ]
 NUMBERS = ("difference", "ci_low", "ci_high", "p", "p_holm")
-ALPHA = 0.05
 FEW, INFINITE = "too few subjects to be significant", "infinite values, not tested"
 
 
@@ -34,7 +32,7 @@ def significance_table(
 
     The best has the highest (or lowest) mean; differences are taken subject by subject, tested by
     Wilcoxon's signed-rank test, and the p-values of one dataset, scale, metric and region adjusted
-    by Holm's method. Controls, skipped, missing and marked rows take no part, nor do metrics
+    by Holm's method. Controls, skipped and missing rows take no part, nor do metrics
     without a better direction.
 
     Args:
@@ -105,7 +103,7 @@ def _compare(ranked: Sequence[Row], column: Column) -> list[dict]:
     for i, row in enumerate(members):
         if row is best:
             continue
-        differences = _differences(row, best, column)
+        differences = paired(row, best, column)
         record = {
             **{key: row.cell[key] for key in ("dataset", "scale")},
             **{"metric": metric, "region": region},
@@ -127,19 +125,6 @@ def _compare(ranked: Sequence[Row], column: Column) -> list[dict]:
         if _least_p(record["n"], len(tested)) >= ALPHA:
             record["note"] = FEW
     return found
-
-
-def _differences(row: Row, best: Row, column: Column) -> np.ndarray:
-    """Return method - best, one for each subject."""
-    scores, other = row.values[column], best.values[column]
-    if set(scores.index) != set(other.index):
-        apart = sorted(set(scores.index) ^ set(other.index))
-        raise InputError(
-            f"{row.cell['path']}: other subjects than in {best.cell['path']}"
-            f" ({', '.join(apart[:5])}{', ...' if len(apart) > 5 else ''}); delete both and run"
-            " again"
-        )
-    return scores.to_numpy() - other[scores.index].to_numpy()
 
 
 def _least_p(n: int, tests: int) -> float:
@@ -183,7 +168,7 @@ def _footnotes(
             " signed-rank test over subjects, adjusted by Holm's method for the comparisons of a"
             " scale and column; * below 0.05. The best is chosen by the values that are tested,"
             " which flatters it a little.",
-            "Controls, and rows that the quality table marks or has no values for, take no part.",
+            "Controls, and rows that have no values, take no part.",
             "In brackets: Student's t interval of the mean difference (95 %), none below"
             f" {FEWEST} subjects. The unadjusted p is in the CSV, and under the pointer in the HTML"
             " table.",
