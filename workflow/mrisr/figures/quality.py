@@ -17,7 +17,7 @@ from mrisr.figures.scene import Key, measured_rows, text, times
 from mrisr.figures.style import PAPER, TEXT, look
 
 COLUMNS = 3
-SPREAD = 0.22  # of the least distance of two scales, over which methods lie side by side
+SPREAD = 0.22  # of the least distance of two scales, over which intervals lie side by side
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
@@ -54,8 +54,8 @@ def _caption(
     return text(
         f"{params['label']}: mean of every metric over the whole volume (on slices where it is"
         f" defined on slices) at {times(scales)}, {shown.subjects(rows.values())}, with the"
-        f" {shown.INTERVALS} of the mean. Arrows say which way is better. Methods lie side by side"
-        " at each scale so that their intervals can be seen.",
+        f" {shown.INTERVALS} of the mean. Arrows say which way is better. Means stand at their"
+        " scale and lines join them; intervals lie side by side so that all can be seen.",
         "Gray: controls, the bounds of what can be measured."
         if any(row.cell["control"] for row in rows.values())
         else "",
@@ -131,12 +131,12 @@ def _panel(
             if not np.isfinite(mean):
                 continue
             x = scale + offsets.get(method, 0.0)
-            points.append((x, mean))
+            points.append((scale, mean))
             if isinstance(number, str):
                 bounds.append(mean)
             else:
                 limits += [mean, *shown.interval(axes, x, found, style)]
-                axes.plot(x, mean, markersize=4, zorder=3, **shown.marker(style, row))
+                axes.plot(scale, mean, markersize=4, zorder=3, **shown.marker(style, row))
         if points:
             axes.plot(*zip(*points, strict=True), linewidth=0.9, zorder=1, **style.line)
     if limits:
