@@ -64,7 +64,7 @@ def yaml_text(content: dict) -> str:
     return str(yaml.dump(content, Dumper=Plain, sort_keys=False, allow_unicode=True, width=100))
 
 
-def _refuse_bombs(text: str, where: str) -> None:
+def _refuse_bombs(text: str) -> None:
     """Refuse YAML that would keep the parser busy: nested too deeply, or aliases of aliases.
 
     Raises:

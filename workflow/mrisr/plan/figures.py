@@ -438,7 +438,6 @@ def _measures(study: Study, dataset: str, cells: list[dict]) -> dict:
         "cells": cells,
         "held": _held(study, dataset, cells),
         "baseline": study.config["baseline"],
-        "seed": study.seed,
         "metrics": study.config["metrics"],
     }
 
