@@ -89,7 +89,7 @@ def early_stopping(
     fingerprint = [wanted, scale, job.seed, job.code, job.spec, [sha256(file) for file in inputs]]
     staged = Staging(f"{job.checkpoints}/observed", fingerprint)
 
-    def observe(step: int, network: torch.nn.Module) -> None:
+    def observe(step: int, network: torch.nn.Module, _: float) -> None:
         if step not in wanted:
             return
         network.eval()
