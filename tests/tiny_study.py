@@ -1,5 +1,6 @@
 """Tiny studies that the tests make: scans, a dataset of them, a config, and Snakemake on it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -56,6 +57,19 @@ def write_scan(path, seed, shape=(30, 34, 32)):
     path.parent.mkdir(parents=True, exist_ok=True)
     affine = np.diag([-1.0, 1.1, 0.9, 1])
     nib.save(nib.Nifti1Image(data.astype(np.int16), affine), path)
+
+
+def write_skm_tea(folder):
+    """What a dry-run looks at of a copy of SKM-TEA."""
+    record = {"voxel_spacing": [0.3125, 0.3125, 0.8], "orientation": ["SI", "AP", "LR"]}
+    for place in ("annotations/v1.0.0", "files_recon_calib-24"):
+        (folder / place).mkdir(parents=True)
+    for number, split in enumerate(["train"] * 8 + ["val", "test"]):
+        images = [{"scan_id": f"MTR_{number:03}", **record}]
+        file = folder / f"annotations/v1.0.0/{split}.json"
+        known = json.loads(file.read_text())["images"] if file.exists() else []
+        file.write_text(json.dumps({"images": known + images}))
+        (folder / f"files_recon_calib-24/MTR_{number:03}.h5").touch()
 
 
 class TinyStudy:

@@ -59,7 +59,7 @@ def test_tables_figures_report_and_manifest(finished):
     assert psnr[(2, "cubic")] > psnr[(2, "nearest")] > psnr[(5, "nearest")]
     # ArSSR says that it is not for scale 5: n/a with a reason, not a silent hole.
     assert "scale 5 not supported" in rows.loc[(5, "arssr_rdn", "psnr", "volume"), "note"]
-    # A dozen steps cannot beat cubic; the table says so.
+    # A dozen steps are a trial; the table says so.
     assert "undertrained" in rows.loc[(2, "srcnn3d", "psnr", "volume"), "note"]
     for suffix in ("md", "tex", "html"):
         assert (finished.results / "tables" / f"quality.{suffix}").stat().st_size > 1000

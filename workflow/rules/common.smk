@@ -13,25 +13,26 @@ from snakemake.utils import update_config
 sys.path.insert(0, str(PACKAGE))
 
 from mrisr import metrics
-from mrisr.common import assets
+from mrisr.common import assets, given_files
 from mrisr.common.environment import export_package
 from mrisr.common.errors import MrisrError
 from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
+from mrisr.common.locks import claim
 from mrisr.common.optional_packages import BM3D_LACKING, has_bm3d
 from mrisr.common.provenance import code_digest
 from mrisr.common.schema import read_yaml, typed
-from mrisr.common.storage import check_writable
+from mrisr.common.storage import check_replaceable, check_writable
 from mrisr.data import finding
 from mrisr.plan import cells
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import report as report_plan
 from mrisr.plan import tables as table_plan
 from mrisr.plan.kept_files import EVERYONE, Keep
-from mrisr.plan.resources import REQUESTS
+from mrisr.plan.resources import requests
 from mrisr.plan.study_files import StudyFiles
 from mrisr.segment import priors
-from mrisr.study import readers_key
-from mrisr.study.load import checked
+from mrisr.study import inherit, readers_key
+from mrisr.study.load import checked_written
 
 export_package()
 
@@ -55,7 +56,16 @@ try:
     # Snakemake's own reader takes a key twice, and the last one counts.
     for CONFIGFILE in workflow.configfiles if MODULE is None else []:
         read_yaml(CONFIGFILE)
-    STUDY = checked(config, WHERE)
+    if MODULE is None and "base" in config:
+        # Snakemake has laid `--config` over already, which removes nothing of a base.
+        CONFIG = inherit.together(
+            workflow.configfiles, typed(dict(workflow.config_settings.config))
+        )
+    else:
+        CONFIG = inherit.resolved(
+            config, WHERE, [Path(file).parent for file in workflow.configfiles]
+        )
+    STUDY = checked_written(CONFIG, WHERE)
     metrics.add(STUDY.plugins)  # for the scripts of jobs
     # Scans of a local folder that are missing are named before anything runs.
     LOCAL_FILES = {
@@ -84,6 +94,9 @@ except MrisrError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = STUDY.layout
+REQUESTS = requests(STUDY.deterministic)
+# Among the params of what may have several threads: Snakemake does not look at threads.
+ONE_THREAD = {"deterministic": True} if STUDY.deterministic else {}
 KEEP = Keep(STUDY)
 FILES = StudyFiles(STUDY)
 
@@ -106,6 +119,8 @@ onstart:
         raise WorkflowError("\n".join([*UNLISTED, *UNINSTALLED]))
     try:
         check_writable(LAYOUT.root)
+        check_replaceable(f"{LAYOUT.root}/logs", f"{LAYOUT.root}/benchmarks")
+        claim(LAYOUT.root, LAYOUT.staging("running"), Path.cwd())
     except MrisrError as error:
         raise WorkflowError(str(error)) from None
 
@@ -177,6 +192,7 @@ def evaluation_params(dataset):
             name: STUDY.metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
         },
         "empty_slices": STUDY.config["empty_slices"],
+        **ONE_THREAD,
         "code": code_digest(
             "mrisr.evaluate.subjects",
             *(STUDY.metrics.source(name) for name in STUDY.config["metrics"]),
@@ -198,3 +214,27 @@ def reconstruction_output(method, dataset):
 def marked(part, files):
     """Files of a `mrisr.plan.kept_files.Part`: those that do not stay are temporary."""
     return files if part.stays else temp(files)
+
+
+# Files that were replaced and have been named already.
+REPLACED = set()
+
+
+def given(path, files):
+    """Where it is recorded which of a user's files `path` was made of, and what they are now.
+
+    A parameter of the rule, so that it runs again for a scan that is older than the one it was
+    made of, or a link that leads elsewhere.
+    """
+
+    def found(wildcards):
+        record, target, *names = (
+            name.format(**dict(wildcards.items())) for name in [LAYOUT.made_of(path), path, *files]
+        )
+        basis, replaced = given_files.basis(record, names, refresh=workflow.is_main_process)
+        for name in set(replaced) - REPLACED if workflow.is_main_process else ():
+            REPLACED.add(name)
+            logger.warning(given_files.warning(name, target))
+        return [record, basis]
+
+    return found

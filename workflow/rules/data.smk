@@ -28,6 +28,7 @@ for dataset in STUDY.datasets.values():
                 checksums=[dataset.checksums.get(name) for name in dataset.subjects[split]],
                 seed=STUDY.seed,
                 overrides=STUDY.dataset_overrides(dataset.name, split),
+                given=given(LAYOUT.sources(dataset.name, split), LOCAL_FILES[dataset.name, split]),
                 plugins=STUDY.plugins_of(dataset.path),
                 downloads=STUDY.config["downloads"],
                 code=code_digest(dataset.code) if dataset.code else "",
@@ -59,6 +60,7 @@ for dataset in STUDY.datasets.values():
             resources:
                 **REQUESTS["prepare"].resources,
             params:
+                **ONE_THREAD,
                 subjects=dataset.subjects[split],
                 crop=dataset.spec["crop"],
                 mask=dataset.spec["mask"],
@@ -68,6 +70,7 @@ for dataset in STUDY.datasets.values():
                 min_size=STUDY.min_size(split),
                 seed=STUDY.seed,
                 staging=LAYOUT.staging("hr", dataset.name, split),
+                given=given(LAYOUT.hr_list(dataset.name, split), LOCAL_MASKS[dataset.name, split]),
                 code=code_digest(*preparation_code(dataset)),
             message:
                 f"Preparing the ground truth of {dataset.name} ({split})"

@@ -19,6 +19,7 @@ for dataset in STUDY.measured_datasets:
         resources:
             **REQUESTS["degrade"].resources,
         params:
+            **ONE_THREAD,
             degradation=STUDY.degradation,
             code=code_digest("mrisr.degrade.resample"),
         message:

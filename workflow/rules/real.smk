@@ -28,6 +28,10 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             params:
                 subjects={item: STUDY.stacks(dataset.name, item) for item in dataset.stacks},
                 stacks=dataset.spec["stacks"],
+                given=given(
+                    f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}",
+                    LOCAL_MASKS[dataset.name, "test"],
+                ),
                 seed=STUDY.seed,
                 staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
                 code=code_digest("mrisr.prepare.real_stacks"),
@@ -116,6 +120,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 split="test",
                 beside="reference",
                 source=dataset.spec["reference"],
+                given=given(
+                    LAYOUT.sources(dataset.name, "reference"), LOCAL_REFERENCES[dataset.name]
+                ),
                 seed=STUDY.seed,
                 overrides=STUDY.dataset_overrides(dataset.name, "test"),
                 plugins=STUDY.plugins_of(dataset.path),

@@ -30,6 +30,7 @@ rule report_page:
         contents=report_plan.study_facts(STUDY),
         tables={name: (title, LAYOUT.table(name, "html")) for name, title in TABLE_NAMES.items()},
         benchmarks=f"{LAYOUT.root}/benchmarks",
+        logs=f"{LAYOUT.root}/logs",
         code=code_digest("mrisr.report.content", "mrisr.report.manifest"),
         page=assets.page_digest(),
     message:

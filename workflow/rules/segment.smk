@@ -23,6 +23,7 @@ if STUDY.segmentation is not None:
         params:
             priors=STUDY.segmentation["priors"],
             downloads=STUDY.config["downloads"],
+            given=given(LAYOUT.atlas("priors"), LOCAL_PRIORS),
             code=code_digest("mrisr.segment.priors"),
         message:
             f"Fetching and checking the tissue priors ({STUDY.segmentation['priors']})"

@@ -21,6 +21,7 @@ for split in ("train", "val") if STUDY.denoising else ():
         resources:
             **REQUESTS["denoise"].resources,
         params:
+            **ONE_THREAD,
             cache=f"{STUDY.config['downloads']}/bm3d",
             code=code_digest("mrisr.train.denoise"),
         message:
@@ -89,9 +90,10 @@ for method in STUDY.imported:
         resources:
             **REQUESTS["import"].resources,
         params:
-            method=method.pack("network", "coordinates", "model"),
+            method=method.pack("network", "coordinates", "model", "weights_axes", "authors_axes"),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
             plugins=STUDY.plugins_of(method.folder),
+            given=given(FILES.model("model.safetensors", method), [method.spec["weights"]]),
             code=method.code("mrisr.methods.import_weights"),
         message:
             f"Importing weights for {method.name} ({method.trained('{wildcards.scale}')})"

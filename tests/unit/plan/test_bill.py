@@ -43,6 +43,23 @@ def both(study_jobs, costs, study, known):
     return told, took
 
 
+def test_trainings_are_told_by_the_steps_that_they_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_yaml(CONFIG / "arssr.yaml")
+
+    def sizes(training):
+        jobs = StudyJobs(checked({**config, "training": training})).jobs
+        return {job.name: job.size for job in jobs if job.kind == "train"}
+
+    published, half = sizes({"steps": "published"}), sizes({"steps": 390_000})
+    by_epochs = sizes({})
+    name = "train_arssr_rdn x2-4"
+    assert published[name] == pytest.approx(2 * half[name])
+    assert published[name] == pytest.approx(780_000 / (2500 * 20) * by_epochs[name])
+    # (10 k)^3 patches of the baselines.
+    assert published["train_srcnn3d x4"] == pytest.approx(8 * published["train_srcnn3d x2"])
+
+
 def planned(study_jobs, costs):
     stages = plans.plan(study_jobs, costs).stages
     return {name: s.cpu_seconds + s.on_cpu_seconds for name, s in stages.items()}

@@ -253,6 +253,20 @@ def test_manifest_records_files_and_config(tmp_path, record):
         manifest({}, 1, models=[tmp_path / "gone"])
 
 
+def test_manifest_records_threads_of_trainings_and_reconstructions(tmp_path):
+    write_json(tmp_path / "net/x2/model.json", {"threads": 3})
+    write_json(tmp_path / "imported/x2/model.json", {})
+    models = [tmp_path / name / "x2/model.safetensors" for name in ("net", "imported")]
+    log = tmp_path / "logs/sr/d/cubic/x2.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("2024-05-06 on a CPU, 1 threads\n")
+    (log.parent / "x3.log").write_text("killed\n")
+    assert manifest_module.threads(models, tmp_path / "logs") == {
+        "train": {str(models[0]): 3},
+        "reconstruct": {"d/cubic/x2": 1},
+    }
+
+
 def test_durations_are_summed_by_stage(tmp_path):
     header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
     for name, seconds, memory, cpu in (

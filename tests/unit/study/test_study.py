@@ -11,7 +11,7 @@ from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.schema import typed
 from mrisr.plan import cells as summary
 from mrisr.study.load import checked, load_study
-from tiny_study import ROOT, TINY
+from tiny_study import ROOT, TINY, write_skm_tea
 
 DEMO = {
     "study": "demo",
@@ -186,8 +186,10 @@ def test_a_new_label_does_not_change_what_training_depends_on():
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
-def test_the_configs_here_are_valid(path):
-    study = load_study(path)
+def test_the_configs_here_are_valid(path, tmp_path):
+    write_skm_tea(tmp_path)
+    skm_tea = path.stem == "coord_skm_tea"  # which needs a copy
+    study = load_study(path, [f"datasets={{skm_tea: {{folder: {tmp_path}}}}}"] * skm_tea)
     assert study.name == path.stem
     overlap = [] if study.segmentation is None else summary.published_overlap(study)
     for entry in [*summary.published(study), *overlap]:

@@ -1,61 +1,50 @@
 """Uncertainty of means over subjects, and paired tests between methods."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from mrisr.common.errors import InputError
-from mrisr.common.seeds import generator
+
+#: Fewer subjects than this have no interval: what it would cover hangs on their distribution.
+FEWEST = 5
 
 
-def bootstrap_interval(
-    sample: Sequence[float] | np.ndarray,
-    seed: int,
-    confidence: float = 0.95,
-    resamples: int = 10_000,
+def mean_interval(
+    sample: Sequence[float] | np.ndarray, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean (Efron and Tibshirani 1993, 13.3).
+    """Return Student's t interval of the mean (Student 1908).
 
-    All calls with the same seed and number of values draw the same subjects, so that intervals
-    of different metrics differ by their values alone.
+    It covers the mean of normal values as often as it says at any n. A percentile bootstrap does
+    not: of five values it covers 84 %, see `bench/coverage.py`.
 
     Args:
         sample: One a subject, shape (n,), any unit.
-        seed: The study's seed.
         confidence: Coverage, between 0 and 1.
-        resamples: Number of bootstrap samples.
 
     Returns:
-        Low and high end in the unit of the values; (nan, nan) for fewer than two values, or if
-        one of them is not finite.
+        Low and high end in the unit of the values; (nan, nan) for fewer than `FEWEST` values, or
+        if one of them is not finite.
     """
+    from scipy.special import stdtrit
+
     sample = np.asarray(sample, np.float64)
-    if len(sample) < 2 or not np.isfinite(sample).all():
+    n = len(sample)
+    if n < FEWEST or not np.isfinite(sample).all():
         return float("nan"), float("nan")
-    means = sample[_draws(seed, len(sample), resamples)].mean(axis=1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+    half = stdtrit(n - 1, (1 + confidence) / 2) * sample.std(ddof=1) / n**0.5
+    return float(sample.mean() - half), float(sample.mean() + half)
 
 
-# A table asks for the same draws in every column; one entry, because they take megabytes.
-@lru_cache(maxsize=1)
-def _draws(seed: int, n: int, resamples: int) -> np.ndarray:
-    """Return indices of the subjects drawn, shape (resamples, n)."""
-    draws = generator(seed, "bootstrap").integers(n, size=(resamples, n))
-    draws.setflags(write=False)
-    return draws
-
-
-def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
-    """Return the two-sided p of the signed-rank test that differences are symmetric about 0.
+def wilcoxon(differences: Sequence[float] | np.ndarray, alternative: str = "two-sided") -> float:
+    """Return p of the signed-rank test that differences are symmetric about 0.
 
     Wilcoxon 1945. Zeros are dropped. Exact for up to 50 differences without ties and up to 13 with
     ties; a normal approximation with continuity and tie correction beyond.
 
     Args:
         differences: One a subject, shape (n,).
+        alternative: `two-sided`, `greater` (differences tend to be above 0) or `less`.
 
     Returns:
         0 to 1; 1 if all differences are 0.
@@ -71,7 +60,7 @@ def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
     differences = differences[differences != 0]
     if not len(differences):
         return 1.0
-    return float(stats.wilcoxon(differences, correction=True).pvalue)
+    return float(stats.wilcoxon(differences, correction=True, alternative=alternative).pvalue)
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:

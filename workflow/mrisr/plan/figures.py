@@ -439,7 +439,6 @@ def _measures(study: Study, dataset: str, cells: list[dict]) -> dict:
         "cells": cells,
         "held": _held(study, dataset, cells),
         "baseline": study.config["baseline"],
-        "seed": study.seed,
         "metrics": study.config["metrics"],
     }
 
@@ -527,6 +526,26 @@ def _curves(study: Study, _: None, settings: Mapping) -> Planned | None:
     )
 
 
+def _training_time(study: Study, _: None, settings: Mapping) -> Planned | None:
+    order = [method.name for method in study.methods.values() if not method.control]
+    models = [
+        {**model, "look": order.index(model["method"])}
+        for model in summary.models(study)
+        if model["method"] in settings.get("methods", order)
+        and study.methods[model["method"]].spec["training"].get("curve")
+        and not study.methods[model["method"]].imported
+    ]
+    if not models:
+        return None
+    return Planned(
+        "training_time",
+        "training_time",
+        [f"{model['folder']}/model.json" for model in models],
+        {"models": models},
+        "PSNR over cubic interpolation against the time that a model was trained for.",
+    )
+
+
 def _queries(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     if study.slices is None:
         return None
@@ -603,5 +622,6 @@ _PLANNERS: dict[str, Callable[..., Planned | None]] = {
     "quality_by_cost": _quality_by_cost,
     "queries": _queries,
     "curves": _curves,
+    "training_time": _training_time,
     "early_stopping": _early_stopping,
 }

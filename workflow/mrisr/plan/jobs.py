@@ -12,9 +12,10 @@ from mrisr.common.errors import MrisrError
 from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
 from mrisr.data.datasets import Dataset
 from mrisr.methods.method import Method
+from mrisr.methods.training_length import steps_per_epoch, total_steps
 from mrisr.plan import figures, tables
 from mrisr.plan.kept_files import Keep
-from mrisr.plan.resources import REQUESTS
+from mrisr.plan.resources import requests
 from mrisr.study.study import Study
 
 #: Stages in the order of the table.
@@ -135,22 +136,20 @@ class StudyJobs:
         lr_weights, hr_weights = weights(method)
         return lr_weights * lr + hr_weights * hr
 
-    def train_macs(self, method: Method, steps: int | None = None) -> float:
+    def train_macs(self, method: Method, scale: float, steps: int | None = None) -> float:
         """Return the multiplications of a training, of `steps` or its own; forward passes alone."""
         training, study = method.spec.get("training", {}), self.study
-        batch, per_epoch = training.get("batch", 1), training.get("steps_per_epoch")
-        if not per_epoch:
+        training = {"batch": 1, "epochs": 1, **training}
+        if steps is None:
             subjects = len(study.items(study.train_dataset, "train")) if study.train_dataset else 1
             patches = subjects * training.get("patches_per_subject", 1)
-            per_epoch = max(1, patches // batch)
-        if steps is None:
-            steps = training.get("epochs", 1) * per_epoch
+            steps = total_steps(training, steps_per_epoch(training, patches))
         if method.spec.get("network") == "query":
             sample = self.macs(method, training["lr_patch"] ** 3, training["queries"])
         else:
-            edge = training.get("patch", 1)
+            edge = method.patch_size(scale) if method.spec.get("network") == "grid" else 1
             sample = self.macs(method, 0, edge**3)
-        return sample * steps * batch
+        return sample * steps * training["batch"]
 
     def subject_macs(self, method: Method, dataset: str, scale: float) -> float:
         """Return those of the training of one subject's model, on all voxels of its stacks."""
@@ -172,10 +171,10 @@ class StudyJobs:
     ) -> str:
         """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`.
 
-        They ask for what `REQUESTS` has of `request`, default their kind.
+        They ask for what `requests` has of `request`, default their kind.
         """
         layout = self.study.layout
-        if asked := REQUESTS.get(request or kind):
+        if asked := requests(self.study.deterministic).get(request or kind):
             more = {**vars(asked), **more}
 
         def named(text: str, item: str) -> str:
@@ -349,7 +348,7 @@ class StudyJobs:
                 *("train", f"early_stopping_{name}", "train", files),
                 layout.early_stopping(name, trained, "curve"),
                 variant=name,
-                size=self.train_macs(method, about["steps"]),
+                size=self.train_macs(method, about["scale"], about["steps"]),
                 after=["check_scans", *(targets if method.denoising else [])],
                 **_asked(method, "train"),
             )
@@ -397,6 +396,9 @@ class StudyJobs:
         macs: float | None = None,
     ) -> None:
         folder = self.study.layout.model(method.name, trained, *where)
+        if macs is None:
+            scale = float(trained.removeprefix("x")) if method.models == "per_scale" else 1
+            macs = self.train_macs(method, scale)
         self._add(
             *("train", rule, "train"),
             [f"{folder}/{file}" for file in ("model.safetensors", "model.json", "log.csv")],
@@ -404,7 +406,7 @@ class StudyJobs:
             items=items,
             wildcards=trained,
             variant=method.name,
-            size=self.train_macs(method) if macs is None else macs,
+            size=macs,
             after=after,
             **_asked(method, "train"),
             model=None if where else folder,

@@ -66,7 +66,6 @@ def _measured(study: Study) -> list[str]:
 def _common(study: Study) -> dict:
     return {
         "cells": summary.cells(study),
-        "seed": study.seed,
         "baseline": study.config["baseline"],
         "metrics": study.config["metrics"],
         "regions": study.config["regions"],

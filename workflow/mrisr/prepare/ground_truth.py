@@ -66,7 +66,7 @@ def prepare_volume(
     for note in voxel_notes(volume.data):
         log.warning("%s: %s", name, note)
     volume = canonical(volume)
-    data, affine = volume.data, volume.affine
+    data, affine, stored = volume.data, volume.affine, volume.stored
 
     inside = find_mask(volume).data != 0 if find_mask else signal_mask(data, mask)
     if not inside.any():
@@ -92,7 +92,7 @@ def prepare_volume(
     if ringing:
         log.info("%s: %d voxels below -1 %% of the maximum set to 0", name, ringing)
     data = np.ascontiguousarray(np.clip(data / np.float32(top), 0, 1), dtype=np.float32)
-    return Volume(data, affine), Volume(inside.astype(np.uint8), affine)
+    return Volume(data, affine, stored=stored), Volume(inside.astype(np.uint8), affine)
 
 
 def given_mask(path: str | Path, scan: Volume, name: str) -> Volume:

@@ -63,6 +63,7 @@ def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Pat
         models=_there([f"{model['folder']}/model.safetensors" for model in about["models"]]),
         sources=_there(source_lists(study)),
         benchmarks=f"{layout.root}/benchmarks",
+        logs=f"{layout.root}/logs",
     )
     report(
         folder / "report.html",

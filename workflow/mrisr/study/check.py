@@ -55,6 +55,13 @@ def check(study: Study) -> None:
         problems += tables_key.problems(study)
     kind = study.degradation["kind"]
     for method in study.methods.values():
+        if method.spec.get("training", {}).get("curve") and (
+            kind != "volume" or method.per_subject
+        ):
+            problems.append(
+                f"methods.{method.name}.training.curve: is for volumes and a network of all"
+                " subjects; leave it out"
+            )
         for name in method.spec.get("limits", {}).get("datasets", []):
             if name not in study.datasets:
                 problems.append(

@@ -69,6 +69,7 @@ KINDS: dict[str, Kind] = {
     "quality_by_cost": Kind(MEASURES),
     "queries": Kind(frozenset({"subject"})),
     "curves": Kind(frozenset({"methods"}), lambda study: [None]),
+    "training_time": Kind(frozenset({"methods"}), lambda study: [None]),
     "early_stopping": Kind(frozenset(), _early_stopping),
 }
 

@@ -24,7 +24,6 @@ def quality(
     published: Sequence[Mapping],
     scores: Mapping[str, str],
     fetched: Sequence[str],
-    seed: int,
     baseline: str | None,
     metrics: Sequence[str],
     regions: Sequence[str],
@@ -39,7 +38,6 @@ def quality(
         scores: Scores of the ground truths, by label of the dataset.
         fetched: For each metric that needs a downloaded file, the JSON that says whether it is
             there.
-        seed: The study's.
         baseline: The study's.
         metrics: The study's.
         regions: The study's.
@@ -49,7 +47,6 @@ def quality(
         _with_models(cells),
         _published(published),
         {**notes, "Slices": slices_note(metrics, scores, empty_slices)},
-        seed=seed,
         baseline=baseline,
         metrics=metrics,
         regions=regions,

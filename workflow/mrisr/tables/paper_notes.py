@@ -72,7 +72,7 @@ def _reading(spec: Mapping, records: Collection[Record], overlap: bool) -> list[
     found = [
         ("Means" if joined else "Mean ± sample standard deviation")
         + f" over the test subjects{f' (n = {ends})' if ends else ''}; best bold, second best"
-        " underlined. Controls and marked values are not ranked."
+        " underlined. Controls are not ranked."
         + (f" Standard deviations: in the table {whole}." if joined else "")
     ]
     if overlap:

@@ -1,6 +1,7 @@
 """The quality table: what was measured, with everything needed to read it right.
 
-Rows that support no conclusion are marked, the others ranked. Metrics without a better direction
+Rows are marked for how they were trained and whether they are above the baseline, and ranked all
+the same. Metrics without a better direction
 explain the others and stand in a block of their own.
 """
 
@@ -12,9 +13,10 @@ import pandas as pd
 
 from mrisr import metrics as metric_modules
 from mrisr.common.layout import scale_name
-from mrisr.common.statistics import bootstrap_interval
+from mrisr.common.statistics import FEWEST, mean_interval
 from mrisr.evaluate.measured import (
     MARKS,
+    NOT_ABOVE,
     Column,
     Row,
     columns,
@@ -25,7 +27,7 @@ from mrisr.evaluate.measured import (
     read_rows,
 )
 from mrisr.tables import footnotes
-from mrisr.tables.numbers import known, number
+from mrisr.tables.numbers import interval, known, number, signed
 from mrisr.tables.ranking import ranks
 from mrisr.tables.table import Block, Entry, Table
 
@@ -35,6 +37,7 @@ COLUMNS = [
 ]
 NUMBERS = ("mean", "std", "ci_low", "ci_high", "published_mean", "published_std")
 MISSING, UNAVAILABLE, NO_TRUTH = "missing", "unavailable", "no ground truth"
+INTERVAL, EACH = "95 % interval", "each subject"
 FIT = "fit of SR = gain × ground truth + offset"
 
 
@@ -43,7 +46,6 @@ def quality_table(
     published: pd.DataFrame | None = None,
     notes: Mapping[str, str] | None = None,
     *,
-    seed: int,
     baseline: str | None = None,
     metrics: Sequence[str] | None = None,
     regions: Sequence[str] | None = None,
@@ -57,9 +59,8 @@ def quality_table(
         published: Published values, columns dataset, scale, method, metric, region, mean, std and
             optionally source (a footnote); dataset as the study names it.
         notes: Footnotes of the caller by topic: degradation, crop, mask, data range, seed, preset.
-        seed: The study's seed; the bootstrap intervals derive from it.
-        baseline: Name of the method that learned ones are held against, None for no check. A
-            learned method whose mean PSNR over the volume is not above it is undertrained.
+        baseline: Name of the method that learned ones are held against, None for no check; see
+            `mrisr.evaluate.measured.read_rows`.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
         unavailable: Why metrics could not be taken, by name. Their columns stay, empty.
@@ -83,7 +84,7 @@ def quality_table(
             said = [*row.remarks, *_absence(row, column, reasons)]
             paper = beside.get((*key, *column), (math.nan, math.nan))
             place = (key[0], row.cell["scale"], key[2], *column)
-            summary = _summary(row.values.get(column), seed)
+            summary = _summary(row.values.get(column))
             records.append((*place, *summary, *paper, "; ".join(said)))
     frame = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, float))
     lines = list(frame.itertuples(index=False))
@@ -108,14 +109,14 @@ def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[s
     return [UNAVAILABLE if column[0] in unavailable else MISSING]
 
 
-def _summary(scores: pd.Series | None, seed: int) -> tuple[int, float, float, float, float]:
+def _summary(scores: pd.Series | None) -> tuple[int, float, float, float, float]:
     """Return n, mean, sample standard deviation, interval; NaN where they do not exist."""
     if scores is None:
         return 0, *[math.nan] * 4
     data = scores.to_numpy()
     known = len(data) > 1 and bool(np.isfinite(data).all())
     std = float(np.std(data, ddof=1)) if known else math.nan
-    return len(data), float(np.mean(data)), std, *bootstrap_interval(data, seed)
+    return len(data), float(np.mean(data)), std, *mean_interval(data)
 
 
 def _published(frame: pd.DataFrame) -> dict[tuple, tuple[float, float]]:
@@ -174,7 +175,7 @@ def _block(
         for i, (row, entries) in enumerate(members):
             about = {k: str(row.cell[k]) for k in ("dataset", "method")}
             about["scale"] = scale_name(row.cell["scale"])
-            line = [Entry(_name(row), data=about)]
+            line = [Entry(_name(row), data=about, below=_second_lines(row, shown))]
             for c in shown:
                 line.append(_entry(entries[c], row, unavailable, styles[c].get(i, "")))
                 if c in beside:
@@ -186,7 +187,8 @@ def _block(
             line.append(Entry("" if n is None else str(n), value=n))
             lines.append(line)
         groups.append((f"{scale_name(scale)}×", lines))
-    return Block(title, [*header, "n"], groups, caption, tuple(starts))
+    below = INTERVAL if any(line[0].below for _, lines in groups for line in lines) else ""
+    return Block(title, [*header, "n"], groups, caption, tuple(starts), below=below)
 
 
 def _name(row: Row) -> str:
@@ -201,14 +203,27 @@ def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) 
     if not record.n:
         absence = _absence(row, (record.metric, record.region), unavailable)
         return Entry(MISSING if absence in ([], [MISSING]) else "–", "absent")
-    hint, digits = "", metric_modules.metadata(record.metric).digits
-    if not math.isnan(record.ci_low):
-        hint = (
-            f"95 % interval of the mean: {record.ci_low:.{digits}f} to {record.ci_high:.{digits}f}"
-        )
+    digits = metric_modules.metadata(record.metric).digits
     text = number(record.mean, record.std, digits)
-    about = _about((record.metric, record.region))
-    return Entry(text, style, hint, value=known(record.mean), data=about)
+    column = (record.metric, record.region)
+    below = _second_line(row.values[column], (record.ci_low, record.ci_high), digits)
+    return Entry(text, style, below=below, value=known(record.mean), data=_about(column))
+
+
+def _second_line(scores: pd.Series, ends: tuple[float, float], digits: int) -> str:
+    """Return what stands below a mean: its interval, or each subject where they are too few."""
+    if not math.isnan(ends[0]):
+        return interval(*ends, digits)
+    if 1 < len(scores) < FEWEST:
+        return ", ".join(number(score, digits=digits) for score in scores)
+    return ""
+
+
+def _second_lines(row: Row, shown: Sequence[Column]) -> str:
+    """Return what second lines of a row are called; empty if it has none."""
+    counts = {len(row.values[column]) for column in shown if column in row.values}
+    n = max(counts, default=0)
+    return INTERVAL if n >= FEWEST else EACH if n > 1 else ""
 
 
 def _about(column: Column) -> dict[str, str]:
@@ -227,14 +242,16 @@ def _footnotes(
     cells = [row.cell for row in rows]
     found = [
         "Mean ± sample standard deviation over n test subjects. For each scale and column the best"
-        " is bold and the second best underlined. Controls bound the table from below and above;"
-        " they and marked rows are not ranked."
+        " is bold and the second best underlined. Controls bound the table from below and above and"
+        " are not ranked; marked rows are."
     ]
     if frame["ci_low"].notna().any():
         found.append(
-            "95 % intervals of the mean (percentile bootstrap over subjects) are in the CSV"
-            " (ci_low, ci_high) and under the pointer in the HTML table."
+            "In brackets: Student's t interval of the mean over subjects, which covers it 95 times"
+            " of 100 if values are normal."
         )
+    if frame["n"].between(2, FEWEST - 1).any():
+        found.append(f"Fewer than {FEWEST} subjects have no interval; the value of each is shown.")
     if any(not metric_modules.metadata(metric).better for metric, _ in shown):
         found.append(
             "Gain and offset: least-squares fit of SR = gain × ground truth + offset over the"
@@ -249,6 +266,8 @@ def _footnotes(
         return places([row.cell for row in rows if remark in row.remarks], cells)
 
     said = {remark: where(remark) for row in rows for remark in row.remarks}
+    if NOT_ABOVE in said:
+        said[NOT_ABOVE] = "; ".join(_held(row, cells) for row in rows if NOT_ABOVE in row.remarks)
     base = next((c["method_label"] for c in cells if c["method"] == baseline), baseline)
     found += footnotes.marks(said, base, held_by(cells))
     found += footnotes.training(cells)
@@ -261,6 +280,15 @@ def _footnotes(
             "published: as the paper printed it, over the volume."
         ]
     return found + footnotes.simulated(cells)
+
+
+def _held(row: Row, cells: Sequence[Mapping]) -> str:
+    """Return a row with how far it is from the baseline, and p."""
+    held = row.held
+    assert held is not None  # for it has been tested
+    about = metric_modules.metadata(held.metric)
+    gap = f"{signed(held.difference, about.digits)} {about.unit}".strip()
+    return f"{places([row.cell], cells)} ({gap}, p = {held.p:.3f}, n = {held.n})"
 
 
 def _missing(

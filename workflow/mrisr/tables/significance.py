@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from mrisr import metrics as metric_modules
-from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
-from mrisr.common.statistics import bootstrap_interval, holm, wilcoxon
-from mrisr.evaluate.measured import Column, Row, columns, heading, places, read_rows
-from mrisr.tables.numbers import signed
+from mrisr.common.statistics import FEWEST, holm, mean_interval, wilcoxon
+from mrisr.evaluate.measured import ALPHA, Column, Row, columns, heading, paired, places, read_rows
+from mrisr.tables.numbers import interval, signed
 from mrisr.tables.table import Block, Entry, Table
 
 COLUMNS = [
@@ -19,14 +18,12 @@ COLUMNS = [
     *("ci_low", "ci_high", "p", "p_holm", "significant", "note"),
 ]
 NUMBERS = ("difference", "ci_low", "ci_high", "p", "p_holm")
-ALPHA = 0.05
 FEW, INFINITE = "too few subjects to be significant", "infinite values, not tested"
 
 
 def significance_table(
     cells: Sequence[Mapping],
     *,
-    seed: int,
     baseline: str | None = None,
     metrics: Sequence[str] | None = None,
     regions: Sequence[str] | None = None,
@@ -35,13 +32,12 @@ def significance_table(
 
     The best has the highest (or lowest) mean; differences are taken subject by subject, tested by
     Wilcoxon's signed-rank test, and the p-values of one dataset, scale, metric and region adjusted
-    by Holm's method. Controls, skipped, missing and marked rows take no part, nor do metrics
+    by Holm's method. Controls, skipped and missing rows take no part, nor do metrics
     without a better direction.
 
     Args:
         cells: One a dataset, scale and method, in the order to print; see
             `mrisr.evaluate.measured.read_rows`.
-        seed: The study's seed; the bootstrap intervals derive from it.
         baseline: Name of the method that learned ones are held against, as in the quality table.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
@@ -63,7 +59,7 @@ def significance_table(
         groups = []
         for scale in dict.fromkeys(row.cell["scale"] for row in inside):
             ranked = [r for r in inside if r.cell["scale"] == scale and r.ranked and r.values]
-            by_column = {column: _compare(ranked, column, seed) for column in shown}
+            by_column = {column: _compare(ranked, column) for column in shown}
             found = [record for compared in by_column.values() for record in compared]
             if not found:
                 alone.setdefault(label, []).append(scale_name(scale))
@@ -86,13 +82,14 @@ def significance_table(
             groups.append((f"{scale_name(scale)}×", lines))
         if groups:
             header = ["Method", *(heading(*column) for column in shown), "n"]
-            blocks.append(Block(label, header, groups, f"Difference from the best on {label}"))
+            caption = f"Difference from the best on {label}"
+            blocks.append(Block(label, header, groups, caption, below="95 % interval"))
     frame = pd.DataFrame(records, columns=COLUMNS)
     frame = frame.astype({**dict.fromkeys(NUMBERS, float), "significant": "boolean"})
     return Table(frame, blocks, _footnotes(frame, cells, alone))
 
 
-def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
+def _compare(ranked: Sequence[Row], column: Column) -> list[dict]:
     """Return the comparisons of one column with its best method; none if it has fewer than two."""
     metric, region = column
     members = [row for row in ranked if column in row.values]
@@ -106,7 +103,7 @@ def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
     for i, row in enumerate(members):
         if row is best:
             continue
-        differences = _differences(row, best, column)
+        differences = paired(row, best, column)
         record = {
             **{key: row.cell[key] for key in ("dataset", "scale")},
             **{"metric": metric, "region": region},
@@ -116,7 +113,7 @@ def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
             "significant": pd.NA,
         }
         if i in finite:
-            low, high = bootstrap_interval(differences, seed)
+            low, high = mean_interval(differences)
             record |= {
                 **{"difference": float(differences.mean()), "ci_low": low, "ci_high": high},
                 **{"p": wilcoxon(differences), "note": ""},
@@ -128,19 +125,6 @@ def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
         if _least_p(record["n"], len(tested)) >= ALPHA:
             record["note"] = FEW
     return found
-
-
-def _differences(row: Row, best: Row, column: Column) -> np.ndarray:
-    """Return method - best, one for each subject."""
-    scores, other = row.values[column], best.values[column]
-    if set(scores.index) != set(other.index):
-        apart = sorted(set(scores.index) ^ set(other.index))
-        raise InputError(
-            f"{row.cell['path']}: other subjects than in {best.cell['path']}"
-            f" ({', '.join(apart[:5])}{', ...' if len(apart) > 5 else ''}); delete both and run"
-            " again"
-        )
-    return scores.to_numpy() - other[scores.index].to_numpy()
 
 
 def _least_p(n: int, tests: int) -> float:
@@ -161,13 +145,12 @@ def _entry(method: str, comparisons: Sequence[Mapping]) -> Entry:
         return Entry("∞", "absent", comparison["note"])
     digits = metric_modules.metadata(comparison["metric"]).digits
     hint = f"p = {_p(comparison['p'])}, adjusted {_p(comparison['p_holm'])}"
-    if not math.isnan(comparison["ci_low"]):
-        ends = " to ".join(signed(comparison[end], digits) for end in ("ci_low", "ci_high"))
-        hint = f"95 % interval of the mean difference: {ends}; {hint}"
+    ends = comparison["ci_low"], comparison["ci_high"]
+    below = "" if math.isnan(ends[0]) else interval(*ends, digits, sign=True)
     star = "*" if comparison["significant"] else ""
     text = f"{signed(comparison['difference'], digits)} ({_p(comparison['p_holm'])}){star}"
     about = {key: str(comparison[key]) for key in ("metric", "region")}
-    return Entry(text, "", hint, value=comparison["difference"], data=about)
+    return Entry(text, "", hint, below, value=comparison["difference"], data=about)
 
 
 def _p(value: float) -> str:
@@ -185,9 +168,10 @@ def _footnotes(
             " signed-rank test over subjects, adjusted by Holm's method for the comparisons of a"
             " scale and column; * below 0.05. The best is chosen by the values that are tested,"
             " which flatters it a little.",
-            "Controls, and rows that the quality table marks or has no values for, take no part.",
-            "95 % intervals of the mean difference (percentile bootstrap over subjects) and the"
-            " unadjusted p are in the CSV, and under the pointer in the HTML table.",
+            "Controls, and rows that have no values, take no part.",
+            "In brackets: Student's t interval of the mean difference (95 %), none below"
+            f" {FEWEST} subjects. The unadjusted p is in the CSV, and under the pointer in the HTML"
+            " table.",
         ]
     few = frame[frame["note"] == FEW]
     if len(few):

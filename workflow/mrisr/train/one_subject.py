@@ -158,6 +158,7 @@ class _Run:
             network=self.network,
             optimizer=self.optimizer,
             per_epoch=self.per_epoch,
+            total=self.training["epochs"] * self.per_epoch,
             loss=self._loss,
             validate=self._validate,
             held_out="as asked",

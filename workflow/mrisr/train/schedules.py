@@ -2,6 +2,8 @@
 
 import math
 
+from mrisr.methods.training_length import total_steps
+
 # one_cycle: it rises during this share of the training, from LOWEST times the highest rate; it ends
 # at END times the highest.
 RISE, LOWEST, END = 0.3, 1 / 25, 1 / 250_000
@@ -15,7 +17,7 @@ def learning_rate(training: dict, step: int, per_epoch: int, seconds: float) -> 
     Args:
         training: The method's training settings: `learning_rate`, the highest; `schedule`;
             `halve_every`, epochs between halvings (schedule `step`); `warmup`, steps of a linear
-            rise; `schedule_by`, steps (of all `epochs`) or time (of `minutes`).
+            rise; `schedule_by`, steps (of the whole training) or time (of `minutes`).
         step: Steps done before.
         per_epoch: Steps of an epoch.
         seconds: Time that the training has taken so far.
@@ -29,7 +31,7 @@ def learning_rate(training: dict, step: int, per_epoch: int, seconds: float) -> 
     if training.get("schedule_by") == "time":
         done = seconds / (60 * training["minutes"])
     else:
-        done = step / (training["epochs"] * per_epoch)
+        done = step / total_steps(training, per_epoch)
     return highest * _share(kind, min(done, 1.0))
 
 
