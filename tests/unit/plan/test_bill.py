@@ -185,6 +185,19 @@ WORK = st.lists(
 )
 
 
+def test_a_training_that_time_ends_takes_no_longer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_yaml(Path(__file__).parents[3] / "config" / "demo.yaml")
+    config["methods"]["srcnn3d"] = {"training": {"epochs": 10**6, "minutes": 2}}
+    told = {
+        jobs.variant: Costs.load().estimate(jobs).seconds
+        for jobs in StudyJobs(checked(config, "config")).jobs
+        if jobs.kind == "train"
+    }
+    assert told["srcnn3d"] == 120
+    assert told["arssr_rdn"] != 120
+
+
 @given(WORK, st.integers(1, 6))
 def test_wall_time_lies_between_the_longest_chain_and_one_after_the_other(work, workers):
     todo = [

@@ -45,6 +45,7 @@ class Jobs:
         threads: What each asks for.
         minutes: Time after which a cluster may end it; None if its rule does not say.
         model: Folder of the model that the job trains.
+        most_seconds: Time after which it ends wherever it is (`training.minutes`); None for none.
     """
 
     stage: str
@@ -62,6 +63,7 @@ class Jobs:
     threads: int = 1
     minutes: int | None = None
     model: str | None = None
+    most_seconds: float | None = None
 
     @property
     def count(self) -> int:
@@ -396,6 +398,7 @@ class StudyJobs:
         macs: float | None = None,
     ) -> None:
         folder = self.study.layout.model(method.name, trained, *where)
+        minutes = method.spec.get("training", {}).get("minutes")
         if macs is None:
             scale = float(trained.removeprefix("x")) if method.models == "per_scale" else 1
             macs = self.train_macs(method, scale)
@@ -410,6 +413,7 @@ class StudyJobs:
             after=after,
             **_asked(method, "train"),
             model=None if where else folder,
+            most_seconds=60 * minutes if minutes else None,
         )
 
     def _input(self, dataset: str, scale: str) -> list[str]:
