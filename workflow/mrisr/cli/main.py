@@ -29,7 +29,7 @@ PATH = {"exists": True, "dir_okay": False}
 app.command()(sr)
 app.command()(info)
 app.command()(partial)
-app.command()(plan)
+app.command(context_settings={"allow_extra_args": True})(plan)
 app.command()(new.check)
 
 
