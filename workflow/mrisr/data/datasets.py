@@ -288,6 +288,8 @@ class Dataset:
                 files[subject] = find(subject)
             except InputError as error:
                 problems.append(f"{subject}: {error}")
+        shared = finding.shared_files(files)
+        problems += [f"{subject}: {problem}" for subject, problem in shared.items()]
         if problems:
             head = (
                 f"dataset '{self.name}': {len(problems)} of {len(subjects)} {split} subjects have"

@@ -14,6 +14,7 @@ from mrisr.common.progress import collected, progress
 from mrisr.common.text import size, wrapped
 from mrisr.data.catalogue import scan_path, title
 from mrisr.data.datasets import Dataset
+from mrisr.data.finding import shared_files
 from mrisr.prepare.ground_truth import prepare_volume
 from mrisr.volumes import checks, io
 from mrisr.volumes.checks import Report
@@ -111,6 +112,7 @@ def survey(
         for subject in dataset.subjects[split]:
             tasks.append(_task(dataset, split, subject, folder, downloads, recorded, full))
             tasks[-1]["min_size"] = (min_sizes or {}).get(split, MIN_SIZE)
+    _refuse_shared(tasks)
     description = f"check {dataset.name}"
     count = min(workers, len(tasks)) if full else 1
     if count > 1:
@@ -121,6 +123,15 @@ def survey(
     found = Survey(dataset, folder, full, rows)
     found.warnings += [*_outliers(rows), *_twins(rows)]
     return found
+
+
+def _refuse_shared(tasks: list[dict]) -> None:
+    """Make it a problem of the second subject if a file is found for two."""
+    by_subject = {task["subject"]: task for task in tasks if task["path"] is not None}
+    shared = shared_files({subject: task["path"] for subject, task in by_subject.items()})
+    for subject, text in shared.items():
+        what, _, remedy = text.partition("; ")
+        by_subject[subject] |= {"path": None, "problem": Problem(what, remedy)}
 
 
 def _task(
