@@ -40,5 +40,6 @@ def white_level(data: np.ndarray, intensity: Mapping) -> float:
         intensity: See `white_part`.
     """
     part = white_part(intensity)
-    positive = data[data > 0] if part is not None else data[:0]
-    return float(np.quantile(positive, part)) if positive.size else float(data.max())
+    if part is None or not (data > 0).any():
+        return float(data.max())
+    return float(np.quantile(data[data > 0], part))
