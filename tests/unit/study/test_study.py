@@ -307,3 +307,12 @@ def test_sizes_are_multiples_of_the_slice_thickness_where_lr_are_stacks():
     spline = config | {"degradation": {"kind": "stacks", "kernel": "spline"}}
     assert checked(spline).degradation["kernel"] == "spline"
     assert checked(DEMO).multiple("demo") == 1 and checked(DEMO).degradation["kernel"] == "spline"
+
+
+def test_notes_of_tables_say_which_intensities_are_0_and_1():
+    assert "Intensity" not in summary.notes(checked(DEMO))
+    study = checked(changed("datasets/demo/intensity", {"white": "99.9 %"}))
+    assert summary.notes(study)["Intensity"] == (
+        f"{study.datasets['demo'].label}: the 99.9 % quantile of the voxels above 0 is 1, above it"
+        " is cut."
+    )

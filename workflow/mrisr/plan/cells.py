@@ -220,6 +220,8 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
             found["Images"] = _slices(study.slices)
     elif study.supervised:
         found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
+    if scaled := _intensities(study):
+        found["Intensity"] = f"{scaled}."
     if real:
         found["Real scans"] = _real(study, real)
     found["Seed"] = str(study.seed)
@@ -267,6 +269,12 @@ def _masks(study: Study, measured: list[str]) -> str:
     if len(set(used.values())) == 1:
         return MASKS[next(iter(used.values()))]
     return "; ".join(f"{study.datasets[n].label}: {MASKS[kind]}" for n, kind in used.items())
+
+
+def _intensities(study: Study) -> str:
+    """Return which datasets do not have their maximum at 1 and 0 at 0."""
+    said = {dataset.label: dataset.intensity for dataset in study.datasets.values()}
+    return "; ".join(f"{label}: {text}" for label, text in said.items() if text)
 
 
 def _crop(crop: dict) -> str:

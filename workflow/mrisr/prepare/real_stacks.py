@@ -20,7 +20,7 @@ from mrisr.common.seeds import seed as derived_seed
 from mrisr.prepare.ground_truth import given_mask
 from mrisr.prepare.real_volumes import foreground, rigid_motion
 from mrisr.prepare.subjects import Subject, each, source_paths
-from mrisr.volumes.checks import affine_problems, refuse, voxel_problems
+from mrisr.volumes.checks import affine_problems, hot_notes, refuse, voxel_problems
 from mrisr.volumes.io import Volume, canonical, save
 from mrisr.volumes.raw import load_scan
 from mrisr.volumes.stacks import common_grid, sampled
@@ -100,6 +100,8 @@ def prepare_stacks(
     ready, inside = {}, {}
     for stack, volume in stacks.items():
         refuse(f"{name}, {stack}", affine_problems(volume.affine) + voxel_problems(volume.data))
+        for note in hot_notes(volume.data):
+            log.warning("%s, %s: %s", name, stack, note)
         volume = canonical(volume)
         mask = (
             canonical(masks[stack])
