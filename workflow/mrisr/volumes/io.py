@@ -23,6 +23,9 @@ GRID_PART = 0.05
 PADDING, MGH_TAGS = 4096, 1 << 20
 # Deflate cannot pack more tightly; MRI that does half as well as SUSPICIOUS is unknown to us.
 DEFLATE_LIMIT, SUSPICIOUS = 1032, 50
+# Unpacked bytes: from MANY on, sizes are said before work; from TOO_MANY on, what is packed more
+# tightly than any MRI is refused. Masks are packed as tightly, and smaller.
+MANY, TOO_MANY = 1 << 28, 1 << 29
 MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 AGAIN = "copy or download it again"
 CONVERT = "convert the scan again with dcm2niix"
@@ -39,6 +42,7 @@ STRANGERS = (
 )
 STRANGER_BYTES = 132
 
+log = logging.getLogger("mrisr")
 # Its remarks on headers name no file; what matters of them is said by `mrisr.volumes.checks`.
 nib.imageglobals.logger.setLevel(logging.CRITICAL)
 
@@ -67,8 +71,8 @@ def load_image(path: str | Path) -> Image:
     """Open a NIfTI or MGH file without reading its voxels.
 
     Raises:
-        ScanError: The file is missing, cannot be read, is neither, or is too short for the
-            voxels that its header states.
+        ScanError: The file is missing, cannot be read, is neither, is too short for the voxels
+            that its header states, or is large and packed more tightly than any scan.
     """
     path = Path(path)
     try:
@@ -131,6 +135,12 @@ def _check_length(image: Image, path: Path) -> None:
             f" unpacked, more than {size} bytes can hold"
         )
         raise ScanError(path, Problem(what, AGAIN))
+    if stated > TOO_MANY and stated > SUSPICIOUS * size:
+        what = (
+            f"{size / 1e6:.1f} MB that would unpack to {stated / 1e6:,.0f} MB"
+            f" ({_shape(image.shape)} voxels), {stated // size} times as many, as no scan does"
+        )
+        raise ScanError(path, Problem(what, "if it is right, unpack it and name the .nii"))
     if not _packed(path) and size > stated + _padding(image):
         raise ScanError(path, _goes_on(image))
 
@@ -215,6 +225,9 @@ def read_data(image: Image, path: str | Path) -> np.ndarray:
 def _read(image: Image, path: Path) -> np.ndarray:
     """Read all voxels as float32; of gzip the whole stream, so that its checksum is verified."""
     stated = _stated_bytes(image)
+    if stated > MANY:
+        sizes = path.stat().st_size / 1e6, stated / 1e6, _shape(image.shape)
+        log.info("%s: reading %.1f MB, %.0f MB unpacked, %s voxels", path, *sizes)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             if not _packed(path):
