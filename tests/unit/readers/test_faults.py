@@ -274,3 +274,18 @@ def test_readers_and_databases_that_cannot_be_are_named(study, tmp_path):
     sqlite3.connect(study.answers).close()  # empty: killed before the first reader
     with Store(study, create=True) as store:
         store.add_reader("R1")
+
+
+def test_a_read_only_disk_is_not_called_damage(study, monkeypatch):
+    readers(study, 1)
+    opened = sqlite3.connect
+
+    def read_only(path, **options):
+        return opened(f"file:{path}?mode=ro", uri=True, **options)
+
+    # In another journal mode than it is: the first that is written when it is opened.
+    with contextlib.closing(opened(study.answers)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    with pytest.raises(InputError, match=r"readonly database\); make it and its folder writable"):
+        Store(study)

@@ -129,6 +129,17 @@ def test_sizes_of_a_large_volume_are_said_before_it_is_read(tmp_path, caplog, mo
     assert "scan.nii.gz: reading 0.0 MB, 0 MB unpacked, " in caplog.text
 
 
+def test_advice_on_a_damaged_result_is_to_make_it_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, remedy in (("results/s/sr", "run snakemake again"), ("data", "copy or download")):
+        path = Path(folder, "sub-01.nii.gz")
+        path.parent.mkdir(parents=True)
+        nib.save(nib.Nifti1Image(noise(dtype=np.float32), np.eye(4)), path)
+        path.write_bytes(path.read_bytes()[:-100])
+        with pytest.raises(InputError, match=f"sub-01.nii.gz: truncated or damaged .*{remedy}"):
+            io.load(path)
+
+
 def test_a_folder_is_not_a_scan(tmp_path):
     (tmp_path / "scan.nii.gz").mkdir()
     with pytest.raises(InputError, match=r"scan\.nii\.gz"):

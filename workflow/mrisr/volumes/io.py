@@ -14,6 +14,7 @@ import numpy as np
 
 from mrisr.common.errors import InputError, Problem, ScanError
 from mrisr.common.files import atomic
+from mrisr.common.layout import RESULTS
 
 # Grids are equal if no voxel lies farther off than this part of its smallest edge: what a
 # qform's five digits leave.
@@ -87,7 +88,7 @@ def load_image(path: str | Path) -> Image:
         with path.open("rb") as file:
             start = file.read(STRANGER_BYTES)
         if not start:
-            raise ScanError(path, Problem("cannot be read (it is empty)", AGAIN))
+            raise ScanError(path, Problem("cannot be read (it is empty)", again(path)))
         for at, mark, what, remedy in STRANGERS:
             if start[at : at + len(mark)] == mark:
                 raise ScanError(path, Problem(what, remedy))
@@ -102,7 +103,8 @@ def load_image(path: str | Path) -> Image:
         what = f"not {kind} file ({_line(error, path)})"
         raise ScanError(path, Problem(what, "convert the scan with dcm2niix or nibabel")) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ScanError(path, Problem(f"cannot be read ({_line(error, path)})", AGAIN)) from None
+        what = f"cannot be read ({_line(error, path)})"
+        raise ScanError(path, Problem(what, again(path))) from None
     except Exception as error:  # what nibabel makes of a damaged header: ValueError, KeyError, ...
         what = f"its header is damaged ({type(error).__name__}: {_line(error, path)})"
         raise ScanError(path, Problem(what, CONVERT)) from None
@@ -111,6 +113,13 @@ def load_image(path: str | Path) -> Image:
         raise ScanError(path, Problem(what, "write it as one file .nii.gz with nibabel"))
     _check_length(image, path)
     return image
+
+
+def again(path: Path) -> str:
+    """Return how to get a file again that is damaged: a scan, or a result of a study."""
+    if path.parts[:1] != (RESULTS,):
+        return AGAIN
+    return "a result of the study: delete it and run snakemake again, which makes it again"
 
 
 def _missing(path: Path) -> Problem:
@@ -134,7 +143,7 @@ def _check_length(image: Image, path: Path) -> None:
             f"truncated or damaged: its header states {_shape(image.shape)} voxels, {stated} bytes"
             f" unpacked, more than {size} bytes can hold"
         )
-        raise ScanError(path, Problem(what, AGAIN))
+        raise ScanError(path, Problem(what, again(path)))
     if stated > TOO_MANY and stated > SUSPICIOUS * size:
         what = (
             f"{size / 1e6:.1f} MB that would unpack to {stated / 1e6:,.0f} MB"
@@ -246,7 +255,7 @@ def _read(image: Image, path: Path) -> np.ndarray:
         raise ScanError(path, Problem(what, "crop it, or use a larger machine")) from None
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ScanError(
-            path, Problem(f"truncated or damaged ({_line(error, path)})", AGAIN)
+            path, Problem(f"truncated or damaged ({_line(error, path)})", again(path))
         ) from None
 
 
