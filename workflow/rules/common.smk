@@ -23,6 +23,7 @@ from mrisr.common.provenance import code_digest
 from mrisr.common.schema import read_yaml, typed
 from mrisr.common.storage import check_writable
 from mrisr.data import finding
+from mrisr.data.fixed_stack import fixed_stack
 from mrisr.plan import cells
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import report as report_plan
@@ -180,9 +181,12 @@ def grid_file(wildcards):
 def fixed_files(dataset):
     """The LR scans that HR references are moved to: of stacks, the one that stays."""
     scale, its = scale_name(STUDY.scales(dataset)[0]), STUDY.datasets[dataset]
-    number = its.spec["stacks"]["fixed"] - 1 if its.stacked else 0
-    names = [STUDY.inputs(dataset, item)[number:][:1] for item in STUDY.items(dataset, "test")]
-    return [LAYOUT.lr(dataset, scale, name) for its in names for name in its]
+    found = []
+    for item in STUDY.items(dataset, "test"):
+        names, asked = STUDY.inputs(dataset, item), its.spec["stacks"]["fixed"]
+        number = fixed_stack(asked, len(names), STUDY.seed, item) if its.stacked else 1
+        found += names[number - 1 :][:1]
+    return [LAYOUT.lr(dataset, scale, name) for name in found]
 
 
 def reference_files(dataset):
