@@ -20,6 +20,9 @@ from mrisr.degrade.resample import lr_size, resampling_matrix
 from mrisr.networks.queries import query_coordinates
 from mrisr.volumes.io import load
 
+# How far beyond the highest scale the authors' code draws, before it rounds to 0.1.
+BEYOND = 0.04
+
 
 def draw_patches(
     files: Sequence[str | Path], per_subject: int, size: int, border: int, seed: int
@@ -125,7 +128,8 @@ class GridBatches:
 class QueryBatches:
     """Batches for networks that are asked for intensities at coordinates (ArSSR).
 
-    For each patch of a batch a scale k is drawn from U(low, high) and rounded to 0.1; the HR
+    For each patch of a batch a scale k is drawn from U(low, high + 0.04) and rounded to 0.1, as the
+    authors' code does (so the lowest is drawn half as often as the others); the HR
     patch is a cube of round(l k) voxels and the LR patch of l voxels, and `queries` distinct
     voxels of the HR patch are drawn (ArSSR 4.1.1 and 4.1.3). l k differs within a batch, so the
     matrices of all scales are padded to the largest.
@@ -190,7 +194,7 @@ class QueryBatches:
         self.random.manual_seed(seed)
         self.host.manual_seed(seed)
         batch, size = len(chosen), self.patches.shape[-1]
-        draw = torch.randint(len(self.scales), (batch,), generator=self.host)
+        draw = self._scales(batch)
         sizes, starts = self.sizes[draw], self.starts[draw]
         edge = int(sizes.max())
         chosen, draw, sizes, starts = (
@@ -218,6 +222,14 @@ class QueryBatches:
         flat = (index[..., 0] * size + index[..., 1]) * size + index[..., 2]
         cell = (2 * self.lr / sizes)[:, None].expand(-1, 3)
         return (lr[:, None], coordinates, cell), torch.gather(hr.flatten(1), 1, flat)
+
+    def _scales(self, batch: int) -> torch.Tensor:
+        """Draw a scale for each patch: its place in `scales`."""
+        span = self.scales[-1] - self.scales[0]
+        if span == 0:
+            return torch.zeros(batch, dtype=torch.long)
+        above = torch.rand(batch, generator=self.host, dtype=torch.float64) * (span + BEYOND)
+        return (10 * above).round().long()
 
 
 def _separable(data: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
