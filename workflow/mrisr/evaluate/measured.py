@@ -15,6 +15,7 @@ from mrisr.common.layout import scale_name, subject_of
 from mrisr.evaluate.read_table import read_table
 
 UNDERTRAINED, COLLAPSED, UNCHECKED = "undertrained", "collapsed", "not held against the baseline"
+EXTRAPOLATED = "beyond the scales of its training"
 MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", UNCHECKED: "§"}
 
 Column = tuple[str, str]  # metric, region
@@ -220,4 +221,6 @@ def _remarks(cell: Mapping, measured: dict, baselines: dict, baseline: str | Non
             found.append(UNDERTRAINED)
     if restarts := model.get("restarts"):
         found.append("restarted once" if restarts == 1 else f"restarted {restarts} times")
+    if cell.get("beyond") and measured:
+        found.append(EXTRAPOLATED)
     return found

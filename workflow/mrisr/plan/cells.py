@@ -33,36 +33,44 @@ def cells(study: Study, dataset: str | None = None) -> list[dict]:
     for methods without. The HR references of real LR scans follow the methods of each
     scale as one more control.
     """
-    described = []
-    for cell in study.cells(dataset):
-        method, scale = cell.method, scale_name(cell.scale)
-        path = study.layout.metrics(cell.dataset, method.name, scale)
-        described.append(
-            {
-                "dataset": cell.dataset,
-                "dataset_label": study.datasets[cell.dataset].label,
-                "simulated": study.datasets[cell.dataset].spec["simulated"],
-                "scale": cell.scale,
-                "method": method.name,
-                "method_label": method.label,
-                "control": method.control,
-                "ground_truth": method.input == "ground_truth",
-                "learned": method.learned,
-                "skipped": cell.skipped,
-                "path": None if cell.skipped else path,
-                "model": _model(study, cell),
-                "published_steps": method.spec.get("published_steps"),
-                "published_training": method.published,
-                "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
-                "slices": study.slices is not None,
-                "held_by": study.config["baseline_metric"],
-                "reference": False,
-            }
-        )
+    described = [describe(study, cell) for cell in study.cells(dataset)]
     for name in [dataset] if dataset else study.real_datasets:
         if study.datasets[name].reference:
             described = _with_references(study, name, described)
     return described
+
+
+def describe(study: Study, cell: Cell) -> dict:
+    """Return the description of one cell, see `cells`."""
+    method, scale = cell.method, scale_name(cell.scale)
+    path = study.layout.metrics(cell.dataset, method.name, scale)
+    return {
+        "dataset": cell.dataset,
+        "dataset_label": study.datasets[cell.dataset].label,
+        "simulated": study.datasets[cell.dataset].spec["simulated"],
+        "scale": cell.scale,
+        "method": method.name,
+        "method_label": method.label,
+        "control": method.control,
+        "ground_truth": method.input == "ground_truth",
+        "learned": method.learned,
+        "skipped": cell.skipped,
+        "path": None if cell.skipped else path,
+        "model": _model(study, cell),
+        "beyond": _beyond(cell),
+        "published_steps": method.spec.get("published_steps"),
+        "published_training": method.published,
+        "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
+        "slices": study.slices is not None,
+        "held_by": study.config["baseline_metric"],
+        "reference": False,
+    }
+
+
+def _beyond(cell: Cell) -> bool:
+    """Say whether a model for all scales is asked for one that it was not trained on."""
+    trained = cell.method.spec.get("scale_range")
+    return trained is not None and not min(trained) <= cell.scale <= max(trained)
 
 
 def _model(study: Study, cell: Cell) -> str | list[str] | None:
@@ -310,6 +318,13 @@ def segmentation_notes(study: Study) -> dict[str, str]:
         " coarser voxels hide differences.",
         "Seed": str(study.seed),
     }
+    if settings["engine"] == "deep_atropos":
+        found |= {
+            "Segmentation": "deep_atropos (ANTsPyNet), the network that the ArSSR paper used, on"
+            " the ground truth and on every reconstruction; labels beyond the mask are dropped.",
+            "Priors": "the network's own.",
+            "Registration": f"{transform} of the template, for the brain mask alone.",
+        }
     if study.config["preset"] == "demo":
         found["Demo"] = notes(study)["Demo"]
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mrisr import metrics
-from mrisr.evaluate.measured import COLLAPSED, MARKS, UNCHECKED, UNDERTRAINED, places
+from mrisr.evaluate.measured import COLLAPSED, EXTRAPOLATED, MARKS, UNCHECKED, UNDERTRAINED, places
 from mrisr.methods.model_files import own_training, shipped_training
 
 #: Training settings that decide how much a step sees.
@@ -55,7 +55,7 @@ def marks(where: Mapping[str, str], baseline: str | None, metric: str = "PSNR") 
 
 
 def skipped(where: Mapping[str, str]) -> list[str]:
-    """Return why methods were not applied, and which trainings were restarted.
+    """Return why methods were not applied, which trainings were restarted, and what extrapolates.
 
     Args:
         where: Which methods and scales it says of each remark.
@@ -67,6 +67,8 @@ def skipped(where: Mapping[str, str]) -> list[str]:
             found.append(f"n/a: {cells_named}: {reason}.")
         elif remark.startswith("restarted "):
             found.append(f"Training {remark} after it had collapsed: {cells_named}.")
+        elif remark == EXTRAPOLATED:
+            found.append(f"Extrapolated, {remark}: {cells_named}.")
     return found
 
 
