@@ -13,6 +13,7 @@ with job(snakemake.log[0], snakemake.threads):
         params.mask,
         files.priors,
         snakemake.output.labels,
+        engine=params.engine,
         ground_truth=params.ground_truth,
         template=next(iter(files.get("template", [])), None),
         transform=params.transform,

@@ -10,6 +10,7 @@ from mrisr import metrics
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.schema import typed
 from mrisr.plan import cells as summary
+from mrisr.plan.cells import cells as described
 from mrisr.study.load import checked, load_study
 from tiny_study import ROOT, TINY, write_skm_tea
 
@@ -161,6 +162,14 @@ def test_scales_outside_a_methods_limits_are_skipped_with_a_reason():
     skipped = {c.method.name: c.skipped for c in study.cells() if c.scale == 6}
     assert skipped["cubic"] is None
     assert skipped["arssr_rdn"] == "scale 6 not supported (1 to 4: trained for 2 to 4)"
+
+
+def test_scales_beyond_training_are_for_a_study_to_allow():
+    beyond = {"base": "arssr_rdn", "limits": {"max_scale": 8}}
+    study = checked({**DEMO, "scales": [2, 6], "methods": {"cubic": None, "far": beyond}})
+    cells = {(c["scale"], c["method"]): c for c in described(study)}
+    assert cells[6, "far"]["skipped"] is None and cells[6, "far"]["beyond"]
+    assert not cells[2, "far"]["beyond"] and not cells[6, "cubic"]["beyond"]
 
 
 def test_variants_and_shared_training_settings():

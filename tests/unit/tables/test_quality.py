@@ -494,3 +494,11 @@ def test_steps_of_few_subjects_are_many_passes(cells):
         "Trained for 780,000 of the 780,000 published steps (100 %), 39,000 passes over its"
         " patches (2,500 published): Net_1 & Co at 2×." in make(cells).footnotes
     )
+
+
+def test_scales_beyond_a_training_are_ranked_and_said(cells):
+    cells[2]["beyond"] = True
+    table = make(cells)
+    assert row(table, "net")["note"] == "beyond the scales of its training"
+    assert "Extrapolated, beyond the scales of its training: Net_1 & Co at 2×." in table.footnotes
+    assert styles(table)["Net_1 & Co"] == "best"

@@ -21,6 +21,7 @@ MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", NOT_ABOVE: "¶", UNTESTED: "§"}
 #: Marks of trainings that say little about their method, whatever they score.
 DOUBTFUL = (UNDERTRAINED, COLLAPSED)
 ALPHA = 0.05
+EXTRAPOLATED = "beyond the scales of its training"
 
 Column = tuple[str, str]  # metric, region
 
@@ -274,4 +275,6 @@ def _remarks(cell: Mapping, measured: Mapping) -> list[str]:
         found += [UNDERTRAINED] if too_short(model, goal) else []
     if restarts := model.get("restarts"):
         found.append("restarted once" if restarts == 1 else f"restarted {restarts} times")
+    if cell.get("beyond") and measured:
+        found.append(EXTRAPOLATED)
     return found

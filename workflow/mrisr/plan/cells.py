@@ -46,6 +46,7 @@ class TableCell:
         skipped: Why it is not applied, or None.
         path: CSV of the metrics (or overlaps); None where it is skipped.
         model: Folder of the model, or folders of the subjects' models; None without one.
+        beyond: Whether a model for all scales is asked for one that it was not trained on.
         published_steps: Training steps of the paper, if it says.
         published_training: Other settings of the paper's training.
         has_ground_truth: Whether the dataset has a ground truth.
@@ -66,6 +67,7 @@ class TableCell:
     skipped: str | None
     path: str | None
     model: str | list[str] | None
+    beyond: bool
     published_steps: int | None
     published_training: dict
     has_ground_truth: bool
@@ -112,6 +114,7 @@ def _table_cell(study: Study, cell: Cell) -> TableCell:
         skipped=cell.skipped,
         path=None if cell.skipped else path,
         model=_model(study, cell),
+        beyond=_beyond(cell),
         published_steps=method.spec.get("published_steps"),
         published_training=method.published,
         has_ground_truth=dataset.has_ground_truth,
@@ -119,6 +122,17 @@ def _table_cell(study: Study, cell: Cell) -> TableCell:
         held_by=study.config["baseline_metric"],
         reference=False,
     )
+
+
+def describe(study: Study, cell: Cell) -> dict:
+    """Return one cell as plain values."""
+    return _table_cell(study, cell).params
+
+
+def _beyond(cell: Cell) -> bool:
+    """Say whether a model for all scales is asked for one that it was not trained on."""
+    trained = cell.method.spec.get("scale_range")
+    return trained is not None and not min(trained) <= cell.scale <= max(trained)
 
 
 def _model(study: Study, cell: Cell) -> str | list[str] | None:
@@ -372,6 +386,13 @@ def segmentation_notes(study: Study) -> dict[str, str]:
         " coarser voxels hide differences.",
         "Seed": str(study.seed),
     }
+    if settings["engine"] == "deep_atropos":
+        found |= {
+            "Segmentation": "deep_atropos (ANTsPyNet), the network that the ArSSR paper used, on"
+            " the ground truth and on every reconstruction; labels beyond the mask are dropped.",
+            "Priors": "the network's own.",
+            "Registration": f"{transform} of the template, for the brain mask alone.",
+        }
     if study.config["preset"] == "demo":
         found["Demo"] = notes(study)["Demo"]
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 from mrisr.plan import cells as summary
-from mrisr.study.figures_key import KINDS, options
+from mrisr.study.figures_key import KINDS, one_model, options, shown_cells
 from mrisr.study.study import Study
 
 ARSSR = "10.1109/JBHI.2022.3223106"  # of the paper whose encoders are compared
@@ -159,13 +159,15 @@ def _scales(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     if study.degradation["kind"] == "stacks":
         return None  # three LR volumes
     cells = _without_controls(study, dataset, settings)
-    single = [name for name, method in study.methods.items() if method.models == "all_scales"]
+    single = one_model(study)
     # The first model for all scales, else the first method that is learned.
     names = settings.get("methods") or [
         *single,
         *(cell["method"] for cell in cells if cell["learned"]),
     ]
     cells = [cell for cell in cells if cell["method"] == (names or [None])[0]]
+    extra = [summary.describe(study, cell) for cell in shown_cells(study)]
+    cells = sorted([*cells, *extra], key=lambda cell: float(cell["scale"]))
     cells = [cell for cell in cells if not cell["skipped"]]
     if not cells:
         return None

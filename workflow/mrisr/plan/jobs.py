@@ -16,6 +16,7 @@ from mrisr.methods.training_length import steps_per_epoch, total_steps
 from mrisr.plan import figures, tables
 from mrisr.plan.kept_files import Keep
 from mrisr.plan.resources import requests
+from mrisr.study.figures_key import shown_cells
 from mrisr.study.study import Study
 
 #: Stages in the order of the table.
@@ -81,6 +82,7 @@ class StudyJobs:
     def __init__(self, study: Study):
         self.study = study
         self._keep = Keep(study)
+        self.shown = shown_cells(study)
         self._found: list[Jobs] = []
 
     @cached_property
@@ -319,8 +321,8 @@ class StudyJobs:
         study, layout = self.study, self.study.layout
         for name in study.measured_datasets:
             items = study.items(name, "test")
-            for scale in study.scales(name):
-                scale = scale_name(scale)
+            shown = [cell.scale for cell in self.shown if cell.dataset == name]
+            for scale in map(scale_name, [*study.scales(name), *shown]):
                 self._add(
                     *("degrade", f"degrade_{name}", "degrade"),
                     [
@@ -424,7 +426,7 @@ class StudyJobs:
 
     def _reconstruct(self) -> None:
         study, layout = self.study, self.study.layout
-        for cell in study.cells():
+        for cell in [*study.cells(), *self.shown]:
             if cell.skipped:
                 continue
             method, scale = cell.method, scale_name(cell.scale)
@@ -490,7 +492,7 @@ class StudyJobs:
                 after=[f"prepare_{name}_test"],
                 **about(name),
             )
-        for cell in study.cells():
+        for cell in [*study.cells(), *self.shown]:
             if cell.skipped:
                 continue
             name, method, scale = cell.dataset, cell.method.name, scale_name(cell.scale)

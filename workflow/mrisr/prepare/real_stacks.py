@@ -17,6 +17,7 @@ from mrisr.common.errors import InputError
 from mrisr.common.files import Staging
 from mrisr.common.progress import log
 from mrisr.common.seeds import seed as derived_seed
+from mrisr.data.fixed_stack import fixed_stack
 from mrisr.prepare.ground_truth import given_mask
 from mrisr.prepare.real_volumes import foreground, rigid_motion
 from mrisr.prepare.subjects import Subject, each, source_paths
@@ -197,7 +198,7 @@ def prepare_stack_subjects(
     *,
     scale: float,
     register: str,
-    fixed: int,
+    fixed: int | str,
     seed: int,
     staging: Staging,
 ) -> None:
@@ -207,7 +208,7 @@ def prepare_stack_subjects(
         subjects: From `stack_subjects`.
         scale: See `prepare_stacks`.
         register: See `prepare_stacks`.
-        fixed: See `prepare_stacks`.
+        fixed: See `prepare_stacks`; or `drawn`, at random for each subject.
         seed: The study's seed.
         staging: Where finished subjects wait while others are still worked on.
 
@@ -227,7 +228,7 @@ def prepare_stack_subjects(
             masks or None,
             scale,
             register=register,
-            fixed=fixed,
+            fixed=fixed_stack(fixed, len(stacks), seed, subject.name),
             seed=seed,
             name=subject.name,
         )

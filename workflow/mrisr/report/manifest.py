@@ -12,9 +12,9 @@ from mrisr import __version__
 from mrisr.common.errors import InputError
 from mrisr.common.files import sha256
 from mrisr.common.provenance import commit, versions
+from mrisr.evaluate.read_table import read_table
 from mrisr.figures.cost import RAN
 from mrisr.methods.model_files import known
-from mrisr.evaluate.read_table import read_table
 
 
 def manifest(

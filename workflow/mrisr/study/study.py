@@ -40,6 +40,7 @@ DEFAULTS = {
 }
 EARLY_STOPPING = {"points": 13, "scale": 2}
 SEGMENTATION = {
+    "engine": "atropos",
     "priors": "oasis30ants",
     "registration": "shared",
     "transform": "syn",
