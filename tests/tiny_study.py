@@ -61,12 +61,12 @@ def write_scan(path, seed, shape=(30, 34, 32)):
     nib.save(nib.Nifti1Image(data.astype(np.int16), affine), path)
 
 
-def write_skm_tea(folder):
-    """What a dry-run looks at of a copy of SKM-TEA."""
+def write_skm_tea(folder, splits=("train",) * 8 + ("val", "test")):
+    """Write what a dry-run looks at of a copy of SKM-TEA, a scan for each of the splits."""
     record = {"voxel_spacing": [0.3125, 0.3125, 0.8], "orientation": ["SI", "AP", "LR"]}
     for place in ("annotations/v1.0.0", "files_recon_calib-24"):
         (folder / place).mkdir(parents=True)
-    for number, split in enumerate(["train"] * 8 + ["val", "test"]):
+    for number, split in enumerate(splits):
         images = [{"scan_id": f"MTR_{number:03}", **record}]
         file = folder / f"annotations/v1.0.0/{split}.json"
         known = json.loads(file.read_text())["images"] if file.exists() else []

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, scale_name
+from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, SPLITS, scale_name
+from mrisr.data.datasets import Dataset
 from mrisr.methods.model_files import described
 from mrisr.methods.shipped import is_shipped
 from mrisr.segment import priors
@@ -232,6 +233,10 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         }
         if study.slices:
             found["Images"] = _slices(study.slices)
+        if drawn := [
+            _drawn(study.datasets[name]) for name in measured if study.datasets[name].drawn
+        ]:
+            found["Split"] = " ".join(drawn)
     elif study.supervised:
         found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
     if scaled := _intensities(study):
@@ -275,6 +280,17 @@ def _slices(slices: dict) -> str:
         f"{count} {axis} slices of each subject, drawn from {among}{cropped}. A subject's value is"
         " the mean over its slices, which are not independent: n counts subjects, and standard"
         " deviations, intervals and tests are taken over subjects."
+    )
+
+
+def _drawn(dataset: Dataset) -> str:
+    """Return what is to be said of splits that the study drew."""
+    how, counts = dataset.drawn or {}, dataset.subjects
+    shares = "/".join(f"{100 * fraction:g}" for fraction in how["fractions"])
+    return (
+        f"{dataset.label}: drawn by subject across the publisher's own split, {shares} %"
+        f" ({', '.join(f'{len(counts[split])} {split}' for split in SPLITS)}), seed {how['seed']}:"
+        " not the subjects that others train and test on."
     )
 
 

@@ -553,12 +553,21 @@ def _queries(study: Study, dataset: str, settings: Mapping) -> Planned | None:
         return None
     subject, layout = _subject(study, dataset, settings), study.layout
     scale = min(study.scales(dataset), key=lambda k: abs(k - 2))
-    cells = [c for c in summary.cells(study, dataset) if c["scale"] == scale and not c["control"]]
+    shown = its.get(
+        "methods", [name for name, method in study.methods.items() if not method.control]
+    )
+    cells = [
+        c for c in summary.cells(study, dataset) if c["scale"] == scale and c["method"] in shown
+    ]
+    cells.sort(key=lambda cell: shown.index(cell["method"]))
     cells = [cell for cell in _images(study, cells, subject) if not cell["skipped"]]
+    asked = its.get("beyond")
     agnostic = [
         method
         for method in study.methods.values()
-        if method.models == "all_scales" and not method.refuses(2 * scale)
+        if method.models == "all_scales"
+        and not method.refuses(2 * scale)
+        and asked in (None, method.name)
     ][:1]
     beyond = [
         {
