@@ -13,7 +13,7 @@ N = 12
 RANDOM = np.random.default_rng(4)
 BASE = RANDOM.normal(30, 3, N)  # subjects differ far more than methods
 PSNR = {
-    "nearest": BASE + 40,
+    "nearest": BASE - 9,
     "cubic": BASE + 0.02 * RANDOM.standard_normal(N),
     "near": BASE + 2 + RANDOM.normal(-0.01, 0.1, N),
     "best": BASE + 2,
@@ -66,7 +66,7 @@ def test_every_ranked_method_is_held_against_the_best(cells):
     table = make(cells)
     assert table.frame.columns.tolist() == COLUMNS
     found = rows(table)
-    # The control is far better and takes no part.
+    # The control takes no part.
     assert set(found["best"]) == {"best"} and list(found.index) == ["cubic", "near"]
     for name in found.index:
         differences = PSNR[name] - PSNR["best"]

@@ -20,6 +20,7 @@ METADATA = Metadata(
     doi="10.1109/LSP.2012.2235828",
     slices=True,
     min_size=3,
+    unmeasured=0.0,  # no edge to measure
 )
 BLOCK = 32
 PERCENTILE = 22

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mrisr import metrics
+from mrisr.evaluate.controls import OUT_OF_ORDER
 from mrisr.tables.numbers import number
 from mrisr.tables.overlap import NOISE_FLOOR
 from mrisr.tables.ranking import ranks
@@ -152,7 +153,7 @@ def _ranked(found: Mapping[Key, Record], kind: str, controls: Collection[str]) -
     columns: dict[tuple, dict[Key, float]] = {}
     for key, record in found.items():
         scale, method, metric, region = key
-        if method not in controls:
+        if method not in controls and OUT_OF_ORDER not in record.remarks:
             columns.setdefault((scale, metric, region), {})[key] = record.mean
     styles: dict[Key, str] = {}
     for (_, metric, _), means in columns.items():

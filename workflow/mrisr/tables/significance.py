@@ -9,6 +9,7 @@ import pandas as pd
 from mrisr import metrics as metric_modules
 from mrisr.common.layout import scale_name
 from mrisr.common.statistics import FEWEST, holm, mean_interval, wilcoxon
+from mrisr.evaluate.controls import out_of_order
 from mrisr.evaluate.measured import ALPHA, Column, Row, columns, heading, paired, places, read_rows
 from mrisr.tables.numbers import interval, signed
 from mrisr.tables.table import Block, Entry, Table
@@ -52,6 +53,7 @@ def significance_table(
     """
     rows = read_rows(cells, baseline)
     shown = [c for c in columns(rows, metrics, regions) if metric_modules.metadata(c[0]).better]
+    disorder = out_of_order(rows, shown, baseline)
     records, blocks, alone = [], [], {}
     for dataset in dict.fromkeys(cell["dataset"] for cell in cells):
         inside = [row for row in rows if row.cell["dataset"] == dataset]
@@ -59,7 +61,8 @@ def significance_table(
         groups = []
         for scale in dict.fromkeys(row.cell["scale"] for row in inside):
             ranked = [r for r in inside if r.cell["scale"] == scale and r.ranked and r.values]
-            by_column = {column: _compare(ranked, column) for column in shown}
+            tested = [column for column in shown if (dataset, column) not in disorder]
+            by_column = {c: _compare(ranked, c) if c in tested else [] for c in shown}
             found = [record for compared in by_column.values() for record in compared]
             if not found:
                 alone.setdefault(label, []).append(scale_name(scale))
