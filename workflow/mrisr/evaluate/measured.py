@@ -258,6 +258,21 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
     return by_column
 
 
+def margin(metric: str, margins: Mapping[str, float] | None = None) -> float:
+    """Return within which difference two means of a metric do not matter, 0 if none.
+
+    Args:
+        metric: Name.
+        margins: The study's, which go before those of the metrics.
+    """
+    return (margins or {}).get(metric, metric_modules.metadata(metric).margin)
+
+
+def primary_region(columns: Iterable[Column], metric: str) -> str:
+    """Return where a metric counts first: inside the mask, where it is taken there."""
+    return "mask" if (metric, "mask") in set(columns) else "volume"
+
+
 def _must_have(metric: str) -> bool:
     """Say whether a metric has a value for every volume."""
     return metric not in metric_modules.names() or (

@@ -21,6 +21,7 @@ METADATA = Metadata(
     slices=True,
     min_size=3,
     unmeasured=0.0,  # no edge to measure
+    margin=0.005,
 )
 BLOCK = 32
 PERCENTILE = 22

@@ -76,8 +76,8 @@ def _reading(spec: Mapping, records: Collection[Record], overlap: bool) -> list[
     whole = "segmentation" if overlap else "quality"
     found = [
         ("Means" if joined else "Mean ± sample standard deviation")
-        + f" over the test subjects{f' (n = {ends})' if ends else ''}; best bold, second best"
-        " underlined. Controls are not ranked."
+        + f" over the test subjects{f' (n = {ends})' if ends else ''}; best bold (and what"
+        f" is within its margin, see {whole}), second best underlined. Controls are not ranked."
         + (f" Standard deviations: in the table {whole}." if joined else "")
     ]
     if overlap:

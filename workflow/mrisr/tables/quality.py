@@ -24,6 +24,7 @@ from mrisr.evaluate.measured import (
     has_ground_truth,
     heading,
     held_by,
+    margin,
     places,
     read_rows,
 )
@@ -51,6 +52,7 @@ def quality_table(
     baseline: str | None = None,
     metrics: Sequence[str] | None = None,
     regions: Sequence[str] | None = None,
+    margins: Mapping[str, float] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> Table:
     """Make the quality table of a study.
@@ -65,6 +67,7 @@ def quality_table(
             `mrisr.evaluate.measured.read_rows`.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
+        margins: By metric, the difference of means that does not matter; default the metrics' own.
         unavailable: Why metrics could not be taken, by name. Their columns stay, empty.
 
     Returns:
@@ -99,8 +102,11 @@ def quality_table(
     ]
     return Table(
         frame,
-        _blocks(by_row, shown, reasons, disorder),
-        _footnotes(rows, shown, frame, notes or {}, published, baseline, reasons, disorder),
+        _blocks(by_row, shown, reasons, disorder, margins or {}),
+        [
+            *_reading(shown, margins or {}),
+            *_footnotes(rows, shown, frame, notes or {}, published, baseline, reasons, disorder),
+        ],
     )
 
 
@@ -143,6 +149,7 @@ def _blocks(
     shown: Sequence[Column],
     unavailable: Mapping[str, str],
     disorder: Mapping[tuple[str, Column], str],
+    margins: Mapping[str, float],
 ) -> list[Block]:
     """Lay the rows out as printed: for each dataset what is ranked, then what explains."""
     ranked = [c for c in shown if _better(c)]
@@ -154,10 +161,10 @@ def _blocks(
         unranked = {column for where, column in disorder if where == dataset}
         if ranked or not explaining:
             caption = f"Image quality on {label}"
-            blocks.append(_block(inside, ranked, unavailable, label, caption, unranked))
+            blocks.append(_block(inside, ranked, unavailable, label, caption, unranked, margins))
         if explaining and any(has_ground_truth(row) for row, _ in inside):
             title, caption = f"{label}: {FIT}", f"{FIT[0].upper()}{FIT[1:]} on {label}"
-            blocks.append(_block(inside, explaining, unavailable, title, caption, set()))
+            blocks.append(_block(inside, explaining, unavailable, title, caption, (), margins))
     return blocks
 
 
@@ -168,6 +175,7 @@ def _block(
     title: str,
     caption: str,
     unranked: Collection[Column],
+    margins: Mapping[str, float],
 ) -> Block:
     """Lay some columns of a dataset out, a group a scale, as in ArSSR, Table 1."""
     beside = {
@@ -185,6 +193,7 @@ def _block(
             c: ranks(
                 {i: entries[c].mean for i, (row, entries) in enumerate(members) if row.ranked},
                 "" if c in unranked else _better(c),
+                margin(c[0], margins),
             )
             for c in shown
         }
@@ -259,11 +268,7 @@ def _footnotes(
     disorder: Mapping[tuple[str, Column], str],
 ) -> list[str]:
     cells = [row.cell for row in rows]
-    found = [
-        "Mean ± sample standard deviation over n test subjects. For each scale and column the best"
-        " is bold and the second best underlined. Controls bound the table from below and above and"
-        " are not ranked; marked rows are."
-    ]
+    found = []
     if frame["ci_low"].notna().any():
         found.append(
             "In brackets: Student's t interval of the mean over subjects, which covers it 95 times"
@@ -307,6 +312,19 @@ def _footnotes(
             "published: as the paper printed it, over the volume."
         ]
     return found + footnotes.simulated(cells)
+
+
+def _reading(shown: Sequence[Column], margins: Mapping[str, float]) -> list[str]:
+    """Return what a cell is, and what is bold."""
+    names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
+    about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
+    widths = ", ".join(f"{its.label} {width:g} {its.unit}".strip() for its, width in about)
+    within = f" or within a margin of it that does not matter ({widths})" if widths else ""
+    return [
+        "Mean ± sample standard deviation over n test subjects. For each scale and column bold is"
+        f" the best{within}; underlined the second best, if one alone is bold. Controls bound the"
+        " table from below and above and are not ranked; marked rows are."
+    ]
 
 
 def _unranked(disorder: Mapping[tuple[str, Column], str], cells: Sequence[Mapping]) -> list[str]:
