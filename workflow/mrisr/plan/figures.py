@@ -553,7 +553,7 @@ def _queries(study: Study, dataset: str, settings: Mapping) -> Planned | None:
         return None
     subject, layout = _subject(study, dataset, settings), study.layout
     scale = min(study.scales(dataset), key=lambda k: abs(k - 2))
-    shown = its.get(
+    shown = settings.get(
         "methods", [name for name, method in study.methods.items() if not method.control]
     )
     cells = [
@@ -561,7 +561,7 @@ def _queries(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     ]
     cells.sort(key=lambda cell: shown.index(cell["method"]))
     cells = [cell for cell in _images(study, cells, subject) if not cell["skipped"]]
-    asked = its.get("beyond")
+    asked = settings.get("beyond")
     agnostic = [
         method
         for method in study.methods.values()

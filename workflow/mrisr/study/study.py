@@ -29,6 +29,8 @@ DEFAULTS = {
     "empty_slices": "exclude",
     "baseline": None,
     "baseline_metric": "psnr",
+    "primary_metric": "psnr",
+    "margins": {},
     "published": [],
     "segmentation": None,
     "report": {"viewer": True},

@@ -27,6 +27,7 @@ def quality(
     baseline: str | None,
     metrics: Sequence[str],
     regions: Sequence[str],
+    margins: Mapping[str, float],
     empty_slices: str,
 ) -> Table:
     """Return the complete table of image quality.
@@ -41,6 +42,7 @@ def quality(
         baseline: The study's.
         metrics: The study's.
         regions: The study's.
+        margins: The study's.
         empty_slices: The study's.
     """
     return quality_table(
@@ -50,6 +52,7 @@ def quality(
         baseline=baseline,
         metrics=metrics,
         regions=regions,
+        margins=margins,
         unavailable=_unavailable(fetched),
     )
 
@@ -86,6 +89,7 @@ def paper(
     scores: str | None,
     fetched: Sequence[str],
     baseline: str | None,
+    margins: Mapping[str, float],
     empty_slices: str,
 ) -> Table:
     """Return a table as a paper lays it out.
@@ -99,6 +103,7 @@ def paper(
         fetched: For each metric that needs a downloaded file, the JSON that says whether it is
             there.
         baseline: Label of the method that learned ones are held against.
+        margins: The study's.
         empty_slices: The study's.
     """
     slices = ""
@@ -111,6 +116,7 @@ def paper(
         _published(spec["published"], as_printed=True),
         {**notes, "Slices": slices},
         baseline=baseline,
+        margins=margins,
         unavailable=_unavailable(fetched),
     )
 
