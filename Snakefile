@@ -53,4 +53,4 @@ rule all:
 
 rule models:
     input:
-        model_files(),
+        FILES.models(),

@@ -6,6 +6,7 @@ from pathlib import Path
 from mrisr.common import devices, provenance, volume_lists
 from mrisr.common.files import sha256
 from mrisr.common.progress import job
+from mrisr.evaluate.training_time import with_curve
 from mrisr.methods import method as methods
 from mrisr.train import engine as train
 
@@ -54,5 +55,7 @@ with job(snakemake.log[0], snakemake.threads):
         "threads": snakemake.threads,  # sums are taken in another order with more of them
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    trainer = method.function("train") or train.train
+    measured = method.spec["training"].get("curve")
+    engine = with_curve(method) if measured else train.train
+    trainer = method.function("train") or engine
     train.train_and_save(training, Path(snakemake.output.model).parent, about, trainer)

@@ -2,17 +2,12 @@
 
 import re
 
-import pytest
-
 from mrisr.common.paths import WORKFLOW
 from mrisr.common.schema import read_yaml
 from mrisr.methods.method import unpack
 from mrisr.plan.jobs import StudyJobs
 from mrisr.plan.resources import DOWNLOADS, REQUESTS, requests
-from mrisr.study.load import checked, load_study
-
-#: Their rules ask for nothing.
-SMALL = {"check_scans", "dataset_terms", "fetch_metric", "list"}
+from mrisr.study.load import checked
 
 
 def test_rules_ask_for_what_the_table_says_and_for_nothing_else():
@@ -23,16 +18,6 @@ def test_rules_ask_for_what_the_table_says_and_for_nothing_else():
     for kind in asked - {"segment_with_registration"}:
         threads = rules.count(f'threads: REQUESTS["{kind}"].threads')
         assert threads == rules.count(f'**REQUESTS["{kind}"].resources'), kind
-
-
-@pytest.mark.parametrize("config", ["demo", "coord"])
-def test_every_job_of_the_bill_asks_for_memory(config, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for jobs in StudyJobs(load_study(WORKFLOW.parent / "config" / f"{config}.yaml")).jobs:
-        assert (jobs.memory_mb > 0) == (jobs.kind not in SMALL), jobs.rule
-        if jobs.kind in REQUESTS:
-            request = REQUESTS[jobs.kind]
-            assert (jobs.threads, jobs.memory_mb) == (request.threads, request.memory_mb)
 
 
 def test_in_a_deterministic_study_every_job_has_one_thread(tmp_path, monkeypatch):

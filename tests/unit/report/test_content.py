@@ -11,7 +11,7 @@ from mrisr.common.assets import page_digest
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.files import sha256, write_json
 from mrisr.evaluate.outliers import outliers, subject_values
-from mrisr.plan.report import contents, viewer_files, viewer_settings
+from mrisr.plan.report import study_facts, viewer_files, viewer_settings
 from mrisr.report import manifest as manifest_module
 from mrisr.report.content import report, summarise
 from mrisr.report.manifest import durations, manifest
@@ -312,7 +312,7 @@ def small(tiny_study, monkeypatch):
 
 def test_viewer_shows_one_subject_and_never_the_ground_truth_twice(small):
     study = checked(small())
-    sets = contents(study)["viewer"]
+    sets = study_facts(study)["viewer"]
     assert [(its["subject"], its["scale"]) for its in sets] == [("sub-04", 2), ("sub-04", 3)]
     assert [image["method"] for image in sets[0]["images"]] == ["cubic"]
     assert len(viewer_files(sets)) == 6  # truth and mask, LR and cubic at two scales
@@ -322,9 +322,12 @@ def test_viewer_is_what_the_config_says(small):
     config = small()
     assert viewer_settings(checked(config).config)["megabytes"] == 20
     config["report"] = {"viewer": False}
-    assert contents(checked(config))["viewer"] == []
+    assert study_facts(checked(config))["viewer"] == []
     config["report"] = {"viewer": {"subjects": 2, "scales": [3]}}
-    assert [its["subject"] for its in contents(checked(config))["viewer"]] == ["sub-04", "sub-05"]
+    assert [its["subject"] for its in study_facts(checked(config))["viewer"]] == [
+        "sub-04",
+        "sub-05",
+    ]
     config["report"] = {"viewer": {"scales": [2, 7]}}
     with pytest.raises(ConfigError, match=r"report\.viewer\.scales: nothing is .* at 7; tested"):
         checked(config)

@@ -228,6 +228,10 @@ class Layout:
         path = "/".join(map(str, parts)).removeprefix(self.root + "/")
         return f"{self.root}/.staging/{path}"
 
+    def made_of(self, path: str) -> str:
+        """JSON of the given files that `path` was made of, see `mrisr.common.given_files`."""
+        return f"{self.root}/.made_of/{path.removeprefix(self.root + '/')}.json"
+
     def log(self, path: str) -> str:
         """The log of what makes `path` (or a stem of it); mirrors it under `logs/`."""
         return f"{self.root}/logs/{path.removeprefix(self.root + '/')}.log"

@@ -18,9 +18,10 @@ from mrisr import metrics as metric_modules
 from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.files import Staging, atomic, finish, is_whole, write_text
-from mrisr.common.progress import progress
+from mrisr.common.progress import log, progress
 from mrisr.evaluate import pieces
 from mrisr.evaluate.pieces import Pair, Work
+from mrisr.volumes.checks import hot_notes
 from mrisr.volumes.io import canonical, canonical_shape, check_grid
 from mrisr.volumes.raw import load_mask, load_scan
 
@@ -150,6 +151,8 @@ def evaluate_files(
     """
     import pandas as pd
 
+    for note in hot_notes(load_scan(reference).data) if reference else ():
+        log.warning("%s: %s", reference, note)
     subject = Subject(Path(image).name, image, reference, mask)
     lines = _evaluate([subject], options, None, workers)
     rows = [line.rsplit(",", 3)[1:] for line in lines]  # a file name may hold commas

@@ -14,9 +14,11 @@ from mrisr.common.progress import collected, progress
 from mrisr.common.text import size, wrapped
 from mrisr.data.catalogue import scan_path, title
 from mrisr.data.datasets import Dataset
+from mrisr.data.finding import shared_files
 from mrisr.prepare.ground_truth import prepare_volume
 from mrisr.volumes import checks, io
 from mrisr.volumes.checks import Report
+from mrisr.volumes.intensity import white_part, without_black
 from mrisr.volumes.raw import load_scan
 
 COLUMNS = (
@@ -25,7 +27,7 @@ COLUMNS = (
 )
 # What a study with scales up to 4 asks for.
 MIN_SIZE = 16
-# A value that this part of the scans share is usual; scans with another one are named.
+# What this share of the scans have in common is usual; the others are named.
 USUAL = 0.75
 # Longer lists of subjects are cut; the CSV has all.
 NAMES = 12
@@ -112,6 +114,7 @@ def survey(
         for subject in dataset.subjects[split]:
             tasks.append(_task(dataset, split, subject, folder, downloads, recorded, full))
             tasks[-1]["min_size"] = (min_sizes or {}).get(split, MIN_SIZE)
+    _refuse_shared(tasks)
     description = f"check {dataset.name}"
     count = min(workers, len(tasks)) if full else 1
     if count > 1:
@@ -122,6 +125,15 @@ def survey(
     found = Survey(dataset, folder, full, rows)
     found.warnings += [*_outliers(rows), *_twins(rows, recorded, folder)]
     return found
+
+
+def _refuse_shared(tasks: list[dict]) -> None:
+    """Make it a problem of the second subject if a file is found for two."""
+    by_subject = {task["subject"]: task for task in tasks if task["path"] is not None}
+    shared = shared_files({subject: task["path"] for subject, task in by_subject.items()})
+    for subject, text in shared.items():
+        what, _, remedy = text.partition("; ")
+        by_subject[subject] |= {"path": None, "problem": Problem(what, remedy)}
 
 
 def _task(
@@ -149,7 +161,7 @@ def _task(
         **{"subject": subject, "split": split, "path": path, "problem": problem, "full": full},
         **{"published": published, "stated": stated},
         "format": dataset.format(subject),
-        **{"crop": dataset.spec["crop"], "mask": dataset.spec["mask"]},
+        **{key: dataset.spec[key] for key in ("crop", "mask", "intensity")},
     }
 
 
@@ -191,28 +203,31 @@ def _examine_content(report: Report, task: dict) -> str:
         published = {key: value for key, value in published.items() if key == "bytes"}
     report.problems[:0] = checks.published_problems(report.path, published, task["stated"])
     if task["full"]:
-        _examine_voxels(report, task["format"], crop, task["mask"], task["min_size"])
+        _examine_voxels(report, task)
         return sha256(report.path)
     if crop["kind"] != "shape" and len(report.shape) == 3:
         report.problems += checks.size_problems(report.shape, task["min_size"])
     return ""
 
 
-def _examine_voxels(
-    report: Report, form: dict | None, crop: dict, mask: dict, min_size: int
-) -> None:
+def _examine_voxels(report: Report, task: dict) -> None:
     """Add what reading and preparing a scan would say."""
+    crop, mask, intensity = task["crop"], task["mask"], task["intensity"]
     try:
-        volume = load_scan(report.path, form)
+        volume = load_scan(report.path, task["format"])
         if report.problems or mask["kind"] != "signal":
-            found = checks.voxel_problems(volume.data)
+            data, cut = without_black(volume.data, intensity), white_part(intensity) is not None
+            found = checks.voxel_problems(data, cut)
             report.problems += found
-            report.notes += [] if found else checks.voxel_notes(volume.data)
+            report.notes += [] if found else checks.voxel_notes(data, cut)
             return
         with collected() as messages:
-            prepare_volume(volume, crop, mask, report.path.name, min_size)
+            name, size = report.path.name, task["min_size"]
+            _, inside = prepare_volume(volume, crop, mask, name, size, intensity=intensity)
         prefix = f"{report.path.name}: "
         report.notes += [text.removeprefix(prefix) for _, text in messages]
+        if crop["kind"] != "brain":
+            report.notes += checks.mask_notes(inside.data)
     except ScanError as error:
         report.problems += [each for each in error.problems if each not in report.problems]
     except InputError as error:

@@ -29,6 +29,8 @@ DEFAULTS = {
     "empty_slices": "exclude",
     "baseline": None,
     "baseline_metric": "psnr",
+    "primary_metric": "psnr",
+    "margins": {},
     "published": [],
     "segmentation": None,
     "report": {"viewer": True},
@@ -38,8 +40,9 @@ DEFAULTS = {
     "early_stopping": {},
     "reader_study": None,
 }
-EARLY_STOPPING = {"points": 13, "scale": 2}
+EARLY_STOPPING = {"points": 13, "each": 0, "scale": 2}
 SEGMENTATION = {
+    "engine": "atropos",
     "priors": "oasis30ants",
     "registration": "shared",
     "transform": "syn",
@@ -118,10 +121,12 @@ class Study:
     def dataset_overrides(self, name: str, split: str | None = None) -> dict:
         """Return what the study changes of a dataset's YAML; for one split, what matters to it."""
         overrides = dict(self.config["datasets"][name] or {})
+        if overrides.get("split"):
+            overrides["split"] = {"seed": self.seed, **overrides["split"]}
         if split is None:
             return {k: v for k, v in overrides.items() if k not in ("roles", "scales")}
-        folder = {"folder": overrides["folder"]} if overrides.get("folder") else {}
-        return {**folder, "subjects": {split: self.datasets[name].subjects[split]}}
+        kept = {key: overrides[key] for key in ("folder", "split") if overrides.get(key)}
+        return {**kept, "subjects": {split: self.datasets[name].subjects[split]}}
 
     def plugins_of(self, path: str | Path) -> list[str]:
         """Return the plugin folder that a dataset's file or a method's folder lies in, if any.
@@ -278,12 +283,15 @@ class Study:
     def min_size(self, split: str) -> int:
         """Return the fewest voxels along an axis that a volume of a split may have."""
         if split != "test":
-            sizes = [m.patch_size for m in self.supervised if "training" in m.spec]
-            return max([MIN_HR_SIZE, *sizes])
-        scales = [scale for name in self.measured_datasets for scale in self.scales(name)]
+            trained = [m for m in self.supervised if "training" in m.spec]
+            return max([MIN_HR_SIZE, *(m.patch_size(self._largest_scale) for m in trained)])
         slices = [self.metrics.metadata(name).min_size for name in self.slice_metrics]
-        # The same for all scales up to 4: another scale must not prepare everything again.
-        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])), *slices)
+        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * self._largest_scale), *slices)
+
+    @property
+    def _largest_scale(self) -> float:
+        """The same for all scales up to 4: another scale must not prepare everything again."""
+        return max([4, *(k for name in self.measured_datasets for k in self.scales(name))])
 
     def multiple(self, dataset: str) -> int:
         """Return what the sizes of a ground truth are multiples of: slices of k voxels tile it."""

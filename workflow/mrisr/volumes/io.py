@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,10 @@ AGAIN = "copy or download it again"
 CONVERT = "convert the scan again with dcm2niix"
 Image = nib.Nifti1Image | nib.MGHImage
 
+# What `save` writes into the header of a volume whose scan lay otherwise in its file.
+STORED = "scan stored as "
+CODES = re.compile(re.escape(STORED) + r"(?=.*[LR])(?=.*[PA])(?=.*[IS])([LRPAIS]{3})")
+
 # What files that are no volumes begin with, whatever their name: place, bytes, what, remedy.
 STRANGERS = (
     (0, b"version https://git-lfs", "a pointer of git LFS, not the scan", "run `git lfs pull`"),
@@ -56,11 +61,14 @@ class Volume:
         data: Intensities, float32, shape (X, Y, Z).
         affine: Voxel indices to millimetres (RAS+), float64, shape (4, 4).
         header: The NIfTI header it was read with, or None (not read, or from another format).
+        stored: Where each axis went in the file of the scan that it was made of (LAS, ...); empty
+            where that is as its affine says.
     """
 
     data: np.ndarray
     affine: np.ndarray
     header: nib.Nifti1Header | None = field(default=None, repr=False)
+    stored: str = ""
 
     @property
     def voxel_size(self) -> np.ndarray:
@@ -285,7 +293,13 @@ def load(path: str | Path) -> Volume:
     image = load_image(path)
     data = read_data(image, path)
     header = image.header if isinstance(image.header, nib.Nifti1Header) else None
-    return Volume(data, affine_mm(image), header)
+    return Volume(data, affine_mm(image), header, _stored(header))
+
+
+def _stored(header: nib.Nifti1Header | None) -> str:
+    said = bytes(header["descrip"].tobytes()).rstrip(b"\0") if header is not None else b""
+    found = CODES.fullmatch(said.decode("latin-1"))
+    return found[1] if found else ""
 
 
 def save(volume: Volume, path: str | Path, note: str = "") -> None:
@@ -294,7 +308,8 @@ def save(volume: Volume, path: str | Path, note: str = "") -> None:
     Args:
         volume: Its data keep their type if that is uint8 or int16, else become float32.
         path: Ends in `.nii` or `.nii.gz`.
-        note: For the field `descrip` of the header, at most 80 bytes.
+        note: For the field `descrip` of the header, at most 80 bytes; default what the volume's
+            `stored` says.
     """
     data = volume.data
     if data.dtype == bool:
@@ -303,6 +318,8 @@ def save(volume: Volume, path: str | Path, note: str = "") -> None:
         data = np.asarray(data, dtype=np.float32)
     image = nib.Nifti1Image(data, volume.affine)
     image.header.set_xyzt_units("mm")
+    if not note and volume.stored:
+        note = f"{STORED}{volume.stored}"
     image.header["descrip"] = note.encode()
     image.set_sform(volume.affine, code="scanner")
     image.set_qform(volume.affine, code="scanner")
@@ -376,7 +393,8 @@ def canonical(volume: Volume) -> Volume:
     """Return a volume with its axes permuted and flipped to the nearest RAS+ orientation.
 
     Args:
-        volume: Shape (X, Y, Z), any orientation; a canonical one is returned as it is.
+        volume: Shape (X, Y, Z), any orientation; a canonical one is returned as it is. Another's
+            orientation stays known as `stored`.
     """
     orientation = nib.orientations.io_orientation(volume.affine)
     if np.array_equal(orientation, [[0, 1], [1, 1], [2, 1]]):
@@ -384,6 +402,7 @@ def canonical(volume: Volume) -> Volume:
     return Volume(
         nib.orientations.apply_orientation(volume.data, orientation),
         volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.data.shape),
+        stored=volume.stored or "".join(nib.aff2axcodes(volume.affine)),
     )
 
 
