@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from mrisr.common.locks import alone
+from mrisr.common.locks import alone, held
 from tiny_study import ROOT
 
 JOB = """
@@ -80,3 +80,14 @@ def test_jobs_with_other_logs_run_beside_each_other(tmp_path):
     began = time.monotonic()
     with alone(tmp_path / "a", pytest.fail), alone(tmp_path / "b", pytest.fail):
         assert time.monotonic() - began < 5
+
+
+def test_a_lock_that_is_held_is_seen_and_one_that_was_left_is_not(start, tmp_path):
+    lock = tmp_path / ".a.log.lock"
+    assert not held(lock)
+    process = start("time.sleep(600)")
+    assert process.stdout.readline() == "working\n"
+    assert held(lock) and held(lock)
+    process.kill()
+    process.wait()
+    assert lock.exists() and not held(lock)

@@ -307,3 +307,9 @@ def test_sizes_are_multiples_of_the_slice_thickness_where_lr_are_stacks():
     spline = config | {"degradation": {"kind": "stacks", "kernel": "spline"}}
     assert checked(spline).degradation["kernel"] == "spline"
     assert checked(DEMO).multiple("demo") == 1 and checked(DEMO).degradation["kernel"] == "spline"
+
+
+def test_a_method_that_is_added_stands_above_the_bound():
+    methods = {"nearest": None, "identity": None, "cubic": None}
+    study = checked({**DEMO, "methods": methods, "baseline": "cubic"})
+    assert list(study.methods) == ["nearest", "cubic", "identity"]

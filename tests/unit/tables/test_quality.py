@@ -414,3 +414,11 @@ def test_real_scans_alone_show_only_metrics_without_reference(real):
     table = make(real, metrics=["psnr", "ssim", "psi"], regions=["volume", "mask"])
     assert set(table.frame["metric"]) == {"psi"}
     assert table.blocks[0].header == ["Method", "PSI ↑", "n"]
+
+
+def test_bold_is_only_told_of_where_it_can_be(cells):
+    assert "the best is bold" in make(cells).footnotes[0]
+    for alone in ([cells[0], cells[2]], [cells[1]]):
+        table = make(alone)
+        assert "bold" not in table.footnotes[0] and "not ranked" in table.footnotes[0]
+        assert not any(block.ranked for block in table.blocks)

@@ -63,6 +63,16 @@ def alone(path: str | Path, waiting: Callable[[str], None]) -> Iterator[None]:
             file.close()
 
 
+def held(path: str | Path) -> bool:
+    """Say whether a process holds the lock of `alone`, without waiting for it."""
+    try:
+        with Path(path).open("rb") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES)
+    return False
+
+
 def _this_process() -> str:
     job = os.environ.get("SLURM_JOB_ID")
     who = f"Slurm job {job}" if job else f"process {os.getpid()}"

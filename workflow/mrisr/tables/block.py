@@ -57,6 +57,12 @@ class Block:
     spans: tuple[tuple[str, int], ...] = ()
     below: str = ""
 
+    @property
+    def ranked(self) -> bool:
+        """Whether any entry is best, which takes two that are ranked."""
+        rows = [row for _, rows in self.groups for row in rows]
+        return any(entry.style == "best" for row in rows for entry in row)
+
 
 def styled(entry: Entry, style: Mapping[str, str], escape: Callable[[str], str]) -> str:
     """Return a cell's first line, escaped and set in its style."""

@@ -92,11 +92,9 @@ def quality_table(
         (row, dict(zip(shown, lines[i * width : (i + 1) * width], strict=True)))
         for i, row in enumerate(rows)
     ]
-    return Table(
-        frame,
-        _blocks(by_row, shown, reasons),
-        _footnotes(rows, shown, frame, notes or {}, published, baseline, reasons),
-    )
+    blocks = _blocks(by_row, shown, reasons)
+    told = _footnotes(rows, shown, frame, notes or {}, published, baseline, reasons)
+    return Table(frame, blocks, [_reading(any(block.ranked for block in blocks)), *told])
 
 
 def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[str]:
@@ -215,6 +213,15 @@ def _about(column: Column) -> dict[str, str]:
     return dict(zip(("metric", "region"), column, strict=True))
 
 
+def _reading(ranked: bool) -> str:
+    """Return how to read a cell; of bold ones only if there are any."""
+    best = "For each scale and column the best is bold and the second best underlined."
+    return (
+        f"Mean ± sample standard deviation over n test subjects. {best + ' ' if ranked else ''}"
+        "Controls bound the table from below and above; they and marked rows are not ranked."
+    )
+
+
 def _footnotes(
     rows: Sequence[Row],
     shown: Sequence[Column],
@@ -225,11 +232,7 @@ def _footnotes(
     unavailable: Mapping[str, str],
 ) -> list[str]:
     cells = [row.cell for row in rows]
-    found = [
-        "Mean ± sample standard deviation over n test subjects. For each scale and column the best"
-        " is bold and the second best underlined. Controls bound the table from below and above;"
-        " they and marked rows are not ranked."
-    ]
+    found = []
     if frame["ci_low"].notna().any():
         found.append(
             "95 % intervals of the mean (percentile bootstrap over subjects) are in the CSV"
