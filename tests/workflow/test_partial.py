@@ -165,6 +165,14 @@ def test_what_has_begun_runs_or_was_stopped(copy, tmp_path):
     assert found.failures[-1] == module.Failure(
         "results/tiny/logs/sr/tiny/cubic/x2.log", "scan.nii.gz: no such file"
     )
+    # Killed: the lock stays, but no Snakemake works here, as its log names this machine.
+    log.write_text("2026-01-01 10:00:00,000 reconstruct cubic: 1 of 2, 10.1 s\n")
+    said = tmp_path / ".snakemake/log/2026-01-01T100000.000000.snakemake.log"
+    said.parent.mkdir(parents=True)
+    said.write_text(f"SNAKEMAKE\n=========\n  Host: {os.uname().nodename}\n")
+    assert states(state(copy))["cubic"] == "stopped"
+    said.write_text("SNAKEMAKE\n=========\n  Host: another\n")
+    assert states(state(copy))["cubic"] == "running"
     # Run again: the log is that of a job at work.
     log.write_text("2026-01-01 10:05:00,000 reconstruct cubic: 1 of 2, 10.1 s\n")
     assert states(state(copy))["cubic"] == "running"

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from mrisr.common.errors import InputError
-from mrisr.common.locks import alone, claim
+from mrisr.common.locks import alone, claim, held
 from tiny_study import ROOT
 
 JOB = """
@@ -127,13 +127,24 @@ def test_two_checkouts_do_not_work_on_one_results_folder(working, tmp_path, monk
 
 
 def test_what_a_killed_process_left_keeps_nobody_off(working, tmp_path, monkeypatch):
-    held = []
-    monkeypatch.setattr("atexit.register", held.append)
+    leaving = []
+    monkeypatch.setattr("atexit.register", leaving.append)
     first = working("/one")
     assert first.stdout.readline() == "working\n"
     first.kill()
     first.wait()
     claim("results/tiny", tmp_path / "shared", "/two")
     assert len(list((tmp_path / "shared").iterdir())) == 1
-    held[0]()
+    leaving[0]()
     assert list((tmp_path / "shared").iterdir()) == []
+
+
+def test_a_lock_that_is_held_is_seen_and_one_that_was_left_is_not(start, tmp_path):
+    lock = tmp_path / ".a.log.lock"
+    assert not held(lock)
+    process = start("time.sleep(600)")
+    assert process.stdout.readline() == "working\n"
+    assert held(lock) and held(lock)
+    process.kill()
+    process.wait()
+    assert lock.exists() and not held(lock)

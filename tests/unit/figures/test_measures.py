@@ -141,3 +141,14 @@ def test_without_benchmarks_there_is_a_word_and_a_reason(study, monkeypatch):
     figure, record = caught("cost", costly(study, benchmarks=False), monkeypatch)
     assert texts(figure).count("no benchmark") == 2
     assert "No benchmark is there" in record.caption and "were not recorded" in record.caption
+
+
+def test_differences_are_only_drawn_where_there_are_any(study, monkeypatch):
+    baseline = study.params()["baseline"]
+    with_others, record = caught("subjects", study.params(), monkeypatch)
+    assert any("−" in found for found in texts(with_others)) and "difference" in record.caption
+    alone = [cell for cell in study.cells if cell["method"] == baseline]
+    figure, record = caught("subjects", study.params(cells=alone), monkeypatch)
+    assert figure.axes and not any("−" in found for found in texts(figure))
+    assert "difference" not in record.caption
+    assert all(axes.get_lines() for axes in figure.axes)

@@ -247,6 +247,13 @@ def test_a_bids_folder_becomes_a_dataset_that_is_checked(tmp_path):
     assert "guessed, for 100 %" in (tmp_path / "mine/datasets/ours.yaml").read_text()
     for check in contract.dataset("ours", ["mine"]):
         check()
+    again = call("new", "dataset", "ours", "--from", folder)
+    assert again.exit_code == 1 and "ours.yaml (--force replaces it); choose" in again.stderr
+    (folder / "sub-2").rename(tmp_path / "away")
+    again = call("new", "dataset", "ours", "--from", folder, "--force")
+    assert again.exit_code == 0 and "subjects: sub-1, sub-3\n" in again.output
+    refused = call("new", "dataset", "demo", "--from", folder, "--force")
+    assert refused.exit_code == 1 and "dataset 'demo': is there already" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -325,3 +325,9 @@ def test_notes_of_tables_say_which_intensities_are_0_and_1():
         f"{study.datasets['demo'].label}: the 99.9 % quantile of the voxels above 0 is 1, above it"
         " is cut."
     )
+
+
+def test_a_method_that_is_added_stands_above_the_bound():
+    methods = {"nearest": None, "identity": None, "cubic": None}
+    study = checked({**DEMO, "methods": methods, "baseline": "cubic"})
+    assert list(study.methods) == ["nearest", "cubic", "identity"]

@@ -523,6 +523,14 @@ def test_steps_of_few_subjects_are_many_passes(cells):
 def test_scales_beyond_a_training_are_ranked_and_said(cells):
     cells[2]["beyond"] = True
     table = make(cells)
-    assert row(table, "net")["note"] == "beyond the scales of its training"
+    assert "beyond the scales of its training" in row(table, "net")["note"].split("; ")
     assert "Extrapolated, beyond the scales of its training: Net_1 & Co at 2×." in table.footnotes
-    assert styles(table)["Net_1 & Co"] == "best"
+    assert "best" in styles(table).values()
+
+
+def test_bold_is_only_told_of_where_it_can_be(cells):
+    assert "the best is bold" in make(cells).footnotes[0]
+    for alone in ([cells[0], cells[2]], [cells[1]]):
+        table = make(alone)
+        assert "bold" not in table.footnotes[0] and "not ranked" in table.footnotes[0]
+        assert not any(block.ranked for block in table.blocks)

@@ -64,6 +64,9 @@ def dataset(
         typer.Option(help="Of the files, with {subject}; default the one that fits most of them."),
     ] = None,
     folder: Folder = Path("mine"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the dataset of that name in FOLDER.")
+    ] = False,
 ) -> None:
     """Write FOLDER/datasets/NAME.yaml from a look at a folder of scans, and check them all."""
     if source not in (None, "bids", "folder"):
@@ -75,9 +78,9 @@ def dataset(
         from mrisr.scaffold import write
         from mrisr.scaffold.look import look
 
-        write.check_dataset_name(name, folder)
+        write.check_dataset_name(name, folder, force)
         found = look(scans, source, pattern)
-        file = write.dataset(name, folder, found.about)
+        file = write.dataset(name, folder, found.about, force)
         made = datasets.load(name, None, [folder])
         subjects = made.subjects["test"]
         more = f", ... {subjects[-1]}" if len(subjects) > SHOWN else ""

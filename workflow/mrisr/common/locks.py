@@ -68,6 +68,16 @@ def alone(path: str | Path, waiting: Callable[[str], None]) -> Iterator[None]:
             file.close()
 
 
+def held(path: str | Path) -> bool:
+    """Say whether a process holds the lock of `alone`, without waiting for it."""
+    try:
+        with Path(path).open("rb") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES)
+    return False
+
+
 def claim(root: str, folder: str | Path, workplace: str | Path) -> None:
     """Work on a study from one workplace, until this process ends.
 

@@ -210,8 +210,9 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
         where = f"{label}: " if len(scores) > 1 else ""
         counts.append(f"{where}{table['empty_slices']:,.0f} of {table['slices']:,.0f}")
     fate = "left out" if empty == "exclude" else "counted all the same"
+    what = "are means" if labels[1:] else "is a mean"
     return (
-        f"{names} are means over 2-D slices in three directions; those without signal in the"
+        f"{names} {what} over 2-D slices in three directions; those without signal in the"
         f" ground truth ({'; '.join(counts)}) are {fate}."
     )
 

@@ -42,7 +42,14 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     scales = list(dict.fromkeys(scale for scale, _ in rows))
     metrics = shown.perceptual(rows.values())
     names = {cell["method"]: cell["method_label"] for cell in params["cells"]}
-    base = names.get(params["baseline"])
+    base = params["baseline"] if params["baseline"] in names else None
+    parts = [
+        (metric, paired)
+        for metric in metrics
+        for paired in (False, True)
+        if not paired or _differs(rows, metric, base)
+    ]
+    against = names[base] if base and any(paired for _, paired in parts) else None
     record = Record(
         title=f"{params['label']}: every subject",
         caption=text(
@@ -51,9 +58,9 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
             " the order of the split. Boxes: quartiles and median, whiskers to the last point"
             f" within 1.5 of their distance; bars alone: the median, of fewer than {FEWEST}"
             " subjects.",
-            f"Below, each subject's difference to {base}, with its mean (diamond) and the 95 % t"
+            f"Below, each subject's difference to {against}, with its mean (diamond) and the 95 % t"
             f" interval of it, which fewer than {FEWEST} subjects have not."
-            if base
+            if against
             else "",
             shown.hollow(rows.values()),
             remarks(shown.words(rows.values()), rows.values()),
@@ -64,14 +71,24 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         scales=scales,
     )
     with plain():
-        canvas = _draw(params, rows, metrics, scales, names, record.title)
+        canvas = _draw(params, rows, parts, scales, names, record.title)
         write(canvas.figure, record, outputs)
+
+
+def _differs(rows: Mapping[Key, Row], metric: str, base: str | None) -> bool:
+    """Say whether any method's subjects can be held against the baseline's."""
+    key = (metric, shown.REGION)
+    return any(
+        method != base and key in row.values and key in rows[scale, base].values
+        for (scale, method), row in rows.items()
+        if base is not None
+    )
 
 
 def _draw(
     params: Mapping,
     rows: Mapping[Key, Row],
-    metrics: Sequence[str],
+    parts: Sequence[tuple[str, bool]],
     scales: Sequence[float],
     names: Mapping[str, str],
     title: str,
@@ -79,7 +96,6 @@ def _draw(
     base = params["baseline"] if params["baseline"] in names else None
     looks = {cell["method"]: look(cell["look"]) for cell in params["cells"]}
     labels = ["\n".join(textwrap.wrap(name, LABEL)) for name in names.values()]
-    parts = [(metric, paired) for metric in metrics for paired in (False, True)[: 1 + bool(base)]]
     # Inches; the labels stand upright below the last panel.
     left, gap, head, between, tall = 0.5, 0.38, 0.5, 0.1, 1.1
     longest = max(len(line) for label in labels for line in label.splitlines())

@@ -4,12 +4,16 @@ Nothing is asked of Snakemake or Slurm and nothing is written, so it can be done
 any machine that sees the files.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from mrisr.common.layout import scale_name
+from mrisr.common.locks import held
 from mrisr.study.study import Cell, Study
 
 DONE, FAILED, RUNNING, STOPPED, WAITING, SKIPPED = (
@@ -25,6 +29,8 @@ KILLED = re.compile(
     r"^(?:slurmstepd: error: .*|.*\b(?:oom[-_ ]?kill|OUT_OF_MEMORY|TIME LIMIT)\b.*)$",
     re.MULTILINE | re.IGNORECASE,
 )
+#: Which machine a Snakemake runs on, in its log.
+HOST = re.compile(r"^ +Host: (\S+)$", re.MULTILINE)
 LISTED = re.compile(r"^\s+log: (.+?)(?: \(check log file.*)?$", re.MULTILINE)
 
 
@@ -48,7 +54,7 @@ class State:
     Attributes:
         cells: Every cell of the tables with its state.
         failures: Jobs that failed, the oldest first.
-        active: Whether a Snakemake holds the lock of this folder, or left it there.
+        active: Whether a Snakemake works in this folder.
         overlaps: How many overlaps of segmentations are there, and how many there will be.
     """
 
@@ -99,7 +105,7 @@ def _together(states: list[str]) -> tuple[str, str]:
 
 def state(study: Study) -> State:
     """Look at a study's files and logs, from the folder that Snakemake runs in."""
-    active = any(Path(".snakemake/locks").glob("*.lock"))
+    active = _active()
     cells = list(study.cells())
     measured = [None if cell.skipped else Path(_metrics(study, cell)).exists() for cell in cells]
     done = {
@@ -120,6 +126,29 @@ def state(study: Study) -> State:
         if not cell.skipped
     ]
     return State(found, failures, active, (sum(overlaps), len(overlaps)))
+
+
+def _active() -> bool:
+    """Say whether a Snakemake works in this folder; one that was killed left its lock there."""
+    if not any(Path(".snakemake/locks").glob("*.lock")):
+        return False
+    newest = sorted(Path(".snakemake/log").glob("*.snakemake.log"))[-1:]
+    hosts = [HOST.search(file.read_text(errors="replace")) for file in newest]
+    if not any(host and host[1] == os.uname().nodename for host in hosts):
+        return True  # on another machine, whose processes cannot be seen from here
+    here = str(Path.cwd())
+    return any(
+        process.info["cwd"] in (here, None)  # None: of another user
+        and any("snakemake" in word for word in process.info["cmdline"] or ())
+        for process in psutil.process_iter(["cwd", "cmdline"])
+        if process.pid != os.getpid()
+    )
+
+
+def _at_work(log: str) -> bool:
+    """Say whether a job holds the lock of its log: it may go on when Snakemake has ended."""
+    file = Path(log)
+    return held(file.with_name(f".{file.name}.lock"))
 
 
 def _place(cell: Cell) -> tuple[str, str, str]:
@@ -143,8 +172,9 @@ def _of(study: Study, cell: Cell, there: bool | None, failed: set[str], active: 
     logs = list(_logs(study, cell))
     if failed & set(logs):
         return FAILED
-    begun = any(Path(log).exists() for log in logs)
-    return (RUNNING if active else STOPPED) if begun else WAITING
+    if not any(Path(log).exists() for log in logs):
+        return WAITING
+    return RUNNING if active or any(map(_at_work, logs)) else STOPPED
 
 
 def _logs(study: Study, cell: Cell) -> Iterator[str]:

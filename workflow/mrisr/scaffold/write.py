@@ -67,26 +67,39 @@ def metric(name: str, plugin: str | Path) -> list[Path]:
     return _write(file, content, {"name": name, "label": label(name)})
 
 
-def dataset(name: str, plugin: str | Path, about: Mapping[str, str | bool]) -> Path:
+def dataset(
+    name: str, plugin: str | Path, about: Mapping[str, str | bool], replace: bool = False
+) -> Path:
     """Write a dataset to `<plugin>/datasets/<name>.yaml`.
 
     Args:
         name: Name of the file, in paths and configs.
         plugin: Folder of the user's, which a study names under `plugins`.
         about: What the template says of the scans, see `mrisr.scaffold.look.look`.
+        replace: Write it in place of the one in that folder.
 
     Raises:
         ConfigError: The name cannot be used or is taken.
     """
-    check_dataset_name(name, plugin)
-    file = Path(plugin) / "datasets" / f"{name}.yaml"
+    check_dataset_name(name, plugin, replace)
+    file = dataset_file(name, plugin)
     content = {file: TEMPLATES / "dataset" / "dataset.yaml.j2"}
-    return _write(file, content, {"label": label(name), **about})[0]
+    return _write(file, content, {"label": label(name), **about}, replace)[0]
 
 
-def check_dataset_name(name: str, plugin: str | Path) -> None:
+def dataset_file(name: str, plugin: str | Path) -> Path:
+    """Return where a dataset of a user's folder stands."""
+    return Path(plugin) / "datasets" / f"{name}.yaml"
+
+
+def check_dataset_name(name: str, plugin: str | Path, replace: bool = False) -> None:
     """Refuse a dataset's name that cannot be used or is taken; raises ConfigError."""
-    _check_name(name, "dataset", dict.fromkeys(datasets.names([plugin]), "a datasets folder"))
+    taken = dict.fromkeys(datasets.names([plugin]), "a datasets folder")
+    if dataset_file(name, plugin).exists():
+        taken[name] = f"{dataset_file(name, plugin)} (--force replaces it)"
+    if replace and dataset_file(name, plugin).exists():
+        del taken[name]
+    _check_name(name, "dataset", taken)
 
 
 def label(name: str) -> str:
@@ -115,15 +128,18 @@ def _check_name(name: str, what: str, taken: Mapping[str, object]) -> None:
 
 
 def _write(
-    place: Path, content: Mapping[Path, Path], variables: Mapping[str, object]
+    place: Path,
+    content: Mapping[Path, Path],
+    variables: Mapping[str, object],
+    replace: bool = False,
 ) -> list[Path]:
-    """Render all templates, then write them; nothing that is there is replaced.
+    """Render all templates, then write them; nothing that is there is replaced unasked.
 
     Raises:
         ConfigError: `place` is there.
     """
     for path in (place, *content):
-        if path.exists():
+        if path.exists() and not replace:
             raise ConfigError(f"{path}: is there already, and stays; choose another name")
     environment = jinja2.Environment(
         variable_start_string="<%",  # braces have a meaning in what is written

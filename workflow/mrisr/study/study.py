@@ -190,7 +190,8 @@ class Study:
             if self.deterministic:
                 method = replace(method, spec={**method.spec, "deterministic": True})
             found[name] = method
-        return found
+        # What `--config` adds comes last, and stands above the bound in every table all the same.
+        return dict(sorted(found.items(), key=lambda item: item[1].input == "ground_truth"))
 
     @property
     def metric_settings(self) -> dict[str, dict]:

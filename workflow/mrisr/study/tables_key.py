@@ -101,7 +101,7 @@ def _completed(study: Study, name: str, asked: dict) -> dict:
 
 
 def _listed(study: Study, kind: str, asked: dict) -> list[dict]:
-    """Return the methods of a table; those of plugin folders stand last in every list."""
+    """Return the methods of a table; those of plugin folders stand last, but above the bound."""
     possible = _possible_methods(study, kind, asked["dataset"])
     listed = _methods(asked.get("methods", possible))
     known = {method["name"] for method in listed}
@@ -112,7 +112,14 @@ def _listed(study: Study, kind: str, asked: dict) -> list[dict]:
         and name not in known
         and study.plugins_of(study.methods[name].folder)
     ]
-    return [*listed, *_methods(of_plugins)]
+    bounds = [m for m in listed if m["name"] in study.methods and _is_bound(study, m["name"])]
+    others = [method for method in listed if method not in bounds]
+    return [*others, *_methods(of_plugins), *bounds] if of_plugins else listed
+
+
+def _is_bound(study: Study, name: str) -> bool:
+    """Say whether a method is the control that is the ground truth."""
+    return study.methods[name].input == "ground_truth"
 
 
 def _methods(asked: list | dict) -> list[dict]:

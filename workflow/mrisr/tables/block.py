@@ -58,6 +58,12 @@ class Block:
     spans: tuple[tuple[str, int], ...] = ()
     below: str = ""
 
+    @property
+    def ranked(self) -> bool:
+        """Whether any entry is best, which takes two that are ranked."""
+        rows = [row for _, rows in self.groups for row in rows]
+        return any(entry.style == "best" for row in rows for entry in row)
+
 
 def second_lines(block: Block, row: list[Entry]) -> str:
     """Return what the second lines of a row's cells are called."""

@@ -85,11 +85,9 @@ def overlap_table(
     frame = pd.DataFrame(rows, columns=COLUMNS).astype(
         {name: float for name in ("mean", "std", "published")}
     )
-    return Table(
-        frame,
-        _blocks(cells, frame),
-        _footnotes(cells, frame, published, notes or {}),
-    )
+    blocks = _blocks(cells, frame)
+    ranked = any(block.ranked for block in blocks)
+    return Table(frame, blocks, _footnotes(cells, frame, published, notes or {}, ranked))
 
 
 def _read(cell: Mapping) -> dict[Row, np.ndarray]:
@@ -207,15 +205,21 @@ def _footnotes(
     frame: pd.DataFrame,
     published: pd.DataFrame | None,
     notes: Mapping[str, str],
+    ranked: bool,
 ) -> list[str]:
+    best = (
+        " For each scale and region all methods that close to the best are bold; the second best,"
+        " if there is one, is underlined."
+        if ranked
+        else ""
+    )
     found = [
         "Overlap of the automatic segmentation of a reconstruction with the same segmentation of"
         " its ground truth: mean ± sample standard deviation over n test subjects. Mean: over the"
         " six regions of a subject. A region that both segmentations lack counts as 1, one that"
         " only one of them has as 0.",
         f"Noise floor: differences below {NOISE_FLOOR['dice']} in Dice ({NOISE_FLOOR['iou']} in"
-        " IoU) mean nothing. For each scale and region all methods that close to the best are"
-        " bold; the second best, if there is one, is underlined. Controls are not ranked.",
+        f" IoU) mean nothing.{best} Controls are not ranked.",
         *footnotes.topics(notes),
     ]
     remarks = frame["note"].str.split("; ")

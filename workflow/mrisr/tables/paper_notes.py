@@ -47,7 +47,7 @@ def footnotes(
     found += _reading(spec, records, overlap)
     if any(record.published_text for record in records):
         found.append(f"{BELOW}: as the paper printed it; Δ is our mean minus the published one.")
-    else:
+    elif spec["published"]:
         found.append("Published values: not available.")
     found += shared.topics(notes)
     found += shared.marks(said, baseline, held_by(cells))
@@ -74,13 +74,19 @@ def _reading(spec: Mapping, records: Collection[Record], overlap: bool) -> list[
     counts = sorted({record.n for record in records if record.n})
     ends = " to ".join(map(str, dict.fromkeys([*counts[:1], *counts[-1:]])))
     whole = "segmentation" if overlap else "quality"
+    ranked = any(record.rank for record in records)
     found = [
         ("Means" if joined else "Mean ± sample standard deviation")
-        + f" over the test subjects{f' (n = {ends})' if ends else ''}; best bold (and what"
-        f" is within its margin, see {whole}), second best underlined. Controls are not ranked."
+        + f" over the test subjects{f' (n = {ends})' if ends else ''}"
+        + (
+            f"; best bold (and what is within its margin, see {whole}), second best underlined."
+            if ranked
+            else "."
+        )
+        + " Controls are not ranked."
         + (f" Standard deviations: in the table {whole}." if joined else "")
     ]
-    if overlap:
+    if overlap and ranked:
         found.append(
             f"All within {NOISE_FLOOR['dice']} of the best Dice ({NOISE_FLOOR['iou']} of the best"
             " IoU) are bold: smaller differences mean nothing."

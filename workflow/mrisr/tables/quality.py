@@ -100,14 +100,10 @@ def quality_table(
         (row, dict(zip(shown, lines[i * width : (i + 1) * width], strict=True)))
         for i, row in enumerate(rows)
     ]
-    return Table(
-        frame,
-        _blocks(by_row, shown, reasons, disorder, margins or {}),
-        [
-            *_reading(shown, margins or {}),
-            *_footnotes(rows, shown, frame, notes or {}, published, baseline, reasons, disorder),
-        ],
-    )
+    blocks = _blocks(by_row, shown, reasons, disorder, margins or {})
+    ranked = any(block.ranked for block in blocks)
+    told = _footnotes(rows, shown, frame, notes or {}, published, baseline, reasons, disorder)
+    return Table(frame, blocks, [*_reading(shown, margins or {}, ranked), *told])
 
 
 def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[str]:
@@ -314,16 +310,19 @@ def _footnotes(
     return found + footnotes.simulated(cells)
 
 
-def _reading(shown: Sequence[Column], margins: Mapping[str, float]) -> list[str]:
-    """Return what a cell is, and what is bold."""
+def _reading(shown: Sequence[Column], margins: Mapping[str, float], ranked: bool) -> list[str]:
+    """Return what a cell is, and what is bold if anything can be."""
     names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
     about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
     widths = ", ".join(f"{its.label} {width:g} {its.unit}".strip() for its, width in about)
     within = f" or within a margin of it that does not matter ({widths})" if widths else ""
+    best = (
+        f" For each scale and column the best is bold{within}; underlined the"
+        " second best, if one alone is bold."
+    )
     return [
-        "Mean ± sample standard deviation over n test subjects. For each scale and column bold is"
-        f" the best{within}; underlined the second best, if one alone is bold. Controls bound the"
-        " table from below and above and are not ranked; marked rows are."
+        f"Mean ± sample standard deviation over n test subjects.{best if ranked else ''} Controls"
+        " bound the table from below and above and are not ranked; marked rows are."
     ]
 
 
