@@ -27,6 +27,7 @@ if __name__ == "__main__":
                 slices=params.slices,
                 seed=params.seed,
                 multiple=params.multiple,
+                cut=params.cut,
             ),
             staging=params.staging,
             fingerprint=params.code,
