@@ -442,7 +442,8 @@ def _split_file(
         return (inside if inside.exists() and not beside.exists() else beside), None
     if kind == "annotations":
         return Path(folder or "").expanduser() / split["files"], None
-    file = Path(downloads) / name / "split.tsv"
+    listed = split["train"] if kind == "folders" else "split.tsv"
+    file = Path(downloads) / name / listed
     if file.exists() and kind != "folders":
         return file, None
     place = "" if str(downloads) == DOWNLOADS else f" --downloads {downloads}"
