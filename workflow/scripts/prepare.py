@@ -30,6 +30,7 @@ if __name__ == "__main__":
                     seed=params.seed,
                     multiple=params.multiple,
                     intensity=params.intensity,
+                    cut=params.cut,
                 ),
                 staging=params.staging,
                 fingerprint=params.code,

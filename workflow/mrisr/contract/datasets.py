@@ -1,5 +1,6 @@
 """The contract of datasets, as far as it can be told without opening a scan."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,11 +30,12 @@ def has_each_subject_once(name: str, plugins: Sequence[str | Path]) -> None:
             require(key in str(error), f"{dataset.path}: it is not said how to give the folder")
             return
         require(False, f"{dataset.path}: its scans are neither there nor asked for")
-    everyone = [subject for split in SPLITS for subject in dataset.subjects[split]]
-    twice = sorted({subject for subject in everyone if everyone.count(subject) > 1})
+    count = Counter(subject for split in SPLITS for subject in dataset.subjects[split])
+    twice = sorted(subject for subject, times in count.items() if times > 1)
     require(not twice, f"{dataset.path}: in two splits: {', '.join(twice)}")
     require(
-        dataset.subjects["test"], f"{dataset.path}: has no test subjects, so no table can show it"
+        dataset.subjects["test"] or dataset.cut,
+        f"{dataset.path}: has no test subjects, so no table can show it",
     )
 
 

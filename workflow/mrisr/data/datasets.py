@@ -86,7 +86,12 @@ class Dataset:
     @property
     def has_ground_truth(self) -> bool:
         """Whether the scans are ground truths that LR is simulated from; else they are real LR."""
-        return self.spec["scans"] == "hr"
+        return self.spec["scans"] in ("hr", "patches")
+
+    @property
+    def cut(self) -> bool:
+        """Whether the files are training patches, cut and normalised by their publisher."""
+        return self.spec["scans"] == "patches"
 
     @property
     def stacked(self) -> bool:
@@ -158,7 +163,7 @@ class Dataset:
     @property
     def needs_folder(self) -> bool:
         """Whether the user must say where the scans are, and has not."""
-        return self.kind == "folder" and self.folder is None
+        return self.kind == "folder" and self.folder is None and "zip" not in self.spec["source"]
 
     @property
     def brain_known(self) -> bool:
@@ -375,6 +380,9 @@ def load(
             " in a dataset file with source: {kind: bids, folder: ...}"
         )
     _check_keys(path, spec)
+    unpacked = Path(downloads) / name
+    if "zip" in spec["source"] and "folder" not in spec and _split_folders(spec, unpacked):
+        spec["folder"] = str(unpacked)
     split_file, unlisted = _split_file(name, spec, path, downloads)
     if unlisted and search:
         unlisted += "".join(f" --plugins {folder}" for folder in search)
@@ -478,7 +486,7 @@ def _split_file(
     split, source = spec["split"], spec["source"]
     kind = "table" if isinstance(split, str) else split["kind"]
     folder = spec.get("folder") or source.get("folder")
-    if split == "test" or kind == "numbered":
+    if split == "test" or kind == "numbered" or (kind == "folders" and folder):
         return None, None
     if kind == "table":
         named = split if isinstance(split, str) else split["file"]
@@ -487,8 +495,9 @@ def _split_file(
         return (inside if inside.exists() and not beside.exists() else beside), None
     if kind == "annotations":
         return Path(folder or "").expanduser() / split["files"], None
-    file = Path(downloads) / name / "split.tsv"
-    if file.exists():
+    listed = split["train"] if kind == "folders" else "split.tsv"
+    file = Path(downloads) / name / listed
+    if file.exists() and kind != "folders":
         return file, None
     place = "" if str(downloads) == DOWNLOADS else f" --downloads {downloads}"
     return file, f"mrisr data split {name}{place}"
@@ -548,6 +557,11 @@ def _check_keys(path: Path, spec: Mapping) -> None:
             f"{path}: reference: it stands beside real LR, but these scans are the ground truth"
             " themselves; set scans: lr, or leave it out"
         )
+    folders = isinstance(spec["split"], Mapping) and spec["split"]["kind"] == "folders"
+    if not folders == (spec["scans"] == "patches") or ("zip" in source and not folders):
+        raise ConfigError(
+            f"{path}: scans: patches, split: {{kind: folders}} and source.zip go together"
+        )
     numbered = isinstance(spec["split"], Mapping) and spec["split"]["kind"] == "numbered"
     if numbered and source["kind"] != "bundled":
         raise ConfigError(
@@ -576,6 +590,8 @@ def _read_subjects(dataset: Dataset) -> subject_lists.Listed | None:
         return subject_lists.Listed(_numbered(split["counts"], "sub-"))
     if dataset.needs_folder and (file is None or not file.exists()):
         return None
+    if isinstance(split, Mapping) and split["kind"] == "folders":
+        return _by_folder(dataset)
     if file is None:
         return _all_for_testing(dataset)
     if isinstance(split, Mapping) and split["kind"] == "annotations":
@@ -584,6 +600,22 @@ def _read_subjects(dataset: Dataset) -> subject_lists.Listed | None:
     only = split.get("as") if isinstance(split, Mapping) else None
     where, bids = f"{dataset.path}: split", dataset.kind == "bids"
     return subject_lists.read_split(file, where, bids, only)
+
+
+def _split_folders(spec: Mapping, folder: Path) -> bool:
+    return all((folder / spec["split"][split]).is_dir() for split in ("train", "val"))
+
+
+def _by_folder(dataset: Dataset) -> subject_lists.Listed:
+    """Return the patches of each split's folder, as its subjects."""
+    found, split = subject_lists.Listed(), dataset.spec["split"]
+    try:
+        for name in ("train", "val"):
+            pattern = f"{split[name]}/{{subject}}.nii.gz"
+            found.subjects[name] = finding.pattern_subjects(dataset.folder, pattern)
+    except InputError as error:
+        raise InputError(f"dataset '{dataset.name}': {error}") from None
+    return found
 
 
 def _all_for_testing(dataset: Dataset) -> subject_lists.Listed:

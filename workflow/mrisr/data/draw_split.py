@@ -29,7 +29,8 @@ def split(dataset: Dataset, downloads: str | Path, replace: bool = False) -> Pat
         replace: Write a split that differs from the one that is there.
 
     Returns:
-        The TSV: subject, split, and what the source says about each file (bytes, md5).
+        The TSV: subject, split, and what the source says about each file (bytes, md5); of training
+        patches, which have a folder for each split, the folder that they are unpacked to.
 
     Raises:
         ConfigError: The dataset's subjects are known already.
@@ -37,6 +38,10 @@ def split(dataset: Dataset, downloads: str | Path, replace: bool = False) -> Pat
             written before.
     """
     rule = dataset.spec["split"]
+    if isinstance(rule, Mapping) and rule["kind"] == "folders" and dataset.folder is None:
+        from mrisr.data.patches import unpack  # for networks, not needed for a folder
+
+        return unpack(dataset, downloads)
     if not isinstance(rule, Mapping) or rule["kind"] != "listed":
         raise ConfigError(
             f"dataset '{dataset.name}': its subjects are known, there is nothing to list; see"

@@ -29,6 +29,7 @@ from mrisr.volumes.raw import load_mask, load_scan
 
 # Of the octahedron that closes the mask, in voxels.
 CLOSING_RADIUS = 2
+PATCH_SLACK = 1e-3  # how far beyond [0, 1] the intensities of a published patch may be
 
 
 def prepare_volume(
@@ -110,6 +111,37 @@ def prepare_volume(
         log.info("%s: %d voxels below -1 %% of the maximum set to 0", name, ringing)
     data = np.ascontiguousarray(np.clip(data / np.float32(top), 0, 1), dtype=np.float32)
     return Volume(data, affine, stored=stored), Volume(inside.astype(np.uint8), affine)
+
+
+def prepare_patch(volume: Volume, name: str, min_size: int = 8) -> tuple[Volume, Volume]:
+    """Take a training patch as its publisher cut and normalised it, turned to RAS.
+
+    A patch knows nothing of its volume's maximum, so intensities stay as they are.
+
+    Args:
+        volume: Shape (X, Y, Z), in [0, 1].
+        name: Of the file, for messages.
+        min_size: Least number of voxels along an axis.
+
+    Returns:
+        The patch, float32, and a mask of all of it.
+
+    Raises:
+        ScanError: Its affine is no place, or it is too small.
+        InputError: Intensities are not finite, or not in [0, 1].
+    """
+    refuse(name, affine_problems(volume.affine) + size_problems(volume.data.shape, min_size))
+    volume = canonical(volume)
+    low, high = float(volume.data.min()), float(volume.data.max())
+    # Written as float32 by others: a maximum may be off in the last digits.
+    if not (low >= -PATCH_SLACK and high <= 1 + PATCH_SLACK):
+        raise InputError(
+            f"{name}: intensities from {low:.4g} to {high:.4g}; a training patch must have been"
+            " divided by its whole volume's maximum: divide it, or leave it out"
+        )
+    data = np.ascontiguousarray(np.clip(volume.data, 0, 1), dtype=np.float32)
+    inside = Volume(np.ones(data.shape, np.uint8), volume.affine)
+    return Volume(data, volume.affine, stored=volume.stored), inside
 
 
 def given_mask(path: str | Path, scan: Volume, name: str) -> Volume:
@@ -283,6 +315,7 @@ class Settings:
         seed: The study's seed, for the draw of slices and the registration of brains.
         multiple: See `prepare_volume`.
         intensity: See `prepare_volume`.
+        cut: The scans are training patches, see `prepare_patch`.
     """
 
     crop: dict
@@ -292,6 +325,7 @@ class Settings:
     seed: int = 0
     multiple: int = 1
     intensity: dict = field(default_factory=dict)
+    cut: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -389,7 +423,7 @@ def prepare_subjects(
     versions = {output: _version(scan) for scan in scans for output in scan.outputs}
     crop, mask, size = settings.crop, settings.mask, settings.min_size
     basis = [fingerprint, crop, mask, size, settings.slices, settings.seed, settings.multiple]
-    basis.append(settings.intensity)
+    basis += [settings.intensity, settings.cut]
     work = partial(_prepare_scan, settings, find_brain)
     each(work, scans, Staging(staging, basis, versions), "prepare", workers)
 
@@ -409,6 +443,13 @@ def _prepare_scan(
     """Prepare one subject; each ground truth is written before its mask."""
     if scan.path is None:
         raise InputError(f"not in {scan.sources}; make that list again")
+    if settings.cut:
+        patch = load_scan(scan.path, scan.form)
+        for volume, file in zip(
+            prepare_patch(patch, scan.path, settings.min_size), staged, strict=True
+        ):
+            save(volume, file)
+        return
     pairs = [
         prepare_volume(
             load_scan(scan.path, scan.form),

@@ -90,6 +90,7 @@ def check(study: Study) -> None:
                 " one, or import weights (methods.<name>.model: <file>)"
             )
     problems += _weights_problems(study)
+    problems += _patch_problems(study)
     if study.supervised:
         for split in ("train", "val"):
             name = study.train_dataset
@@ -124,6 +125,34 @@ def _weights_problems(study: Study) -> Iterator[str]:
                 )
             elif is_shipped(file):
                 yield from _seen_in_training(study, method.name, file)
+
+
+def _patch_problems(study: Study) -> Iterator[str]:
+    """Yield what cannot be done with training patches, and whom they were cut from."""
+    for name in study.test_datasets:
+        if study.datasets[name].cut:
+            yield (
+                f"datasets.{name}: holds training patches, and no volume to test on; set roles:"
+                " [train], and give another dataset the role test"
+            )
+    train = study.train_dataset
+    if train is None or not study.datasets[train].cut:
+        return
+    for method in study.supervised:
+        if method.spec.get("training", {}).get("patches_per_subject", 1) != 1:
+            yield (
+                f"methods.{method.name}: training.patches_per_subject: {train} holds patches, each"
+                " taken once; leave it out"
+            )
+    names = [n for split in ("train", "val") for n in study.datasets[train].subjects[split]]
+    cut = {name.rsplit("_", 1)[0] for name in names}
+    for name in study.test_datasets:
+        seen = [subject for subject in study.datasets[name].subjects["test"] if subject in cut]
+        if seen:
+            yield (
+                f"datasets.{name}: {len(seen)} test subjects are those that patches of {train} were"
+                f" cut from: {', '.join(seen[:5])}; take them out of its test split"
+            )
 
 
 def _seen_in_training(study: Study, method: str, file: Path) -> Iterator[str]:

@@ -177,7 +177,9 @@ class Study:
         return [n for n in self.config["metrics"] if not self.metrics.metadata(n).reference]
 
     def _methods(self) -> dict[str, Method]:
-        preset, shared = self.config["preset"], {"training": self.config["training"]}
+        preset, shared = self.config["preset"], {"training": dict(self.config["training"])}
+        if self.train_dataset and self.datasets[self.train_dataset].cut:
+            shared["training"] |= {"patches_per_subject": 1, "border": 0}
         found = {}
         for name, overrides in self.config["methods"].items():
             try:
