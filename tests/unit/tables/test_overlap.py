@@ -112,6 +112,11 @@ def test_skipped_and_missing_stay_visible(cells, tmp_path):
     assert "missing: not measured yet." in table.footnotes
 
 
+def test_a_reason_that_holds_the_word_missing_is_no_missing_cell(cells, tmp_path):
+    cells[3] = cell(tmp_path, "other", None, skipped="its weights are missing", path=None)
+    assert "missing: not measured yet." not in overlap_table(cells).footnotes
+
+
 def test_reconstructions_without_labels_are_counted(cells, tmp_path):
     cells[2] = cell(tmp_path, "net", (0.94, 0.0))
     table = overlap_table(cells)

@@ -155,7 +155,7 @@ def test_subjects_are_paired_by_name_whatever_their_order(cells, tmp_path):
 
 def test_other_subjects_are_an_error_that_names_both_files(cells, tmp_path):
     write(tmp_path / "near.csv", PSNR["near"][1:])
-    with pytest.raises(InputError, match=r"near\.csv: other .*cubic\.csv \(sub-11\); delete"):
+    with pytest.raises(InputError, match=r"near\.csv: other .*nearest\.csv \(sub-11\); delete"):
         make(cells)
 
 

@@ -240,7 +240,7 @@ def _footnotes(
             f"No overlap, counted as 0: {labels[method]} at {scale_name(scale)}× on {dataset},"
             f" {count} reconstructions; ANTs could not segment them."
         )
-    if frame["note"].str.contains("missing").any():
+    if remarks.map(lambda present: "missing" in present).any():
         found.append("missing: not measured yet.")
     if frame["published"].notna().any():
         sources = published["source"].dropna().unique() if "source" in published else []
