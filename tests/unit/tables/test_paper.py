@@ -69,7 +69,7 @@ def complete(spec, notes=None, lacking=()):
 def make(its, published=None, notes=None, lacking=()):
     """The table `paper` of a study."""
     spec = summary.paper_tables(its)["paper"]
-    cells = [{**cell, "model": None} for cell in summary.paper_cells(its, spec)]
+    cells = [{**cell.params, "model": None} for cell in summary.paper_cells(its, spec)]
     if published is not None:
         names = ["scale", "method", "metric", "mean", "std"]
         published = pd.DataFrame(published, columns=names)
@@ -227,7 +227,7 @@ def test_skipped_missing_and_unmeasured_stay_visible():
     spec = summary.paper_tables(its)["paper"]
     frame = complete(spec, {("srcnn3d", 3): note}, [("cubic", 2), ("arssr_rdn", 2, "ssim")])
     frame.loc[(frame["method"] == "srcnn3d") & (frame["scale"] == 3), ["n", "mean"]] = (0, np.nan)
-    cells = [{**cell, "model": None} for cell in summary.paper_cells(its, spec)]
+    cells = [{**cell.params, "model": None} for cell in summary.paper_cells(its, spec)]
     table = paper_table(spec, frame, cells)
     rows, block = printed(table)
     assert block.header == ["Method", "PSNR ↑ (dB)", "SSIM ↑"]
@@ -363,7 +363,7 @@ def test_a_table_from_files_keeps_the_digits_of_the_paper(tmp_path):
     complete(spec).to_csv(tmp_path / "quality.csv", index=False)
     table = from_files.paper(
         spec,
-        summary.paper_cells(its, spec),
+        [cell.params for cell in summary.paper_cells(its, spec)],
         summary.paper_notes(its, spec),
         complete=tmp_path / "quality.csv",
         scores=None,

@@ -191,6 +191,16 @@ def test_steps_that_see_less_than_the_published_ones_are_said(cells):
     )
 
 
+def test_patches_that_follow_the_scale_are_said_in_words(cells):
+    cells[2]["published_training"] = {"patch": None, "lr_patch": 10}
+    cells[2]["model"] = {"steps": 480, "training": {"patch": 24, "lr_patch": 10}}
+    (said,) = [note for note in make(cells).footnotes if re.match("Trained.*Net_1", note)]
+    assert "patches of 24 (10 times the scale) in place of the published" in said
+    cells[2]["model"]["training"]["patch"] = None
+    (said,) = [note for note in make(cells).footnotes if re.match("Trained.*Net_1", note)]
+    assert "patches of" not in said
+
+
 def test_without_the_baselines_values_nothing_is_tested(cells):
     cells[1]["path"] = None
     table = make(cells)
@@ -518,3 +528,21 @@ def test_real_scans_alone_show_only_metrics_without_reference(real):
     table = make(real, metrics=["psnr", "ssim", "psi"], regions=["volume", "mask"])
     assert set(table.frame["metric"]) == {"psi"}
     assert table.blocks[0].header == ["Method", "PSI ↑", "n"]
+
+
+def test_steps_of_few_subjects_are_many_passes(cells):
+    cells[2]["published_training"] = {"epochs": 2500, "steps_per_epoch": None}
+    cells[2]["published_steps"] = 780_000
+    cells[2]["model"] = {"steps": 780_000, "passes": 39_000.0}
+    assert (
+        "Trained for 780,000 of the 780,000 published steps (100 %), 39,000 passes over its"
+        " patches (2,500 published): Net_1 & Co at 2×." in make(cells).footnotes
+    )
+
+
+def test_scales_beyond_a_training_are_ranked_and_said(cells):
+    cells[2]["beyond"] = True
+    table = make(cells)
+    assert row(table, "net")["note"] == "beyond the scales of its training"
+    assert "Extrapolated, beyond the scales of its training: Net_1 & Co at 2×." in table.footnotes
+    assert styles(table)["Net_1 & Co"] == "best"

@@ -23,6 +23,7 @@ DOUBTFUL = (UNDERTRAINED, COLLAPSED)
 ALPHA = 0.05
 #: Note on a value whose mean is infinite although some subjects are not.
 PARTLY = "infinite in some subjects"
+EXTRAPOLATED = "beyond the scales of its training"
 
 Column = tuple[str, str]  # metric, region
 
@@ -332,4 +333,6 @@ def _remarks(cell: Mapping, measured: Mapping) -> list[str]:
         found += [UNDERTRAINED] if too_short(model, goal) else []
     if restarts := model.get("restarts"):
         found.append("restarted once" if restarts == 1 else f"restarted {restarts} times")
+    if cell.get("beyond") and measured:
+        found.append(EXTRAPOLATED)
     return found

@@ -60,7 +60,7 @@ def in_making_order(planned: list[Planned]) -> list[Planned]:
 
 
 def _measured(study: Study) -> list[str]:
-    return [cell["path"] for cell in summary.cells(study) if cell["path"]]
+    return [cell.path for cell in summary.table_cells(study) if cell.path]
 
 
 def _common(study: Study) -> dict:
@@ -148,12 +148,12 @@ def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
         "segmentation_table",
         "overlap",
         [
-            *(cell["path"] for cell in cells if cell["path"]),
+            *(cell.path for cell in cells if cell.path),
             *(entry["file"] for entry in published),
             quality,
         ],
         {
-            "cells": cells,
+            "cells": [cell.params for cell in cells],
             "notes": summary.segmentation_notes(study),
             "published": published,
             "quality": quality,
@@ -188,7 +188,7 @@ def _paper(study: Study, spec: dict, path: Callable[[str, str], str]) -> Planned
         ],
         {
             "spec": spec,
-            "cells": summary.paper_cells(study, spec),
+            "cells": [cell.params for cell in summary.paper_cells(study, spec)],
             "notes": summary.paper_notes(study, spec),
             "complete": complete,
             "scores": scores,

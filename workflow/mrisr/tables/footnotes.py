@@ -8,6 +8,7 @@ from mrisr.common.statistics import FEWEST
 from mrisr.evaluate.measured import (
     ALPHA,
     COLLAPSED,
+    EXTRAPOLATED,
     MARKS,
     NOT_ABOVE,
     UNDERTRAINED,
@@ -23,6 +24,11 @@ SIZES = {
     "patch": "patches",
     "lr_patch": "LR patches",
     "queries": "queries",
+}
+#: Of imported weights, the orders of axes that are not ours.
+AXES = {
+    "file": " (which see a volume as its scan's file has it)",
+    "file_reversed": " (which see a volume as SimpleITK reads its scan's file: z, y, x)",
 }
 
 
@@ -63,7 +69,7 @@ def marks(where: Mapping[str, str], baseline: str | None, metric: str = "PSNR") 
 
 
 def skipped(where: Mapping[str, str]) -> list[str]:
-    """Return why methods were not applied, and which trainings were restarted.
+    """Return why methods were not applied, which trainings were restarted, and what extrapolates.
 
     Args:
         where: Which methods and scales it says of each remark.
@@ -75,6 +81,8 @@ def skipped(where: Mapping[str, str]) -> list[str]:
             found.append(f"n/a: {cells_named}: {reason}.")
         elif remark.startswith("restarted "):
             found.append(f"Training {remark} after it had collapsed: {cells_named}.")
+        elif remark == EXTRAPOLATED:
+            found.append(f"Extrapolated, {remark}: {cells_named}.")
     return found
 
 
@@ -94,11 +102,12 @@ def training(cells: Iterable[Mapping]) -> list[str]:
             per_subject.setdefault(own_training(model), []).append(cell)
             continue
         goal = cell["published_steps"] or model.get("published_steps")
-        file = Path(model["file"]).name if model.get("imported") else None
+        file = _imported(model) if model.get("imported") else None
         if model.get("shipped"):
             per_subject.setdefault(shipped_training(model), []).append(cell)
             continue
-        sizes = _sizes(model, cell.get("published_training") or {})
+        published = cell.get("published_training") or {}
+        sizes = _passes(model, published) + _sizes(model, published)
         key = (model.get("steps"), goal, model.get("preset"), file, sizes)
         groups.setdefault(key, []).append(cell)
     lines = []
@@ -124,15 +133,38 @@ def training(cells: Iterable[Mapping]) -> list[str]:
     return lines
 
 
+def _imported(model: Mapping) -> str:
+    """Return which file weights come from, and in which order of axes they see a volume."""
+    order = AXES.get(model.get("weights_axes", ""), "")
+    return Path(model["file"]).name + order
+
+
+def _passes(model: Mapping, published: Mapping) -> str:
+    """Return how often a training saw its patches: on few subjects, many steps are many passes."""
+    passes, goal = model.get("passes"), published.get("epochs")
+    if passes is None or not goal or published.get("steps_per_epoch"):  # no passes were published
+        return ""
+    count = f"{passes:,.0f}" if passes >= 10 else f"{passes:.2g}"
+    return f", {count} passes over its patches ({goal:,} published)"
+
+
 def _sizes(model: Mapping, published: Mapping) -> str:
     """Return what each step saw where that is not the published amount: steps alone mislead."""
-    used = model.get("training") or {}
+    used, published = _seen(model.get("training") or {}), _seen(published)
     changed = [
         f"{words} of {used[key]} ({published[key]})"
         for key, words in SIZES.items()
         if key in used and key in published and used[key] != published[key]
     ]
     return f", each with {', '.join(changed)} in place of the published" if changed else ""
+
+
+def _seen(training: Mapping) -> dict:
+    """Return training settings with the edge of HR patches in words where it follows the scale."""
+    if "patch" not in training:
+        return dict(training)
+    edge = training["patch"] or f"{training.get('lr_patch')} times the scale"
+    return {**{key: said for key, said in training.items() if key != "lr_patch"}, "patch": edge}
 
 
 def unavailable(shown: Iterable[str], reasons: Mapping[str, str]) -> list[str]:

@@ -77,7 +77,7 @@ def overlap(
         published: From `mrisr.plan.cells.published_overlap`.
         quality: The CSV of the table of image quality.
     """
-    return overlap_table(cells, _published(published), notes, pd.read_csv(quality))
+    return overlap_table(cells, _published(published), notes, read_table(quality))
 
 
 def paper(
@@ -111,8 +111,7 @@ def paper(
         slices = slices_note(spec["metrics"], {spec["dataset_label"]: scores}, empty_slices)
     return paper_table(
         spec,
-        # Every digit: means at the edge of a margin rank here as in the complete table.
-        pd.read_csv(complete, float_precision="round_trip"),
+        read_table(complete),
         _with_models(cells),
         _published(spec["published"], as_printed=True),
         {**notes, "Slices": slices},
@@ -157,9 +156,9 @@ def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataF
         entries: Each with its file, and what else is said of all its values.
         as_printed: Means and deviations stay text, with the digits of the paper.
     """
-    types = dict.fromkeys(("mean", "std"), str) if as_printed else {}
+    text = ("mean", "std") if as_printed else ()
     found = [
-        pd.read_csv(entry["file"], dtype=types).assign(
+        read_table(entry["file"], text).assign(
             **{key: entry[key] for key in ("dataset", "source") if key in entry}
         )
         for entry in entries
