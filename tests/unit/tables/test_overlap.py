@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mrisr.common.errors import InputError
+from mrisr.common.statistics import mean_interval
 from mrisr.tables.overlap import COLUMNS, NOISE_FLOOR, overlap_table
 from mrisr.volumes.regions import REGIONS
 
@@ -69,6 +70,17 @@ def test_values_and_order(cells):
     assert "demo,2,cubic,csf,dice,2,0.91" in table.csv()
     assert "| 2× | CSF | 0.9900 ± 0.0000 | <u>0.9100 ± 0.0141</u> |" in table.markdown()
     assert r"\caption{Dice with the segmentation of the ground truth, Demo.}" in table.tex()
+
+
+def test_intervals_stand_below_the_means_from_five_subjects_on(tmp_path):
+    dice = (0.90, 0.91, 0.92, 0.93, 0.94)
+    table = overlap_table([cell(tmp_path, "cubic", dice), cell(tmp_path, "net", dice)])
+    row = table.frame.iloc[0]
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(mean_interval(dice))
+    assert "*\\[0.9004, 0.9396\\]*" in table.markdown() and "[0.9004, 0.9396]" in table.tex()
+    few = overlap_table([cell(tmp_path, "cubic", dice[:4]), cell(tmp_path, "net", dice[:4])])
+    assert few.frame["ci_low"].isna().all() and "[0" not in few.tex()
+    assert "Fewer than 5 subjects have no interval." in few.footnotes
 
 
 def test_the_best_are_all_within_the_noise_floor(cells, tmp_path):
