@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mrisr.common.errors import InputError
+from mrisr.common.statistics import mean_interval
 from mrisr.tables.overlap import COLUMNS, NOISE_FLOOR, overlap_table
 from mrisr.volumes.regions import REGIONS
 
@@ -71,6 +72,17 @@ def test_values_and_order(cells):
     assert r"\caption{Dice with the segmentation of the ground truth, Demo.}" in table.tex()
 
 
+def test_intervals_stand_below_the_means_from_five_subjects_on(tmp_path):
+    dice = (0.90, 0.91, 0.92, 0.93, 0.94)
+    table = overlap_table([cell(tmp_path, "cubic", dice), cell(tmp_path, "net", dice)])
+    row = table.frame.iloc[0]
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(mean_interval(dice))
+    assert "*\\[0.9004, 0.9396\\]*" in table.markdown() and "[0.9004, 0.9396]" in table.tex()
+    few = overlap_table([cell(tmp_path, "cubic", dice[:4]), cell(tmp_path, "net", dice[:4])])
+    assert few.frame["ci_low"].isna().all() and "[0" not in few.tex()
+    assert "Fewer than 5 subjects have no interval." in few.footnotes
+
+
 def test_the_best_are_all_within_the_noise_floor(cells, tmp_path):
     assert styles(overlap_table(cells)) == {"Net_1": "best", "Cubic": "second"}
     cells[1] = cell(tmp_path, "cubic", (0.941, 0.942))
@@ -110,6 +122,11 @@ def test_skipped_and_missing_stay_visible(cells, tmp_path):
     assert set(table.frame.query("method == 'cubic'")["n"]) == {0}
     assert "n/a: Other at 2×: scale 2 not supported; ask." in table.footnotes
     assert "missing: not measured yet." in table.footnotes
+
+
+def test_a_reason_that_holds_the_word_missing_is_no_missing_cell(cells, tmp_path):
+    cells[3] = cell(tmp_path, "other", None, skipped="its weights are missing", path=None)
+    assert "missing: not measured yet." not in overlap_table(cells).footnotes
 
 
 def test_reconstructions_without_labels_are_counted(cells, tmp_path):

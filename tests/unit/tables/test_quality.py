@@ -240,6 +240,26 @@ def test_one_subject_has_no_spread_and_equal_volumes_show_infinity(cells, tmp_pa
     assert ",inf,,,," in table.csv() and r"$\infty$" in table.tex()
 
 
+def test_a_mean_that_one_subject_makes_infinite_is_not_best(tmp_path):
+    psnr = [30.0, 31, 32, 33, 34, 35]
+    cells = [
+        cell("cubic", write(tmp_path, "cubic", psnr, [0.9] * 6, 6)),
+        cell("net", write(tmp_path, "net", [*psnr[:5], math.inf], [0.9] * 6, 6)),
+        cell("other", write(tmp_path, "other", [value + 1 for value in psnr], [0.9] * 6, 6)),
+    ]
+    table = make(cells)
+    entry = table.blocks[0].groups[0][1][1][1]
+    assert (entry.text, entry.style) == ("∞ in 1 of 6", "absent")
+    assert styles(table)["Other"] == "best" and styles(table)["Cubic"] == "second"
+    assert "infinite in some subjects" in row(table, "net")["note"]
+
+
+def test_methods_of_other_subjects_are_refused(cells, tmp_path):
+    write(tmp_path, "other", (31.0,), (0.9,), n=1)
+    with pytest.raises(InputError, match=r"other\.csv: other subjects than in .*nearest\.csv"):
+        make(cells)
+
+
 def test_published_values_stand_beside_ours(cells):
     published = pd.read_csv(PUBLISHED / "arssr_table1.csv").assign(
         dataset="demo", source="Printed in Table 1, 5 % off"

@@ -21,6 +21,8 @@ MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", NOT_ABOVE: "¶", UNTESTED: "§"}
 #: Marks of trainings that say little about their method, whatever they score.
 DOUBTFUL = (UNDERTRAINED, COLLAPSED)
 ALPHA = 0.05
+#: Note on a value whose mean is infinite although some subjects are not.
+PARTLY = "infinite in some subjects"
 EXTRAPOLATED = "beyond the scales of its training"
 
 Column = tuple[str, str]  # metric, region
@@ -87,9 +89,11 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
         One a cell, in their order.
 
     Raises:
-        InputError: A metrics CSV is damaged, incomplete or holds NaN.
+        InputError: A metrics CSV is damaged, incomplete or holds NaN, or two of a dataset hold
+            different subjects.
     """
     by_cell = [_measured(_read(cell)) for cell in cells]
+    _same_subjects(cells, by_cell)
     baselines = {
         (cell["dataset"], cell["scale"]): Row(cell, measured, [])
         for cell, (measured, _) in zip(cells, by_cell, strict=True)
@@ -119,11 +123,7 @@ def paired(row: Row, other: Row, column: Column) -> np.ndarray:
     scores, others = row.values[column], other.values[column]
     if set(scores.index) != set(others.index):
         apart = sorted(set(scores.index) ^ set(others.index))
-        raise InputError(
-            f"{row.cell['path']}: other subjects than in {other.cell['path']}"
-            f" ({', '.join(apart[:5])}{', ...' if len(apart) > 5 else ''}); delete both and run"
-            " again"
-        )
+        raise _apart(row.cell["path"], other.cell["path"], apart)
     with np.errstate(invalid="ignore"):  # two infinite values have no difference
         return scores.to_numpy() - others[scores.index].to_numpy()
 
@@ -214,6 +214,26 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
     return (
         f"{names} {what} over 2-D slices in three directions; those without signal in the"
         f" ground truth ({'; '.join(counts)}) are {fate}."
+    )
+
+
+def _same_subjects(cells: Sequence[Mapping], by_cell: Sequence[tuple[Mapping, frozenset]]) -> None:
+    """Raise InputError if two methods of a dataset were measured in different subjects."""
+    first: dict[str, tuple[str, set]] = {}
+    for cell, (measured, _) in zip(cells, by_cell, strict=True):
+        if not measured or cell.get("reference"):  # HR references may exist of some subjects
+            continue
+        subjects = set(next(iter(measured.values())).index)
+        other, known = first.setdefault(cell["dataset"], (cell["path"], subjects))
+        if apart := sorted(subjects ^ known):
+            raise _apart(cell["path"], other, apart)
+
+
+def _apart(path: object, other: object, subjects: Sequence[str]) -> InputError:
+    return InputError(
+        f"{path}: other subjects than in {other}"
+        f" ({', '.join(subjects[:5])}{', ...' if len(subjects) > 5 else ''}); delete both and run"
+        " again"
     )
 
 

@@ -10,17 +10,19 @@ import pandas as pd
 from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
+from mrisr.common.statistics import FEWEST, mean_interval
 from mrisr.evaluate.measured import MARKS
 from mrisr.evaluate.read_table import read_table
 from mrisr.segment.overlap import METRICS
 from mrisr.tables import footnotes
-from mrisr.tables.numbers import known, number
+from mrisr.tables.numbers import interval, known, number
 from mrisr.tables.ranking import ranks
 from mrisr.tables.table import Block, Entry, Table
 from mrisr.volumes.regions import MEAN, REGIONS, TITLES
 
 COLUMNS = [
-    *("dataset", "scale", "method", "region", "metric", "n", "mean", "std", "published", "note"),
+    *("dataset", "scale", "method", "region", "metric", "n", "mean", "std"),
+    *("ci_low", "ci_high", "published", "note"),
 ]
 NAMES = {"dice": "Dice", "iou": "IoU"}
 ROWS = [*REGIONS, MEAN]
@@ -30,6 +32,7 @@ ROWS = [*REGIONS, MEAN]
 #: most twice as much as its Dice: d IoU / d Dice = 2 / (2 - Dice)^2.
 NOISE_FLOOR = {"dice": 0.005, "iou": 0.01}
 
+INTERVAL = "95 % interval"
 WITHOUT = "without labels: "  # begins the note on reconstructions that could not be segmented
 
 Row = tuple[str, str]  # region, metric
@@ -78,12 +81,13 @@ def overlap_table(
                         *(key[0], cell["scale"], key[2], region, metric, len(scores)),
                         float(scores.mean()) if len(scores) else math.nan,
                         float(scores.std(ddof=1)) if len(scores) > 1 else math.nan,
+                        *mean_interval(scores),
                         known.get((*key, region, metric), math.nan),
                         "; ".join(remarks),
                     )
                 )
     frame = pd.DataFrame(rows, columns=COLUMNS).astype(
-        {name: float for name in ("mean", "std", "published")}
+        {name: float for name in ("mean", "std", "ci_low", "ci_high", "published")}
     )
     blocks = _blocks(cells, frame)
     ranked = any(block.ranked for block in blocks)
@@ -163,7 +167,9 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
                     }
                     styles = _ranks(members, records, metric)
                     about = {"dataset": dataset, "scale": scale_name(scale), "region": region}
-                    row = [Entry(TITLES[region], data=about)]
+                    fewest = min((r.n for r in records.values() if r.n), default=0)
+                    below = INTERVAL if fewest >= FEWEST else ""
+                    row = [Entry(TITLES[region], data=about, below=below)]
                     for method, cell in methods.items():
                         row.append(_entry(cell, records[method], styles.get(method, "")))
                         if method in beside:
@@ -179,7 +185,8 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
             label = inside[0]["dataset_label"]
             caption = f"{NAMES[metric]} with the segmentation of the ground truth, {label}"
             title = f"{label}: {NAMES[metric]}"
-            blocks.append(Block(title, [*header, "n"], groups, caption, starts))
+            below = INTERVAL if any(row[0].below for _, rows in groups for row in rows) else ""
+            blocks.append(Block(title, [*header, "n"], groups, caption, starts, below=below))
     return blocks
 
 
@@ -197,7 +204,10 @@ def _entry(cell: Mapping, record: tuple, style: str) -> Entry:
         return Entry("missing", "absent")
     marks = "".join(mark for remark, mark in MARKS.items() if remark in remarks)
     about = {"method": cell["method"], "metric": record.metric}
-    return Entry(f"{number(record.mean, record.std)}{marks}", style, value=record.mean, data=about)
+    ends = record.ci_low, record.ci_high
+    below = "" if math.isnan(ends[0]) else interval(*ends)
+    text = f"{number(record.mean, record.std)}{marks}"
+    return Entry(text, style, below=below, value=record.mean, data=about)
 
 
 def _footnotes(
@@ -222,6 +232,10 @@ def _footnotes(
         f" IoU) mean nothing.{best} Controls are not ranked.",
         *footnotes.topics(notes),
     ]
+    if frame["ci_low"].notna().any():
+        found.insert(1, "In brackets: Student's t interval of the mean over subjects (95 %).")
+    elif len(frame):
+        found.insert(1, f"Fewer than {FEWEST} subjects have no interval.")
     remarks = frame["note"].str.split("; ")
     for remark, mark in MARKS.items():
         if remarks.map(lambda present, remark=remark: remark in present).any():
@@ -244,7 +258,7 @@ def _footnotes(
             f"No overlap, counted as 0: {labels[method]} at {scale_name(scale)}× on {dataset},"
             f" {count} reconstructions; ANTs could not segment them."
         )
-    if frame["note"].str.contains("missing").any():
+    if remarks.map(lambda present: "missing" in present).any():
         found.append("missing: not measured yet.")
     if frame["published"].notna().any():
         sources = published["source"].dropna().unique() if "source" in published else []

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mrisr import metrics
 from mrisr.evaluate.controls import OUT_OF_ORDER
-from mrisr.evaluate.measured import margin
+from mrisr.evaluate.measured import PARTLY, margin
 from mrisr.tables.numbers import number
 from mrisr.tables.overlap import NOISE_FLOOR
 from mrisr.tables.ranking import ranks
@@ -161,7 +161,7 @@ def _ranked(
     columns: dict[tuple, dict[Key, float]] = {}
     for key, record in found.items():
         scale, method, metric, region = key
-        if method not in controls and OUT_OF_ORDER not in record.remarks:
+        if method not in controls and not {OUT_OF_ORDER, PARTLY} & set(record.remarks):
             columns.setdefault((scale, metric, region), {})[key] = record.mean
     styles: dict[Key, str] = {}
     for (_, metric, _), means in columns.items():

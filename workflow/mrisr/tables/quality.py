@@ -18,6 +18,7 @@ from mrisr.evaluate.controls import OUT_OF_ORDER, out_of_order
 from mrisr.evaluate.measured import (
     MARKS,
     NOT_ABOVE,
+    PARTLY,
     Column,
     Row,
     columns,
@@ -88,6 +89,7 @@ def quality_table(
         key = (row.cell["dataset"], float(row.cell["scale"]), row.cell["method"])
         for column in shown:
             said = [*row.remarks, *_absence(row, column, reasons)]
+            said += [PARTLY] if column in row.values and _partly(row.values[column]) else []
             said += [OUT_OF_ORDER] if (key[0], column) in disorder else []
             paper = beside.get((*key, *column), (math.nan, math.nan))
             place = (key[0], row.cell["scale"], key[2], *column)
@@ -187,7 +189,7 @@ def _block(
         members = [(row, entries) for row, entries in by_row if row.cell["scale"] == scale]
         styles = {
             c: ranks(
-                {i: entries[c].mean for i, (row, entries) in enumerate(members) if row.ranked},
+                {i: entries[c].mean for i, (row, entries) in enumerate(members) if _ranks(row, c)},
                 "" if c in unranked else _better(c),
                 margin(c[0], margins),
             )
@@ -213,6 +215,17 @@ def _block(
     return Block(title, [*header, "n"], groups, caption, tuple(starts), below=below)
 
 
+def _ranks(row: Row, column: Column) -> bool:
+    """Say whether a row is ranked by a column: where some values are infinite, no mean is one."""
+    return row.ranked and not (column in row.values and _partly(row.values[column]))
+
+
+def _partly(scores: pd.Series) -> bool:
+    """Say whether some of the values are infinite, and not all."""
+    infinite = np.isinf(scores)
+    return bool(infinite.any() and not infinite.all())
+
+
 def _name(row: Row) -> str:
     """Return a method's label with what marks it."""
     marks = "".join(mark for note, mark in MARKS.items() if note in row.remarks)
@@ -227,8 +240,11 @@ def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) 
         word = {MISSING: MISSING, UNMEASURED: UNMEASURED}
         return Entry(word.get((absence or [MISSING])[0], "–"), "absent")
     digits = metric_modules.metadata(record.metric).digits
-    text = number(record.mean, record.std, digits)
     column = (record.metric, record.region)
+    infinite = int(np.isinf(row.values[column]).sum())
+    if 0 < infinite < record.n:
+        return Entry(f"∞ in {infinite} of {record.n}", "absent", data=_about(column))
+    text = number(record.mean, record.std, digits)
     below = _second_line(row.values[column], (record.ci_low, record.ci_high), digits)
     return Entry(text, style, below=below, value=known(record.mean), data=_about(column))
 
@@ -287,7 +303,10 @@ def _footnotes(
             " worst: such rows are not ranked by it."
         )
     if np.isinf(frame["mean"]).any():
-        found.append("∞: equal to the ground truth.")
+        found.append(
+            "∞: equal to the ground truth, in every subject or as many as are said; if not in all,"
+            " there is no mean to rank by."
+        )
     found += footnotes.topics(notes)
 
     def where(remark: str) -> str:
