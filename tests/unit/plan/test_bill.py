@@ -15,7 +15,8 @@ from mrisr.common.errors import InputError
 from mrisr.common.schema import read_yaml
 from mrisr.plan import bill as plans
 from mrisr.plan.costs import FOLDER, Cost, Costs, record
-from mrisr.plan.jobs import STAGES, Jobs, StudyJobs
+from mrisr.plan.job_list import Jobs
+from mrisr.plan.jobs import STAGES, StudyJobs
 from mrisr.study.load import checked, load_study
 
 CONFIG = FOLDER.parent.parent / "config"
