@@ -64,6 +64,7 @@ for dataset in STUDY.datasets.values():
                 subjects=dataset.subjects[split],
                 crop=dataset.spec["crop"],
                 mask=dataset.spec["mask"],
+                intensity=dataset.spec["intensity"],
                 formats=[dataset.format(name) for name in dataset.subjects[split]],
                 slices=STUDY.slices,
                 multiple=STUDY.multiple(dataset.name),

@@ -63,6 +63,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 subjects=dataset.subjects["test"],
                 crop=dataset.spec["crop"],
                 mask=dataset.spec["mask"],
+                intensity=dataset.spec["intensity"],
                 min_size=lambda wildcards: STUDY.min_lr_size(float(wildcards.scale)),
                 staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
                 code=code_digest("mrisr.prepare.real_volumes"),
@@ -154,6 +155,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             params:
                 subjects=dataset.subjects["test"],
                 mask=dataset.spec["mask"],
+                intensity=dataset.spec["intensity"],
                 register=dataset.register,
                 min_size=STUDY.min_lr_size(),
                 seed=STUDY.seed,

@@ -85,6 +85,7 @@ if STUDY.segmentation is not None:
                 dataset=dataset,
                 # Made with the priors.
                 mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
+                engine=STUDY.segmentation["engine"],
                 ground_truth=True,
                 transform=STUDY.segmentation["transform"],
                 voxel_size=STUDY.segmentation["voxel_size"],
@@ -130,6 +131,7 @@ if STUDY.segmentation is not None:
                 params:
                     dataset=dataset,
                     mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
+                    engine=STUDY.segmentation["engine"],
                     ground_truth=False,
                     transform=STUDY.segmentation["transform"],
                     voxel_size=STUDY.segmentation["voxel_size"],

@@ -52,6 +52,7 @@ for method in STUDY.supervised:
         conda:
             ENV
         threads: method.threads("train")
+        priority: 1  # the longest jobs, and most others wait for them
         resources:
             **method.resources("train"),
         params:
@@ -122,6 +123,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
             conda:
                 ENV
             threads: method.threads("train")
+            priority: 1  # the longest jobs, and most others wait for them
             resources:
                 **method.resources("train"),
             params:

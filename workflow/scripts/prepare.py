@@ -29,6 +29,7 @@ if __name__ == "__main__":
                     slices=params.slices,
                     seed=params.seed,
                     multiple=params.multiple,
+                    intensity=params.intensity,
                 ),
                 staging=params.staging,
                 fingerprint=params.code,

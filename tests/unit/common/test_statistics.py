@@ -10,7 +10,19 @@ from scipy import stats
 
 import coverage
 from mrisr.common.errors import InputError
-from mrisr.common.statistics import holm, mean_interval, wilcoxon
+from mrisr.common.statistics import (
+    critical_difference,
+    effect_size,
+    equivalence,
+    friedman,
+    holm,
+    kendall,
+    mean_interval,
+    mean_ranks,
+    rank_intervals,
+    superiority,
+    wilcoxon,
+)
 
 NUMBERS = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=5, max_size=12)
 PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -116,3 +128,34 @@ def test_holm_keeps_order_and_lies_between_no_correction_and_bonferronis(p):
 def test_holm_refuses_what_is_no_probability(p):
     with pytest.raises(InputError, match="p: "):
         holm(p)
+
+
+def test_effect_size_and_superiority_by_hand():
+    assert effect_size([1, 2, 3]) == 2 and math.isnan(effect_size([1, 1]))
+    assert superiority([1, -1, 0, 2]) == 0.625 and math.isnan(superiority([]))
+
+
+def test_equivalence_is_two_t_tests():
+    values = np.random.default_rng(2).normal(0.02, 0.1, 20)
+    low = stats.ttest_1samp(values, -0.1, alternative="greater").pvalue
+    high = stats.ttest_1samp(values, 0.1, alternative="less").pvalue
+    assert equivalence(values, 0.1) == pytest.approx(max(low, high), rel=1e-9)
+    assert equivalence([0.0] * 5, 0.1) == 0 and equivalence([0.2] * 5, 0.1) == 1
+    assert math.isnan(equivalence(values[:4], 0.1)) and math.isnan(equivalence(values, 0))
+
+
+def test_kendall_is_scipys():
+    random = np.random.default_rng(3)
+    a, b = random.integers(5, size=(2, 12))  # with ties
+    assert kendall(a, b) == pytest.approx(stats.kendalltau(a, b).statistic)
+    assert math.isnan(kendall([1, 1], [1, 2]))
+
+
+def test_ranks_of_methods_and_how_sure_they_are():
+    scores = np.array([[3.0, 2.0, 1.0]] * 5 + [[3.0, 1.0, 2.0]])
+    np.testing.assert_allclose(mean_ranks(scores), [1, 13 / 6, 17 / 6])
+    assert friedman(scores)[0] == pytest.approx(stats.friedmanchisquare(*scores.T).statistic)
+    # Demsar 2006, Table 5 (a): q = 2.343 of 3 classifiers.
+    assert critical_difference(3, 6) == pytest.approx(2.343 * (3 * 4 / 36) ** 0.5, abs=1e-3)
+    low, high = rank_intervals(scores, 1)
+    assert low.tolist() == [1, 2, 2] and high.tolist()[0] == 1 and high.tolist()[2] == 3

@@ -369,6 +369,7 @@ def test_a_table_from_files_keeps_the_digits_of_the_paper(tmp_path):
         scores=None,
         fetched=[],
         baseline="Cubic",
+        margins={},
         empty_slices="exclude",
     )
     assert table.blocks[0].groups[0][1][0][1].below == "24.10 ± 2.80 (+3.90)"

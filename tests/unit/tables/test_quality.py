@@ -41,7 +41,7 @@ def cell(method, path, scale=2, **changes):
 @pytest.fixture
 def cells(tmp_path):
     return [
-        cell("nearest", write(tmp_path, "nearest", (60.0, 61.0))),
+        cell("nearest", write(tmp_path, "nearest", (20.0, 21.0), (0.7, 0.72))),
         cell("cubic", write(tmp_path, "cubic", (30.0, 31.0))),
         cell("net", write(tmp_path, "net", (33.0, 34.123456789), (0.95, 0.96))),
         cell("other", write(tmp_path, "other", (31.0, 32.0), (0.93, 0.94))),
@@ -194,10 +194,10 @@ def test_steps_that_see_less_than_the_published_ones_are_said(cells):
 def test_patches_that_follow_the_scale_are_said_in_words(cells):
     cells[2]["published_training"] = {"patch": None, "lr_patch": 10}
     cells[2]["model"] = {"steps": 480, "training": {"patch": 24, "lr_patch": 10}}
-    (said,) = [note for note in make(cells).footnotes if "Net_1 & Co at 2×" in note]
+    (said,) = [note for note in make(cells).footnotes if re.match("Trained.*Net_1", note)]
     assert "patches of 24 (10 times the scale) in place of the published" in said
     cells[2]["model"]["training"]["patch"] = None
-    (said,) = [note for note in make(cells).footnotes if "Net_1 & Co at 2×" in note]
+    (said,) = [note for note in make(cells).footnotes if re.match("Trained.*Net_1", note)]
     assert "patches of" not in said
 
 
@@ -228,7 +228,7 @@ def test_everything_missing_still_makes_a_table(cells):
 
 
 def test_one_subject_has_no_spread_and_equal_volumes_show_infinity(cells, tmp_path):
-    cells[0]["path"] = write(tmp_path, "nearest", (math.inf, math.inf), (1.0, 1.0))
+    cells[0]["path"] = write(tmp_path, "nearest", (math.inf,), (1.0,), n=1)
     cells[1]["path"] = write(tmp_path, "cubic", (30.0,), (0.9,), n=1)
     table = make(cells[:2])
     assert math.isinf(row(table, "nearest")["mean"]) and math.isnan(row(table, "nearest")["std"])
@@ -480,6 +480,30 @@ def test_metrics_that_need_a_ground_truth_have_a_dash_for_real_scans(cells, real
     )
 
 
+def test_a_metric_with_controls_out_of_order_is_shown_and_ranks_nobody(cells, tmp_path):
+    write(tmp_path, "nearest", (60.0, 61.0), (0.7, 0.72))
+    table = make(cells)
+    assert table.blocks[0].header[1:3] == ["PSNR ↑ (dB) (not ranked)", "SSIM ↑"]
+    assert set(styles(table).values()) == {""} and styles(table, 2)["Net_1 & Co§"] == "best"
+    note = next(note for note in table.footnotes if note.startswith("Not ranked"))
+    assert "Nearest (60.50) is better than Cubic (30.50) at 2×" in note
+    assert "controls out of order" in row(table, "net")["note"]
+    assert "controls out of order" not in row(table, "net", "ssim")["note"]
+
+
+def test_unmeasured_is_missing_and_not_worst(cells):
+    for its, values in zip(cells, ((0.1, 0.1), (0.2, 0.2), ("nan", 0.2), (0.3, 0.3)), strict=True):
+        lines = [f"sub-{i:02d},psi,volume,{value}\n" for i, value in enumerate(values)]
+        its["path"].write_text(its["path"].read_text() + "".join(lines))
+    table = make(cells, metrics=["psi", "psnr"])
+    entry = table.blocks[0].groups[0][1][2][1]
+    assert (entry.text, entry.style) == ("unmeasured", "absent")
+    assert row(table, "net", "psi")["n"] == 0
+    assert row(table, "net", "psi")["note"].endswith("; unmeasured")
+    assert styles(table)["Other§"] == "best" and styles(table)["Cubic"] == "second"
+    assert any(note.startswith("unmeasured: in some subject PSI") for note in table.footnotes)
+
+
 def test_real_scans_alone_show_only_metrics_without_reference(real):
     table = make(real, metrics=["psnr", "ssim", "psi"], regions=["volume", "mask"])
     assert set(table.frame["metric"]) == {"psi"}
@@ -494,3 +518,11 @@ def test_steps_of_few_subjects_are_many_passes(cells):
         "Trained for 780,000 of the 780,000 published steps (100 %), 39,000 passes over its"
         " patches (2,500 published): Net_1 & Co at 2×." in make(cells).footnotes
     )
+
+
+def test_scales_beyond_a_training_are_ranked_and_said(cells):
+    cells[2]["beyond"] = True
+    table = make(cells)
+    assert row(table, "net")["note"] == "beyond the scales of its training"
+    assert "Extrapolated, beyond the scales of its training: Net_1 & Co at 2×." in table.footnotes
+    assert styles(table)["Net_1 & Co"] == "best"

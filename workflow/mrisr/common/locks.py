@@ -99,7 +99,12 @@ def claim(root: str, folder: str | Path, workplace: str | Path) -> None:
                 " each other's files away: wait for its end, or end it; or give this study another"
                 " name"
             )
-    atexit.register(lambda: (file.close(), mine.unlink(missing_ok=True)))
+
+    def leave() -> None:
+        mine.unlink(missing_ok=True)
+        file.close()
+
+    atexit.register(leave)
 
 
 def _held(path: Path, text: str) -> TextIO | None:

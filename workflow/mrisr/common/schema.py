@@ -40,12 +40,24 @@ def read_yaml(path: str | Path) -> dict:
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not text in UTF-8; is it a YAML file?") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+        raise ConfigError(f"{path}: not valid YAML: {_not_yaml(error, text)}") from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected `key: value` lines, found {type(content).__name__}")
     return content
+
+
+def _not_yaml(error: yaml.YAMLError, text: str) -> str:
+    """Return in a sentence why a text is no YAML."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return f"line {mark.line + 1} is indented with a tab; write blanks in place"
+    said = ", ".join(filter(None, [getattr(error, "context", None), error.problem]))
+    return f"line {mark.line + 1}, column {mark.column + 1}: {said}"
 
 
 def yaml_text(content: dict) -> str:

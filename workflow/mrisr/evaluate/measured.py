@@ -21,6 +21,7 @@ MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", NOT_ABOVE: "¶", UNTESTED: "§"}
 #: Marks of trainings that say little about their method, whatever they score.
 DOUBTFUL = (UNDERTRAINED, COLLAPSED)
 ALPHA = 0.05
+EXTRAPOLATED = "beyond the scales of its training"
 
 Column = tuple[str, str]  # metric, region
 
@@ -51,12 +52,15 @@ class Row:
         values: By metric and region, each indexed by subject; empty if it is skipped or missing.
         remarks: Notes on the row, as the tables' CSV has them.
         held: How it compares with the baseline; None if it is not tested.
+        unmeasured: Metrics and regions that could not be measured in every subject; they have no
+            values, for means over other subjects do not compare.
     """
 
     cell: Mapping
     values: dict[Column, pd.Series]
     remarks: list[str]
     held: Held | None = None
+    unmeasured: frozenset[Column] = frozenset()
 
     @property
     def ranked(self) -> bool:
@@ -85,15 +89,15 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
     Raises:
         InputError: A metrics CSV is damaged, incomplete or holds NaN.
     """
-    by_cell = [_read(cell) for cell in cells]
+    by_cell = [_measured(_read(cell)) for cell in cells]
     baselines = {
         (cell["dataset"], cell["scale"]): Row(cell, measured, [])
-        for cell, measured in zip(cells, by_cell, strict=True)
+        for cell, (measured, _) in zip(cells, by_cell, strict=True)
         if cell["method"] == baseline
     }
     rows = []
-    for cell, measured in zip(cells, by_cell, strict=True):
-        row = Row(cell, measured, _remarks(cell, measured))
+    for cell, (measured, lost) in zip(cells, by_cell, strict=True):
+        row = Row(cell, measured, _remarks(cell, measured), unmeasured=lost)
         comparable = cell["method"] != baseline and cell.get("has_ground_truth", True)
         if measured and cell["learned"] and baseline is not None and comparable:
             held = _held(row, baselines.get((cell["dataset"], cell["scale"])))
@@ -143,7 +147,7 @@ def columns(
     """
     rows = list(rows)
     compared = not rows or any(map(has_ground_truth, rows))
-    found = [column for row in rows for column in row.values]
+    found = [column for row in rows for column in (*row.values, *row.unmeasured)]
     if metrics is None:
         present = {metric for metric, _ in found} | set(unavailable)
         metrics = [name for name in metric_modules.names() if name in present or not found]
@@ -212,6 +216,14 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
     )
 
 
+def _measured(
+    by_column: dict[Column, pd.Series],
+) -> tuple[dict[Column, pd.Series], frozenset[Column]]:
+    """Return what was measured in every subject, and the columns that were not."""
+    lost = frozenset(column for column, scores in by_column.items() if scores.isna().any())
+    return {key: scores for key, scores in by_column.items() if key not in lost}, lost
+
+
 def _read(cell: Mapping) -> dict[Column, pd.Series]:
     """Return a cell's values by metric and region; empty if it is skipped or not measured yet."""
     path = cell["path"]
@@ -227,7 +239,12 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
             " again"
         ) from None
     subjects = {tuple(group["subject"]) for group in found.values()}
-    if table["value"].isna().any() or len(subjects) != 1 or table["subject"].isna().any():
+    missing = set(table.loc[table["value"].isna(), "metric"])
+    if (
+        any(_must_have(name) for name in missing)
+        or len(subjects) != 1
+        or table["subject"].isna().any()
+    ):
         raise InputError(
             f"{path}: values are missing, or subjects differ between metrics; delete it and run"
             " again"
@@ -240,6 +257,28 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
             key: series.groupby(subject_of, sort=False).mean() for key, series in by_column.items()
         }
     return by_column
+
+
+def margin(metric: str, margins: Mapping[str, float] | None = None) -> float:
+    """Return within which difference two means of a metric do not matter, 0 if none.
+
+    Args:
+        metric: Name.
+        margins: The study's, which go before those of the metrics.
+    """
+    return (margins or {}).get(metric, metric_modules.metadata(metric).margin)
+
+
+def primary_region(columns: Iterable[Column], metric: str) -> str:
+    """Return where a metric counts first: inside the mask, where it is taken there."""
+    return "mask" if (metric, "mask") in set(columns) else "volume"
+
+
+def _must_have(metric: str) -> bool:
+    """Say whether a metric has a value for every volume."""
+    return metric not in metric_modules.names() or (
+        metric_modules.metadata(metric).unmeasured is None
+    )
 
 
 def held_by(cells: Iterable[Mapping]) -> str:
@@ -274,4 +313,6 @@ def _remarks(cell: Mapping, measured: Mapping) -> list[str]:
         found += [UNDERTRAINED] if too_short(model, goal) else []
     if restarts := model.get("restarts"):
         found.append("restarted once" if restarts == 1 else f"restarted {restarts} times")
+    if cell.get("beyond") and measured:
+        found.append(EXTRAPOLATED)
     return found

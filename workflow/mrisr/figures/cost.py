@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from mrisr.common.layout import scale_name
 from mrisr.evaluate.measured import Row
+from mrisr.evaluate.read_table import read_table
 from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas, word
 from mrisr.figures.files import Record, plain, write
@@ -71,7 +72,8 @@ def _seconds(cell: Mapping) -> float | None:
     found = []
     for run in cell["runs"]:
         try:
-            found.append(float(pd.read_csv(run["benchmark"], sep="\t")["s"].mean()))
+            table = read_table(run["benchmark"], separator="\t", missing=("-", "NA"))
+            found.append(float(table["s"].mean()))
         except (OSError, KeyError, ValueError, pd.errors.ParserError):
             continue
     return float(np.mean(found)) / cell["volumes"] if found else None

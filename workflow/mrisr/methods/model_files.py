@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mrisr.methods.method import Method
 
 PER_SUBJECT = ("epochs", "steps", "seconds", "ended")  # of models made for one subject each
+FILES = ("model.safetensors", "log.csv", "model.json")
 LOSSES = ["epoch", "step", "train_loss", "val_loss", "learning_rate"]  # columns of log.csv
 
 
@@ -33,8 +34,7 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     from safetensors.torch import save
 
     folder = Path(folder)
-    names = ("model.safetensors", "log.csv", "model.json")
-    for name in names:
+    for name in FILES:
         seals.unseal(folder / name)
     with atomic(folder / "model.safetensors") as temporary:
         # Not save_file: it keeps others from reading what is shared on a cluster.
@@ -45,7 +45,7 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     writer.writerows(rows)
     write_text(folder / "log.csv", text.getvalue())
     write_json(folder / "model.json", description)
-    for name in names:
+    for name in FILES:
         seals.seal(folder / name)
 
 

@@ -24,11 +24,11 @@ class Stage:
 
     Attributes:
         jobs: How many.
-        cpu_seconds: Of jobs on a CPU.
+        cpu_seconds: Of jobs on a CPU, and of those for a GPU whose time on one is not known.
         gpu_jobs: How many ask for a GPU.
-        gpu_seconds: Time of jobs that ask for a GPU and whose kind was recorded on one.
-        gpu_unknown: Jobs that ask for a GPU and whose kind was never recorded on one.
-        on_cpu_seconds: What these would take on a CPU.
+        gpu_seconds: Of those, as far as their kind was recorded on a GPU.
+        gpu_unknown: Jobs that ask for a GPU and were never recorded on one.
+        on_cpu_seconds: What these take on a CPU, a part of `cpu_seconds`.
         peak_mb: The largest job's memory.
         asked_mb: The most that a job asks for.
         kept_bytes: Of the files that stay.
@@ -129,6 +129,7 @@ def _charge(stage: Stage, jobs: Jobs, count: int, estimate: Estimate) -> None:
     stage.gpu_jobs += count
     if estimate.gpu_seconds is None:
         stage.gpu_unknown += count
+        stage.cpu_seconds += count * estimate.seconds
         stage.on_cpu_seconds += count * estimate.seconds
     else:
         stage.gpu_seconds += count * estimate.gpu_seconds
@@ -267,8 +268,7 @@ def _remarks(total: Stage, found: Plan) -> Iterator[str]:
     if total.gpu_unknown:
         yield (
             f"\n* Unknown on a GPU: none of these {total.gpu_unknown} jobs was recorded on one. The"
-            f" {duration(total.on_cpu_seconds)} that they would take on a CPU are not in the CPU"
-            " time."
+            f" {duration(total.on_cpu_seconds)} that they take on a CPU are part of the CPU time."
         )
     if total.passing_bytes:
         yield (
@@ -297,9 +297,7 @@ def _row(name: str, stage: Stage) -> tuple[str, ...]:
     gpu = ""
     if stage.gpu_jobs:
         known = duration(stage.gpu_seconds) if stage.gpu_seconds else ""
-        unknown = (
-            f"unknown*, {duration(stage.on_cpu_seconds)} on a CPU" if stage.gpu_unknown else ""
-        )
+        unknown = "unknown*" if stage.gpu_unknown else ""
         gpu = " + ".join(filter(None, [known, unknown]))
     asked = f" ({size(1e6 * stage.asked_mb)})" if stage.asked_mb else ""
     return (

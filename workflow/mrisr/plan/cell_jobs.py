@@ -7,7 +7,7 @@ from mrisr.plan.job_list import JobList, method_request
 def add_reconstruction(jobs: JobList) -> None:
     """Add what reconstructs."""
     study, layout = jobs.study, jobs.layout
-    for cell in study.cells():
+    for cell in [*study.cells(), *jobs.shown]:
         if cell.skipped:
             continue
         method, scale = cell.method, scale_name(cell.scale)
@@ -67,7 +67,7 @@ def add_metrics(jobs: JobList) -> None:
             after=[f"prepare_{name}_test"],
             **about(name),
         )
-    for cell in study.cells():
+    for cell in [*study.cells(), *jobs.shown]:
         if cell.skipped:
             continue
         name, method, scale = cell.dataset, cell.method.name, scale_name(cell.scale)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, scale_name
+from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, SPLITS, scale_name
+from mrisr.data.datasets import Dataset
 from mrisr.methods.model_files import described
 from mrisr.methods.shipped import is_shipped
 from mrisr.segment import priors
@@ -46,6 +47,7 @@ class TableCell:
         skipped: Why it is not applied, or None.
         path: CSV of the metrics (or overlaps); None where it is skipped.
         model: Folder of the model, or folders of the subjects' models; None without one.
+        beyond: Whether a model for all scales is asked for one that it was not trained on.
         published_steps: Training steps of the paper, if it says.
         published_training: Other settings of the paper's training.
         has_ground_truth: Whether the dataset has a ground truth.
@@ -66,6 +68,7 @@ class TableCell:
     skipped: str | None
     path: str | None
     model: str | list[str] | None
+    beyond: bool
     published_steps: int | None
     published_training: dict
     has_ground_truth: bool
@@ -112,6 +115,7 @@ def _table_cell(study: Study, cell: Cell) -> TableCell:
         skipped=cell.skipped,
         path=None if cell.skipped else path,
         model=_model(study, cell),
+        beyond=_beyond(cell),
         published_steps=method.spec.get("published_steps"),
         published_training=method.published,
         has_ground_truth=dataset.has_ground_truth,
@@ -119,6 +123,17 @@ def _table_cell(study: Study, cell: Cell) -> TableCell:
         held_by=study.config["baseline_metric"],
         reference=False,
     )
+
+
+def describe(study: Study, cell: Cell) -> dict:
+    """Return one cell as plain values."""
+    return _table_cell(study, cell).params
+
+
+def _beyond(cell: Cell) -> bool:
+    """Say whether a model for all scales is asked for one that it was not trained on."""
+    trained = cell.method.spec.get("scale_range")
+    return trained is not None and not min(trained) <= cell.scale <= max(trained)
 
 
 def _model(study: Study, cell: Cell) -> str | list[str] | None:
@@ -218,8 +233,14 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         }
         if study.slices:
             found["Images"] = _slices(study.slices)
+        if drawn := [
+            _drawn(study.datasets[name]) for name in measured if study.datasets[name].drawn
+        ]:
+            found["Split"] = " ".join(drawn)
     elif study.supervised:
         found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
+    if scaled := _intensities(study):
+        found["Intensity"] = f"{scaled}."
     if real:
         found["Real scans"] = _real(study, real)
     found["Seed"] = str(study.seed)
@@ -262,11 +283,28 @@ def _slices(slices: dict) -> str:
     )
 
 
+def _drawn(dataset: Dataset) -> str:
+    """Return what is to be said of splits that the study drew."""
+    how, counts = dataset.drawn or {}, dataset.subjects
+    shares = "/".join(f"{100 * fraction:g}" for fraction in how["fractions"])
+    return (
+        f"{dataset.label}: drawn by subject across the publisher's own split, {shares} %"
+        f" ({', '.join(f'{len(counts[split])} {split}' for split in SPLITS)}), seed {how['seed']}:"
+        " not the subjects that others train and test on."
+    )
+
+
 def _masks(study: Study, measured: list[str]) -> str:
     used = {name: study.datasets[name].spec["mask"]["kind"] for name in measured}
     if len(set(used.values())) == 1:
         return MASKS[next(iter(used.values()))]
     return "; ".join(f"{study.datasets[n].label}: {MASKS[kind]}" for n, kind in used.items())
+
+
+def _intensities(study: Study) -> str:
+    """Return which datasets do not have their maximum at 1 and 0 at 0."""
+    said = {dataset.label: dataset.intensity for dataset in study.datasets.values()}
+    return "; ".join(f"{label}: {text}" for label, text in said.items() if text)
 
 
 def _crop(crop: dict) -> str:
@@ -364,6 +402,13 @@ def segmentation_notes(study: Study) -> dict[str, str]:
         " coarser voxels hide differences.",
         "Seed": str(study.seed),
     }
+    if settings["engine"] == "deep_atropos":
+        found |= {
+            "Segmentation": "deep_atropos (ANTsPyNet), the network that the ArSSR paper used, on"
+            " the ground truth and on every reconstruction; labels beyond the mask are dropped.",
+            "Priors": "the network's own.",
+            "Registration": f"{transform} of the template, for the brain mask alone.",
+        }
     if study.config["preset"] == "demo":
         found["Demo"] = notes(study)["Demo"]
     return found

@@ -153,6 +153,10 @@ class Costs:
         )
 
     def _seconds(self, known: Cost, jobs: Jobs) -> float:
+        seconds = self._work_seconds(known, jobs)
+        return seconds if jobs.most_seconds is None else min(seconds, jobs.most_seconds)
+
+    def _work_seconds(self, known: Cost, jobs: Jobs) -> float:
         if not jobs.size or not known.size:
             return known.seconds / known.jobs
         if jobs.kind not in ("train", "reconstruct"):  # whose records may be of other networks

@@ -128,7 +128,8 @@ def add_degradation(jobs: JobList) -> None:
     study, layout = jobs.study, jobs.layout
     for name in study.measured_datasets:
         items = study.items(name, "test")
-        for scale in map(scale_name, study.scales(name)):
+        shown = [cell.scale for cell in jobs.shown if cell.dataset == name]
+        for scale in map(scale_name, [*study.scales(name), *shown]):
             jobs.add(
                 *("degrade", f"degrade_{name}", "degrade"),
                 [*jobs.files.lr(name, scale), layout.lr_list(name, scale)],

@@ -11,7 +11,7 @@ from pathlib import Path
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 from mrisr.plan import cells as summary
-from mrisr.study.figures_key import KINDS, options
+from mrisr.study.figures_key import KINDS, one_model, options, shown_cells
 from mrisr.study.study import Study
 
 ARSSR = "10.1109/JBHI.2022.3223106"  # of the paper whose encoders are compared
@@ -159,13 +159,15 @@ def _scales(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     if study.degradation["kind"] == "stacks":
         return None  # three LR volumes
     cells = _without_controls(study, dataset, settings)
-    single = [name for name, method in study.methods.items() if method.models == "all_scales"]
+    single = one_model(study)
     # The first model for all scales, else the first method that is learned.
     names = settings.get("methods") or [
         *single,
         *(cell["method"] for cell in cells if cell["learned"]),
     ]
     cells = [cell for cell in cells if cell["method"] == (names or [None])[0]]
+    extra = [summary.describe(study, cell) for cell in shown_cells(study)]
+    cells = sorted([*cells, *extra], key=lambda cell: float(cell["scale"]))
     cells = [cell for cell in cells if not cell["skipped"]]
     if not cells:
         return None
@@ -551,12 +553,21 @@ def _queries(study: Study, dataset: str, settings: Mapping) -> Planned | None:
         return None
     subject, layout = _subject(study, dataset, settings), study.layout
     scale = min(study.scales(dataset), key=lambda k: abs(k - 2))
-    cells = [c for c in summary.cells(study, dataset) if c["scale"] == scale and not c["control"]]
+    shown = settings.get(
+        "methods", [name for name, method in study.methods.items() if not method.control]
+    )
+    cells = [
+        c for c in summary.cells(study, dataset) if c["scale"] == scale and c["method"] in shown
+    ]
+    cells.sort(key=lambda cell: shown.index(cell["method"]))
     cells = [cell for cell in _images(study, cells, subject) if not cell["skipped"]]
+    asked = settings.get("beyond")
     agnostic = [
         method
         for method in study.methods.values()
-        if method.models == "all_scales" and not method.refuses(2 * scale)
+        if method.models == "all_scales"
+        and not method.refuses(2 * scale)
+        and asked in (None, method.name)
     ][:1]
     beyond = [
         {

@@ -9,6 +9,7 @@ from mrisr.plan.job_sizes import JobSizes
 from mrisr.plan.kept_files import Keep
 from mrisr.plan.resources import requests
 from mrisr.plan.study_files import StudyFiles
+from mrisr.study.figures_key import shown_cells
 from mrisr.study.study import Study
 
 
@@ -33,6 +34,7 @@ class Jobs:
         threads: What each asks for.
         minutes: Time after which a cluster may end it; None if its rule does not say.
         model: Folder of the model that the job trains.
+        most_seconds: Time after which it ends wherever it is (`training.minutes`); None for none.
     """
 
     stage: str
@@ -50,6 +52,7 @@ class Jobs:
     threads: int = 1
     minutes: int | None = None
     model: str | None = None
+    most_seconds: float | None = None
 
     @property
     def count(self) -> int:
@@ -65,12 +68,14 @@ class JobList:
         sizes: How much work they have.
         layout: Paths of the study's files.
         files: Lists of them.
+        shown: Cells of figures alone, which no table has.
         found: The jobs so far.
     """
 
     def __init__(self, study: Study, sizes: JobSizes):
         self.study, self.sizes = study, sizes
         self.layout, self.files = study.layout, StudyFiles(study)
+        self.shown = shown_cells(study)
         self.found: list[Jobs] = []
         self._kept = Keep(study)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mrisr.common.layout import scale_name
+from mrisr.data.fixed_stack import fixed_stack
 from mrisr.methods.method import Method
 from mrisr.study.study import Cell, Study
 
@@ -80,11 +81,13 @@ class StudyFiles:
 
     def fixed_lr(self, dataset: str) -> list[str]:
         """The LR scans that HR references are moved to; of stacks, the one that stays."""
-        about = self.study.datasets[dataset]
-        number = about.spec["stacks"]["fixed"] - 1 if about.stacked else 0
+        about, found = self.study.datasets[dataset], []
+        for item in self._test_items(dataset):
+            names, asked = self._inputs(dataset, [item]), about.spec["stacks"]["fixed"]
+            number = fixed_stack(asked, len(names), self.study.seed, item) if about.stacked else 1
+            found += names[number - 1 :][:1]
         scale = scale_name(self.study.scales(dataset)[0])
-        fixed = [self._inputs(dataset, [item])[number:][:1] for item in self._test_items(dataset)]
-        return [self._layout.lr(dataset, scale, name) for names in fixed for name in names]
+        return [self._layout.lr(dataset, scale, name) for name in found]
 
     def hr_references(self, dataset: str) -> list[str]:
         """HR references of real LR scans; empty if the dataset has none."""

@@ -69,6 +69,7 @@ def _common(study: Study) -> dict:
         "baseline": study.config["baseline"],
         "metrics": study.config["metrics"],
         "regions": study.config["regions"],
+        "margins": study.config["margins"],
     }
 
 
@@ -106,11 +107,15 @@ def _quality(study: Study) -> Planned:
 def _significance(study: Study) -> Planned:
     return Planned(
         "significance",
-        "Significance: every method against the best",
+        "Significance: every method against the baseline and each other",
         "significance_table",
         "significance",
         [*_measured(study), *summary.model_files(study)],
-        _common(study),
+        {
+            **_common(study),
+            "seed": study.seed,
+            "primary": study.config["primary_metric"],
+        },
         "significance.rst",
     )
 
@@ -189,6 +194,7 @@ def _paper(study: Study, spec: dict, path: Callable[[str, str], str]) -> Planned
             "scores": scores,
             "fetched": fetched,
             "baseline": summary.baseline_label(study),
+            "margins": study.config["margins"],
             "empty_slices": study.config["empty_slices"],
         },
         "paper_table.rst",

@@ -77,6 +77,7 @@ def _training(
 ) -> None:
     """Add what trains a model, or a model for each item (`where` then names `{item}`)."""
     folder = jobs.layout.model(method.name, trained, *where)
+    minutes = method.spec.get("training", {}).get("minutes")
     if macs is None:
         scale = float(trained.removeprefix("x")) if method.models == "per_scale" else 1
         macs = jobs.sizes.train_macs(method, scale)
@@ -91,4 +92,5 @@ def _training(
         after=after,
         **method_request(method, "train"),
         model=None if where else folder,
+        most_seconds=60 * minutes if minutes else None,
     )

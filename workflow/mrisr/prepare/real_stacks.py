@@ -17,10 +17,11 @@ from mrisr.common.errors import InputError
 from mrisr.common.files import Staging
 from mrisr.common.progress import log
 from mrisr.common.seeds import seed as derived_seed
+from mrisr.data.fixed_stack import fixed_stack
 from mrisr.prepare.ground_truth import given_mask
 from mrisr.prepare.real_volumes import foreground, rigid_motion
 from mrisr.prepare.subjects import Subject, each, source_paths
-from mrisr.volumes.checks import affine_problems, refuse, voxel_problems
+from mrisr.volumes.checks import affine_problems, hot_notes, refuse, voxel_problems
 from mrisr.volumes.io import Volume, canonical, save
 from mrisr.volumes.raw import load_scan
 from mrisr.volumes.stacks import common_grid, sampled
@@ -100,6 +101,8 @@ def prepare_stacks(
     ready, inside = {}, {}
     for stack, volume in stacks.items():
         refuse(f"{name}, {stack}", affine_problems(volume.affine) + voxel_problems(volume.data))
+        for note in hot_notes(volume.data):
+            log.warning("%s, %s: %s", name, stack, note)
         volume = canonical(volume)
         mask = (
             canonical(masks[stack])
@@ -195,7 +198,7 @@ def prepare_stack_subjects(
     *,
     scale: float,
     register: str,
-    fixed: int,
+    fixed: int | str,
     seed: int,
     staging: Staging,
 ) -> None:
@@ -205,7 +208,7 @@ def prepare_stack_subjects(
         subjects: From `stack_subjects`.
         scale: See `prepare_stacks`.
         register: See `prepare_stacks`.
-        fixed: See `prepare_stacks`.
+        fixed: See `prepare_stacks`; or `drawn`, at random for each subject.
         seed: The study's seed.
         staging: Where finished subjects wait while others are still worked on.
 
@@ -225,7 +228,7 @@ def prepare_stack_subjects(
             masks or None,
             scale,
             register=register,
-            fixed=fixed,
+            fixed=fixed_stack(fixed, len(stacks), seed, subject.name),
             seed=seed,
             name=subject.name,
         )

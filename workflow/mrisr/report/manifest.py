@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from mrisr import __version__
 from mrisr.common.errors import InputError
 from mrisr.common.files import sha256
 from mrisr.common.provenance import commit, versions
+from mrisr.evaluate.read_table import read_table
 from mrisr.figures.cost import RAN
 from mrisr.methods.model_files import known
 
@@ -89,7 +88,7 @@ def durations(folder: str | Path) -> dict[str, dict[str, float]]:
     for file in sorted(folder.rglob("*.tsv")):
         path = file.relative_to(folder)
         stage = path.parts[0] if len(path.parts) > 1 else "report"
-        row = pd.read_csv(file, sep="\t", na_values=["-"]).iloc[-1]
+        row = read_table(file, separator="\t", missing=("-", "NA")).iloc[-1]
         totals = stages.setdefault(
             stage, {"jobs": 0, "seconds": 0.0, "cpu_seconds": 0.0, "peak_megabytes": 0.0}
         )

@@ -29,6 +29,8 @@ DEFAULTS = {
     "empty_slices": "exclude",
     "baseline": None,
     "baseline_metric": "psnr",
+    "primary_metric": "psnr",
+    "margins": {},
     "published": [],
     "segmentation": None,
     "report": {"viewer": True},
@@ -38,8 +40,9 @@ DEFAULTS = {
     "early_stopping": {},
     "reader_study": None,
 }
-EARLY_STOPPING = {"points": 13, "scale": 2}
+EARLY_STOPPING = {"points": 13, "each": 0, "scale": 2}
 SEGMENTATION = {
+    "engine": "atropos",
     "priors": "oasis30ants",
     "registration": "shared",
     "transform": "syn",
@@ -118,10 +121,12 @@ class Study:
     def dataset_overrides(self, name: str, split: str | None = None) -> dict:
         """Return what the study changes of a dataset's YAML; for one split, what matters to it."""
         overrides = dict(self.config["datasets"][name] or {})
+        if overrides.get("split"):
+            overrides["split"] = {"seed": self.seed, **overrides["split"]}
         if split is None:
             return {k: v for k, v in overrides.items() if k not in ("roles", "scales")}
-        folder = {"folder": overrides["folder"]} if overrides.get("folder") else {}
-        return {**folder, "subjects": {split: self.datasets[name].subjects[split]}}
+        kept = {key: overrides[key] for key in ("folder", "split") if overrides.get(key)}
+        return {**kept, "subjects": {split: self.datasets[name].subjects[split]}}
 
     def plugins_of(self, path: str | Path) -> list[str]:
         """Return the plugin folder that a dataset's file or a method's folder lies in, if any.

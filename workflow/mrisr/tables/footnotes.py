@@ -8,6 +8,7 @@ from mrisr.common.statistics import FEWEST
 from mrisr.evaluate.measured import (
     ALPHA,
     COLLAPSED,
+    EXTRAPOLATED,
     MARKS,
     NOT_ABOVE,
     UNDERTRAINED,
@@ -68,7 +69,7 @@ def marks(where: Mapping[str, str], baseline: str | None, metric: str = "PSNR") 
 
 
 def skipped(where: Mapping[str, str]) -> list[str]:
-    """Return why methods were not applied, and which trainings were restarted.
+    """Return why methods were not applied, which trainings were restarted, and what extrapolates.
 
     Args:
         where: Which methods and scales it says of each remark.
@@ -80,6 +81,8 @@ def skipped(where: Mapping[str, str]) -> list[str]:
             found.append(f"n/a: {cells_named}: {reason}.")
         elif remark.startswith("restarted "):
             found.append(f"Training {remark} after it had collapsed: {cells_named}.")
+        elif remark == EXTRAPOLATED:
+            found.append(f"Extrapolated, {remark}: {cells_named}.")
     return found
 
 

@@ -6,7 +6,7 @@ explain the others and stand in a block of their own.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ import pandas as pd
 from mrisr import metrics as metric_modules
 from mrisr.common.layout import scale_name
 from mrisr.common.statistics import FEWEST, mean_interval
+from mrisr.evaluate.controls import OUT_OF_ORDER, out_of_order
 from mrisr.evaluate.measured import (
     MARKS,
     NOT_ABOVE,
@@ -23,6 +24,7 @@ from mrisr.evaluate.measured import (
     has_ground_truth,
     heading,
     held_by,
+    margin,
     places,
     read_rows,
 )
@@ -36,6 +38,7 @@ COLUMNS = [
     *("published_mean", "published_std", "note"),
 ]
 NUMBERS = ("mean", "std", "ci_low", "ci_high", "published_mean", "published_std")
+UNMEASURED = "unmeasured"
 MISSING, UNAVAILABLE, NO_TRUTH = "missing", "unavailable", "no ground truth"
 INTERVAL, EACH = "95 % interval", "each subject"
 FIT = "fit of SR = gain × ground truth + offset"
@@ -49,6 +52,7 @@ def quality_table(
     baseline: str | None = None,
     metrics: Sequence[str] | None = None,
     regions: Sequence[str] | None = None,
+    margins: Mapping[str, float] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> Table:
     """Make the quality table of a study.
@@ -63,12 +67,13 @@ def quality_table(
             `mrisr.evaluate.measured.read_rows`.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
+        margins: By metric, the difference of means that does not matter; default the metrics' own.
         unavailable: Why metrics could not be taken, by name. Their columns stay, empty.
 
     Returns:
         The table; its frame has the columns `COLUMNS`, a row a dataset, scale, method, metric and
         region. A row without values has n = 0 and a note: `missing` where its CSV is not there,
-        `unavailable`, `no ground truth`, or `skipped` with the reason.
+        `unavailable`, `unmeasured`, `no ground truth`, or `skipped` with the reason.
 
     Raises:
         InputError: A metrics CSV is damaged, incomplete or holds NaN.
@@ -76,12 +81,14 @@ def quality_table(
     reasons = unavailable or {}
     rows = read_rows(cells, baseline)
     shown = columns(rows, metrics, regions, reasons)
+    disorder = out_of_order(rows, [c for c in shown if _better(c)], baseline)
     beside = {} if published is None else _published(published)
     records = []
     for row in rows:
         key = (row.cell["dataset"], float(row.cell["scale"]), row.cell["method"])
         for column in shown:
             said = [*row.remarks, *_absence(row, column, reasons)]
+            said += [OUT_OF_ORDER] if (key[0], column) in disorder else []
             paper = beside.get((*key, *column), (math.nan, math.nan))
             place = (key[0], row.cell["scale"], key[2], *column)
             summary = _summary(row.values.get(column))
@@ -95,8 +102,11 @@ def quality_table(
     ]
     return Table(
         frame,
-        _blocks(by_row, shown, reasons),
-        _footnotes(rows, shown, frame, notes or {}, published, baseline, reasons),
+        _blocks(by_row, shown, reasons, disorder, margins or {}),
+        [
+            *_reading(shown, margins or {}),
+            *_footnotes(rows, shown, frame, notes or {}, published, baseline, reasons, disorder),
+        ],
     )
 
 
@@ -106,7 +116,14 @@ def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[s
         return []
     if not has_ground_truth(row) and metric_modules.metadata(column[0]).reference:
         return [NO_TRUTH]
+    if column in row.unmeasured:
+        return [UNMEASURED]
     return [UNAVAILABLE if column[0] in unavailable else MISSING]
+
+
+def _better(column: Column) -> str:
+    """Return which way a column is better, empty if neither."""
+    return metric_modules.metadata(column[0]).better
 
 
 def _summary(scores: pd.Series | None) -> tuple[int, float, float, float, float]:
@@ -128,21 +145,26 @@ def _published(frame: pd.DataFrame) -> dict[tuple, tuple[float, float]]:
 
 
 def _blocks(
-    by_row: Sequence[tuple[Row, Mapping]], shown: Sequence[Column], unavailable: Mapping[str, str]
+    by_row: Sequence[tuple[Row, Mapping]],
+    shown: Sequence[Column],
+    unavailable: Mapping[str, str],
+    disorder: Mapping[tuple[str, Column], str],
+    margins: Mapping[str, float],
 ) -> list[Block]:
     """Lay the rows out as printed: for each dataset what is ranked, then what explains."""
-    ranked = [c for c in shown if metric_modules.metadata(c[0]).better]
+    ranked = [c for c in shown if _better(c)]
     explaining = [c for c in shown if c not in ranked]
     blocks = []
     for dataset in dict.fromkeys(row.cell["dataset"] for row, _ in by_row):
         inside = [(row, entries) for row, entries in by_row if row.cell["dataset"] == dataset]
         label = str(inside[0][0].cell["dataset_label"])
+        unranked = {column for where, column in disorder if where == dataset}
         if ranked or not explaining:
             caption = f"Image quality on {label}"
-            blocks.append(_block(inside, ranked, unavailable, label, caption))
+            blocks.append(_block(inside, ranked, unavailable, label, caption, unranked, margins))
         if explaining and any(has_ground_truth(row) for row, _ in inside):
             title, caption = f"{label}: {FIT}", f"{FIT[0].upper()}{FIT[1:]} on {label}"
-            blocks.append(_block(inside, explaining, unavailable, title, caption))
+            blocks.append(_block(inside, explaining, unavailable, title, caption, (), margins))
     return blocks
 
 
@@ -152,6 +174,8 @@ def _block(
     unavailable: Mapping[str, str],
     title: str,
     caption: str,
+    unranked: Collection[Column],
+    margins: Mapping[str, float],
 ) -> Block:
     """Lay some columns of a dataset out, a group a scale, as in ArSSR, Table 1."""
     beside = {
@@ -160,14 +184,16 @@ def _block(
     header, starts = ["Method"], []
     for column in shown:
         starts.append(len(header))
-        header += [heading(*column), *(["published"] if column in beside else [])]
+        apart = " (not ranked)" if column in unranked else ""
+        header += [heading(*column) + apart, *(["published"] if column in beside else [])]
     groups = []
     for scale in dict.fromkeys(row.cell["scale"] for row, _ in by_row):
         members = [(row, entries) for row, entries in by_row if row.cell["scale"] == scale]
         styles = {
             c: ranks(
                 {i: entries[c].mean for i, (row, entries) in enumerate(members) if row.ranked},
-                metric_modules.metadata(c[0]).better,
+                "" if c in unranked else _better(c),
+                margin(c[0], margins),
             )
             for c in shown
         }
@@ -202,7 +228,8 @@ def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) 
         return Entry("n/a", "absent")
     if not record.n:
         absence = _absence(row, (record.metric, record.region), unavailable)
-        return Entry(MISSING if absence in ([], [MISSING]) else "–", "absent")
+        word = {MISSING: MISSING, UNMEASURED: UNMEASURED}
+        return Entry(word.get((absence or [MISSING])[0], "–"), "absent")
     digits = metric_modules.metadata(record.metric).digits
     text = number(record.mean, record.std, digits)
     column = (record.metric, record.region)
@@ -238,13 +265,10 @@ def _footnotes(
     published: pd.DataFrame | None,
     baseline: str | None,
     unavailable: Mapping[str, str],
+    disorder: Mapping[tuple[str, Column], str],
 ) -> list[str]:
     cells = [row.cell for row in rows]
-    found = [
-        "Mean ± sample standard deviation over n test subjects. For each scale and column the best"
-        " is bold and the second best underlined. Controls bound the table from below and above and"
-        " are not ranked; marked rows are."
-    ]
+    found = []
     if frame["ci_low"].notna().any():
         found.append(
             "In brackets: Student's t interval of the mean over subjects, which covers it 95 times"
@@ -257,6 +281,14 @@ def _footnotes(
             "Gain and offset: least-squares fit of SR = gain × ground truth + offset over the"
             " region's voxels, the offset in fractions of the data range; 1 and 0 where intensities"
             " are kept. They explain the other values, and are neither ranked nor tested."
+        )
+    found += _unranked(disorder, cells)
+    if any(row.unmeasured for row in rows):
+        names = dict.fromkeys(metric for row in rows for metric, _ in row.unmeasured)
+        labels = ", ".join(metric_modules.metadata(name).label for name in names)
+        found.append(
+            f"unmeasured: in some subject {labels} found no edge in any slice. Missing is not"
+            " worst: such rows are not ranked by it."
         )
     if np.isinf(frame["mean"]).any():
         found.append("∞: equal to the ground truth.")
@@ -280,6 +312,29 @@ def _footnotes(
             "published: as the paper printed it, over the volume."
         ]
     return found + footnotes.simulated(cells)
+
+
+def _reading(shown: Sequence[Column], margins: Mapping[str, float]) -> list[str]:
+    """Return what a cell is, and what is bold."""
+    names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
+    about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
+    widths = ", ".join(f"{its.label} {width:g} {its.unit}".strip() for its, width in about)
+    within = f" or within a margin of it that does not matter ({widths})" if widths else ""
+    return [
+        "Mean ± sample standard deviation over n test subjects. For each scale and column bold is"
+        f" the best{within}; underlined the second best, if one alone is bold. Controls bound the"
+        " table from below and above and are not ranked; marked rows are."
+    ]
+
+
+def _unranked(disorder: Mapping[tuple[str, Column], str], cells: Sequence[Mapping]) -> list[str]:
+    """Return which metrics rank nobody, and which of their controls are out of order."""
+    labels = {cell["dataset"]: cell["dataset_label"] for cell in cells}
+    return [
+        f"Not ranked and not tested on {labels[dataset]}: {heading(*column)}, whose controls are"
+        f" out of order: {said}. It does not measure quality here."
+        for (dataset, column), said in disorder.items()
+    ]
 
 
 def _held(row: Row, cells: Sequence[Mapping]) -> str:

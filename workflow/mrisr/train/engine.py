@@ -8,7 +8,7 @@ import hashlib
 import logging
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from torch.nn.functional import l1_loss, mse_loss
 from mrisr.common import devices, seeds
 from mrisr.common.errors import TrainingError
 from mrisr.methods.method import hr_patch
-from mrisr.methods.model_files import save_model
+from mrisr.methods.model_files import FILES, save_model
 from mrisr.methods.training_length import steps_per_epoch, total_steps
 from mrisr.networks.tiles import convert
 from mrisr.train import loop
 from mrisr.train.augment import brightness
 from mrisr.train.checkpoints import Checkpoints
+from mrisr.train.finished import Finished
 from mrisr.train.patches import GridBatches, QueryBatches, draw_patches
 from mrisr.train.slices import SliceBatches, load_slices
 
@@ -55,6 +56,7 @@ class TrainingJob:
         code: Digest of the code, so that other code starts anew.
         device: Where to train.
         masks: Where the LR files of one subject are data, one each; none for everywhere.
+        checksums: SHA-256 of all of these files; with them the finished model is kept aside.
     """
 
     name: str
@@ -71,6 +73,7 @@ class TrainingJob:
     train_denoised: Sequence[str] = ()
     val_denoised: Sequence[str] = ()
     masks: Sequence[str] = ()
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ def train_and_save(
     """Train and write `model.safetensors`, `model.json` and `log.csv` into `folder`.
 
     SIGTERM and SIGUSR1 (what Slurm sends before its time limit) write a checkpoint and end the
-    job; the next run continues from it.
+    job; the next run continues from it. A training that was finished before is not done again.
 
     Args:
         job: What to train.
@@ -197,12 +200,18 @@ def train_and_save(
     Raises:
         TrainingError: Ended by a signal, or the loss is not finite.
     """
+    basis = [job.name, list(job.scales), job.spec, job.degradation, job.seed, job.code]
+    finished = Finished(job.checkpoints, [*basis, sorted(job.checksums.items())])
+    if job.checksums and finished.restore(folder):
+        return
     interruption = Interruption()
     trained = trainer(job, interruption)
     if trained is None:
         interruption.check(job.name)
     save_model(folder, trained.state, trained.log, {**about, **trained.info})
     shutil.rmtree(job.checkpoints, ignore_errors=True)
+    if job.checksums:
+        finished.keep([Path(folder) / name for name in FILES])
 
 
 def supported(job: TrainingJob) -> TrainingJob:

@@ -21,6 +21,9 @@ from mrisr.networks.queries import query_coordinates
 from mrisr.train.augment import AIR, Augmentation
 from mrisr.volumes.io import load
 
+# How far beyond the highest scale the authors' code draws, before it rounds to 0.1.
+BEYOND = 0.04
+
 
 def draw_patches(
     files: Sequence[str | Path],
@@ -143,7 +146,8 @@ class GridBatches:
 class QueryBatches:
     """Batches for networks that are asked for intensities at coordinates (ArSSR).
 
-    For each patch of a batch a scale k is drawn from U(low, high) and rounded to 0.1; the HR
+    For each patch of a batch a scale k is drawn from U(low, high + 0.04) and rounded to 0.1, as the
+    authors' code does (so the lowest is drawn half as often as the others); the HR
     patch is a cube of round(l k) voxels and the LR patch of l voxels, and `queries` distinct
     voxels of the HR patch are drawn (ArSSR 4.1.1 and 4.1.3). l k differs within a batch, so the
     matrices of all scales are padded to the largest.
@@ -245,6 +249,14 @@ class QueryBatches:
         cell = 2 * self.lr / sizes
         return (lr[:, None], coordinates, cell), torch.gather(hr.flatten(1), 1, flat)
 
+    def _one_scale(self, batch: int) -> torch.Tensor:
+        """Draw a scale for each patch: its place in `scales`."""
+        span = self.scales[-1] - self.scales[0]
+        if span == 0:
+            return torch.zeros(batch, dtype=torch.long)
+        above = torch.rand(batch, generator=self.host, dtype=torch.float64) * (span + BEYOND)
+        return (10 * above).round().long()
+
     def _scales(self, batch: int, step: int) -> torch.Tensor:
         """Draw the rows of the scales of a step, one for each axis: shape (B, 3), on the host.
 
@@ -252,7 +264,7 @@ class QueryBatches:
         its own, and none, one or two are left as they are.
         """
         count = len(self.scales)
-        draw = torch.randint(count, (batch,), generator=self.host)[:, None].repeat(1, 3)
+        draw = self._one_scale(batch)[:, None].repeat(1, 3)
         if not self.own_scales:
             return draw
         random = torch.Generator().manual_seed(seeds.seed(*self.parts, "own scales", step))
