@@ -243,7 +243,8 @@ def _footnotes(
             " below 0.05.",
             f"Primary tests: the {count} contrasts {against} in {heading(*first)}, over all"
             f" datasets and scales, one family of Holm's method. The other"
-            f" {len(frame) - count} tests of the study, over all metrics, regions, scales and pairs, are another one and explore.",
+            f" {len(frame) - count} tests of the study, over all metrics, regions, scales and"
+            " pairs, are another one and explore.",
             "≈: equivalent, two one-sided t tests find the mean difference within the metric's"
             f" margin (adjusted p below 0.05; margins: {widths or 'none'}). Neither * nor ≈: not"
             " decided, which does not mean equal.",
