@@ -56,7 +56,7 @@ def _not_yaml(error: yaml.YAMLError, text: str) -> str:
     line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return f"line {mark.line + 1} is indented with a tab; write blanks in place"
-    said = ", ".join(filter(None, [getattr(error, "context", None), error.problem]))
+    said = ", ".join(filter(None, [getattr(error, name, None) for name in ("context", "problem")]))
     return f"line {mark.line + 1}, column {mark.column + 1}: {said}"
 
 
