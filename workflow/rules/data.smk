@@ -14,6 +14,7 @@ for dataset in STUDY.datasets.values():
                 LAYOUT.log(LAYOUT.sources(dataset.name, split)),
             benchmark:
                 LAYOUT.benchmark(LAYOUT.sources(dataset.name, split))
+            priority: 2  # trainings wait for them
             localrule: True
             conda:
                 ENV
@@ -54,6 +55,7 @@ for dataset in STUDY.datasets.values():
                 LAYOUT.log(f"{LAYOUT.root}/hr/{dataset.name}_{split}"),
             benchmark:
                 LAYOUT.benchmark(f"{LAYOUT.root}/hr/{dataset.name}_{split}")
+            priority: 2  # trainings wait for them
             conda:
                 ENV
             threads: REQUESTS["prepare"].threads

@@ -18,6 +18,7 @@ if STUDY.segmentation is not None:
         conda:
             ENV
         threads: REQUESTS["fetch_priors"].threads
+        priority: 2  # trainings wait until everything is checked
         resources:
             **REQUESTS["fetch_priors"].resources,
         params:

@@ -49,10 +49,10 @@ for method in STUDY.supervised:
             LAYOUT.log(LAYOUT.model(method.name, method.trained())),
         benchmark:
             LAYOUT.benchmark(LAYOUT.model(method.name, method.trained()))
+        priority: 1  # the longest jobs, and most others wait for them
         conda:
             ENV
         threads: method.threads("train")
-        priority: 1  # the longest jobs, and most others wait for them
         resources:
             **method.resources("train"),
         params:
@@ -120,10 +120,10 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
                 LAYOUT.log(LAYOUT.model(method.name, method.trained(), dataset, "{subject}")),
             benchmark:
                 LAYOUT.benchmark(LAYOUT.model(method.name, method.trained(), dataset, "{subject}"))
+            priority: 1  # the longest jobs, and most others wait for them
             conda:
                 ENV
             threads: method.threads("train")
-            priority: 1  # the longest jobs, and most others wait for them
             resources:
                 **method.resources("train"),
             params:

@@ -217,3 +217,15 @@ def test_a_key_that_is_none_is_named(tmp_path):
         csv.writer(file).writerows([["case", "left"], ["case-001", "x"]])
     with pytest.raises(InputError, match="not the key of a reader study"):
         read_key(tmp_path / "key.csv")
+
+
+def test_an_image_of_a_user_passes_the_gate(tmp_path):
+    for name in ("a", "b"):
+        save(Volume(np.ones((4, 5, 6), np.float32), np.eye(4)), tmp_path / f"{name}.nii.gz")
+    image = nib.load(tmp_path / "b.nii.gz")
+    image.header["sform_code"], image.header["qform_code"] = 0, 0
+    nib.save(nib.Nifti1Image(image.dataobj, None, image.header), tmp_path / "b.nii.gz")
+    files = {name: tmp_path / f"{name}.nii.gz" for name in ("a", "b")}
+    item = pairs.Item("ours", "sub-01", "sub-01", "2", files)
+    with pytest.raises(InputError, match=r"b\.nii\.gz: no orientation in the header"):
+        make([item], tmp_path / "study", tmp_path / "key.csv", seed=1)

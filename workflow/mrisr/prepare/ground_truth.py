@@ -422,7 +422,8 @@ def _prepare_scan(
         )
     ]
     if settings.mask["kind"] == "signal":
-        for note in mask_notes(pairs[0][1].data) if settings.crop["kind"] != "brain" else ():
+        truth, inside = pairs[0]
+        for note in mask_notes(inside.data, truth.data):
             log.warning("%s: %s", scan.path, note)
     if settings.slices:
         draw = (settings.seed, "slices", scan.name)

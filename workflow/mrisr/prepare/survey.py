@@ -223,11 +223,10 @@ def _examine_voxels(report: Report, task: dict) -> None:
             return
         with collected() as messages:
             name, size = report.path.name, task["min_size"]
-            _, inside = prepare_volume(volume, crop, mask, name, size, intensity=intensity)
+            truth, inside = prepare_volume(volume, crop, mask, name, size, intensity=intensity)
         prefix = f"{report.path.name}: "
         report.notes += [text.removeprefix(prefix) for _, text in messages]
-        if crop["kind"] != "brain":
-            report.notes += checks.mask_notes(inside.data)
+        report.notes += checks.mask_notes(inside.data, truth.data)
     except ScanError as error:
         report.problems += [each for each in error.problems if each not in report.problems]
     except InputError as error:

@@ -398,14 +398,15 @@ def hot_notes(data: np.ndarray, bright: float | None = None) -> list[str]:
     ]
 
 
-def mask_notes(inside: np.ndarray) -> list[str]:
+def mask_notes(inside: np.ndarray, data: np.ndarray) -> list[str]:
     """Return what is to be said of a mask, made of the signal, that leaves nothing out.
 
     Args:
         inside: Nonzero inside.
+        data: The ground truth; of a background of one value `background_notes` has said enough.
     """
     share = float(np.count_nonzero(inside)) / inside.size
-    if share <= WHOLE:
+    if share <= WHOLE or background_notes(data, float(data.max())):
         return []
     return [
         f"its mask is {share:.1%} of the volume, for nearly all voxels are above 0: the background"
