@@ -17,7 +17,8 @@ from mrisr.common.schema import read_yaml
 from mrisr.common.text import duration
 from mrisr.plan import bill as plans
 from mrisr.plan.costs import FOLDER, Cost, Costs, record
-from mrisr.plan.jobs import STAGES, Jobs, StudyJobs
+from mrisr.plan.job_list import Jobs
+from mrisr.plan.jobs import STAGES, StudyJobs
 from mrisr.study.load import checked, load_study
 from tiny_study import LEAST
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from mrisr.common.text import columns, duration, size
 from mrisr.plan.costs import Costs, Estimate, files
-from mrisr.plan.jobs import STAGES, Jobs, StudyJobs, weights
+from mrisr.plan.job_list import Jobs
+from mrisr.plan.job_sizes import weights
+from mrisr.plan.jobs import STAGES, StudyJobs
 from mrisr.plan.kept_files import Keep
 
 #: Estimates may be off by this factor; tests hold them to it on studies that ran.

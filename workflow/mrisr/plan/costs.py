@@ -12,7 +12,8 @@ from pathlib import Path
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.files import write_text
 from mrisr.common.paths import WORKFLOW
-from mrisr.plan.jobs import Jobs, StudyJobs
+from mrisr.plan.job_list import Jobs
+from mrisr.plan.jobs import StudyJobs
 
 log = logging.getLogger("mrisr")
 
@@ -29,7 +30,7 @@ class Cost:
     """What jobs of one kind took together.
 
     Attributes:
-        kind: See `mrisr.plan.jobs.Jobs`.
+        kind: See `mrisr.plan.job_list.Jobs`.
         variant: Likewise.
         device: `cpu`, or the GPU's name.
         study: Which study it was.

@@ -26,7 +26,7 @@ class Request:
         return {"mem_mb": self.memory_mb, "runtime": self.minutes}
 
 
-#: By kind of job, see `mrisr.plan.jobs.Jobs`. What runs ANTs has one thread: with more, it does
+#: By kind of job, see `mrisr.plan.job_list.Jobs`. What runs ANTs has one thread: with more, it does
 #: not give the same bytes twice.
 REQUESTS = {
     "fetch": Request(4, 4000, 1440),

@@ -40,7 +40,7 @@ class Look:
         lines: What to tell the user, a line each.
     """
 
-    about: dict[str, str | bool]
+    about: dict[str, object]
     lines: list[str]
 
 
@@ -130,8 +130,8 @@ def _bids(folder: Path) -> tuple[dict, list[Path], list[str]]:
         for file in sorted((folder / subject).glob("**/anat/*")):
             if _is_scan(file):
                 stem = file.name[: file.name.index(".")]
-                session = re.search(r"_ses-([A-Za-z0-9+]+)_", stem)
-                kinds[stem.rpartition("_")[2], session[1] if session else ""].add(subject)
+                entity = re.search(r"_ses-([A-Za-z0-9+]+)_", stem)
+                kinds[stem.rpartition("_")[2], entity[1] if entity else ""].add(subject)
     if not kinds:
         raise InputError(
             f"{folder}: no sub-*/anat/ with scans; give --source folder and --pattern, e.g."
@@ -256,7 +256,7 @@ def _left_over(paths: Sequence[str], pattern: str, mask: str | None, given: bool
         why = f"for '{wanted[0]}' in their name" if wanted else "for most subjects have one"
         lines.append(f"chosen: {pattern}, {why}")
     counts, subjects = _candidates(rest)
-    listed = []
+    listed: list[str] = []
     while counts and len(listed) < SHOWN:
         other = max(counts, key=lambda found: (len(subjects[found]), len(found)))
         files = [path for path in rest if finding.matches(other, path)]

@@ -121,11 +121,11 @@ def collect(
         template, maps = atlas()
     else:
         files = _fetch_oasis(Path(downloads)) if priors == OASIS else local_files(priors)
-        volumes = [load_scan(path) for path in files]
+        names, volumes = list(map(str, files)), [load_scan(path) for path in files]
         if len(files) == len(PRIORS):
-            files = ["nilearn's MNI152 template (the folder has no template.nii.gz)", *files]
+            names = ["nilearn's MNI152 template (the folder has no template.nii.gz)", *names]
             volumes = [_bundled_template(), *volumes]
-        template, maps = _checked(list(map(str, files)), volumes)
+        template, maps = _checked(names, volumes)
     save(template, template_output)
     save_series(maps, template.affine, priors_output)
 
@@ -195,7 +195,7 @@ def _checked(names: list[str], volumes: list[Volume]) -> tuple[Volume, np.ndarra
             " check the affine and the units"
         )
     total = maps.sum(axis=0)
-    over = np.count_nonzero(total > 1.5) / max(1, np.count_nonzero(total > 0.5))
+    over = int(np.count_nonzero(total > 1.5)) / max(1, int(np.count_nonzero(total > 0.5)))
     if over > 0.05:
         raise InputError(
             f"{names[1]} and the other priors: they add up to more than 1.5 in {100 * over:.0f} %"

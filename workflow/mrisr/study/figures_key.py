@@ -94,7 +94,7 @@ def options(study: Study, kind: str, dataset: str | None = None) -> dict | None:
     for_dataset = chosen.pop("datasets", {}).get(dataset)
     if for_dataset is False:
         return None
-    return chosen | (for_dataset if isinstance(for_dataset, Mapping) else {})
+    return {**chosen, **(for_dataset if isinstance(for_dataset, Mapping) else {})}
 
 
 def shown_cells(study: Study) -> list[Cell]:
@@ -103,12 +103,12 @@ def shown_cells(study: Study) -> list[Cell]:
     Reconstructed and measured for it, by its one method.
     """
     name = next(iter(_first_measured(study)), None)
-    its = options(study, "scales", name) if name else None
-    if not its or study.degradation["kind"] == "stacks":
+    settings = options(study, "scales", name) if name else None
+    if name is None or not settings or study.degradation["kind"] == "stacks":
         return []
     tested = {float(scale) for scale in study.scales(name)}
-    scales = [scale for scale in its.get("scales", []) if float(scale) not in tested]
-    method = next(iter(its.get("methods") or one_model(study)), None)
+    scales = [scale for scale in settings.get("scales", []) if float(scale) not in tested]
+    method = next(iter(settings.get("methods") or one_model(study)), None)
     if method not in study.methods:
         return []
     found = study.methods[method]

@@ -93,7 +93,8 @@ def together(paths: Sequence[str | Path], changes: dict) -> Written:
             " a config of a few lines"
         )
     read_ones = [read(path) for path in paths]
-    content, places = {}, {}
+    content: dict = {}
+    places: dict[tuple[str, ...], str] = {}
     for one in read_ones:
         content = merge(content, one.content)
         places |= one.places

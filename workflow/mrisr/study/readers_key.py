@@ -11,7 +11,7 @@ from mrisr.common.schema import nearest
 from mrisr.study import tables_key
 from mrisr.study.study import Study
 
-DEFAULTS = {
+DEFAULTS: dict = {
     "dataset": None,
     "scale": 2,
     "pairs": None,

@@ -41,7 +41,7 @@ DEFAULTS = {
     "reader_study": None,
 }
 EARLY_STOPPING = {"points": 13, "each": 0, "scale": 2}
-SEGMENTATION = {
+SEGMENTATION: dict = {
     "engine": "atropos",
     "priors": "oasis30ants",
     "registration": "shared",
