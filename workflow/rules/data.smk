@@ -47,8 +47,8 @@ for dataset in STUDY.datasets.values():
                 sources=LAYOUT.sources(dataset.name, split),
                 masks=LOCAL_MASKS[dataset.name, split],
             output:
-                hr=hr_files(dataset.name, split),
-                masks=mask_files(dataset.name, split),
+                hr=FILES.hr(dataset.name, split),
+                masks=FILES.masks(dataset.name, split),
                 volumes=LAYOUT.hr_list(dataset.name, split),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/hr/{dataset.name}_{split}"),
@@ -60,6 +60,7 @@ for dataset in STUDY.datasets.values():
             resources:
                 **REQUESTS["prepare"].resources,
             params:
+                **ONE_THREAD,
                 subjects=dataset.subjects[split],
                 crop=dataset.spec["crop"],
                 mask=dataset.spec["mask"],
@@ -83,10 +84,10 @@ for dataset in STUDY.datasets.values():
 # does not train again.
 rule check_scans:
     input:
-        checked_files(),
-        atlas_files(),
-        imported_files(),
-        **split_lists(),
+        FILES.checked(),
+        FILES.atlas(),
+        FILES.imported_models(),
+        **FILES.lists_by_split(),
     output:
         touch(LAYOUT.checked()),
     log:

@@ -13,9 +13,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 sources=LAYOUT.sources(dataset.name, "test"),
                 given=LOCAL_MASKS[dataset.name, "test"],
             output:
-                lr=lr_files(dataset.name),
-                masks=stack_masks(dataset.name),
-                grids=grid_files(dataset.name),
+                lr=FILES.lr(dataset.name),
+                masks=FILES.stack_masks(dataset.name),
+                grids=FILES.sr_grids(dataset.name),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}"),
             benchmark:
@@ -48,8 +48,8 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             input:
                 sources=LAYOUT.sources(dataset.name, "test"),
             output:
-                lr=lr_files(dataset.name),
-                masks=grid_files(dataset.name),
+                lr=FILES.lr(dataset.name),
+                masks=FILES.sr_grids(dataset.name),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}"),
             benchmark:
@@ -76,8 +76,8 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
         name:
             f"evaluate_{dataset.name}"
         input:
-            images=sr_files(dataset.name, "{method}", "{scale}"),
-            masks=grid_files(dataset.name),
+            images=FILES.sr(dataset.name, "{method}"),
+            masks=FILES.sr_grids(dataset.name),
         output:
             metrics=LAYOUT.metrics(dataset.name, "{method}", "{scale}"),
         log:
@@ -139,10 +139,10 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             input:
                 sources=LAYOUT.sources(dataset.name, "reference"),
                 # The scan is the same at every scale; of stacks, the one that stays.
-                lr=fixed_files(dataset.name),
+                lr=FILES.fixed_lr(dataset.name),
             output:
-                references=reference_files(dataset.name),
-                masks=reference_mask_files(dataset.name),
+                references=FILES.hr_references(dataset.name),
+                masks=FILES.hr_reference_masks(dataset.name),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/references/{dataset.name}"),
             benchmark:
@@ -170,8 +170,8 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             name:
                 f"reference_scores_{dataset.name}"
             input:
-                images=reference_files(dataset.name),
-                masks=reference_mask_files(dataset.name),
+                images=FILES.hr_references(dataset.name),
+                masks=FILES.hr_reference_masks(dataset.name),
             output:
                 metrics=LAYOUT.hr_reference_scores(dataset.name),
             log:

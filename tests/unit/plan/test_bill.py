@@ -46,6 +46,23 @@ def both(study_jobs, costs, study, known):
     return told, took
 
 
+def test_trainings_are_told_by_the_steps_that_they_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_yaml(CONFIG / "arssr.yaml")
+
+    def sizes(training):
+        jobs = StudyJobs(checked({**config, "training": training})).jobs
+        return {job.name: job.size for job in jobs if job.kind == "train"}
+
+    published, half = sizes({"steps": "published"}), sizes({"steps": 390_000})
+    by_epochs = sizes({})
+    name = "train_arssr_rdn x2-4"
+    assert published[name] == pytest.approx(2 * half[name])
+    assert published[name] == pytest.approx(780_000 / (2500 * 20) * by_epochs[name])
+    # (10 k)^3 patches of the baselines.
+    assert published["train_srcnn3d x4"] == pytest.approx(8 * published["train_srcnn3d x2"])
+
+
 def planned(study_jobs, costs):
     stages = plans.plan(study_jobs, costs).stages
     return {name: s.cpu_seconds for name, s in stages.items()}
@@ -206,6 +223,19 @@ WORK = st.lists(
     min_size=1,
     max_size=10,
 )
+
+
+def test_a_training_that_time_ends_takes_no_longer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_yaml(Path(__file__).parents[3] / "config" / "demo.yaml")
+    config["methods"]["srcnn3d"] = {"training": {"epochs": 10**6, "minutes": 2}}
+    told = {
+        jobs.variant: Costs.load().estimate(jobs).seconds
+        for jobs in StudyJobs(checked(config, "config")).jobs
+        if jobs.kind == "train"
+    }
+    assert told["srcnn3d"] == 120
+    assert told["arssr_rdn"] != 120
 
 
 @given(WORK, st.integers(1, 6))

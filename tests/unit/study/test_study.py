@@ -10,8 +10,9 @@ from mrisr import metrics
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.schema import typed
 from mrisr.plan import cells as summary
+from mrisr.plan.cells import cells as described
 from mrisr.study.load import checked, load_study
-from tiny_study import ROOT, TINY
+from tiny_study import ROOT, TINY, write_skm_tea
 
 DEMO = {
     "study": "demo",
@@ -163,6 +164,14 @@ def test_scales_outside_a_methods_limits_are_skipped_with_a_reason():
     assert skipped["arssr_rdn"] == "scale 6 not supported (1 to 4: trained for 2 to 4)"
 
 
+def test_scales_beyond_training_are_for_a_study_to_allow():
+    beyond = {"base": "arssr_rdn", "limits": {"max_scale": 8}}
+    study = checked({**DEMO, "scales": [2, 6], "methods": {"cubic": None, "far": beyond}})
+    cells = {(c["scale"], c["method"]): c for c in described(study)}
+    assert cells[6, "far"]["skipped"] is None and cells[6, "far"]["beyond"]
+    assert not cells[2, "far"]["beyond"] and not cells[6, "cubic"]["beyond"]
+
+
 def test_variants_and_shared_training_settings():
     config = changed("training", {"border": 3})
     config["methods"]["wide"] = {"base": "srcnn3d", "model": {"features": [8, 8]}}
@@ -186,8 +195,10 @@ def test_a_new_label_does_not_change_what_training_depends_on():
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
-def test_the_configs_here_are_valid(path):
-    study = load_study(path)
+def test_the_configs_here_are_valid(path, tmp_path):
+    write_skm_tea(tmp_path)
+    skm_tea = path.stem == "coord_skm_tea"  # which needs a copy
+    study = load_study(path, [f"datasets={{skm_tea: {{folder: {tmp_path}}}}}"] * skm_tea)
     assert study.name == path.stem
     overlap = [] if study.segmentation is None else summary.published_overlap(study)
     for entry in [*summary.published(study), *overlap]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+#: Where all studies put their files, below the folder that Snakemake runs in.
+RESULTS = "results"
 SPLITS = ("train", "val", "test")
 STACKS = ("axial", "coronal", "sagittal")
 #: Folders of a study, in the order that their files are made.
@@ -67,7 +69,7 @@ class Layout:
         root: The study's folder, `results/<study>`.
     """
 
-    def __init__(self, study: str, results: str | Path = "results"):
+    def __init__(self, study: str, results: str | Path = RESULTS):
         self.root = f"{results}/{study}"
 
     def sources(self, dataset: str, split: str) -> str:

@@ -228,6 +228,8 @@ def _disk(dataset: Dataset, found: OnDisk) -> str:
 
 
 def _split(dataset: Dataset) -> str:
+    if dataset.drawn is not None:
+        return f"drawn by the study: {_rule(dict(dataset.drawn))}"
     if dataset.split_file is None:
         return "all subjects of the folder are test subjects"
     return str(dataset.split_file)

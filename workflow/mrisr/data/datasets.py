@@ -8,6 +8,7 @@ time in every job; what fetches scans is `mrisr.data.fetch`.
 
 import copy
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,7 +41,7 @@ DEFAULTS = {
     "lesions": None,
     "stacks": {"register": "rigid", "fixed": 1},
 }
-OVERRIDES = ("folder", "subjects", "crop", "intensity")
+OVERRIDES = ("folder", "split", "subjects", "crop", "intensity")
 GENERATORS = {"mni152": "mrisr.data.simulate"}
 HDF5 = (".h5", ".hdf5")
 
@@ -113,6 +114,11 @@ class Dataset:
     def lesions(self) -> "Dataset | None":
         """The masks of lesions that are published beside the scans, or None."""
         return self._beside("lesions")
+
+    @property
+    def drawn(self) -> Mapping | None:
+        """How a study drew the splits anew, across those of the list: fractions and seed."""
+        return self.spec.get("drawn")
 
     def _beside(self, key: str) -> "Dataset | None":
         """Return other files of the same subjects, as a dataset of their own."""
@@ -331,9 +337,10 @@ def load(
     Args:
         name: Its file in a `datasets` folder, without `.yaml`.
         overrides: What a study changes: `folder` (a copy on disk, used in place of the download;
-            files are found there by the source's pattern or the BIDS rules), `subjects` (by
-            split: a number of first ones, a list, or a file with one), `crop` and
-            `intensity` (replace the dataset's).
+            files are found there by the source's pattern or the BIDS rules), `split` (fractions
+            and seed of splits that are drawn from all subjects, whatever split the list gives
+            them), `subjects` (by split: a number of first ones, a list, or a file with one),
+            `crop` and `intensity` (replace the dataset's).
         search: Further folders that hold `datasets/<name>.yaml`.
         downloads: Where `mrisr data split` puts the subjects of datasets whose list cannot be
             published: `<downloads>/<name>/split.tsv`.
@@ -353,12 +360,14 @@ def load(
     for key in changes:
         if key not in OVERRIDES:
             raise ConfigError(f"datasets.{name}: unknown key '{key}': {nearest(key, OVERRIDES)}")
-    asked = changes.pop("subjects", {})
+    asked, drawn = changes.pop("subjects", {}), changes.pop("split", None)
     if "folder" in changes:
         changes["folder"] = str(changes["folder"])
     content |= changes
     validate(content, "dataset", f"datasets.{name} of the study's config")
     spec = copy.deepcopy({**DEFAULTS, **content})
+    if drawn is not None:
+        spec["drawn"] = {"fractions": drawn["fractions"], "seed": drawn.get("seed", 0)}
     spec["stacks"] = {**DEFAULTS["stacks"], **spec["stacks"]}
     if spec["source"]["kind"] == "bundled" and "folder" in spec:
         raise ConfigError(
@@ -376,6 +385,8 @@ def load(
     subjects = listed.subjects if listed else {split: [] for split in SPLITS}
     if unlisted:
         subjects = _numbered(spec["split"]["counts"], "placeholder")
+    if dataset.drawn is not None and any(subjects.values()):
+        subjects = _drawn(name, subjects, **dataset.drawn)
     if listed or unlisted:
         subjects = subjects | _choose(name, subjects, asked, listed is not None)
     return replace(
@@ -414,6 +425,34 @@ def make_split(
     return {
         split: sorted(ordered[next(drawn)] for _ in range(count)) for split, count in counts.items()
     }
+
+
+def _drawn(
+    name: str, subjects: Mapping[str, list[str]], fractions: Sequence[float], seed: int
+) -> dict[str, list[str]]:
+    """Draw train, val and test from all subjects.
+
+    Raises:
+        ConfigError: The fractions do not add up, or a split would be empty that should not.
+    """
+    everyone = [subject for split in SPLITS for subject in subjects[split]]
+    if abs(sum(fractions) - 1) > 1e-6:
+        raise ConfigError(
+            f"datasets.{name}.split.fractions: {', '.join(map(str, fractions))} make"
+            f" {sum(fractions):g}; give those of {', '.join(SPLITS)}, which make 1"
+        )
+    counts = {
+        split: math.floor(fraction * len(everyone) + 0.5)
+        for split, fraction in zip(SPLITS, fractions, strict=True)
+    }
+    counts["train"] = len(everyone) - counts["val"] - counts["test"]
+    for split, fraction in zip(SPLITS, fractions, strict=True):
+        if fraction > 0 and counts[split] < 1:
+            raise ConfigError(
+                f"datasets.{name}.split.fractions: no {split} subject among {len(everyone)}; give"
+                " it a larger fraction, or name the subjects under subjects"
+            )
+    return make_split(everyone, counts, seed, "drawn", name)
 
 
 def _files(search: Sequence[str | Path]) -> dict[str, Path]:

@@ -47,5 +47,7 @@ def read_table(
         sep=separator,
         dtype=columns,
         keep_default_na=False,
+        # Every digit: means at the edge of a margin rank everywhere as in the complete table.
+        float_precision="round_trip",
         na_values={name: [""] if name in columns else nothing for name in names},
     )

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mrisr.methods.budget import FEW_STEPS
 from mrisr.own_scans.trained_model import TrainedModel
 from mrisr.prepare.real_volumes import foreground
 from mrisr.volumes.io import Volume
 
-# Of the steps that the paper took; a model with fewer is a trial.
-FEW_STEPS = 0.1
 # Voxels more elongated than this are no longer like the isotropic ones of training.
 THICK = 2.5
 # A scan whose six outer planes are 0 to a smaller part is no brain on a background of 0.

@@ -1,7 +1,7 @@
 """From a raw scan to the ground truth and its mask: orientation, crop, one gain to [0, 1]."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -50,17 +50,17 @@ def prepare_volume(
         volume: A scan of shape (X, Y, Z) in any orientation and unit.
         crop: `{kind: none}`; `{kind: brain, margin: m}`, the box of the mask and m voxels around
             it, as far as the volume reaches; or `{kind: shape, shape: [a, b, c]}`, each axis
-            padded with 0 on both sides, or cropped to its middle. Where the middle would cut
-            the mask's box and another window would not (or less), the window's centre is the
-            box's, as far as the volume reaches.
-        mask: `{kind: signal}`, what is above 0, closed (radius 2 voxels), without holes, of
-            which the largest connected part; for other kinds, what `find_mask` returns.
+            padded with 0 on both sides, or cropped to its middle. If the middle would cut the
+            mask's box more than another window, the window is centred on the box, as far as the
+            volume reaches.
+        mask: `{kind: signal}` takes what is above 0, closes it (radius 2 voxels), fills holes
+            and keeps the largest connected part; other kinds are what `find_mask` returns.
         name: Of the subject or file, for messages.
         min_size: Least number of voxels along an axis, what the largest scale needs.
         find_mask: Takes the scan, turned to RAS, and returns its mask on the same grid, nonzero
             inside; needed unless the kind of mask is signal.
-        multiple: What the number of voxels of every axis must be a multiple of: thick slices of
-            k voxels tile the volume then. What is too much is cut off on both sides.
+        multiple: Every axis is cut, at both ends, to a number of voxels that this divides, so
+            that thick slices of k voxels tile the volume.
         intensity: What becomes 0 and 1, see `mrisr.volumes.intensity`; default 0 and the maximum.
 
     Returns:
@@ -68,7 +68,7 @@ def prepare_volume(
         the same grid.
 
     Raises:
-        ScanError: All that `mrisr.volumes.checks` has to say about voxels and affine; too small.
+        ScanError: `mrisr.volumes.checks` refuses voxels or affine, or the volume is too small.
         InputError: No mask is found, it is empty, or the crop leaves nothing of it.
         ConfigError: An unknown kind of crop or mask.
     """
@@ -78,8 +78,8 @@ def prepare_volume(
     refuse(name, affine_problems(volume.affine) + voxel_problems(raw, cut_white))
     for note in voxel_notes(raw, cut_white):
         log.warning("%s: %s", name, note)
-    volume = canonical(Volume(raw, volume.affine))
-    data, affine = volume.data, volume.affine
+    volume = canonical(replace(volume, data=raw))
+    data, affine, stored = volume.data, volume.affine, volume.stored
 
     inside = find_mask(volume).data != 0 if find_mask else signal_mask(data, mask)
     if not inside.any():
@@ -109,7 +109,7 @@ def prepare_volume(
     if ringing:
         log.info("%s: %d voxels below -1 %% of the maximum set to 0", name, ringing)
     data = np.ascontiguousarray(np.clip(data / np.float32(top), 0, 1), dtype=np.float32)
-    return Volume(data, affine), Volume(inside.astype(np.uint8), affine)
+    return Volume(data, affine, stored=stored), Volume(inside.astype(np.uint8), affine)
 
 
 def given_mask(path: str | Path, scan: Volume, name: str) -> Volume:
@@ -168,7 +168,7 @@ def take_slices(
     drawn = generator(*seed_parts).choice(central, slices["count"], replace=False)
     multiple = slices.get("multiple", 1)
     kept = [size - size % multiple for size in truth.data.shape]
-    starts = [(size - keep) // 2 for size, keep in zip(truth.data.shape, kept, strict=True)]
+    starts = [(size - length) // 2 for size, length in zip(truth.data.shape, kept, strict=True)]
     if min(kept[:axis] + kept[axis + 1 :]) < 1:
         raise InputError(
             f"{name}: slices of {truth.data.shape} cannot be cropped to a multiple of {multiple};"

@@ -27,11 +27,11 @@ from mrisr.volumes.raw import load_scan
 GRID = "centres"
 # Longest over shortest voxel edge. Methods are trained on, and refine, all axes alike.
 MAX_ANISOTROPY = 1.5
-# Of the range between these percentiles, how much counts as background (Smith, Human Brain Mapping
-# 17, 2002: the robust threshold of BET).
+# This share of the range between these percentiles counts as background (Smith, Human Brain
+# Mapping 17, 2002: the robust threshold of BET).
 PERCENTILES, BACKGROUND = (2, 98), 0.1
-# Coarse to fine: shrink factor, sigma of the smoothing, iterations. ANTs' own schedule begins at a
-# sixth of the resolution and looks at a fifth of the voxels, which is too little of an LR scan.
+# Coarse to fine: shrink factor, sigma of the smoothing, iterations. The default of ANTs begins at a
+# sixth of the resolution and looks at a fifth of the voxels: too few of an LR scan.
 LEVELS = ((4, 2, 1000), (2, 1, 500), (1, 0, 100))
 MIN_LEVEL_SIZE = 20  # voxels along an axis
 SAMPLES = 200_000  # voxels that are compared
@@ -304,7 +304,7 @@ def rigid_motion(
     from mrisr.volumes.registration import placed, run, scratch
 
     # The finest is always there.
-    levels = [its for its in LEVELS[:-1] if min(fixed.data.shape) >= its[0] * MIN_LEVEL_SIZE]
+    levels = [level for level in LEVELS[:-1] if min(fixed.data.shape) >= level[0] * MIN_LEVEL_SIZE]
     levels.append(LEVELS[-1])
     with scratch() as ants:
         found = run(

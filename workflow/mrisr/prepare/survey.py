@@ -3,7 +3,7 @@
 import csv
 import io as text_io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,12 @@ COLUMNS = (
 )
 # What a study with scales up to 4 asks for.
 MIN_SIZE = 16
-# A value that this part of the scans share is usual; scans with another one are named.
+# What this share of the scans have in common is usual; the others are named.
 USUAL = 0.75
 # Longer lists of subjects are cut; the CSV has all.
 NAMES = 12
+# Parts of a file that tell it from others of its size, and their bytes.
+SAMPLES, SAMPLE_BYTES = 9, 1024
 SHAPE, EDGES, AXES = "shape", "voxel size", "orientation"
 
 
@@ -121,7 +123,7 @@ def survey(
     else:
         rows = list(map(_examine, progress(tasks, description)))
     found = Survey(dataset, folder, full, rows)
-    found.warnings += [*_outliers(rows), *_twins(rows)]
+    found.warnings += [*_outliers(rows), *_twins(rows, recorded, folder)]
     return found
 
 
@@ -251,17 +253,63 @@ def _outliers(rows: Iterable[Row]) -> list[str]:
     return warnings
 
 
-def _twins(rows: Iterable[Row]) -> list[str]:
-    """Name subjects whose files are the same, byte by byte."""
-    same = defaultdict(list)
+def _twins(rows: Iterable[Row], recorded: Mapping[str, dict], folder: Path) -> list[str]:
+    """Refuse scans of two splits that are the same; return a warning for those of one split.
+
+    Copies and links of one file, whatever they are called. Without their checksums only files of
+    one size are compared, and read as a whole only if samples of them are equal.
+    """
+    sizes: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        if row.sha256:
-            same[row.sha256].append(f"{row.subject} ({row.split})")
-    return [
-        f"{', '.join(names)}: the same file; a subject must not be counted twice"
-        for names in same.values()
-        if len(names) > 1
-    ]
+        if row.report is not None and row.report.path.is_file():
+            sizes[row.report.path.stat().st_size].append(row)
+    warnings = []
+    for rows_of_size in sizes.values():
+        for twins in _same(rows_of_size, recorded, folder) if len(rows_of_size) > 1 else ():
+            first = twins[0]
+            for row in twins[1:]:
+                if row.split != first.split:
+                    what = f"the same scan as {first.subject} ({first.split})"
+                    remedy = "take it out of one split: networks would be tested on what they saw"
+                    row.report.problems.append(Problem(what, remedy))
+            if len({row.split for row in twins}) < len(twins):
+                names = ", ".join(f"{row.subject} ({row.split})" for row in twins)
+                warnings.append(f"{names}: the same file; a subject must not be counted twice")
+    return warnings
+
+
+def _same(rows: Sequence[Row], recorded: Mapping[str, dict], folder: Path) -> list[list[Row]]:
+    """Group files of one size that are equal; return the groups of two and more."""
+    groups: dict[object, list[Row]] = defaultdict(list)
+    samples: dict[object, list[Row]] = defaultdict(list)
+    for row in rows:
+        path = row.report.path
+        known = row.sha256 or recorded.get(_relative(path, folder), {}).get("sha256")
+        if known:
+            groups[known].append(row)
+        else:
+            samples[_sample(path)].append(row)
+    compared = bool(groups)
+    for alike in samples.values():
+        if len(alike) > 1 or compared:
+            inodes: dict[tuple[int, int], str] = {}
+            for row in alike:
+                about = row.report.path.stat()
+                inode = about.st_dev, about.st_ino
+                inodes[inode] = inodes.get(inode) or sha256(row.report.path)
+                groups[inodes[inode]].append(row)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _sample(path: Path) -> bytes:
+    """Return a few parts of a file: its ends, which scans often share, and parts between them."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        parts = []
+        for place in range(SAMPLES):
+            file.seek(place * max(0, size - SAMPLE_BYTES) // (SAMPLES - 1))
+            parts.append(file.read(SAMPLE_BYTES))
+    return b"".join(parts)
 
 
 def _value(report: Report, key: str) -> str:

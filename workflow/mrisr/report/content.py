@@ -51,7 +51,7 @@ def report(
 
     Args:
         output: `report.html`.
-        study_facts: See `mrisr.plan.report.contents`.
+        study_facts: See `mrisr.plan.report.study_facts`.
         tables: Title and HTML file by name, in the order to print.
         figures: Records of figures (see `mrisr.figures.files`), each beside its PNG.
         manifest: See `mrisr.report.manifest.manifest`.

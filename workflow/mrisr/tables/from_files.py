@@ -24,10 +24,10 @@ def quality(
     published: Sequence[Mapping],
     scores: Mapping[str, str],
     fetched: Sequence[str],
-    seed: int,
     baseline: str | None,
     metrics: Sequence[str],
     regions: Sequence[str],
+    margins: Mapping[str, float],
     empty_slices: str,
 ) -> Table:
     """Return the complete table of image quality.
@@ -39,20 +39,20 @@ def quality(
         scores: Scores of the ground truths, by label of the dataset.
         fetched: For each metric that needs a downloaded file, the JSON that says whether it is
             there.
-        seed: The study's.
         baseline: The study's.
         metrics: The study's.
         regions: The study's.
+        margins: The study's.
         empty_slices: The study's.
     """
     return quality_table(
         _with_models(cells),
         _published(published),
         {**notes, "Slices": slices_note(metrics, scores, empty_slices)},
-        seed=seed,
         baseline=baseline,
         metrics=metrics,
         regions=regions,
+        margins=margins,
         unavailable=_unavailable(fetched),
     )
 
@@ -89,6 +89,7 @@ def paper(
     scores: str | None,
     fetched: Sequence[str],
     baseline: str | None,
+    margins: Mapping[str, float],
     empty_slices: str,
 ) -> Table:
     """Return a table as a paper lays it out.
@@ -102,6 +103,7 @@ def paper(
         fetched: For each metric that needs a downloaded file, the JSON that says whether it is
             there.
         baseline: Label of the method that learned ones are held against.
+        margins: The study's.
         empty_slices: The study's.
     """
     slices = ""
@@ -114,6 +116,7 @@ def paper(
         _published(spec["published"], as_printed=True),
         {**notes, "Slices": slices},
         baseline=baseline,
+        margins=margins,
         unavailable=_unavailable(fetched),
     )
 

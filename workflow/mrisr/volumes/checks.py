@@ -49,6 +49,10 @@ WHITE = "intensity: {white: 99.9 %}"
 FEW_VOXELS, FEW_LABELS = 0.001, 50
 # Edges of the volume as bright as this part of bright: contrast is inverted.
 INVERTED = 0.8
+# Dark voxels are below the first of these parts of bright. Beyond them, at least FLAT of the voxels
+# within WITHIN of the darkest, which must lie above the second, are a background with an offset
+# beside one that was set to 0. More than HALF within NARROW are CT: soft tissue is one value.
+DARK, CLEAR, NARROW, HALF = LIFTED, 0.05, 3, 0.5  # NARROW in hundredths
 DAMAGED = f"the header's orientation is damaged: {io.CONVERT}"
 
 
@@ -346,7 +350,10 @@ def voxel_notes(data: np.ndarray, cut: bool = False) -> list[str]:
     bright = float(np.quantile(data[signal], BRIGHT))
     if not notes and float(np.median(np.concatenate(faces))) > INVERTED * bright:
         notes.append("its edges are as bright as anything in it; is the contrast inverted?")
-    return notes + background_notes(data, bright) + ([] if cut else hot_notes(data, bright))
+    notes += background_notes(data, bright)
+    if not notes:
+        notes += _offset_notes(data, bright)
+    return notes + ([] if cut else hot_notes(data, bright))
 
 
 def background_notes(data: np.ndarray, bright: float) -> list[str]:
@@ -406,6 +413,34 @@ def mask_notes(inside: np.ndarray, data: np.ndarray) -> list[str]:
         " is not 0, or is there none? Of a skull-stripped scan set intensity: {black: ...}, of a"
         " head mask: {kind: template} in the dataset's file"
     ]
+
+
+def _offset_notes(data: np.ndarray, bright: float) -> list[str]:
+    """Return whether an offset may have been added although some voxels are near 0.
+
+    Args:
+        data: Intensities, float32.
+        bright: What counts as bright.
+    """
+    rest = data[data > DARK * bright]
+    floor = float(np.quantile(rest, 0.01))
+    flat = float((rest < floor + WITHIN * bright).mean())
+    if floor > CLEAR * bright and flat > FLAT:
+        return [
+            f"{flat:.0%} of what is not 0 lies within {WITHIN:.0%} of {floor:.3g}, where bright is"
+            f" {bright:.3g}; is it a background with an offset, set to 0 in part?"
+        ]
+    rest = rest[rest > CLEAR * bright]  # without the noise of air
+    counts, edges = np.histogram(rest, 100, (0, bright))
+    bands = np.convolve(counts, np.ones(NARROW), "valid")
+    most = int(np.argmax(bands))
+    if bands[most] > HALF * max(1, rest.size) and most > 100 * CLEAR:
+        return [
+            f"{bands[most] / rest.size:.0%} of what is not dark lies between {edges[most]:.4g} and"
+            f" {edges[most + NARROW]:.4g}, where bright is {bright:.4g}; is it CT, or was an offset"
+            " added? PSNR and SSIM would be too high"
+        ]
+    return []
 
 
 def _negative(below: int, above: int) -> Problem:
