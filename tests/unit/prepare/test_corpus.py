@@ -59,7 +59,7 @@ def test_all_bad_subjects_are_named_together_and_the_good_one_is_kept(lab, monke
     refusal = lab.fetch_and_prepare()
     assert refusal.startswith("3 of 4 subjects cannot be used:")
     assert len(refusal.splitlines()) == 4
-    staged = [path.name for path in (lab.root / "staging").iterdir()]
+    staged = [path.name for path in (lab.root / "staging").glob("[!.]*")]
     assert sum("sub-01" in name for name in staged) == 2  # ground truth and mask
     assert not (lab.root / "hr").exists()
 
