@@ -129,9 +129,28 @@ def test_not_above_the_baseline_is_tested_and_ranked(tmp_path):
     assert row(unsure, "net")["note"] == "not above the baseline"
     assert styles(unsure) == {"Cubic": "second", "Net_1 & Co¶": "best"}
     note = next(note for note in unsure.footnotes if note.startswith("¶"))
-    assert "not above Cubic, in PSNR" in note
+    assert "not above Cubic, in PSNR inside the mask a one-sided" in note
     assert "Net_1 & Co at 2× (+0.83 dB, p = 0.281, n = 6)" in note
     assert "\\P{}" in unsure.tex()
+
+
+def test_the_mask_is_where_a_method_is_held_against_the_baseline(tmp_path):
+    """Far above cubic over the volume, thanks to the background; below it inside the mask."""
+    cells = [
+        cell("cubic", write(tmp_path, "cubic", LONG["psnr"], LONG["ssim"], 6)),
+        cell("net", write(tmp_path, "net", LONG["psnr"], LONG["ssim"], 6)),
+    ]
+    lines = cells[1]["path"].read_text().splitlines()
+    for i, line in enumerate(lines):
+        *name, value = line.split(",")
+        if ",psnr," in line:
+            lines[i] = ",".join([*name, str(float(value) + (9 if name[2] == "volume" else -1))])
+    cells[1]["path"].write_text("\n".join(lines) + "\n")
+    assert row(make(cells), "net")["note"] == "not above the baseline"
+    for its in cells:
+        kept = [line for line in its["path"].read_text().splitlines() if ",mask," not in line]
+        its["path"].write_text("\n".join(kept) + "\n")
+    assert row(make(cells), "net")["note"] == ""
 
 
 def test_few_subjects_are_not_tested_and_ranked(cells):

@@ -83,7 +83,7 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
             nothing can be held against the baseline).
         baseline: Name of the method that learned ones are held against, None for no check: a
             one-sided Wilcoxon signed-rank test over the subjects, of PSNR (or the metric of the
-            cells' key held_by) over the volume.
+            cells' key held_by) inside the mask, where it is taken there, else over the volume.
 
     Returns:
         One a cell, in their order.
@@ -302,16 +302,25 @@ def _must_have(metric: str) -> bool:
     )
 
 
-def held_by(cells: Iterable[Mapping]) -> str:
-    """Return the label of the metric in which learned methods are held against the baseline."""
-    names = dict.fromkeys(cell.get("held_by", "psnr") for cell in cells)
-    return metric_modules.metadata(next(iter(names), "psnr")).label
+def held_by(cells: Iterable[Mapping], columns: Iterable[Column] | None = None) -> str:
+    """Return the metric in which learned methods are held against the baseline, and where.
+
+    Args:
+        cells: Of the study.
+        columns: What was measured; None leaves out where the metric is taken.
+    """
+    name = next((cell.get("held_by", "psnr") for cell in cells), "psnr")
+    label = metric_modules.metadata(name).label
+    if columns is None:
+        return label
+    inside = primary_region(columns, name) == "mask"
+    return f"{label} {'inside the mask' if inside else 'over the volume'}"
 
 
 def _held(row: Row, base: Row | None) -> Held | None:
     """Return how a row compares with the baseline; None if that cannot be tested."""
     metric = row.cell.get("held_by", "psnr")
-    column = (metric, "volume")
+    column = (metric, primary_region(row.values, metric))
     if base is None or column not in row.values or column not in base.values:
         return None
     differences = paired(row, base, column)

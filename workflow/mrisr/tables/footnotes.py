@@ -43,23 +43,25 @@ def topics(notes: Mapping[str, str]) -> list[str]:
     return found
 
 
-def marks(where: Mapping[str, str], baseline: str | None, metric: str = "PSNR") -> list[str]:
+def marks(
+    where: Mapping[str, str], baseline: str | None, metric: str = "PSNR over the volume"
+) -> list[str]:
     """Return what the marks mean that are in a table.
 
     Args:
         where: Which methods and scales it says of each remark.
         baseline: Label of the method that learned ones are held against.
-        metric: Label of the metric in which they are.
+        metric: In which metric they are, and where it is taken.
     """
     meaning = {
         UNDERTRAINED: f"undertrained, fewer than {FEW_STEPS:.0%} of the published steps, or the"
         f" validation loss fell by more than {FALLING:.0%} over the last {LAST:.0%} of the"
         " training; says little about the method".replace("%", " %"),
         COLLAPSED: "collapsed, training ended in a constant output; says little about the method",
-        NOT_ABOVE: f"not above {baseline}, in {metric} over the volume a one-sided Wilcoxon"
+        NOT_ABOVE: f"not above {baseline}, in {metric} a one-sided Wilcoxon"
         f" signed-rank test over the subjects does not find it better (p at least {ALPHA})",
-        UNTESTED: f"not tested against {baseline}, fewer than {FEWEST} subjects, or {metric} over"
-        " the volume is missing",
+        UNTESTED: f"not tested against {baseline}, fewer than {FEWEST} subjects, or {metric} is"
+        " missing",
     }
     return [
         f"{MARKS[remark]} {text}: {where[remark]}."

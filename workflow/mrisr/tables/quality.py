@@ -316,7 +316,7 @@ def _footnotes(
     if NOT_ABOVE in said:
         said[NOT_ABOVE] = "; ".join(_held(row, cells) for row in rows if NOT_ABOVE in row.remarks)
     base = next((c["method_label"] for c in cells if c["method"] == baseline), baseline)
-    found += footnotes.marks(said, base, held_by(cells))
+    found += footnotes.marks(said, base, held_by(cells, shown))
     found += footnotes.training(cells)
     found += footnotes.skipped(said)
     found += _missing(rows, shown, unavailable)
