@@ -6,13 +6,10 @@ from typing import Annotated
 
 import typer
 
+from mrisr.cli.found import Plugins, plugin_folders
 from mrisr.common.progress import job
 
 FILE = {"exists": True, "dir_okay": False}
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option(help="Folder that holds methods/; may be repeated.", exists=True, file_okay=False),
-]
 
 
 def sr(
@@ -95,7 +92,16 @@ def sr(
             from mrisr.own_scans.stacks import super_resolve_stacks
 
             super_resolve_stacks(
-                *(scans, output, voxel_size, method, mask or (), plugins or (), register, minutes),
+                *(
+                    scans,
+                    output,
+                    voxel_size,
+                    method,
+                    mask or (),
+                    plugin_folders(plugins),
+                    register,
+                    minutes,
+                ),
                 keep_normalised=keep_normalised,
                 device=device,
                 threads=threads,
@@ -118,7 +124,7 @@ def sr(
 
         super_resolve(
             *(scans[0], output, scale, model, method, voxel_size, ensemble),
-            plugins=plugins or (),
+            plugins=plugin_folders(plugins),
             any_scale=any_scale,
             keep_normalised=keep_normalised,
             device=device,
@@ -145,6 +151,6 @@ def info(
         from mrisr.own_scans.trained_model import describe, open_model
 
         model = model or shipped.weights_file(shipped.DEFAULT, "mrisr info").parent
-        lines = describe(open_model(model, plugins or ()), model)
+        lines = describe(open_model(model, plugin_folders(plugins)), model)
         width = max(len(name) for name, _ in lines)
         typer.echo("\n".join(f"{name.ljust(width)}  {text}" for name, text in lines))
