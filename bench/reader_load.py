@@ -4,8 +4,8 @@
     python bench/reader_load.py --readers 20 --kills 10
 
 Makes a study of noise in a temporary folder (`--folder` for another disk), serves it by
-`mrisr study serve` in a process of its own, and lets readers answer as fast as they can, each over
-a connection of their own. With `--kills` the server is killed (SIGKILL) while they answer, and
+`mrisr readers serve` in a process of its own, and lets readers answer as fast as they can, each
+over a connection of their own. With `--kills` the server is killed (SIGKILL) while they answer, and
 started again; a reader whose reply did not come gives the same answer again, as the page does.
 """
 

@@ -48,7 +48,7 @@ def study(tmp_path_factory):
 
 
 class Server:
-    """`mrisr study serve` in a process of its own, on the same port each time."""
+    """`mrisr readers serve` in a process of its own, on the same port each time."""
 
     def __init__(self, study):
         self.study, self.port = study, 0

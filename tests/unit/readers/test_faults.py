@@ -258,7 +258,7 @@ def test_a_study_that_was_made_again_is_not_served_with_old_answers(study, tmp_p
 
 
 def test_readers_and_databases_that_cannot_be_are_named(study, tmp_path):
-    with pytest.raises(InputError, match="mrisr study reader"):
+    with pytest.raises(InputError, match="mrisr readers reader"):
         Store(study)
     with Store(study, create=True) as store:
         for name in ("", " a", "a\n", "x" * 101):

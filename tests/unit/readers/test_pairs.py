@@ -195,7 +195,7 @@ def test_what_is_compared_is_found_or_asked_for(tmp_path):
 def test_a_damaged_study_is_named(study, tmp_path):
     folder = tmp_path / "study"
     folder.mkdir()
-    with pytest.raises(InputError, match="mrisr study make"):
+    with pytest.raises(InputError, match="mrisr readers make"):
         ReaderStudy.load(folder)
     said = json.loads((study.folder / "study.json").read_text())
     for change, message in (

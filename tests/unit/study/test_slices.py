@@ -55,7 +55,7 @@ ALONE = {"early_stopping": {}, "reader_study": None}
         ),
         (
             {"reader_study": {"methods": ["coord", "conv"], "answers": "nowhere.csv"}},
-            "reader_study.answers: nowhere.csv: no such file .*mrisr study export",
+            "reader_study.answers: nowhere.csv: no such file .*mrisr readers export",
         ),
         (
             {

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mrisr.cli.found import Plugins, plugin_folders
 from mrisr.common.progress import job
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: what is there, and how it is split.")
@@ -18,34 +19,33 @@ def main() -> None:
 
 NAME = typer.Argument(help="Dataset; `mrisr data list` names them.")
 DOWNLOADS = typer.Option(help="Folder for downloads, `downloads` of the study's config.")
-PLUGINS = typer.Option(help="Folder with datasets of yours; may be repeated.")
 FOLDER = typer.Option(help="Copy on disk, used in place of the download.")
 
 
 @app.command("list")
 def list_(
-    plugins: Annotated[list[Path] | None, PLUGINS] = None,
+    plugins: Plugins = None,
     downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
 ) -> None:
     """Name every dataset: its subjects, scans, licence, source, and what of it is on disk."""
     with job(None):
         from mrisr.data import catalogue
 
-        typer.echo(catalogue.listing(plugins or (), downloads))
+        typer.echo(catalogue.listing(plugin_folders(plugins), downloads))
 
 
 @app.command()
 def describe(
     name: Annotated[str, NAME],
     folder: Annotated[Path | None, FOLDER] = None,
-    plugins: Annotated[list[Path] | None, PLUGINS] = None,
+    plugins: Plugins = None,
     downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
 ) -> None:
     """Say all that is known about a dataset: terms, citation, source, split, place on disk."""
     with job(None):
         from mrisr.data import catalogue, datasets
 
-        dataset = datasets.load(name, {"folder": folder}, plugins or (), downloads)
+        dataset = datasets.load(name, {"folder": folder}, plugin_folders(plugins), downloads)
         typer.echo(catalogue.description(dataset, downloads))
 
 
@@ -64,7 +64,7 @@ def check(
         typer.Option(help="Check what this study uses.", exists=True, dir_okay=False),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write a row a subject here.")] = None,
-    plugins: Annotated[list[Path] | None, PLUGINS] = None,
+    plugins: Plugins = None,
     downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
     workers: Annotated[int, typer.Option(min=1, help="Processes for --full.")] = os.cpu_count()
     or 1,
@@ -79,7 +79,7 @@ def check(
         from mrisr.prepare import survey
 
         dataset, splits, min_sizes, downloads, changed = _selection(
-            name, folder, split, configfile, plugins or [], downloads
+            name, folder, split, configfile, plugin_folders(plugins), downloads
         )
         found = survey.survey(dataset, splits, downloads, full, min_sizes, workers)
         if csv:
@@ -137,9 +137,7 @@ def split(
     downloads: Annotated[
         Path, typer.Option(help="Folder for downloads, `downloads` of the study's config.")
     ] = Path("resources"),
-    plugins: Annotated[
-        list[Path] | None, typer.Option(help="Folder with datasets of yours; may be repeated.")
-    ] = None,
+    plugins: Plugins = None,
     folder: Annotated[
         Path | None, typer.Option(help="List this copy on disk, not the source.")
     ] = None,
@@ -157,4 +155,6 @@ def split(
         from mrisr.data import draw_split as listing
 
         overrides = {"folder": folder} if folder else {}
-        listing.split(datasets.load(name, overrides, plugins or (), downloads), downloads, replace)
+        listing.split(
+            datasets.load(name, overrides, plugin_folders(plugins), downloads), downloads, replace
+        )

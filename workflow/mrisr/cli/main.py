@@ -7,25 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrisr import metrics as metric_modules
-from mrisr.cli import config, data, new, study
+from mrisr.cli import config, data, new, readers
+from mrisr.cli.found import Plugins, plugin_folders
 from mrisr.cli.models import info, sr
 from mrisr.cli.partial import partial
 from mrisr.cli.plan import plan
 from mrisr.cli.reproduce import reproduce
-from mrisr.common.progress import job
+from mrisr.common.progress import job, say
 
 if TYPE_CHECKING:
     import pandas as pd
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="MRI super-resolution, from scan to table. The workflow itself is run by snakemake.",
 )
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
-app.add_typer(study.app, name="study")
+app.add_typer(readers.app, name="readers")
+app.add_typer(readers.renamed, name="study", hidden=True)
 app.add_typer(new.app, name="new")
 PATH = {"exists": True, "dir_okay": False}
 app.command()(sr)
@@ -36,9 +38,31 @@ app.command()(reproduce)
 app.command()(new.check)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from mrisr.common.provenance import version
+
+        typer.echo(f"mrisr {version()}")
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
-    """Hold the commands together: typer would drop the name of a single one."""
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress; warnings and results alone.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="All messages, and where an error arose.")
+    ] = False,
+) -> None:
+    """MRI super-resolution, from scan to table. The workflow itself is run by snakemake."""
+    if quiet and verbose:
+        raise typer.BadParameter("give --quiet or --verbose")
+    if quiet or verbose:
+        say("warnings" if quiet else "everything")
 
 
 @app.command()
@@ -64,9 +88,7 @@ def metrics(
         str, typer.Option(help="`exclude` or `include` slices without signal.")
     ] = "exclude",
     csv: Annotated[Path | None, typer.Option(help="Also write the values in full here.")] = None,
-    plugins: Annotated[
-        list[Path] | None, typer.Option(help="Folder with metrics of yours; may be repeated.")
-    ] = None,
+    plugins: Plugins = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     """Print the metrics of two volumes, or with --no-reference those of one.
@@ -82,7 +104,7 @@ def metrics(
         from mrisr.common.files import write_text
         from mrisr.evaluate.subjects import Options, evaluate_files
 
-        metric_modules.use(plugins or ())
+        metric_modules.use(plugin_folders(plugins))
         settings = {
             "lpc_si": {"sigma": sigma},
             "lpips": {"backbone": str(backbone) if backbone else None},

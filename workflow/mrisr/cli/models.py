@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mrisr.cli.found import Plugins, plugin_folders
 from mrisr.common.progress import job
 
 FILE = {"exists": True, "dir_okay": False}
@@ -35,10 +36,6 @@ Masks = Annotated[
 Register = Annotated[bool, typer.Option(help="Of stacks: move all others to the first one.")]
 Minutes = Annotated[
     float | None, typer.Option(min=0.1, help="Of stacks: time that training may take (irem).")
-]
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option(help="Folder that holds methods/; may be repeated.", exists=True, file_okay=False),
 ]
 AnyScale = Annotated[
     bool, typer.Option("--any-scale", help="Also scales that the model was not made for.")
@@ -105,7 +102,7 @@ def sr(
             from mrisr.own_scans.stacks import super_resolve_stacks
 
             stacks = (scans, output, voxel_size, method, mask or ())
-            super_resolve_stacks(*stacks, plugins or (), register, minutes, **how)
+            super_resolve_stacks(*stacks, plugin_folders(plugins), register, minutes, **how)
         return
     if (scale is None) == (voxel_size is None) or mask or minutes is not None:
         raise typer.BadParameter(
@@ -120,7 +117,7 @@ def sr(
         from mrisr.own_scans.scan import super_resolve
 
         one = (scans[0], output, scale, model, method, voxel_size, ensemble)
-        super_resolve(*one, plugins=plugins or (), any_scale=any_scale, **how)
+        super_resolve(*one, plugins=plugin_folders(plugins), any_scale=any_scale, **how)
 
 
 def info(
@@ -133,6 +130,6 @@ def info(
         from mrisr.own_scans.trained_model import describe, open_model
 
         model = model or shipped.weights_file(shipped.DEFAULT, "mrisr info").parent
-        lines = describe(open_model(model, plugins or ()), model)
+        lines = describe(open_model(model, plugin_folders(plugins)), model)
         width = max(len(name) for name, _ in lines)
         typer.echo("\n".join(f"{name.ljust(width)}  {text}" for name, text in lines))

@@ -3,15 +3,19 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrisr.cli.found import Plugins, plugin_folders
 from mrisr.common.paths import ROOT
 from mrisr.common.progress import job
 
+if TYPE_CHECKING:
+    from mrisr.data.datasets import Dataset
+
 app = typer.Typer(
-    no_args_is_help=True, help="A method, dataset or metric of your own, in a folder that works."
+    no_args_is_help=True, help="A method, dataset, metric or study of your own, that works at once."
 )
 SNAKEFILE = ROOT / "Snakefile"
 Folder = Annotated[
@@ -100,6 +104,63 @@ def dataset(
         )
         if checked.chosen("problem"):
             typer.echo("Scans have problems: correct them, or the file, first.")
+
+
+@app.command()
+def study(
+    names: Annotated[list[str], typer.Argument(metavar="DATASET...", help="What it is about.")],
+    base: Annotated[str, typer.Option(help="The config that it is laid over.")] = "arssr",
+    name: Annotated[
+        str | None, typer.Option(help="The study's; default the first dataset's.")
+    ] = None,
+    plugins: Plugins = None,
+) -> None:
+    """Write config/NAME.yaml: the study of a paper on datasets of your choice.
+
+    Networks learn from the first that has subjects to train on, else from the base's.
+    """
+    with job(None):
+        from mrisr.data import datasets
+        from mrisr.scaffold import write
+        from mrisr.study import inherit
+        from mrisr.study.load import checked_written
+
+        file, folders = Path("config") / f"{name or names[0]}.yaml", plugin_folders(plugins)
+        found = {dataset: datasets.load(dataset, None, folders) for dataset in dict.fromkeys(names)}
+        above = inherit.resolved({"base": base, "study": file.stem}, str(file), ["config"])
+        trained = [n for n, made in found.items() if _trains(made)][:1]
+        entries = {
+            old: {"roles": ["train"]} if not trained and _trains(datasets.load(old)) else None
+            for old in above.content["datasets"]
+            if old not in found
+        }
+        for n in found:
+            entries[n] = {"roles": ["train", "test"] if n in trained else ["test"]}
+            if "scales" in (above.content["datasets"].get(n) or {}):
+                entries[n]["scales"] = None  # the study's
+        used = [
+            folder
+            for folder in folders
+            if any(made.path.is_relative_to(folder) for made in found.values())
+        ]
+        config = {"base": base, "study": file.stem, "datasets": entries, "tables": None}
+        config |= {"plugins": list(map(str, used))} if used else {}
+        checked_written(inherit.resolved(config, str(file), ["config"]), str(file))
+        write.study(file, {"base": base, "datasets": entries, "plugins": used})
+        place = shlex.quote(str(file))
+        _tell(
+            [file],
+            [
+                f"mrisr config show --configfile {place}",
+                f"mrisr plan --configfile {place}",
+                f"{_snakemake()} -n --configfile {place}",
+            ],
+        )
+
+
+def _trains(dataset: "Dataset") -> bool:
+    """Say whether a dataset has subjects to train on and to choose weights by."""
+    return dataset.has_ground_truth and all(map(dataset.subjects.get, ("train", "val")))
 
 
 def check(

@@ -20,6 +20,16 @@ from mrisr.common.storage import storage_problem
 
 log = logging.getLogger("mrisr")
 _bars = True
+_said = "progress"
+
+
+def say(what: str) -> None:
+    """Set what commands of a terminal say: `warnings` alone, `progress` (default), `everything`.
+
+    `everything` has messages of libraries, and where a user's error arose.
+    """
+    global _said
+    _said = what
 
 
 def progress(items: Iterable, description: str, total: int | None = None) -> Iterator:
@@ -88,7 +98,9 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
         os.environ[name] = str(threads)
     global _bars
     # Jobs run side by side: their bars would overwrite each other on the terminal.
-    _bars = log_file is None
+    _bars = log_file is None and _said != "warnings"
+    levels = {"warnings": logging.WARNING, "everything": logging.DEBUG}
+    level = levels.get(_said, logging.INFO) if log_file is None else logging.INFO
     # A full disk is told once, by what could not write its result.
     logging.raiseExceptions = False
     with ExitStack() as held:
@@ -101,7 +113,7 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
                 handler = logging.FileHandler(file, mode="w", encoding="utf-8")
                 logged = True
             handler.setFormatter(_Safe("%(asctime)s %(message)s"))
-            logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+            logging.basicConfig(level=level, handlers=[handler], force=True)
             logging.captureWarnings(True)
             # It tells of every glyph that a PDF holds.
             logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -113,6 +125,8 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
             if text is None:
                 log.error("unexpected error\n%s", traceback.format_exc())
                 raise
+            if _said == "everything":
+                log.error("%s", traceback.format_exc())
             text = printable(redacted(text))
             if logged:
                 log.error("error: %s", text)

@@ -5,11 +5,12 @@ import hashlib
 import importlib.metadata
 import platform
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from mrisr.common.paths import PACKAGE
+from mrisr.common.paths import PACKAGE, ROOT
 
 LIBRARIES = [
     "torch",
@@ -43,6 +44,15 @@ NEUTRAL = (
     "common/schema",
     "common/seals",
 )
+
+
+def version() -> str:
+    """Return the version of this package: of the installed one, else of the checkout."""
+    try:
+        return importlib.metadata.version("mrisr")
+    except importlib.metadata.PackageNotFoundError:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+        return str(project["project"]["version"])
 
 
 def code_digest(*roots: str | Path) -> str:

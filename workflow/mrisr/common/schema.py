@@ -50,8 +50,8 @@ def read_yaml(path: str | Path) -> dict:
 
 def _not_yaml(error: yaml.YAMLError, text: str) -> str:
     """Return in a sentence why a text is no YAML."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
         return str(error)
     line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:

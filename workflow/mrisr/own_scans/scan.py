@@ -10,6 +10,7 @@ import numpy as np
 
 from mrisr.common import devices
 from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.schema import nearest
 from mrisr.methods import method as methods
 from mrisr.methods import shipped
 from mrisr.own_scans.ensemble import over_flips
@@ -141,11 +142,20 @@ def _by(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
+def _usable(method: methods.Method) -> bool:
+    """Say whether a method turns one volume into another without a model."""
+    return not method.learned and method.kind != "external" and method.input == "volume"
+
+
 def _without_model(name: str, plugins: Sequence[str | Path]) -> methods.Method:
+    known = methods.folders(plugins)
+    if name not in known:
+        usable = [other for other in known if _usable(methods.get(other, search=plugins))]
+        raise ConfigError(f"--method: no method '{name}': {nearest(name, usable)}")
     method = methods.get(name, search=plugins)
     if method.learned:
         raise ConfigError(f"method '{name}' is learned: give a trained model of it by --model")
-    if method.kind == "external" or method.input != "volume":
+    if not _usable(method):
         raise ConfigError(
             f"method '{name}' does not turn one volume into another; it runs in a study only"
         )

@@ -10,6 +10,7 @@ import numpy as np
 from mrisr.common import devices
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.progress import log
+from mrisr.common.schema import nearest
 from mrisr.common.seeds import seed as derived_seed
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import load_model
@@ -77,10 +78,14 @@ def super_resolve_stacks(
             f"{len(masks)} masks of {len(scans)} stacks; give one for each, in the same order"
         )
     training = {"training": {"minutes": minutes}} if minutes is not None else {}
+    known = methods.folders(plugins)
+    if method not in known:
+        usable = [other for other in known if _usable(methods.get(other, search=plugins))]
+        raise ConfigError(f"--method: no method '{method}': {nearest(method, usable)}")
     chosen = methods.get(method, search=plugins)
     if chosen.per_subject:
         chosen = methods.get(method, training, search=plugins)
-    if chosen.input != "stacks" or chosen.kind == "external":
+    if not _usable(chosen):
         raise ConfigError(
             f"method '{method}': takes {chosen.input}, not stacks; give one scan to it, or one of"
             " bspline, srr and irem to several"
@@ -124,6 +129,11 @@ def super_resolve_stacks(
     shape = " x ".join(map(str, found.data.shape))
     log.info("%s: written, %s voxels of %g mm, %s", output, shape, voxel_size, done)
     return found
+
+
+def _usable(method: methods.Method) -> bool:
+    """Say whether a method turns stacks into a volume here."""
+    return method.input == "stacks" and method.kind != "external"
 
 
 def _content_seed(seed: int, stacks: Iterable[Volume]) -> int:

@@ -119,7 +119,7 @@ class ReaderStudy:
             )
         except FileNotFoundError:
             raise InputError(
-                f"{path}: no such file; make a study with `mrisr study make`"
+                f"{path}: no such file; make a study with `mrisr readers make`"
             ) from None
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise InputError(

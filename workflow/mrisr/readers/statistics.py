@@ -75,7 +75,7 @@ def compared(answers: pd.DataFrame, methods: Sequence[str], where: str = "answer
     """Return answers with the score of the first method compared with the second.
 
     Args:
-        answers: As `mrisr study export` writes them with the key, see `NEEDED`.
+        answers: As `mrisr readers export` writes them with the key, see `NEEDED`.
         methods: Two names.
         where: What to call them in messages.
 
@@ -90,7 +90,7 @@ def compared(answers: pd.DataFrame, methods: Sequence[str], where: str = "answer
     lacking = [name for name in NEEDED if name not in answers]
     if lacking:
         raise InputError(
-            f"{where}: lacks the columns {', '.join(lacking)}; write it with `mrisr study export`"
+            f"{where}: lacks the columns {', '.join(lacking)}; write it with `mrisr readers export`"
             " and the key"
         )
     first, second = methods

@@ -80,7 +80,7 @@ class Reader:
 
     Attributes:
         id: Number in the database.
-        name: As `mrisr study reader` was told.
+        name: As `mrisr readers reader` was told.
     """
 
     id: int
@@ -141,7 +141,7 @@ class Store:
         if not create and not self.path.exists():
             raise InputError(
                 f"{self.path}: no such file: the study has no readers; add one with"
-                f" `mrisr study reader {study.folder} NAME`"
+                f" `mrisr readers reader {study.folder} NAME`"
             )
         self._lock = threading.Lock()
         if not self.path.exists():

@@ -87,6 +87,24 @@ def dataset(
     return _write(file, content, {"label": label(name), **about}, replace)[0]
 
 
+def study(file: str | Path, about: Mapping[str, object]) -> Path:
+    """Write a config on top of another one.
+
+    Args:
+        file: Where; its name is the study's.
+        about: base, datasets (their entries by name, None for those that are left out), and
+            plugins.
+
+    Raises:
+        ConfigError: The file is there, or its name cannot be used.
+    """
+    file = Path(file)
+    if not re.fullmatch(r"[a-z0-9_]+", file.stem):
+        raise ConfigError(f"study '{file.stem}': cannot be used in paths; take a-z, 0-9 and _")
+    template = {file: TEMPLATES / "study" / "study.yaml.j2"}
+    return _write(file, template, {"name": file.stem, "file": file, **about})[0]
+
+
 def dataset_file(name: str, plugin: str | Path) -> Path:
     """Return where a dataset of a user's folder stands."""
     return Path(plugin) / "datasets" / f"{name}.yaml"

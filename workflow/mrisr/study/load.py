@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrisr.common.errors import ConfigError
-from mrisr.common.schema import changes, validate
+from mrisr.common.schema import changes, nearest, validate
 from mrisr.metrics import Registry
 from mrisr.study import inherit
 from mrisr.study.check import check
@@ -47,6 +47,11 @@ def checked(config: dict, where: str = "config") -> Study:
     Raises:
         ConfigError: Every problem is named with the key and the nearest valid one.
     """
+    for folder in _plugins(config):
+        if not Path(folder).is_dir():
+            others = [place.name for place in Path(folder).parent.glob("*/") if _is_plugin(place)]
+            hint = nearest(Path(folder).name, others) if others else "write one by `mrisr new`"
+            raise ConfigError(f"{where}: plugins: no folder {folder} (from {Path.cwd()}): {hint}")
     found = Registry(_plugins(config))
     # Settings of metrics are keys of the config.
     validate(config, "config", where, found.settings_schema())
@@ -55,6 +60,10 @@ def checked(config: dict, where: str = "config") -> Study:
     study = Study(config, found, where)
     check(study)
     return study
+
+
+def _is_plugin(folder: Path) -> bool:
+    return any((folder / part).is_dir() for part in ("methods", "datasets", "metrics"))
 
 
 def _plugins(config: dict) -> list[str]:

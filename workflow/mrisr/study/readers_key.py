@@ -72,7 +72,7 @@ def problems(study: Study) -> Iterator[str]:
     if answers is not None and not Path(answers).is_file():
         yield (
             f"reader_study.answers: {answers}: no such file (from {Path.cwd()}); write it with"
-            " `mrisr study export`, or leave the key out until there are answers"
+            " `mrisr readers export`, or leave the key out until there are answers"
         )
     for entry in settings["published"]:
         if not Path(entry["file"]).is_file():

@@ -125,7 +125,7 @@ def readers(answers: str | Path, *, published: Sequence[Mapping] = (), **setting
     """Return the table of a reader study.
 
     Args:
-        answers: CSV of `mrisr study export` with the key.
+        answers: CSV of `mrisr readers export` with the key.
         published: File and source of published means.
         **settings: Of `reader_table`.
     """

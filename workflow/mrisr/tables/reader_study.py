@@ -103,7 +103,7 @@ def reader_table(
     """Make the table of a reader study.
 
     Args:
-        answers: As `mrisr study export` writes them with the key.
+        answers: As `mrisr readers export` writes them with the key.
         methods: The two that were compared; scores are those of the first.
         labels: What they are called.
         dataset: Name of the dataset; default what the answers say.

@@ -1,4 +1,4 @@
-"""The commands `mrisr study`: blinded pairs for readers, a server that shows them, the answers."""
+"""The commands `mrisr readers`: blinded pairs for readers, their server, the answers."""
 
 import ipaddress
 import secrets
@@ -10,7 +10,7 @@ import typer
 from mrisr.common.progress import job
 
 app = typer.Typer(no_args_is_help=True, help="Reader studies: two methods compared side by side.")
-FOLDER = typer.Argument(help="Folder of the study, what `mrisr study make -o` wrote.")
+FOLDER = typer.Argument(help="Folder of the study, what `mrisr readers make -o` wrote.")
 URL = typer.Option(help="Address by which readers reach the server.")
 PORT = 8642
 
@@ -37,7 +37,7 @@ def make(
         int | None, typer.Option(min=0, help="Makes the same study again: as secret as the key.")
     ] = None,
     readers: Annotated[
-        str, typer.Option(help='How many, or their names: "R1,R2". More by `mrisr study reader`.')
+        str, typer.Option(help='How many, or their names: "R1,R2". More by `mrisr readers reader`.')
     ] = "",
     key: Annotated[
         Path | None, typer.Option(help="Which image is which; default <folder>_key.csv.")
@@ -183,7 +183,7 @@ def export(
 def table(
     answers: Annotated[
         Path,
-        typer.Argument(help="What `mrisr study export` wrote.", exists=True, dir_okay=False),
+        typer.Argument(help="What `mrisr readers export` wrote.", exists=True, dir_okay=False),
     ],
     methods: Annotated[
         tuple[str, str], typer.Option("--methods", "-m", help="Scores are those of the first.")
@@ -227,3 +227,14 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+#: The commands by the name that they had: a study is a config everywhere else.
+renamed = typer.Typer(no_args_is_help=True, help="The former name of `mrisr readers`.")
+renamed.registered_commands = app.registered_commands
+
+
+@renamed.callback()
+def say_so() -> None:
+    """Tell who types the former name."""
+    typer.echo("`mrisr study` is called `mrisr readers` now; both work.", err=True)

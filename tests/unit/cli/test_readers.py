@@ -1,4 +1,4 @@
-"""The commands `mrisr study`."""
+"""The commands `mrisr readers`."""
 
 import re
 
@@ -13,7 +13,7 @@ from reader_scans import METHODS, write_results
 
 
 def call(*arguments):
-    return CliRunner().invoke(app, ["study", *map(str, arguments)])
+    return CliRunner().invoke(app, ["readers", *map(str, arguments)])
 
 
 def said(result):
@@ -98,9 +98,9 @@ def test_readers_are_added_and_get_new_links(folder):
 def test_what_cannot_be_done_is_said(folder):
     said(make(folder))
     for arguments, message in (
-        (("status", "mine"), "mrisr study reader mine NAME"),
-        (("status", "nowhere"), "mrisr study make"),
-        (("serve", "mine"), "mrisr study reader mine NAME"),
+        (("status", "mine"), "mrisr readers reader mine NAME"),
+        (("status", "nowhere"), "mrisr readers make"),
+        (("serve", "mine"), "mrisr readers reader mine NAME"),
         (("export", "mine", "-o", "x.csv", "--key", "none.csv"), "none.csv: no such file"),
     ):
         done = call(*arguments)

@@ -1,0 +1,28 @@
+"""The option `--plugins`, and the folder that `mrisr new` writes to, which counts without it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+#: Where `mrisr new` writes what it makes.
+MINE = Path("mine")
+PARTS = ("methods", "datasets", "metrics")
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Folder of yours with methods/, datasets/ or metrics/; may be repeated. Default mine,"
+        " if it is there.",
+        exists=True,
+        file_okay=False,
+    ),
+]
+
+
+def plugin_folders(given: Sequence[Path] | None) -> list[Path]:
+    """Return the folders that were given, else the one that `mrisr new` wrote to, if any."""
+    if given:
+        return list(given)
+    return [MINE] if any((MINE / part).is_dir() for part in PARTS) else []
