@@ -53,13 +53,18 @@ class WarmPython:
     def __init__(self) -> None:
         self.process = None
 
-    def run(self, command: list[str], env: dict[str, str], folder: str | Path) -> tuple[int, str]:
-        """Run `python COMMAND` and wait; return its exit code and all that it printed."""
+    @property
+    def executable(self) -> str:
+        """What stands for Python in a command; a kill of it is none of what it started."""
         if self.process is None:
             self._start()
+        return self.client
+
+    def run(self, command: list[str], env: dict[str, str], folder: str | Path) -> tuple[int, str]:
+        """Run `python COMMAND` and wait; return its exit code and all that it printed."""
         with tempfile.TemporaryFile() as printed:
             done = subprocess.run(
-                [self.client, *command],
+                [self.executable, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=subprocess.STDOUT,

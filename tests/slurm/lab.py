@@ -17,7 +17,7 @@ import pandas as pd
 import psutil
 from safetensors.numpy import load_file
 
-from tiny_study import ROOT, TinyStudy, environment
+from tiny_study import ROOT, WARM, TinyStudy, environment
 
 CLONED = ("Snakefile", "workflow", "config", "envs", "slurm", "profiles")
 # Status checks that are right for jobs of seconds.
@@ -64,11 +64,13 @@ class Clone:
         targets: Sequence[str] = ("tables",),
         rest: float = 0,
         slurm: bool = True,
+        python: str = sys.executable,
     ) -> "Run":
         """Start Snakemake, by default for the tables; `rest` slows toy_patient down."""
         profile = ("--profile", "slurm", *HASTE) if slurm else ("--cores", "1")
         config = ("--configfile", str(self.study.folder / "tiny.yaml"))
-        self.runs.append(Run(self.folder, [*targets, *profile, *arguments, *config], rest))
+        command = [python, "-m", "snakemake", *targets, *profile, *arguments, *config]
+        self.runs.append(Run(self.folder, command, rest))
         return self.runs[-1]
 
     def end(self) -> None:
@@ -79,7 +81,8 @@ class Clone:
 
     def run(self, *arguments: str, check: bool = True, **options) -> "Run":
         """Run Snakemake to its end, with the options of `start`."""
-        run = self.start(*arguments, **options)
+        python = sys.executable if options.get("slurm", True) else WARM.executable
+        run = self.start(*arguments, python=python, **options)
         code = run.wait()
         assert not check or code == 0, run.output
         return run
@@ -103,11 +106,11 @@ class Clone:
 class Run:
     """A Snakemake that runs in a clone."""
 
-    def __init__(self, folder: Path, arguments: list[str], rest: float):
+    def __init__(self, folder: Path, command: list[str], rest: float):
         self.log = folder / f"output{len(list(folder.glob('output*.txt')))}.txt"
         with self.log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", *arguments],
+                command,
                 cwd=folder,
                 env=environment() | {"TOY_REST": str(rest)},
                 stdin=subprocess.DEVNULL,
