@@ -73,13 +73,28 @@ def _wanted_scales(study: Study, dataset: str, settings: Mapping) -> list[float]
 
 
 def _cells(study: Study, dataset: str, settings: Mapping, truth: bool = False) -> list[dict]:
-    """Return the cells of a figure; the ground truth, which images show anyway, if asked.
+    """Return the cells of a figure; the ground truth, which images show anyway, if asked."""
+    scales = _wanted_scales(study, dataset, settings)
+    return _with_looks(
+        study,
+        [
+            cell
+            for cell in summary.cells(study, dataset)
+            if (truth or not cell["ground_truth"])
+            and not cell["reference"]
+            and float(cell["scale"]) in scales
+            and cell["method"] in settings.get("methods", study.methods)
+        ],
+    )
 
-    `look` is the method's place among the study's methods without controls, and of a control the
-    bound that it is, see `mrisr.figures.style.look`.
+
+def _with_looks(study: Study, cells: list[dict]) -> list[dict]:
+    """Return cells with `look`, see `mrisr.figures.style.look`.
+
+    It is the method's place among the study's methods without controls, and of a control the bound
+    that it is.
     """
     order = [method.name for method in study.methods.values() if not method.control]
-    scales = _wanted_scales(study, dataset, settings)
     return [
         {
             **cell,
@@ -87,11 +102,7 @@ def _cells(study: Study, dataset: str, settings: Mapping, truth: bool = False) -
             if cell["method"] in order
             else ("upper" if cell["ground_truth"] else "lower"),
         }
-        for cell in summary.cells(study, dataset)
-        if (truth or not cell["ground_truth"])
-        and not cell["reference"]
-        and float(cell["scale"]) in scales
-        and cell["method"] in settings.get("methods", study.methods)
+        for cell in cells
     ]
 
 
@@ -166,7 +177,7 @@ def _scales(study: Study, dataset: str, settings: Mapping) -> Planned | None:
         *(cell["method"] for cell in cells if cell["learned"]),
     ]
     cells = [cell for cell in cells if cell["method"] == (names or [None])[0]]
-    extra = [summary.describe(study, cell) for cell in shown_cells(study)]
+    extra = _with_looks(study, [summary.describe(study, cell) for cell in shown_cells(study)])
     cells = sorted([*cells, *extra], key=lambda cell: float(cell["scale"]))
     cells = [cell for cell in cells if not cell["skipped"]]
     if not cells:
