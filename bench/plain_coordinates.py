@@ -15,8 +15,9 @@ def decode(
     cell: torch.Tensor,
 ) -> torch.Tensor:
     """Decode features (N, C, h, w) at coordinates (N, K, 2), pixels of size `cell` (N, 2)."""
-    batch, channels, *shape = features.shape
-    unfolded = F.unfold(features, 3, padding=1).view(batch, 9 * channels, *shape)
+    batch, _, *shape = features.shape
+    side = decoder.side
+    unfolded = F.unfold(features, side, padding=side // 2).view(batch, -1, *shape)
     predictions, distances = [], []
     for up in (0, 1):
         for right in (0, 1):
@@ -25,7 +26,7 @@ def decode(
                 place = ((coordinates[..., axis] + 1) * shape[axis] - 1) / 2
                 at.append((place.floor() + move).clamp(0, shape[axis] - 1))
             rows, columns = (index.long() for index in at)
-            place = (rows * shape[1] + columns)[:, None].expand(-1, 9 * channels, -1)
+            place = (rows * shape[1] + columns)[:, None].expand(-1, unfolded.shape[1], -1)
             seen = unfolded.flatten(2).gather(2, place).transpose(1, 2)
             relative = torch.stack(
                 [

@@ -223,7 +223,8 @@ def _mrisr(arguments: list[str], mark: str | None) -> None:
         one = {"metrics": ["--workers", "1"], "sr": ["--threads", "1", "--force"]}
         arguments = [*arguments, *one.get(arguments[0], [])]
     else:  # names of commands and options are looked at before help is printed
-        arguments = [*arguments, "--help"]
+        at = arguments.index("--") if "--" in arguments else len(arguments)
+        arguments = [*arguments[:at], "--help"]
     done = CliRunner().invoke(app, arguments)
     # In a sentence the end may be left out: `mrisr sr --method` takes the word that is added.
     cut = mark == "inline" and "Missing argument" in done.output

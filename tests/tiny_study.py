@@ -1,8 +1,8 @@
 """Tiny studies that the tests make: scans, a dataset of them, a config, and Snakemake on it."""
 
+import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +11,10 @@ import numpy as np
 import yaml
 from scipy import ndimage
 
+from warm_python import WarmPython
+
 ROOT = Path(__file__).parent.parent
+WARM = WarmPython()
 TOYS = Path(__file__).parent / "workflow" / "toys"
 # Fits in seconds and still learns something; the tests look at plumbing, not at quality.
 TINY = {
@@ -56,6 +59,19 @@ def write_scan(path, seed, shape=(30, 34, 32)):
     path.parent.mkdir(parents=True, exist_ok=True)
     affine = np.diag([-1.0, 1.1, 0.9, 1])
     nib.save(nib.Nifti1Image(data.astype(np.int16), affine), path)
+
+
+def write_skm_tea(folder, splits=("train",) * 8 + ("val", "test")):
+    """Write what a dry-run looks at of a copy of SKM-TEA, a scan for each of the splits."""
+    record = {"voxel_spacing": [0.3125, 0.3125, 0.8], "orientation": ["SI", "AP", "LR"]}
+    for place in ("annotations/v1.0.0", "files_recon_calib-24"):
+        (folder / place).mkdir(parents=True)
+    for number, split in enumerate(splits):
+        images = [{"scan_id": f"MTR_{number:03}", **record}]
+        file = folder / f"annotations/v1.0.0/{split}.json"
+        known = json.loads(file.read_text())["images"] if file.exists() else []
+        file.write_text(json.dumps({"images": known + images}))
+        (folder / f"files_recon_calib-24/MTR_{number:03}.h5").touch()
 
 
 class TinyStudy:
@@ -118,12 +134,10 @@ class TinyStudy:
 
     def run(self, *arguments, check=True):
         """Run Snakemake; return its exit code and everything it printed."""
-        done = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, env=self.environment()
-        )
-        output = done.stdout + done.stderr
-        assert not check or done.returncode == 0, output
-        return done.returncode, output
+        command = self.command(*arguments)[1:]  # without Python itself
+        code, output = WARM.run(command, self.environment(), Path.cwd())
+        assert not check or code == 0, output
+        return code, output
 
 
 def environment():

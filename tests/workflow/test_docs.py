@@ -20,7 +20,7 @@ from mrisr.common.errors import MrisrError
 from mrisr.common.schema import validate
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import save_model
-from tiny_study import TINY, write_scan
+from tiny_study import TINY, write_scan, write_skm_tea
 
 pytestmark = pytest.mark.workflow
 PAGES = [
@@ -127,6 +127,7 @@ def scratch(tmp_path_factory):
         scan.parent.mkdir(parents=True)
         scan.touch()  # a dry-run looks no further
     (folder / "mine/datasets").mkdir(parents=True)
+    write_skm_tea(folder / "data/skm-tea/v1-release")
     return folder
 
 

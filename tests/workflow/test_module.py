@@ -51,7 +51,8 @@ def lab(tiny_study):
     """Another repository: `lab(snakefile)` writes its workflow, and returns how to run it."""
     study = tiny_study()
     (study.folder / "config").mkdir()
-    content = {"lab": "ours", "sr": study.config}
+    (study.folder / "config" / "whole.yaml").write_text(yaml.safe_dump(study.config))
+    content = {"lab": "ours", "sr": {"base": "whole", "study": "tiny"}}
     (study.folder / "config" / "lab.yaml").write_text(yaml.safe_dump(content))
 
     def write(snakefile, more=""):

@@ -28,7 +28,7 @@ with job(snakemake.log[0], snakemake.threads):
             val_denoised=list(files.get("val_denoised", [])),
         ),
         method,
-        **{key: params.about[key] for key in ("scale", "points")},
+        **{key: params.about[key] for key in ("scale", "points", "each")},
         last=params.about["steps"],
         folder=Path(snakemake.output.curve).parent,
     )

@@ -102,12 +102,14 @@ def test_steps_are_spaced_in_their_logarithm_and_hold_the_step_that_is_kept():
     assert steps_of(100, 3, 1000) == [1, 10, 100]
     assert steps_of(100, 3, 12) == [1, 10, 12, 100]
     assert steps_of(10, 30, 10) == list(range(1, 11))
+    assert steps_of(100, 3, 12, each=4) == [1, 2, 3, 4, 10, 12, 100]
+    assert steps_of(3, 2, 12, each=9) == [1, 2, 3]
     assert kept_step({"epochs": 3, "steps_per_epoch": None, "batch": 4}, 10) == 6
 
 
 def run(slices, folder, name="coord", weight=10):
     method, job = make(name, slices, folder, weight)
-    early_stopping.early_stopping(job, method, 2, last=20, points=5, folder=folder / "out")
+    early_stopping.early_stopping(job, method, 2, last=20, points=5, folder=folder / "out", each=3)
     return pd.read_csv(folder / "out" / "curve.csv"), folder / "out"
 
 
@@ -115,7 +117,7 @@ def run(slices, folder, name="coord", weight=10):
 def test_a_longer_training_passes_through_the_weights_that_are_kept(name, slices, tmp_path):
     table, folder = run(slices, tmp_path, name)
     assert list(table.columns) == list(early_stopping.COLUMNS)
-    assert sorted(set(table["step"])) == [1, 2, 4, 9, 12, 20]
+    assert sorted(set(table["step"])) == [1, 2, 3, 4, 9, 12, 20]
     assert list(table.loc[table["kept"] == 1, "step"].unique()) == [12]
     assert set(table["n"]) == {1} and np.isfinite(table["mean"]).all()
     assert not (tmp_path / "checkpoints").exists()
@@ -127,6 +129,7 @@ def test_a_longer_training_passes_through_the_weights_that_are_kept(name, slices
     low = degrade(truth, 2, DEGRADATION)[""]
     sr = reconstruct(method, network.eval(), low, truth.data.shape, 2, truth.affine, "centres")
     with np.load(folder / "images.npz") as images:
+        assert "step_2" in images.files and "step_3" not in images.files
         np.testing.assert_allclose(images["step_12"], sr.data[0], rtol=0, atol=1e-6)
         np.testing.assert_array_equal(images["truth"], truth.data[0])
 
@@ -156,7 +159,7 @@ def test_observing_does_not_change_the_training(slices, tmp_path):
     plain = train(job)
     seen = []
 
-    def observe(step, network):
+    def observe(step, network, seconds):
         network.eval()
         with torch.inference_mode():
             seen.append(float(network.encode(torch.ones(1, 1, 8, 8)).sum()))

@@ -51,6 +51,15 @@ def test_early_stopping_says_where_training_stops_and_where_metrics_are_highest(
     assert "after 10, 100, 1,000 steps" in record["caption"]
 
 
+def test_a_curve_of_every_step_shows_the_images_that_there_are(observed, tmp_path):
+    table = pd.read_csv(observed["curve"])
+    dense = pd.concat([table[table["step"] == 1].assign(step=step) for step in range(2, 90)])
+    pd.concat([table, dense]).sort_values("step").to_csv(observed["curve"], index=False)
+    early_stopping.draw(observed, outputs(tmp_path / "a"))
+    caption = json.loads((tmp_path / "a" / "figure.json").read_text())["caption"]
+    assert "after 10, 100, 1,000 steps" in caption
+
+
 def test_a_curve_that_does_not_reach_the_kept_step_is_drawn_without_it(observed, tmp_path):
     table = pd.read_csv(observed["curve"])
     table["kept"] = 0

@@ -12,6 +12,8 @@ VARIANTS = [
     {"relative": True, "cell": False},
     {"relative": False, "cell": True},
     {"relative": False, "cell": False},
+    {"relative": True, "cell": True, "unfold": False},
+    {"relative": False, "cell": False, "unfold": False},
 ]
 
 
@@ -63,7 +65,7 @@ def test_weights_add_up_to_one_and_are_linear_interpolation_inside():
 
 
 def test_the_paper_s_formula_predicts_at_the_features_and_interpolates():
-    net = network(relative=False, cell=False)
+    net = network(relative=False, cell=False, unfold=False)
     features = net.encode(torch.rand(1, 1, 6, 6))
     centres = (2 * torch.arange(6) + 1) / 6 - 1
     at_features = net.on_grid(features[0].detach(), [centres, centres])

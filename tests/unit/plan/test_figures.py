@@ -7,6 +7,7 @@ from mrisr.common.errors import ConfigError
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import report
 from mrisr.plan.jobs import StudyJobs
+from mrisr.study import inherit
 from mrisr.study.figures_key import KINDS
 from mrisr.study.load import checked
 from tiny_study import ROOT, write_scan
@@ -14,7 +15,7 @@ from tiny_study import ROOT, write_scan
 
 @pytest.fixture
 def config():
-    return yaml.safe_load((ROOT / "config" / "open.yaml").read_text())
+    return inherit.read(ROOT / "config" / "open.yaml").content
 
 
 def names(config, **changes):

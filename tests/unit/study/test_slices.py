@@ -5,10 +5,11 @@ import copy
 import pytest
 
 from mrisr.common.errors import ConfigError
+from mrisr.data import datasets
 from mrisr.plan import cells
 from mrisr.plan.figures import figures
 from mrisr.study.load import checked, load_study
-from tiny_study import ROOT
+from tiny_study import ROOT, write_skm_tea
 
 SLICES = {
     "study": "flat",
@@ -110,12 +111,13 @@ def test_the_published_study_is_the_paper_s():
         "coord": (10, [1, 2], 1000, 1000),
         "coord_l0": (0, [1, 2], 1000, 1000),
         "coord_2x": (10, [2, 2], 1000, 1000),
+        "coord_2x_l0": (0, [2, 2], 1000, 1000),
         "coord_literal": (10, [1, 2], 1000, 1000),
         "conv": (0, [2], 100000, 100000),
         "conv_l10": (10, [2], 100000, 100000),
     }
     literal = study.methods["coord_literal"].build()
-    assert sum(p.numel() for p in literal.parameters()) == 1_564_609
+    assert sum(p.numel() for p in literal.parameters()) == 1_433_537
     encoder = study.methods["coord"].build().encoder
     assert sum(p.numel() for p in encoder.parameters()) == 1_219_264
     assert study.config["metrics"] == ["vif", "psnr"] and study.scales("ds002748") == [1.5, 2, 3]
@@ -130,3 +132,53 @@ def test_footnotes_say_what_a_value_is_of():
     assert "stretched by the scale, its own anti-alias filter" in notes["Degradation"]
     assert "of each slice" in notes["Data range"]
     assert all(cell["slices"] for cell in cells.cells(checked(SLICES)))
+
+
+def test_the_paper_s_figure_asks_the_model_of_2x_for_4x():
+    study = load_study(ROOT / "config" / "coord.yaml")
+    planned = {figure.name: figure for figure in figures(study)}
+    drawn = planned["queries_ds002748"].params
+    shown = ["bicubic", "conv", "coord_2x_l0", "coord_2x"]
+    assert [cell["method"] for cell in drawn["cells"]] == shown
+    (beyond,) = drawn["beyond"]
+    assert beyond["model"].endswith("models/coord_2x/x2/model.safetensors")
+    assert planned["early_stopping_coord"] and study.early_stopping["coord"]["each"] == 1000
+    with pytest.raises(ConfigError, match=r"queries\.beyond: 'conv' is not among the methods with"):
+        load_study(ROOT / "config" / "coord.yaml", ["figures={queries: {beyond: conv}}"])
+
+
+def test_skm_tea_is_split_across_the_publisher_s_own_split_and_tables_say_so(tmp_path):
+    write_skm_tea(tmp_path, ["train"] * 10 + ["val"] * 5 + ["test"] * 5)
+    file, folder = ROOT / "config" / "coord_skm_tea.yaml", f"folder: {tmp_path}"
+    study = load_study(file, [f"datasets={{skm_tea: {{{folder}}}}}"])
+    subjects = study.datasets["skm_tea"].subjects
+    assert {split: len(names) for split, names in subjects.items()} == {
+        **{"train": 16, "val": 2, "test": 2}
+    }
+    assert len({name for names in subjects.values() for name in names}) == 20
+    assert not {f"MTR_{n:03}" for n in range(10)} >= {*subjects["val"], *subjects["test"]}
+    for notes in (
+        cells.notes(study),
+        cells.paper_notes(study, cells.paper_tables(study)["table1"]),
+    ):
+        assert (
+            "across the publisher's own split, 80/10/10 % (16 train, 2 val, 2 test), seed 2022"
+            in (notes["Split"])
+        )
+    # Jobs are told of a split's subjects, and find them.
+    for split, names in subjects.items():
+        again = datasets.load("skm_tea", study.dataset_overrides("skm_tea", split))
+        assert again.subjects[split] == names
+    other = load_study(file, [f"datasets={{skm_tea: {{{folder}, split: {{seed: 7}}}}}}"])
+    assert other.datasets["skm_tea"].subjects != subjects
+    plain = load_study(file, [f"datasets={{skm_tea: {{{folder}, split: null}}}}"])
+    assert len(plain.datasets["skm_tea"].subjects["train"]) == 10
+    assert "Split" not in cells.notes(plain)
+    for fractions, message in (
+        ("[0.8, 0.1, 0.2]", r"split\.fractions: 0\.8, 0\.1, 0\.2 make 1\.1"),
+        ("[0.99, 0.005, 0.005]", r"no val subject among 20"),
+        ("[0.8, 0.2]", r"skm_tea\.split\.fractions'"),
+    ):
+        split = f"split: {{fractions: {fractions}}}"
+        with pytest.raises(ConfigError, match=message):
+            load_study(file, [f"datasets={{skm_tea: {{{folder}, {split}}}}}"])

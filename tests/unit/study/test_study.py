@@ -12,7 +12,7 @@ from mrisr.common.schema import typed
 from mrisr.plan import cells as summary
 from mrisr.plan.cells import cells as described
 from mrisr.study.load import checked, load_study
-from tiny_study import ROOT, TINY
+from tiny_study import ROOT, TINY, write_skm_tea
 
 DEMO = {
     "study": "demo",
@@ -195,8 +195,10 @@ def test_a_new_label_does_not_change_what_training_depends_on():
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
-def test_the_configs_here_are_valid(path):
-    study = load_study(path)
+def test_the_configs_here_are_valid(path, tmp_path):
+    write_skm_tea(tmp_path)
+    skm_tea = path.stem == "coord_skm_tea"  # which needs a copy
+    study = load_study(path, [f"datasets={{skm_tea: {{folder: {tmp_path}}}}}"] * skm_tea)
     assert study.name == path.stem
     overlap = [] if study.segmentation is None else summary.published_overlap(study)
     for entry in [*summary.published(study), *overlap]:
@@ -314,3 +316,12 @@ def test_sizes_are_multiples_of_the_slice_thickness_where_lr_are_stacks():
     spline = config | {"degradation": {"kind": "stacks", "kernel": "spline"}}
     assert checked(spline).degradation["kernel"] == "spline"
     assert checked(DEMO).multiple("demo") == 1 and checked(DEMO).degradation["kernel"] == "spline"
+
+
+def test_notes_of_tables_say_which_intensities_are_0_and_1():
+    assert "Intensity" not in summary.notes(checked(DEMO))
+    study = checked(changed("datasets/demo/intensity", {"white": "99.9 %"}))
+    assert summary.notes(study)["Intensity"] == (
+        f"{study.datasets['demo'].label}: the 99.9 % quantile of the voxels above 0 is 1, above it"
+        " is cut."
+    )

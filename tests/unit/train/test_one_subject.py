@@ -115,7 +115,7 @@ def test_the_learning_rate_is_halved(stacks, tmp_path):
 
 def test_the_space_of_the_network_is_the_box_of_the_stacks(stacks):
     samples = one_subject.read_samples(stacks)
-    assert len(samples.values) == 3 * 16 * 16 * 4
+    assert len(samples.intensities) == 3 * 16 * 16 * 4
     # The stacks surround the same place: the middle of the volume.
     middle = AFFINE[:3] @ [7.5, 7.5, 7.5, 1]
     np.testing.assert_allclose(samples.centre, middle, atol=1e-5)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mrisr.common.errors import InputError
-from mrisr.degrade.resample import downsample, lr_size, upsample
+from mrisr.degrade.resample import downsample, lr_size, resampling_matrix, upsample
 from mrisr.methods import method as methods
 from mrisr.methods.method import hr_patch
 from mrisr.networks.queries import query_coordinates
@@ -144,3 +144,52 @@ def test_coordinates_published_and_aligned():
     np.testing.assert_allclose(
         query_coordinates(9, 3, "grid", "centres"), query_coordinates(9, 3, "edges", "corners")
     )
+
+
+def test_patches_in_the_foreground_hold_it(tmp_path):
+    data = np.zeros((40, 40, 40), np.float32)
+    data[25:35, 25:35, 25:35] = 1
+    save(Volume(data, np.eye(4)), tmp_path / "head.nii.gz")
+    anywhere, inside = (
+        draw_patches([tmp_path / "head.nii.gz"], 12, 8, 0, seed=1, inside=inside)
+        for inside in (False, True)
+    )
+    assert inside.amax(dim=(1, 2, 3)).min() == 1
+    assert anywhere.amax(dim=(1, 2, 3)).min() == 0
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_a_scale_of_its_own_for_each_axis(patches, share):
+    training = {**QUERY, "queries": 50, "batch": 7, "own_scales": share, "anchor": "centre"}
+    batches = QueryBatches(patches, [2, 4], training, "grid", DEGRADATION, CPU, "seed")
+    plain = QueryBatches(
+        patches, [2, 4], {**training, "own_scales": 0}, "grid", DEGRADATION, CPU, "seed"
+    )
+    own = 0
+    for step in range(4):
+        (lr, places, cell), target = batches(step)
+        expected = plain(step)
+        for i, index in enumerate(batches.order(step)):
+            if cell[i].unique().numel() == 1:
+                assert torch.equal(lr[i], expected[0][0][i])
+                continue
+            own += 1
+            sizes = [round(10 / float(c)) for c in cell[i]]  # of the HR patch, in voxels
+            assert max(sizes) >= 10
+            assert min(sizes) >= 5
+            starts = [(20 - n) // 2 for n in sizes]
+            span = tuple(slice(a, a + n) for a, n in zip(starts, sizes, strict=True))
+            hr = patches[index][span]
+            low = hr.numpy()
+            for axis, n in enumerate(sizes):
+                if n != 5:
+                    matrix = resampling_matrix(n, 5, "corners", 0.0)
+                    low = np.moveaxis(np.tensordot(matrix, low, axes=(1, axis)), 0, axis)
+            np.testing.assert_allclose(lr[i, 0].numpy(), low, atol=1e-5)
+            at = [query_coordinates(n, 5, "grid", "corners") for n in sizes]
+            for place, value in zip(places[i].numpy(), target[i], strict=True):
+                voxel = tuple(
+                    int(abs(line - p).argmin()) for line, p in zip(at, place, strict=True)
+                )
+                assert value == hr[voxel]
+    assert own >= 10

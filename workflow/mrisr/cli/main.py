@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrisr import metrics as metric_modules
-from mrisr.cli import data, new, study
+from mrisr.cli import config, data, new, study
 from mrisr.cli.models import info, sr
 from mrisr.cli.partial import partial
 from mrisr.cli.plan import plan
+from mrisr.cli.reproduce import reproduce
 from mrisr.common.progress import job
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="MRI super-resolution, from scan to table. The workflow itself is run by snakemake.",
 )
+app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
 app.add_typer(study.app, name="study")
 app.add_typer(new.app, name="new")
@@ -29,7 +31,8 @@ PATH = {"exists": True, "dir_okay": False}
 app.command()(sr)
 app.command()(info)
 app.command()(partial)
-app.command()(plan)
+app.command(context_settings={"allow_extra_args": True})(plan)
+app.command()(reproduce)
 app.command()(new.check)
 
 

@@ -33,14 +33,14 @@ def read_yaml(path: str | Path) -> dict:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        _refuse_bombs(text, str(path))
+        _refuse_bombs(text)
         content = copy.deepcopy(_parsed(text))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not text in UTF-8; is it a YAML file?") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+        raise ConfigError(f"{path}: not valid YAML: {_not_yaml(error, text)}") from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     if not isinstance(content, dict):
@@ -48,11 +48,39 @@ def read_yaml(path: str | Path) -> dict:
     return content
 
 
-def _refuse_bombs(text: str, where: str) -> None:
+def _not_yaml(error: yaml.YAMLError, text: str) -> str:
+    """Return in a sentence why a text is no YAML."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return f"line {mark.line + 1} is indented with a tab; write blanks in place"
+    said = ", ".join(filter(None, [getattr(error, name, None) for name in ("context", "problem")]))
+    return f"line {mark.line + 1}, column {mark.column + 1}: {said}"
+
+
+def yaml_text(content: dict) -> str:
+    """Return a mapping as YAML that people read: keys in their order, lists in a line."""
+
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    Plain.add_representer(
+        list,
+        lambda dumper, items: dumper.represent_sequence(
+            "tag:yaml.org,2002:seq", items, flow_style=not any(isinstance(i, dict) for i in items)
+        ),
+    )
+    return str(yaml.dump(content, Dumper=Plain, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _refuse_bombs(text: str) -> None:
     """Refuse YAML that would keep the parser busy: nested too deeply, or aliases of aliases.
 
     Raises:
-        ConfigError: The file is named.
+        ConfigError: It is; the message names no file.
     """
     depth = 0
     # Without so many brackets or such an indentation nothing is that deep.
@@ -61,12 +89,12 @@ def _refuse_bombs(text: str, where: str) -> None:
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
-                raise ConfigError(f"{where}: nested more than {DEEPEST} deep; write it flat")
+                raise ConfigError(f"nested more than {DEEPEST} deep; write it flat")
     if "&" not in text or "*" not in text:
         return
     sizes: dict[int, int] = {}
     if (node := yaml.compose(text, yaml.SafeLoader)) and _expanded(node, sizes) > MOST_NODES:
-        raise ConfigError(f"{where}: its aliases stand for too much; write it without anchors")
+        raise ConfigError("its aliases stand for too much; write it without anchors")
 
 
 def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:

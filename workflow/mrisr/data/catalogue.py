@@ -157,6 +157,7 @@ def _facts(dataset: Dataset, found: OnDisk) -> Iterator[tuple[str, str]]:
         )
     yield "crop", _rule(spec["crop"])
     yield "mask", _rule(spec["mask"])
+    yield "intensity", dataset.intensity
     place = source.get("pattern", "found by the rules of BIDS")
     yield "files", place if dataset.kind != "bundled" else ""
     if "format" in spec:
@@ -227,6 +228,8 @@ def _disk(dataset: Dataset, found: OnDisk) -> str:
 
 
 def _split(dataset: Dataset) -> str:
+    if dataset.drawn is not None:
+        return f"drawn by the study: {_rule(dict(dataset.drawn))}"
     if dataset.split_file is None:
         return "all subjects of the folder are test subjects"
     return str(dataset.split_file)

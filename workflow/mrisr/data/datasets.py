@@ -8,6 +8,7 @@ time in every job; what fetches scans is `mrisr.data.fetch`.
 
 import copy
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,12 +35,13 @@ DEFAULTS = {
     "modality": "T1w",
     "crop": {"kind": "none"},
     "mask": {"kind": "signal"},
+    "intensity": {},
     "scans": "hr",
     "reference": None,
     "lesions": None,
     "stacks": {"register": "rigid", "fixed": 1},
 }
-OVERRIDES = ("folder", "subjects", "crop")
+OVERRIDES = ("folder", "split", "subjects", "crop", "intensity")
 GENERATORS = {"mni152": "mrisr.data.simulate"}
 HDF5 = (".h5", ".hdf5")
 
@@ -118,6 +120,11 @@ class Dataset:
         """The masks of lesions that are published beside the scans, or None."""
         return self._beside("lesions")
 
+    @property
+    def drawn(self) -> Mapping | None:
+        """How a study drew the splits anew, across those of the list: fractions and seed."""
+        return self.spec.get("drawn")
+
     def _beside(self, key: str) -> "Dataset | None":
         """Return other files of the same subjects, as a dataset of their own."""
         about = self.spec[key]
@@ -162,6 +169,17 @@ class Dataset:
     def brain_known(self) -> bool:
         """Whether the mask is the brain, not all of a head."""
         return self.spec["skull_stripped"] or self.spec["mask"]["kind"] != "signal"
+
+    @property
+    def intensity(self) -> str:
+        """Which raw intensities become 1 and 0, for notes; empty for the maximum and 0."""
+        about, parts = self.spec["intensity"], []
+        if "white" in about:
+            white = about["white"].rstrip(" %")
+            parts.append(f"the {white} % quantile of the voxels above 0 is 1, above it is cut")
+        if about.get("black"):
+            parts.append(f"raw {about['black']:g} is 0, and so is what is darker")
+        return "; ".join(parts)
 
     @property
     def lacking(self) -> str:
@@ -281,6 +299,8 @@ class Dataset:
                 files[subject] = find(subject)
             except InputError as error:
                 problems.append(f"{subject}: {error}")
+        shared = finding.shared_files(files)
+        problems += [f"{subject}: {problem}" for subject, problem in shared.items()]
         if problems:
             head = (
                 f"dataset '{self.name}': {len(problems)} of {len(subjects)} {split} subjects have"
@@ -322,9 +342,10 @@ def load(
     Args:
         name: Its file in a `datasets` folder, without `.yaml`.
         overrides: What a study changes: `folder` (a copy on disk, used in place of the download;
-            files are found there by the source's pattern or the BIDS rules), `subjects` (by
-            split: a number of first ones, a list, or a file with one), `crop` (replaces the
-            dataset's).
+            files are found there by the source's pattern or the BIDS rules), `split` (fractions
+            and seed of splits that are drawn from all subjects, whatever split the list gives
+            them), `subjects` (by split: a number of first ones, a list, or a file with one),
+            `crop` and `intensity` (replace the dataset's).
         search: Further folders that hold `datasets/<name>.yaml`.
         downloads: Where `mrisr data split` puts the subjects of datasets whose list cannot be
             published: `<downloads>/<name>/split.tsv`.
@@ -344,12 +365,14 @@ def load(
     for key in changes:
         if key not in OVERRIDES:
             raise ConfigError(f"datasets.{name}: unknown key '{key}': {nearest(key, OVERRIDES)}")
-    asked = changes.pop("subjects", {})
+    asked, drawn = changes.pop("subjects", {}), changes.pop("split", None)
     if "folder" in changes:
         changes["folder"] = str(changes["folder"])
     content |= changes
     validate(content, "dataset", f"datasets.{name} of the study's config")
     spec = copy.deepcopy({**DEFAULTS, **content})
+    if drawn is not None:
+        spec["drawn"] = {"fractions": drawn["fractions"], "seed": drawn.get("seed", 0)}
     spec["stacks"] = {**DEFAULTS["stacks"], **spec["stacks"]}
     if spec["source"]["kind"] == "bundled" and "folder" in spec:
         raise ConfigError(
@@ -370,6 +393,8 @@ def load(
     subjects = listed.subjects if listed else {split: [] for split in SPLITS}
     if unlisted:
         subjects = _numbered(spec["split"]["counts"], "placeholder")
+    if dataset.drawn is not None and any(subjects.values()):
+        subjects = _drawn(name, subjects, **dataset.drawn)
     if listed or unlisted:
         subjects = subjects | _choose(name, subjects, asked, listed is not None)
     return replace(
@@ -408,6 +433,34 @@ def make_split(
     return {
         split: sorted(ordered[next(drawn)] for _ in range(count)) for split, count in counts.items()
     }
+
+
+def _drawn(
+    name: str, subjects: Mapping[str, list[str]], fractions: Sequence[float], seed: int
+) -> dict[str, list[str]]:
+    """Draw train, val and test from all subjects.
+
+    Raises:
+        ConfigError: The fractions do not add up, or a split would be empty that should not.
+    """
+    everyone = [subject for split in SPLITS for subject in subjects[split]]
+    if abs(sum(fractions) - 1) > 1e-6:
+        raise ConfigError(
+            f"datasets.{name}.split.fractions: {', '.join(map(str, fractions))} make"
+            f" {sum(fractions):g}; give those of {', '.join(SPLITS)}, which make 1"
+        )
+    counts = {
+        split: math.floor(fraction * len(everyone) + 0.5)
+        for split, fraction in zip(SPLITS, fractions, strict=True)
+    }
+    counts["train"] = len(everyone) - counts["val"] - counts["test"]
+    for split, fraction in zip(SPLITS, fractions, strict=True):
+        if fraction > 0 and counts[split] < 1:
+            raise ConfigError(
+                f"datasets.{name}.split.fractions: no {split} subject among {len(everyone)}; give"
+                " it a larger fraction, or name the subjects under subjects"
+            )
+    return make_split(everyone, counts, seed, "drawn", name)
 
 
 def _files(search: Sequence[str | Path]) -> dict[str, Path]:
@@ -517,6 +570,10 @@ def _check_keys(path: Path, spec: Mapping) -> None:
         )
     if spec["stacks"] != DEFAULTS["stacks"] and spec["scans"] != "stacks":
         raise ConfigError(f"{path}: stacks: goes with scans: stacks; set that, or leave it out")
+    if spec["intensity"] and spec["scans"] == "stacks":
+        raise ConfigError(
+            f"{path}: intensity: stacks are scaled by their means in the masks; leave it out"
+        )
     if spec["mask"]["kind"] == "template" and spec["skull_stripped"]:
         raise ConfigError(
             f"{path}: mask: kind template finds the brain in scans with skull, but skull_stripped"

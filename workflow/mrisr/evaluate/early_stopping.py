@@ -32,7 +32,7 @@ METRICS = ("vif", "psnr")
 COLUMNS = ("step", "metric", "mean", "std", "n", "kept")
 
 
-def steps_of(last: int, points: int, kept: int) -> list[int]:
+def steps_of(last: int, points: int, kept: int, each: int = 0) -> list[int]:
     """Return the steps at which metrics are taken.
 
     Args:
@@ -40,9 +40,11 @@ def steps_of(last: int, points: int, kept: int) -> list[int]:
         points: How many, from step 1 to the last, spaced evenly in their logarithm and rounded
             (some coincide at the beginning).
         kept: The step at which weights are kept, added to them.
+        each: All of the first so many steps are added.
     """
     spaced = np.geomspace(1, last, points).round().astype(int).tolist()
-    return sorted({*spaced, kept} if kept <= last else set(spaced))
+    found = {*spaced, *range(1, min(each, last) + 1)}
+    return sorted({*found, kept} if kept <= last else found)
 
 
 def kept_step(training: dict, slices: int) -> int:
@@ -57,13 +59,14 @@ def early_stopping(
     last: int,
     points: int,
     folder: str | Path,
+    each: int = 0,
 ) -> None:
     """Train on, and write `curve.csv` and `images.npz`.
 
     `curve.csv` has the columns step, metric, mean, std and n over the validation slices, each
     reconstructed at `scale`, and kept, 1 at the step whose weights the method's own training
     keeps; `images.npz` the first slice's ground truth and what was made of it,
-    by step. Interrupted, it continues from the last checkpoint.
+    by step, at `points`. Interrupted, it continues from the last checkpoint.
 
     Args:
         job: The method's own training; `checkpoints` another folder than that one's.
@@ -72,6 +75,7 @@ def early_stopping(
         last: Steps of the whole training.
         points: See `steps_of`.
         folder: Where the files go.
+        each: See `steps_of`; of these steps the metrics are kept, and no image.
 
     Raises:
         TrainingError: Ended by a signal, or the loss is not finite.
@@ -81,7 +85,7 @@ def early_stopping(
     per_epoch = steps_per_epoch(training, len(job.train))
     fixed = {"steps": None, "steps_per_epoch": per_epoch}
     longer = {**training, **fixed, "epochs": -(-last // per_epoch), "keep": "last"}
-    wanted = steps_of(last, points, kept)
+    wanted, pictured = steps_of(last, points, kept, each), steps_of(last, points, kept)
     truths = [load(file) for file in job.val]
     lows = [degrade(truth, scale, job.degradation)[""] for truth in truths]
     # A checkpoint is only of use together with what was observed before it: one fingerprint.
@@ -89,7 +93,7 @@ def early_stopping(
     fingerprint = [wanted, scale, job.seed, job.code, job.spec, [sha256(file) for file in inputs]]
     staged = Staging(f"{job.checkpoints}/observed", fingerprint)
 
-    def observe(step: int, network: torch.nn.Module) -> None:
+    def observe(step: int, network: torch.nn.Module, _: float) -> None:
         if step not in wanted:
             return
         network.eval()
@@ -101,8 +105,9 @@ def early_stopping(
             for low, truth in zip(lows, truths, strict=True)
         ]
         rows = _measure(step, int(step == kept), truths, images)
-        with atomic(staged.path(f"{step}.npy")) as temporary, temporary.open("wb") as opened:
-            np.save(opened, images[0].reshape(plane(truths[0]).shape), allow_pickle=False)
+        if step in pictured:
+            with atomic(staged.path(f"{step}.npy")) as temporary, temporary.open("wb") as opened:
+                np.save(opened, images[0].reshape(plane(truths[0]).shape), allow_pickle=False)
         write_json(staged.path(f"{step}.json"), rows)
         means = ", ".join(f"{row[1]} {row[2]:.4f}" for row in rows)
         log.info("%s: step %d, validation slices at %gx: %s", job.name, step, scale, means)
@@ -112,7 +117,7 @@ def early_stopping(
         longer_job = replace(job, spec={**job.spec, "training": longer}, code=digest(fingerprint))
         train(longer_job, lambda step: step >= last or interruption(step), observe)
         interruption.check(job.name)
-    _write(staged, wanted, truths[0], Path(folder))
+    _write(staged, wanted, pictured, truths[0], Path(folder))
     shutil.rmtree(job.checkpoints, ignore_errors=True)
 
 
@@ -130,11 +135,13 @@ def _measure(
     return rows
 
 
-def _write(staged: Staging, steps: Sequence[int], truth: Volume, folder: Path) -> None:
+def _write(
+    staged: Staging, steps: Sequence[int], pictured: Sequence[int], truth: Volume, folder: Path
+) -> None:
     rows = [row for step in steps for row in json.loads(staged.path(f"{step}.json").read_text())]
     table = pd.DataFrame(rows, columns=COLUMNS)
     images = {
-        f"step_{step}": np.load(staged.path(f"{step}.npy"), allow_pickle=False) for step in steps
+        f"step_{step}": np.load(staged.path(f"{step}.npy"), allow_pickle=False) for step in pictured
     }
     with atomic(folder / "images.npz") as temporary, temporary.open("wb") as opened:
         size = [mm for mm, n in zip(truth.voxel_size, truth.data.shape, strict=True) if n > 1]

@@ -16,10 +16,12 @@ from matplotlib.ticker import EngFormatter
 from mrisr import metrics
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
+from mrisr.evaluate.read_table import read_table
 from mrisr.figures.files import Record, plain, write
 
 COLUMNS = ["step", "metric", "mean", "std", "n", "kept"]
 # By metric, so that they also differ in gray.
+MANY = 60
 LINES = {"psnr": ("#0072B2", "o", "-"), "vif": ("#D55E00", "s", "--")}
 
 
@@ -36,7 +38,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """
     curve, images = _read(params["curve"], params["images"])
     kept = sorted(set(curve.loc[curve["kept"] == 1, "step"]))
-    steps = _chosen(sorted(set(curve["step"])), kept)
+    pictured = sorted(int(name[5:]) for name in images if name.startswith("step_"))
+    steps = _chosen(pictured, kept)
     record = Record(
         title=f"Early stopping of {params['label']}",
         caption=caption(params["label"], params["scale"], curve, kept, steps),
@@ -83,7 +86,7 @@ def caption(
 
 def _read(curve: str | Path, images: str | Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     try:
-        table = pd.read_csv(curve)[COLUMNS]
+        table = read_table(curve)[COLUMNS]
         with np.load(images, allow_pickle=False) as opened:
             content = {name: opened[name] for name in opened.files}
         if table.empty or not {"truth", "voxel_size"} <= set(content):
@@ -155,8 +158,10 @@ def _line(axes: Axes, points: pd.DataFrame, name: str) -> None:
     colour, marker, style = LINES[name]
     about = metrics.metadata(name)
     label = about.label + (f" ({about.unit})" if about.unit else "")
+    dense = len(points) > MANY  # markers would be a band
     axes.plot(
-        points["step"], points["mean"], color=colour, marker=marker, linestyle=style, markersize=4,
+        points["step"], points["mean"], color=colour, linestyle=style,
+        marker="" if dense else marker, markersize=4,
         linewidth=1.3, label=about.label,
     )  # fmt: skip
     axes.set_ylabel(label, fontsize=9, color=colour)

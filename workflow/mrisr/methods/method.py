@@ -179,7 +179,8 @@ class Method:
 
     Attributes:
         name: Its name in paths and tables.
-        spec: `method.yaml` with the preset and all overrides applied.
+        spec: `method.yaml` with the preset and all overrides applied; `deterministic` if the
+            study is.
         folder: Where its code lies.
         preset: `published` or `demo`.
         published: The training settings of the folder's `method.yaml`.
@@ -330,7 +331,9 @@ class Method:
         return asked
 
     def threads(self, stage: str) -> int:
-        """Return the threads of a job of `stage`."""
+        """Return the threads of a job of `stage`; in a deterministic study it is one."""
+        if self.spec.get("deterministic"):
+            return 1
         return self.spec["resources"].get(stage, {}).get("threads", 1)
 
     def code(self, module: str) -> str:
@@ -341,9 +344,10 @@ class Method:
     def pack(self, *keys: str) -> dict:
         """Return the parts of the specification that a stage depends on, for its params.
 
-        Only these make Snakemake run the stage again: a new label does not retrain a model.
+        Only these make Snakemake run the stage again: a new label does not retrain a model. That
+        a study is deterministic is always among them, for other threads made other bytes.
         """
-        spec = {key: self.spec[key] for key in keys if key in self.spec}
+        spec = {key: self.spec[key] for key in (*keys, "deterministic") if key in self.spec}
         folder = os.path.relpath(self.folder, FOLDER)
         return {"name": self.name, "folder": folder, "preset": self.preset, "spec": spec}
 

@@ -54,12 +54,23 @@ class CoordinateDecoder(nn.Module):
         layers: Fully connected layers.
         relative: Whether the first layer sees where the query lies from the feature.
         cell: Whether the first layer sees the size of the queried pixel.
+        unfold: Whether it sees the 3 x 3 features around each; else that one alone.
     """
 
-    def __init__(self, features: int, width: int, layers: int, relative: bool, cell: bool):
+    def __init__(
+        self,
+        features: int,
+        width: int,
+        layers: int,
+        relative: bool,
+        cell: bool,
+        unfold: bool = True,
+    ):
         super().__init__()
         self.features, self.relative, self.cell = features, relative, cell
-        sizes = [9 * features + 2 * relative + 2 * cell, *[width] * (layers - 1), 1]
+        self.side = 3 if unfold else 1
+        self.seen = self.side**2 * features
+        sizes = [self.seen + 2 * relative + 2 * cell, *[width] * (layers - 1), 1]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
     def forward(
@@ -140,11 +151,13 @@ class CoordinateDecoder(nn.Module):
     def _of_features(self, features: torch.Tensor) -> torch.Tensor:
         """Return the first layer's product with neighbourhoods, and its bias, (N, h w, width)."""
         first = self._first()
-        weight = first.weight[:, : 9 * self.features].unflatten(1, (self.features, 3, 3))
-        return F.conv2d(features, weight, first.bias, padding=1).flatten(2).transpose(1, 2)
+        sizes = (self.features, self.side, self.side)
+        weight = first.weight[:, : self.seen].unflatten(1, sizes)
+        made = F.conv2d(features, weight, first.bias, padding=self.side // 2)
+        return made.flatten(2).transpose(1, 2)
 
     def _of_relative(self) -> torch.Tensor:
-        return self._first().weight[:, 9 * self.features :][:, :2]
+        return self._first().weight[:, self.seen :][:, :2]
 
     def _of_cell(self) -> torch.Tensor:
         return self._first().weight[:, -2:]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mrisr.common.errors import InputError
-from mrisr.common.files import Staging
+from mrisr.common.files import Staging, finish
 from mrisr.common.progress import progress
 from mrisr.degrade.resample import hr_affine, upsample
 from mrisr.methods.model_files import load_model
@@ -296,5 +296,6 @@ def reconstruct_subjects(
         if cut:
             volume.data[load(targets[output]).data == 0] = 0
         save(volume, staged.path(output))
+        finish(staged.path(output))
         log.info("%s: %s", method.name, output)
     staged.commit(list(outputs))

@@ -67,8 +67,9 @@ KINDS: dict[str, Kind] = {
     "quality_by_scale": Kind(MEASURES),
     "subjects": Kind(MEASURES),
     "quality_by_cost": Kind(MEASURES),
-    "queries": Kind(frozenset({"subject"})),
+    "queries": Kind(frozenset({"subject", "methods", "beyond"})),
     "curves": Kind(frozenset({"methods"}), lambda study: [None]),
+    "training_time": Kind(frozenset({"methods"}), lambda study: [None]),
     "early_stopping": Kind(frozenset(), _early_stopping),
 }
 
@@ -162,6 +163,13 @@ def _of_dataset(
         if name not in study.methods:
             hint = nearest(name, study.methods)
             yield f"{where}.methods: '{name}' is not among the methods: {hint}"
+    if (beyond := chosen.get("beyond")) is not None:
+        agnostic = [n for n, method in study.methods.items() if method.models == "all_scales"]
+        if beyond not in agnostic:
+            yield (
+                f"{where}.beyond: '{beyond}' is not among the methods with one model for all"
+                f" scales: {nearest(beyond, agnostic)}"
+            )
     tested = {float(scale) for name in datasets for scale in study.scales(name)}
     shown = {
         float(cell.scale)

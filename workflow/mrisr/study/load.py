@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrisr.common.errors import ConfigError
-from mrisr.common.schema import changes, read_yaml, validate
-from mrisr.methods.method import merge
+from mrisr.common.schema import changes, validate
 from mrisr.metrics import Registry
+from mrisr.study import inherit
 from mrisr.study.check import check
+from mrisr.study.inherit import Written
 from mrisr.study.study import Study
 
 
@@ -21,14 +22,26 @@ def load_study(path: str | Path, pairs: Sequence[str] = ()) -> Study:
     Raises:
         ConfigError: As `checked`.
     """
-    return checked(merge(read_yaml(path), changes(pairs)), str(path))
+    return checked_written(inherit.together([path], changes(pairs)), str(path))
+
+
+def checked_written(config: Written, where: str) -> Study:
+    """Return the study that a config describes, one that may be based on others.
+
+    Raises:
+        ConfigError: As `checked`, with the file of every key that was written in another one.
+    """
+    try:
+        return checked(config.content, where)
+    except ConfigError as error:
+        raise ConfigError(config.explained(str(error), where)) from None
 
 
 def checked(config: dict, where: str = "config") -> Study:
     """Return the study that a config describes.
 
     Args:
-        config: The content of `config/<study>.yaml`.
+        config: The content of `config/<study>.yaml`, complete in itself.
         where: The file's name, for messages.
 
     Raises:

@@ -5,7 +5,7 @@ Light on purpose: the Snakefile makes a study at parse time, in every job.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrisr.common.errors import ConfigError
@@ -19,6 +19,7 @@ from mrisr.metrics import Registry
 DEFAULTS = {
     "title": "",
     "preset": "published",
+    "deterministic": False,
     "downloads": dataset_files.DOWNLOADS,
     "plugins": [],
     "degradation": {"kernel": "spline", "grid": "corners", "antialias": None},
@@ -28,6 +29,8 @@ DEFAULTS = {
     "empty_slices": "exclude",
     "baseline": None,
     "baseline_metric": "psnr",
+    "primary_metric": "psnr",
+    "margins": {},
     "published": [],
     "segmentation": None,
     "report": {"viewer": True},
@@ -37,7 +40,7 @@ DEFAULTS = {
     "early_stopping": {},
     "reader_study": None,
 }
-EARLY_STOPPING = {"points": 13, "scale": 2}
+EARLY_STOPPING = {"points": 13, "each": 0, "scale": 2}
 SEGMENTATION = {
     "engine": "atropos",
     "priors": "oasis30ants",
@@ -76,6 +79,7 @@ class Study:
         config: The config, every key present.
         name: Name of the study.
         seed: All random numbers derive from it.
+        deterministic: Whether every job has one thread, so that cores change no byte.
         layout: Paths of its files.
         datasets: Its datasets by name.
         methods: Its methods by name, in the config's order.
@@ -103,6 +107,7 @@ class Study:
         self.metrics = found
         self.name: str = self.config["study"]
         self.seed: int = self.config["seed"]
+        self.deterministic: bool = self.config["deterministic"]
         self.degradation: dict = self.config["degradation"]
         if self.degradation["kind"] == "stacks" and "kernel" not in config["degradation"]:
             self.degradation["kernel"] = "slice_profile"
@@ -116,10 +121,12 @@ class Study:
     def dataset_overrides(self, name: str, split: str | None = None) -> dict:
         """Return what the study changes of a dataset's YAML; for one split, what matters to it."""
         overrides = dict(self.config["datasets"][name] or {})
+        if overrides.get("split"):
+            overrides["split"] = {"seed": self.seed, **overrides["split"]}
         if split is None:
             return {k: v for k, v in overrides.items() if k not in ("roles", "scales")}
-        folder = {"folder": overrides["folder"]} if overrides.get("folder") else {}
-        return {**folder, "subjects": {split: self.datasets[name].subjects[split]}}
+        kept = {key: overrides[key] for key in ("folder", "split") if overrides.get(key)}
+        return {**kept, "subjects": {split: self.datasets[name].subjects[split]}}
 
     def plugins_of(self, path: str | Path) -> list[str]:
         """Return the plugin folder that a dataset's file or a method's folder lies in, if any.
@@ -182,6 +189,8 @@ class Study:
                     method = method_folders.get(name, overrides, preset, self.plugins)
             except ConfigError as error:
                 raise ConfigError(f"{self.where}: {error}") from None
+            if self.deterministic:
+                method = replace(method, spec={**method.spec, "deterministic": True})
             found[name] = method
         return found
 

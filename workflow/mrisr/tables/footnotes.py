@@ -4,7 +4,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mrisr import metrics
-from mrisr.evaluate.measured import COLLAPSED, EXTRAPOLATED, MARKS, UNCHECKED, UNDERTRAINED, places
+from mrisr.common.statistics import FEWEST
+from mrisr.evaluate.measured import (
+    ALPHA,
+    COLLAPSED,
+    EXTRAPOLATED,
+    MARKS,
+    NOT_ABOVE,
+    UNDERTRAINED,
+    UNTESTED,
+    places,
+)
+from mrisr.methods.budget import FALLING, FEW_STEPS, LAST
 from mrisr.methods.model_files import own_training, shipped_training
 
 #: Training settings that decide how much a step sees.
@@ -41,11 +52,14 @@ def marks(where: Mapping[str, str], baseline: str | None, metric: str = "PSNR") 
         metric: Label of the metric in which they are.
     """
     meaning = {
-        UNDERTRAINED: f"undertrained, the mean {metric} over the volume is not above"
-        f" {baseline}; supports no conclusion",
-        COLLAPSED: "collapsed, training ended in a constant output; supports no conclusion",
-        UNCHECKED: f"not held against {baseline}, whose {metric} over the volume (or its own) is"
-        " missing",
+        UNDERTRAINED: f"undertrained, fewer than {FEW_STEPS:.0%} of the published steps, or the"
+        f" validation loss fell by more than {FALLING:.0%} over the last {LAST:.0%} of the"
+        " training; says little about the method".replace("%", " %"),
+        COLLAPSED: "collapsed, training ended in a constant output; says little about the method",
+        NOT_ABOVE: f"not above {baseline}, in {metric} over the volume a one-sided Wilcoxon"
+        f" signed-rank test over the subjects does not find it better (p at least {ALPHA})",
+        UNTESTED: f"not tested against {baseline}, fewer than {FEWEST} subjects, or {metric} over"
+        " the volume is missing",
     }
     return [
         f"{MARKS[remark]} {text}: {where[remark]}."
@@ -75,12 +89,15 @@ def skipped(where: Mapping[str, str]) -> list[str]:
 def training(cells: Iterable[Mapping]) -> list[str]:
     """Return how far each learned method was trained, or where its weights come from."""
     groups: dict[tuple, list[Mapping]] = {}
+    falling: list[Mapping] = []
     per_subject: dict[str, list[Mapping]] = {}  # models of one subject each, and shipped ones
     cells = list(cells)
     for cell in cells:
         if not cell["learned"] or cell["skipped"]:
             continue
         model = cell["model"] or {}
+        if (model.get("loss_fell") or 0.0) > FALLING:
+            falling.append(cell)
         if "models" in model:
             per_subject.setdefault(own_training(model), []).append(cell)
             continue
@@ -109,6 +126,10 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         f"{said[0].upper()}{said[1:]}: {places(members, cells)}."
         for said, members in per_subject.items()
     ]
+    if falling:
+        lines.append(
+            f"The validation loss was still falling when training ended: {places(falling, cells)}."
+        )
     return lines
 
 

@@ -21,7 +21,12 @@ log = logging.getLogger("mrisr")
 COLLAPSED_STD = 1e-5
 
 Stop = Callable[[int], bool]
-Observer = Callable[[int, nn.Module], None]
+Observer = Callable[[int, nn.Module, float], None]
+# Of `training.clock`: the processor's counts all threads of this process, and no other work.
+CLOCKS: dict[str, Callable[[], float]] = {
+    "processor": lambda: time.process_time(),
+    "wall": lambda: time.monotonic(),
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def run(
     state: dict,
     checkpoints: Checkpoints,
     stop: Stop,
-    observe: Observer = lambda step, network: None,
+    observe: Observer = lambda step, network, seconds: None,
 ) -> dict | None:
     """Train from `state` to the end.
 
@@ -84,13 +89,13 @@ def run(
         state: See `fresh`, or a checkpoint; changed in place. At the end `best` has the weights.
         checkpoints: Where checkpoints go.
         stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
-        observe: Called after every step with the steps done and the network, its weights averaged
-            if those are kept.
+        observe: Called after every step with the steps done, the network (with averaged weights if
+            the training keeps those) and the seconds of training, without those of `observe`.
 
     Returns:
-        What `model.json` says of it: steps, epochs, epochs_asked, minutes_asked, ended (by the
-        epochs, the time budget, an early stop or a constant output), best_epoch, val_loss,
-        collapsed, seconds, parameters. None if `stop` ended it.
+        What `model.json` says of the training: steps, epochs, epochs_asked, minutes_asked, ended
+        (by the epochs, the time budget, an early stop or a constant output), best_epoch,
+        val_loss, collapsed, seconds, parameters. None if `stop` ended it.
 
     Raises:
         TrainingError: The loss is not finite.
@@ -107,7 +112,8 @@ def run(
     device = next(network.parameters()).device
     running = torch.tensor(state["loss"], dtype=torch.float64, device=device)
     minutes, patience = training.get("minutes"), training.get("patience")
-    now = spoke = saved = time.monotonic()
+    clock = CLOCKS[training.get("clock", "wall")]
+    begun, spoke, saved = clock(), time.monotonic(), time.monotonic()
 
     def save() -> None:
         state["loss"] = float(running)
@@ -134,8 +140,8 @@ def run(
             row, spread = _row(task, judged, state, float(running) / (at + 1), rate)
             running.zero_()
             last = spent or state["step"] == total
-            if now - spoke > task.pause or task.pause == 0 or last:
-                spoke = now
+            if time.monotonic() - spoke > task.pause or task.pause == 0 or last:
+                spoke = time.monotonic()
                 _tell(task, row, state["seconds"])
             late = epoch + 1 - state["best"]["epoch"]
             if task.ends_constant and spread < COLLAPSED_STD:
@@ -147,9 +153,9 @@ def run(
             if ended != "epochs":
                 log.info("%s: ended by the %s after step %d", name, ended, state["step"])
                 break
-        observe(state["step"], judged)
-        state["seconds"] += time.monotonic() - now
-        now = time.monotonic()
+        state["seconds"] += clock() - begun
+        observe(state["step"], judged, state["seconds"])
+        begun, now = clock(), time.monotonic()
         if now - spoke > 30:
             spoke = now
             log.info("%s: step %d of %d", name, state["step"], total)
