@@ -154,7 +154,7 @@ def test_figure_1_shows_a_scale_that_no_table_has(config):
     # It is made for this figure: no table has it, and the bill does.
     assert 3.2 not in {cell.scale for cell in study.cells()}
     made = {job.name for job in StudyJobs(study).jobs} - {
-        job.name for job in StudyJobs(checked(config)).jobs
+        job.name for job in StudyJobs(checked({**config, "figures": True})).jobs
     }
     assert made == {
         "degrade_ds002748 3.2",

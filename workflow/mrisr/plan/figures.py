@@ -166,7 +166,12 @@ def _scales(study: Study, dataset: str, settings: Mapping) -> Planned | None:
         *(cell["method"] for cell in cells if cell["learned"]),
     ]
     cells = [cell for cell in cells if cell["method"] == (names or [None])[0]]
-    extra = [summary.describe(study, cell) for cell in shown_cells(study)]
+    order = [method.name for method in study.methods.values() if not method.control]
+    extra = [
+        {**summary.describe(study, cell), "look": order.index(cell.method.name)}
+        for cell in shown_cells(study)
+        if not cell.method.control
+    ]
     cells = sorted([*cells, *extra], key=lambda cell: float(cell["scale"]))
     cells = [cell for cell in cells if not cell["skipped"]]
     if not cells:
