@@ -34,9 +34,13 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
-# They were shared by the jobs of this run, and take gigabytes.
+# Features were shared by the jobs of this run, and take gigabytes; models are kept aside until
+# their study is done, see mrisr.train.finished.
 onsuccess:
     shutil.rmtree(LAYOUT.staging("features"), ignore_errors=True)
+    if Path(LAYOUT.manifest()).exists():
+        for KEPT in Path(LAYOUT.staging("models")).rglob("finished"):
+            shutil.rmtree(KEPT, ignore_errors=True)
 
 
 rule all:
@@ -49,4 +53,4 @@ rule all:
 
 rule models:
     input:
-        model_files(),
+        FILES.models(),

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from hypothesis import settings
 
 from mrisr.common import http as download
 from mrisr.common.files import sha256
@@ -16,6 +17,9 @@ from tiny_study import TinyStudy
 
 # Tests run beside each other and beside Snakemake: many small tasks, one thread each.
 torch.set_num_threads(1)
+# On a busy machine an example takes as long as it takes.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 # Read once, when ANTs is first used; with more threads it does not give the same bytes twice.
 os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
 

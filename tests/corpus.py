@@ -3,6 +3,7 @@
 `python tests/corpus.py` prints what the gates say to each kind.
 """
 
+import bz2
 import contextlib
 import csv
 import gzip
@@ -47,7 +48,7 @@ class Lab:
 
     def __init__(self, root):
         self.root, self.bids = Path(root), Path(root) / "bids"
-        self.rows, self.published = None, {}
+        self.rows, self.changes, self.appended = None, {}, ""
         self.write(head(), subject=GOOD)
         self.scan.parent.mkdir(parents=True)
 
@@ -77,7 +78,8 @@ class Lab:
 
     @staticmethod
     def unpacked(path):
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix in (".gz", ".mgz") else content
 
     def put(self, content, suffix="nii.gz"):
         packed = gzip.compress(content, 1) if suffix.endswith("gz") else content
@@ -90,10 +92,11 @@ class Lab:
             "skull_stripped": True,
             "source": {"kind": "bids", "folder": str(self.bids)},
             "split": "test" if self.rows is None else "own.tsv",
-        }
+        } | self.changes
         folder = self.root / "datasets"
         folder.mkdir(exist_ok=True)
-        (folder / "own.yaml").write_text(yaml.safe_dump(spec))
+        text = yaml.safe_dump(spec, sort_keys=False)
+        (folder / "own.yaml").write_text(text + self.appended)
         if self.rows is not None:
             (folder / "own.tsv").write_bytes(self.rows.replace(" ", "\t").encode())
 
@@ -104,13 +107,21 @@ class Lab:
             dataset = datasets.load("own", search=[self.root])
             subjects = dataset.subjects["test"]
             dataset.local_files("test")
+            given = list(dataset.mask_files("test").values())
             fetch.fetch(dataset, "test", self.root / "raw", self.root / "list.tsv", workers=1)
             hr, masks = (
                 [self.root / kind / f"{s}.nii.gz" for s in subjects] for kind in ("hr", "masks")
             )
             ground_truth.prepare_subjects(
-                ground_truth.listed_scans(self.root / "list.tsv", subjects, hr, masks),
-                ground_truth.Settings({"kind": "none"}, {"kind": "signal"}, min_size=16),
+                ground_truth.listed_scans(
+                    self.root / "list.tsv", subjects, hr, masks, given_masks=given
+                ),
+                ground_truth.Settings(
+                    {"kind": "none"},
+                    dataset.spec["mask"],
+                    min_size=16,
+                    intensity=dataset.spec["intensity"],
+                ),
                 staging=staging,
                 fingerprint="code",
             )
@@ -182,6 +193,13 @@ def turned(codes):
         nib.orientations.io_orientation(AFFINE), nib.orientations.axcodes2ornt(codes)
     )
     return nib.Nifti1Image(head(), AFFINE).as_reoriented(ornt)
+
+
+def _shift(millimetres):
+    """Return what is added to an affine to move it along x."""
+    found = np.zeros((4, 4))
+    found[0, 3] = millimetres
+    return found
 
 
 def oblique(degrees=10):
@@ -303,6 +321,91 @@ def not_root(lab):
         yield
 
 
+def described(make, appended="", **changes):
+    """Also change the dataset's file, or append to it."""
+
+    def also(lab):
+        make(lab)
+        lab.changes |= changes
+        lab.appended = appended
+
+    return also
+
+
+def holds(content, suffix="nii.gz"):
+    """Write bytes in place of a scan."""
+
+    def make(lab):
+        lab.path(ODD, suffix).write_bytes(content(lab) if callable(content) else content)
+
+    return make
+
+
+def bzip2(lab):
+    return bz2.compress(lab.unpacked(lab.write(head())))
+
+
+def in_capitals(lab):
+    lab.write(head()).rename(lab.scan.with_name("sub-02_T1w.NII.GZ"))
+
+
+def mgh_without_orientation(lab):
+    content = bytearray(lab.unpacked(lab.write(head(), suffix="mgz", image=nib.MGHImage)))
+    content[28:30] = bytes(2)
+    lab.put(bytes(content), "mgz")
+
+
+def by_pattern(pattern, *names):
+    """Have scans in a flat folder beside the two subjects', found by a pattern."""
+
+    def make(lab):
+        for name in names:
+            nib.save(nib.Nifti1Image(head(), AFFINE), lab.bids / f"{name}.nii.gz")
+        source = {"kind": "folder", "folder": str(lab.bids), "pattern": pattern}
+        lab.changes |= {"source": source}
+        lab.rows = "subject split\nP1 test\nP1_2 test\n"
+
+    return make
+
+
+def named(*names):
+    """Call the subjects by names that look like something else."""
+
+    def make(lab):
+        lab.write(head())
+        for name in names:
+            nib.save(nib.Nifti1Image(head(), AFFINE), lab.bids / f"{name}.nii.gz")
+        source = {"kind": "folder", "folder": str(lab.bids), "pattern": "{subject}.nii.gz"}
+        for subject in (GOOD, ODD):
+            nib.save(nib.load(lab.path(subject)), lab.bids / f"{subject}.nii.gz")
+        lab.changes |= {"source": source}
+        lab.rows = "subject split\n" + "".join(f"{n} test\n" for n in (GOOD, ODD, *names))
+
+    return make
+
+
+def masked(edit, affine=AFFINE):
+    """Give both subjects masks; that of the second is edited."""
+
+    def make(lab):
+        lab.write(head())
+        for subject in (GOOD, ODD):
+            mask = (head() > 0).astype(np.float32)
+            odd = subject == ODD
+            image = nib.Nifti1Image(edit(mask) if odd else mask, affine if odd else AFFINE)
+            (lab.bids / "masks").mkdir(exist_ok=True)
+            nib.save(image, lab.bids / "masks" / f"{subject}.nii.gz")
+        lab.changes |= {"mask": {"kind": "file", "pattern": "masks/{subject}.nii.gz"}}
+
+    return make
+
+
+def quoted_note(lab):
+    lab.write(head())
+    lab.rows = f'participant_id note\n{GOOD} "moved\n{ODD} fine\n'
+    lab.changes |= {"split": {"kind": "table", "file": "own.tsv", "as": "test"}}
+
+
 def write(data, affine=AFFINE, **options):
     return lambda lab: lab.write(data() if callable(data) else data, affine, **options)
 
@@ -331,6 +434,22 @@ KINDS = [
         "goes on after the 20 x 22 x 24 voxels",
         CONVERT,
     ),
+    Kind("bzip2", holds(bzip2), "packed by bzip2", "bunzip2"),
+    Kind(
+        "pointer of git LFS",
+        holds(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+        "a pointer of git LFS",
+        "git lfs pull",
+    ),
+    Kind(
+        "pointer of git-annex",
+        holds(b"/annex/objects/SHA256E-s9--0.nii.gz\n"),
+        "a pointer of git-annex",
+        "datalad get",
+    ),
+    Kind("ZIP archive", holds(b"PK\x03\x04" + bytes(200)), "a ZIP archive", "unpack it"),
+    Kind("DICOM file", holds(bytes(128) + b"DICM" + bytes(99)), "a DICOM file", "dcm2niix"),
+    Kind("name in capitals", in_capitals, "no file sub-02/anat", "add it|list"),
     Kind("a few bytes after the voxels", appended(lambda: bytes(512), packed=True)),
     Kind("wrong magic", patched("magic", [b"xyz"], "<3s"), "not a NIfTI file", CONVERT),
     Kind("empty file", lambda lab: lab.scan.touch(), "empty", AGAIN),
@@ -430,6 +549,12 @@ KINDS = [
         CONVERT,
     ),
     Kind(
+        "MGH without orientation",
+        mgh_without_orientation,
+        "its RAS flag is 0",
+        "mri_convert",
+    ),
+    Kind(
         "sform and qform differ in left and right",
         write(head, edit=forms(AFFINE, MIRRORED)),
         "sform says that the axes point to LAS, its qform to RAS",
@@ -491,6 +616,47 @@ KINDS = [
     Kind(
         "1e30, one voxel", write(lambda: changed((0, 0, 0), 1e30)), "maximum is 1e\\+30", "outliers"
     ),
+    Kind(
+        "one voxel at 30 times the 99 % quantile",
+        write(lambda: _hot()),
+        note="30 times the 99 % quantile .* set intensity: \\{white: 99.9 %\\}",
+    ),
+    Kind(
+        "the same, and white: 99.9 %",
+        described(write(lambda: _hot()), intensity={"white": "99.9 %"}),
+        note=r"^\d voxels above white, .* set to 1$",
+    ),
+    Kind(
+        "1e30, one voxel, and white: 99.9 %",
+        described(write(lambda: changed((0, 0, 0), 1e30)), intensity={"white": "99.9 %"}),
+    ),
+    Kind(
+        "background 0.001",
+        write(lambda: head(dtype=np.float32) + np.float32(0.001)),
+        note="its background is 0.001, not 0 .* set intensity: \\{black: 0.001\\}",
+    ),
+    Kind(
+        "the same, and black: 0.001",
+        described(
+            lambda lab: [
+                lab.write(head(dtype=np.float32) + np.float32(0.001), subject=subject)
+                for subject in (GOOD, ODD)
+            ],
+            intensity={"black": 0.001},
+        ),
+        note="^$",
+    ),
+    Kind(
+        "noise in the air",
+        write(lambda: head() + RANDOM.integers(1, 9, SHAPE).astype(np.int16)),
+        note="its mask is 100.0% of the volume",
+    ),
+    Kind(
+        "white: 50 %",
+        described(write(head), intensity={"white": "50 %"}),
+        "intensity.white",
+        ".",
+    ),
     Kind("slope 1e37", patched("scl_slope", [1e37], "<f"), "infinite as 32-bit", REPAIR),
     Kind("slope 0: no scaling", patched("scl_slope", [0.0], "<f")),
     Kind("slope NaN: no scaling", patched("scl_slope", [np.nan], "<f")),
@@ -520,7 +686,34 @@ KINDS = [
         "sheared",
         "resample",
     ),
+    # Masks.
+    Kind("mask with NaN outside", masked(lambda mask: np.where(mask > 0, mask, np.nan))),
+    Kind(
+        "mask 5 micrometres off the grid of its scan",
+        masked(lambda mask: mask, AFFINE + _shift(0.005)),
+    ),
+    # The dataset's file.
+    Kind(
+        "a key twice",
+        described(write(head), appended="skull_stripped: false\n"),
+        "key 'skull_stripped' is in line 2 already",
+        "delete one",
+    ),
+    Kind(
+        "a wildcard beside {subject}",
+        by_pattern("{subject}*_T1.nii.gz", "P1_T1", "P10_T1"),
+        "a wildcard beside",
+        "put what follows the name between them",
+    ),
+    Kind(
+        "one file for two subjects",
+        by_pattern("{subject}_*T1.nii.gz", "P1_2_a_T1"),
+        "P1_2_a_T1.nii.gz is found for P1 too",
+        "make the pattern say where",
+    ),
     # The list of subjects.
+    Kind("a note that begins with a quotation mark", quoted_note),
+    Kind("subjects called NA, null, 001 and 1e5", named("NA", "null", "001", "1e5")),
     Kind(
         "subject twice in the list",
         table("subject split\nsub-01 test\nsub-01 test\n"),
@@ -574,6 +767,12 @@ KINDS = [
         "letters",
     ),
 ]
+
+
+def _hot():
+    data = head(dtype=np.float32)
+    data[9, 9, 9] = 30 * np.quantile(data[data > 0], 0.99)
+    return data
 
 
 def _stretch(lab):

@@ -45,10 +45,20 @@ class FigureStudy:
         return {
             **{"dataset": "demo", "dataset_label": "Demo", "scale": scale, "method": name},
             **{"method_label": name.capitalize(), "control": False, "learned": name != "cubic"},
-            **{"skipped": skipped, "model": None, "look": number, "ground_truth": False},
+            **{"skipped": skipped, "model": self.model(name), "look": number},
+            **{"ground_truth": False, "published_steps": 1000},
             "image": None if skipped else str(image),
             "path": None if skipped else self.metrics(name, scale),
         }
+
+    def model(self, name):
+        """Write the description of a model; return its folder, None for no model."""
+        if name != "bad $x":
+            return None
+        folder = self.folder / "model"
+        folder.mkdir(exist_ok=True)
+        (folder / "model.json").write_text('{"steps": 10}')
+        return str(folder)
 
     def metrics(self, name, scale):
         """Write the metrics of a method that has some; return their file."""
@@ -67,7 +77,7 @@ class FigureStudy:
         return {
             **{"dataset": "demo", "label": "Demo", "subject": "sub-01", "baseline": "cubic"},
             **{"truth": str(self.folder / "hr.nii.gz"), "mask": str(self.folder / "mask.nii.gz")},
-            **{"cells": self.cells, "held": [], "seed": 1, "metrics": ["psnr", "ssim"]},
+            **{"cells": self.cells, "held": [], "metrics": ["psnr", "ssim"]},
             **more,
         }
 

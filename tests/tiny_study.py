@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,10 @@ import numpy as np
 import yaml
 from scipy import ndimage
 
+from warm_python import WarmPython
+
 ROOT = Path(__file__).parent.parent
+WARM = WarmPython()
 TOYS = Path(__file__).parent / "workflow" / "toys"
 # Fits in seconds and still learns something; the tests look at plumbing, not at quality.
 TINY = {
@@ -132,12 +134,10 @@ class TinyStudy:
 
     def run(self, *arguments, check=True):
         """Run Snakemake; return its exit code and everything it printed."""
-        done = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, env=self.environment()
-        )
-        output = done.stdout + done.stderr
-        assert not check or done.returncode == 0, output
-        return done.returncode, output
+        command = self.command(*arguments)[1:]  # without Python itself
+        code, output = WARM.run(command, self.environment(), Path.cwd())
+        assert not check or code == 0, output
+        return code, output
 
 
 def environment():

@@ -1,11 +1,14 @@
 """Jobs that read a list of volumes, and volumes of it that are gone or changed."""
 
 import hashlib
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
-from tiny_study import TinyStudy, jobs
+from tiny_study import TinyStudy, jobs, write_scan
 
 pytestmark = pytest.mark.workflow
 METRICS = "results/tiny/metrics/tiny/cubic/x2.csv"
@@ -28,6 +31,37 @@ def test_lists_name_what_was_made_with_checksums(study):
             assert hashlib.sha256((study.folder / file).read_bytes()).hexdigest() == its
     for name in ("lr/tiny/x2", "sr/tiny/cubic/x2"):
         assert len(pd.read_csv(study.results / f"{name}.tsv", sep="\t")) == 2
+
+
+def test_a_scan_replaced_by_an_older_one_is_measured_again(study):
+    assert "Nothing to be done" in study.run("-n", METRICS)[1]
+    measured = pd.read_csv(study.folder / METRICS)["value"]
+    scan, old = study.scan("05"), study.folder / "old.nii.gz"
+    scan.rename(old)
+    # Another scan at the same path, by a link, with the time of the Stone Age of computers.
+    other = study.folder / "other.nii.gz"
+    write_scan(other, 99)
+    os.utime(other, (1e9, 1e9))
+    scan.symlink_to(other)
+    again = study.run("-n", METRICS)[1]
+    assert f"{scan}: replaced since results/tiny/sources/tiny/test.tsv was made of it" in again
+    assert jobs(again).keys() >= {"fetch_tiny_test", "prepare_tiny_test", "evaluate_tiny"}
+    check = [sys.executable, "-m", "mrisr.cli.main", "data", "check", "tiny"]
+    check += ["--configfile", "tiny.yaml"]
+    about = {"cwd": study.folder, "env": study.environment(), "capture_output": True, "text": True}
+    said = subprocess.run(check, **about)
+    assert said.returncode == 1 and f"{scan}: replaced, its sha256 is not the one in" in said.stdout
+    study.run(METRICS)
+    now = pd.read_csv(study.folder / METRICS)["value"]
+    assert (measured != now).any()
+    assert "Nothing to be done" in study.run("-n", METRICS)[1]
+    said = subprocess.run(check, **about)
+    assert said.returncode == 0, said.stdout + said.stderr
+    # And back, by a rename, which keeps the first scan's time.
+    scan.unlink()
+    old.rename(scan)
+    study.run(METRICS)
+    assert (pd.read_csv(study.folder / METRICS)["value"] == measured).all()
 
 
 def test_a_deleted_volume_is_named_and_made_again_by_the_command_that_is_told(study):

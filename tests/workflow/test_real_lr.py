@@ -6,6 +6,9 @@ import pandas as pd
 import pytest
 import yaml
 
+import dry_runs
+from mrisr.plan.jobs import StudyJobs
+from mrisr.study.load import load_study
 from tiny_study import jobs
 
 pytestmark = pytest.mark.workflow
@@ -29,15 +32,20 @@ def study(tiny_study):
     )
     scans = {"kind": "bids", "folder": str(study.bids), "suffix": "T1w"}
     about = {"label": "Own", "skull_stripped": True, "scans": "lr", "source": scans}
-    about["split"] = "pair.tsv"
+    about |= {"split": "pair.tsv", "scan": {"shape": [30, 34, 32], "voxel_size": [1, 1.1, 0.9]}}
     for name, more in (("own", {}), ("pair", {"reference": {"source": scans}})):
         (study.plugins / f"datasets/{name}.yaml").write_text(yaml.safe_dump(about | more))
     (study.plugins / "datasets/pair.tsv").write_text("subject\tsplit\nsub-04\ttest\n")
     return study
 
 
-def test_from_real_scans_to_report(study):
-    planned = jobs(study.run()[1])
+def test_from_real_scans_to_report(study, monkeypatch):
+    study.snakefile = dry_runs.write_probe(study.folder)
+    output = study.run("all")[1]
+    planned = jobs(output)
+    monkeypatch.chdir(study.folder)
+    told = dry_runs.told(study.folder, output)
+    assert dry_runs.planned(StudyJobs(load_study("tiny.yaml"))) == told
     assert planned["prepare_pair_real"] == planned["prepare_pair_reference"] == 1
     assert planned["evaluate_pair"] == 1
     assert not any("degrade" in rule or "ground_truth" in rule for rule in planned)
@@ -69,7 +77,7 @@ def test_from_real_scans_to_report(study):
     assert page.count("data:image/png;base64") == 1
     assert "Real low-resolution scans of 1 test subject of Own were" in page
     assert "was made from the ground truth" not in page
-    assert "Nothing to be done" in study.run("-n")[1]
+    assert "Nothing to be done" in study.run("all", "-n")[1]
 
 
 def test_own_scans_alone_and_beside_a_simulated_dataset(study):

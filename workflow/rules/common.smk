@@ -1,7 +1,6 @@
 # The study, its paths, and functions that the rules share; no rules here.
 import json
 import sys
-from collections import namedtuple
 from itertools import product
 from pathlib import Path
 
@@ -14,21 +13,23 @@ from snakemake.utils import update_config
 sys.path.insert(0, str(PACKAGE))
 
 from mrisr import metrics
-from mrisr.common import assets
+from mrisr.common import assets, given_files
 from mrisr.common.environment import export_package
 from mrisr.common.errors import MrisrError
 from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
+from mrisr.common.locks import claim
 from mrisr.common.optional_packages import BM3D_LACKING, has_bm3d
 from mrisr.common.provenance import code_digest
 from mrisr.common.schema import read_yaml, typed
-from mrisr.common.storage import check_writable
+from mrisr.common.storage import check_replaceable, check_writable
 from mrisr.data import finding
 from mrisr.plan import cells
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import report as report_plan
 from mrisr.plan import tables as table_plan
-from mrisr.plan.kept_files import Keep
-from mrisr.plan.resources import REQUESTS
+from mrisr.plan.kept_files import EVERYONE, Keep
+from mrisr.plan.resources import requests
+from mrisr.plan.study_files import StudyFiles
 from mrisr.segment import priors
 from mrisr.study import inherit, readers_key
 from mrisr.study.load import checked_written
@@ -93,7 +94,11 @@ except MrisrError as error:
     raise WorkflowError(str(error)) from None
 
 LAYOUT = STUDY.layout
+REQUESTS = requests(STUDY.deterministic)
+# Among the params of what may have several threads: Snakemake does not look at threads.
+ONE_THREAD = {"deterministic": True} if STUDY.deterministic else {}
 KEEP = Keep(STUDY)
+FILES = StudyFiles(STUDY)
 
 # A dry-run shows what would run, with as many subjects as there will be; anything else stops.
 UNLISTED = [dataset.lacking for dataset in STUDY.datasets.values() if dataset.unlisted]
@@ -114,6 +119,8 @@ onstart:
         raise WorkflowError("\n".join([*UNLISTED, *UNINSTALLED]))
     try:
         check_writable(LAYOUT.root)
+        check_replaceable(f"{LAYOUT.root}/logs", f"{LAYOUT.root}/benchmarks")
+        claim(LAYOUT.root, LAYOUT.staging("running"), Path.cwd())
     except MrisrError as error:
         raise WorkflowError(str(error)) from None
 
@@ -131,112 +138,9 @@ def preparation_code(dataset):
     return ["mrisr.prepare.ground_truth", *(["mrisr.volumes.brain"] if found else [])]
 
 
-def hr_files(dataset, split):
-    """Ground truths of a split."""
-    return [LAYOUT.hr(dataset, item) for item in STUDY.items(dataset, split)]
-
-
-def mask_files(dataset, split):
-    """Masks of a split."""
-    return [LAYOUT.mask(dataset, item) for item in STUDY.items(dataset, split)]
-
-
-def denoised_files(method, split):
-    """Denoised slices of a split of the training set; empty if a method's loss needs none."""
-    if not method.denoising:
-        return []
-    items = STUDY.items(STUDY.train_dataset, split)
-    sigma = scale_name(method.denoising["sigma"])
-    return [LAYOUT.denoised(STUDY.train_dataset, sigma, item) for item in items]
-
-
-def lr_files(dataset, scale="{scale}", items=None):
-    """LR files of a dataset's test items at a scale; three an item if the study has stacks."""
-    items = STUDY.items(dataset, "test") if items is None else items
-    return [
-        LAYOUT.lr(dataset, scale, name) for item in items for name in STUDY.inputs(dataset, item)
-    ]
-
-
-def grid_files(dataset, scale="{scale}", items=None):
-    """SR grids of a dataset's real LR scans."""
-    items = STUDY.items(dataset, "test") if items is None else items
-    return [LAYOUT.foreground_on_sr_grid(dataset, scale, item) for item in items]
-
-
-def stack_masks(dataset, scale="{scale}", items=None):
-    """Where real stacks are data; nothing for simulated ones and volumes."""
-    if not STUDY.datasets[dataset].stacked:
-        return []
-    items = STUDY.items(dataset, "test") if items is None else items
-    return grid_files(dataset, scale, [n for item in items for n in STUDY.inputs(dataset, item)])
-
-
-def of_subject(files, dataset):
-    """What `files` gives for one subject: its number of real stacks is its own."""
-    if STUDY.datasets[dataset].stacked:
-        return lambda wildcards: files(dataset, wildcards.scale, [wildcards.subject])
-    return files(dataset, items=["{subject}"])
-
-
 def grid_file(wildcards):
     """The file on whose grid an SR volume is written, for rules of external methods."""
-    if STUDY.datasets[wildcards.dataset].has_ground_truth:
-        return LAYOUT.hr(wildcards.dataset, wildcards.subject)
-    return LAYOUT.foreground_on_sr_grid(wildcards.dataset, wildcards.scale, wildcards.subject)
-
-
-def fixed_files(dataset):
-    """The LR scans that HR references are moved to: of stacks, the one that stays."""
-    scale, its = scale_name(STUDY.scales(dataset)[0]), STUDY.datasets[dataset]
-    number = its.spec["stacks"]["fixed"] - 1 if its.stacked else 0
-    names = [STUDY.inputs(dataset, item)[number:][:1] for item in STUDY.items(dataset, "test")]
-    return [LAYOUT.lr(dataset, scale, name) for its in names for name in its]
-
-
-def reference_files(dataset):
-    """HR references of a dataset's real LR scans; empty if it has none."""
-    items = STUDY.items(dataset, "test") if STUDY.datasets[dataset].reference else []
-    return [LAYOUT.hr_reference(dataset, item) for item in items]
-
-
-def reference_mask_files(dataset):
-    """Foregrounds of the HR references."""
-    return [LAYOUT.hr_reference_foreground(dataset, item) for item in STUDY.items(dataset, "test")]
-
-
-def checked_files():
-    """What is made of every scan of the study before anything is trained."""
-    return [
-        file
-        for dataset, its in STUDY.datasets.items()
-        for split in STUDY.splits(dataset)
-        for file in (
-            [LAYOUT.hr_list(dataset, split)]
-            if its.has_ground_truth
-            else [
-                *reference_files(dataset),
-                *[f for k in STUDY.scales(dataset) for f in lr_files(dataset, scale_name(k))],
-            ]
-        )
-    ]
-
-
-def split_lists():
-    """By split, the lists of all its raw scans and ground truths."""
-    found = {}
-    for dataset, its in STUDY.datasets.items():
-        for split in STUDY.splits(dataset):
-            lists = found.setdefault(split, [])
-            lists.append(LAYOUT.sources(dataset, split))
-            if its.has_ground_truth:
-                lists.append(LAYOUT.hr_list(dataset, split))
-    return found
-
-
-def sr_files(dataset, method, scale):
-    """Reconstructions of a dataset's test items."""
-    return [LAYOUT.sr(dataset, method, scale, item) for item in STUDY.items(dataset, "test")]
+    return FILES.grid(wildcards.dataset, wildcards.subject, wildcards.scale)
 
 
 def reconstructed(dataset):
@@ -246,7 +150,7 @@ def reconstructed(dataset):
         method, scale = STUDY.methods[wildcards.method], wildcards.scale
         if in_one_job(method):
             return [LAYOUT.sr_list(dataset, method.name, scale)]
-        return sr_files(dataset, method.name, scale)
+        return FILES.sr(dataset, method.name, scale)
 
     return found
 
@@ -254,64 +158,6 @@ def reconstructed(dataset):
 def in_one_job(method):
     """Say whether one job reconstructs all of a dataset, for good, and lists them."""
     return method.granularity == "dataset" and not method.rules and KEEP.all("sr")
-
-
-def model_files():
-    """Models of the training set, and models made per subject."""
-    shared = [
-        LAYOUT.model_file("model.safetensors", method.name, trained)
-        for method, trained in STUDY.models()
-    ]
-    own = [
-        LAYOUT.model_file(
-            "model.safetensors",
-            cell.method.name,
-            cell.method.trained(scale_name(cell.scale)),
-            cell.dataset,
-            item,
-        )
-        for cell in STUDY.cells()
-        if cell.method.per_subject and not cell.skipped
-        for item in STUDY.items(cell.dataset, "test")
-    ]
-    return shared + own
-
-
-def imported_files():
-    """Models whose weights were made elsewhere."""
-    return [
-        LAYOUT.model_file("model.safetensors", method.name, trained)
-        for method, trained in STUDY.models()
-        if method.imported
-    ]
-
-
-def trained_file(name, method):
-    """A file of a method's model, with the wildcard scale if there is a model a scale."""
-    return LAYOUT.model_file(name, method.name, method.trained())
-
-
-def subject_file(name, method, dataset):
-    """A file of a model that is made for one subject."""
-    return LAYOUT.model_file(name, method.name, method.trained(), dataset, "{subject}")
-
-
-def model_of(method, dataset):
-    """The model that reconstructs, as a list with wildcards; empty for methods without."""
-    if not method.learned or method.kind == "external":
-        return []
-    if method.per_subject:
-        return [subject_file("model.safetensors", method, dataset)]
-    return [trained_file("model.safetensors", method)]
-
-
-def metrics_files(cells):
-    """Per-subject metrics of the cells that are not skipped."""
-    return [
-        LAYOUT.metrics(cell.dataset, cell.method.name, scale_name(cell.scale))
-        for cell in cells
-        if not cell.skipped
-    ]
 
 
 def metric_candidates(metric):
@@ -325,11 +171,6 @@ def metric_candidates(metric):
     return STUDY.metrics.module(metric).candidates(
         STUDY.metric_settings[metric], STUDY.config["downloads"]
     )
-
-
-def fetched_metrics():
-    """What the metrics that need a file from the network said about it."""
-    return [LAYOUT.metric_file(metric) for metric in STUDY.metrics_with("fetch")]
 
 
 def shared_features():
@@ -351,44 +192,12 @@ def evaluation_params(dataset):
             name: STUDY.metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
         },
         "empty_slices": STUDY.config["empty_slices"],
+        **ONE_THREAD,
         "code": code_digest(
             "mrisr.evaluate.subjects",
             *(STUDY.metrics.source(name) for name in STUDY.config["metrics"]),
         ),
     }
-
-
-def reconstruction_items(method, dataset):
-    """What one job reconstructs: all test items of a dataset, or one."""
-    one = method.granularity == "subject"
-    return ["{subject}"] if one else STUDY.items(dataset, "test")
-
-
-def reconstruction_references(method, dataset):
-    """Volumes whose grids are reconstructed, or their list: of real LR scans the SR grids."""
-    items = reconstruction_items(method, dataset)
-    if not STUDY.datasets[dataset].has_ground_truth:
-        return grid_files(dataset, items=items)
-    if method.granularity == "subject":
-        return [LAYOUT.hr(dataset, item) for item in items]
-    return [LAYOUT.hr_list(dataset, "test")]
-
-
-def reconstruction_input(method, dataset):
-    """LR files, or their list; for the control that is the ground truth, those."""
-    if method.input == "ground_truth":
-        return reconstruction_references(method, dataset)
-    if method.granularity == "subject":
-        return of_subject(lr_files, dataset)
-    # Only what is simulated has a list.
-    measured = STUDY.datasets[dataset].has_ground_truth
-    return [LAYOUT.lr_list(dataset, "{scale}")] if measured else lr_files(dataset)
-
-
-def reconstruction_masks(method, dataset):
-    """Where real stacks are data."""
-    one = method.granularity == "subject"
-    return of_subject(stack_masks, dataset) if one else stack_masks(dataset)
 
 
 def reconstruction_output(method, dataset):
@@ -402,36 +211,30 @@ def reconstruction_output(method, dataset):
     ]
 
 
-def reconstruction_stem(method, dataset):
-    """What log, benchmark and staging folder of a job are named after."""
-    one = "{subject}" if method.granularity == "subject" else None
-    return LAYOUT.sr_stem(dataset, method.name, "{scale}", one)
+def marked(part, files):
+    """Files of a `mrisr.plan.kept_files.Part`: those that do not stay are temporary."""
+    return files if part.stays else temp(files)
 
 
-# What is made a subject a job, all or some of them. End of the name, which, how output is marked.
-Part = namedtuple("Part", "suffix subjects mark")
-EVERYONE = Part("", finding.SUBJECT, lambda file: file)
+# Files that were replaced and have been named already.
+REPLACED = set()
 
 
-def parts(kind, dataset):
-    """Split a rule of single subjects in two where volumes of a kind do not stay, see `keep`."""
-    if KEEP.all(kind):
-        return [EVERYONE]
-    return [
-        Part("", KEEP.subjects(dataset, shown=False), temp),
-        Part("_shown", KEEP.subjects(dataset, shown=True), lambda file: file),
-    ]
+def given(path, files):
+    """Where it is recorded which of a user's files `path` was made of, and what they are now.
 
+    A parameter of the rule, so that it runs again for a scan that is older than the one it was
+    made of, or a link that leads elsewhere.
+    """
 
-def segmentation_files(dataset, method=None, scale=None):
-    """Segmentations of a dataset's test items; without method those of the ground truth."""
-    return [
-        LAYOUT.segmentation(dataset, item, method, scale) for item in STUDY.items(dataset, "test")
-    ]
+    def found(wildcards):
+        record, target, *names = (
+            name.format(**dict(wildcards.items())) for name in [LAYOUT.made_of(path), path, *files]
+        )
+        basis, replaced = given_files.basis(record, names, refresh=workflow.is_main_process)
+        for name in set(replaced) - REPLACED if workflow.is_main_process else ():
+            REPLACED.add(name)
+            logger.warning(given_files.warning(name, target))
+        return [record, basis]
 
-
-def atlas_files():
-    """Template and priors of the segmentation, if the study has one."""
-    if STUDY.segmentation is None:
-        return []
-    return [LAYOUT.atlas("template"), LAYOUT.atlas("priors")]
+    return found

@@ -28,6 +28,7 @@ for dataset in STUDY.datasets.values():
                 checksums=[dataset.checksums.get(name) for name in dataset.subjects[split]],
                 seed=STUDY.seed,
                 overrides=STUDY.dataset_overrides(dataset.name, split),
+                given=given(LAYOUT.sources(dataset.name, split), LOCAL_FILES[dataset.name, split]),
                 plugins=STUDY.plugins_of(dataset.path),
                 downloads=STUDY.config["downloads"],
                 code=code_digest(dataset.code) if dataset.code else "",
@@ -46,8 +47,8 @@ for dataset in STUDY.datasets.values():
                 sources=LAYOUT.sources(dataset.name, split),
                 masks=LOCAL_MASKS[dataset.name, split],
             output:
-                hr=hr_files(dataset.name, split),
-                masks=mask_files(dataset.name, split),
+                hr=FILES.hr(dataset.name, split),
+                masks=FILES.masks(dataset.name, split),
                 volumes=LAYOUT.hr_list(dataset.name, split),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/hr/{dataset.name}_{split}"),
@@ -59,15 +60,18 @@ for dataset in STUDY.datasets.values():
             resources:
                 **REQUESTS["prepare"].resources,
             params:
+                **ONE_THREAD,
                 subjects=dataset.subjects[split],
                 crop=dataset.spec["crop"],
                 mask=dataset.spec["mask"],
+                intensity=dataset.spec["intensity"],
                 formats=[dataset.format(name) for name in dataset.subjects[split]],
                 slices=STUDY.slices,
                 multiple=STUDY.multiple(dataset.name),
                 min_size=STUDY.min_size(split),
                 seed=STUDY.seed,
                 staging=LAYOUT.staging("hr", dataset.name, split),
+                given=given(LAYOUT.hr_list(dataset.name, split), LOCAL_MASKS[dataset.name, split]),
                 code=code_digest(*preparation_code(dataset)),
             message:
                 f"Preparing the ground truth of {dataset.name} ({split})"
@@ -80,10 +84,10 @@ for dataset in STUDY.datasets.values():
 # does not train again.
 rule check_scans:
     input:
-        checked_files(),
-        atlas_files(),
-        imported_files(),
-        **split_lists(),
+        FILES.checked(),
+        FILES.atlas(),
+        FILES.imported_models(),
+        **FILES.lists_by_split(),
     output:
         touch(LAYOUT.checked()),
     log:

@@ -7,7 +7,7 @@ for dataset in STUDY.measured_datasets:
         input:
             hr=LAYOUT.hr_list(dataset, "test"),
         output:
-            lr=lr_files(dataset),
+            lr=FILES.lr(dataset),
             volumes=LAYOUT.lr_list(dataset, "{scale}"),
         log:
             LAYOUT.log(f"{LAYOUT.root}/lr/{dataset}/x{{scale}}"),
@@ -19,6 +19,7 @@ for dataset in STUDY.measured_datasets:
         resources:
             **REQUESTS["degrade"].resources,
         params:
+            **ONE_THREAD,
             degradation=STUDY.degradation,
             code=code_digest("mrisr.degrade.resample"),
         message:

@@ -60,7 +60,7 @@ for dataset in STUDY.measured_datasets:
             sr=reconstructed(dataset),
             hr=LAYOUT.hr_list(dataset, "test"),
             scores=[LAYOUT.ground_truth_scores(dataset)] if STUDY.slice_metrics else [],
-            fetched=fetched_metrics(),
+            fetched=FILES.fetched_metrics(),
         output:
             metrics=LAYOUT.metrics(dataset, "{method}", "{scale}"),
         log:

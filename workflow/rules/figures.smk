@@ -42,16 +42,17 @@ for figure in figure_plan.figures(STUDY):
 
 
 for dataset, subject in figure_plan.lesion_subjects(STUDY):
+    LESIONS = [
+        str(STUDY.datasets[dataset].lesions.local_file(subject))
+        for folder in [STUDY.datasets[dataset].lesions.folder]
+        if folder is not None
+    ]
 
     rule:
         name:
             f"fetch_{dataset}_lesions"
         input:
-            [
-                str(STUDY.datasets[dataset].lesions.local_file(subject))
-                for folder in [STUDY.datasets[dataset].lesions.folder]
-                if folder is not None
-            ],
+            LESIONS,
         output:
             sources=LAYOUT.sources(dataset, "lesions"),
         log:
@@ -69,6 +70,7 @@ for dataset, subject in figure_plan.lesion_subjects(STUDY):
             split="test",
             beside="lesions",
             source=STUDY.datasets[dataset].spec["lesions"],
+            given=given(LAYOUT.sources(dataset, "lesions"), LESIONS),
             seed=STUDY.seed,
             overrides=STUDY.dataset_overrides(dataset, "test") | {"subjects": {"test": [subject]}},
             plugins=STUDY.plugins_of(STUDY.datasets[dataset].path),

@@ -13,9 +13,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 sources=LAYOUT.sources(dataset.name, "test"),
                 given=LOCAL_MASKS[dataset.name, "test"],
             output:
-                lr=lr_files(dataset.name),
-                masks=stack_masks(dataset.name),
-                grids=grid_files(dataset.name),
+                lr=FILES.lr(dataset.name),
+                masks=FILES.stack_masks(dataset.name),
+                grids=FILES.sr_grids(dataset.name),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}"),
             benchmark:
@@ -28,6 +28,10 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             params:
                 subjects={item: STUDY.stacks(dataset.name, item) for item in dataset.stacks},
                 stacks=dataset.spec["stacks"],
+                given=given(
+                    f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}",
+                    LOCAL_MASKS[dataset.name, "test"],
+                ),
                 seed=STUDY.seed,
                 staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
                 code=code_digest("mrisr.prepare.real_stacks"),
@@ -44,8 +48,8 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             input:
                 sources=LAYOUT.sources(dataset.name, "test"),
             output:
-                lr=lr_files(dataset.name),
-                masks=grid_files(dataset.name),
+                lr=FILES.lr(dataset.name),
+                masks=FILES.sr_grids(dataset.name),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/lr/{dataset.name}/x{{scale}}"),
             benchmark:
@@ -59,6 +63,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 subjects=dataset.subjects["test"],
                 crop=dataset.spec["crop"],
                 mask=dataset.spec["mask"],
+                intensity=dataset.spec["intensity"],
                 min_size=lambda wildcards: STUDY.min_lr_size(float(wildcards.scale)),
                 staging=LAYOUT.staging("lr", dataset.name, "x{scale}"),
                 code=code_digest("mrisr.prepare.real_volumes"),
@@ -71,8 +76,8 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
         name:
             f"evaluate_{dataset.name}"
         input:
-            images=sr_files(dataset.name, "{method}", "{scale}"),
-            masks=grid_files(dataset.name),
+            images=FILES.sr(dataset.name, "{method}"),
+            masks=FILES.sr_grids(dataset.name),
         output:
             metrics=LAYOUT.metrics(dataset.name, "{method}", "{scale}"),
         log:
@@ -116,6 +121,9 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
                 split="test",
                 beside="reference",
                 source=dataset.spec["reference"],
+                given=given(
+                    LAYOUT.sources(dataset.name, "reference"), LOCAL_REFERENCES[dataset.name]
+                ),
                 seed=STUDY.seed,
                 overrides=STUDY.dataset_overrides(dataset.name, "test"),
                 plugins=STUDY.plugins_of(dataset.path),
@@ -131,10 +139,10 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             input:
                 sources=LAYOUT.sources(dataset.name, "reference"),
                 # The scan is the same at every scale; of stacks, the one that stays.
-                lr=fixed_files(dataset.name),
+                lr=FILES.fixed_lr(dataset.name),
             output:
-                references=reference_files(dataset.name),
-                masks=reference_mask_files(dataset.name),
+                references=FILES.hr_references(dataset.name),
+                masks=FILES.hr_reference_masks(dataset.name),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/references/{dataset.name}"),
             benchmark:
@@ -147,6 +155,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             params:
                 subjects=dataset.subjects["test"],
                 mask=dataset.spec["mask"],
+                intensity=dataset.spec["intensity"],
                 register=dataset.register,
                 min_size=STUDY.min_lr_size(),
                 seed=STUDY.seed,
@@ -161,8 +170,8 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             name:
                 f"reference_scores_{dataset.name}"
             input:
-                images=reference_files(dataset.name),
-                masks=reference_mask_files(dataset.name),
+                images=FILES.hr_references(dataset.name),
+                masks=FILES.hr_reference_masks(dataset.name),
             output:
                 metrics=LAYOUT.hr_reference_scores(dataset.name),
             log:

@@ -12,25 +12,25 @@ for METHOD in filter(lambda method: method.rules, STUDY.methods.values()):
 for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
     if method.rules:
         continue
-    for part in parts("sr", dataset) if method.granularity == "subject" else [EVERYONE]:
+    for part in KEEP.parts("sr", dataset) if method.granularity == "subject" else [EVERYONE]:
 
         rule:
             name:
                 f"reconstruct_{method.name}_{dataset}{part.suffix}"
             input:
-                lr=reconstruction_input(method, dataset),
-                reference=reconstruction_references(method, dataset),
-                masks=reconstruction_masks(method, dataset),
-                model=model_of(method, dataset),
+                lr=FILES.reconstruction_input(method, dataset),
+                reference=FILES.reconstruction_grids(method, dataset),
+                masks=FILES.reconstruction_masks(method, dataset),
+                model=FILES.model_behind(method, dataset),
             output:
-                sr=part.mark(reconstruction_output(method, dataset)),
+                sr=marked(part, reconstruction_output(method, dataset)),
                 volumes=(
                     [LAYOUT.sr_list(dataset, method.name, "{scale}")] if in_one_job(method) else []
                 ),
             log:
-                LAYOUT.log(reconstruction_stem(method, dataset)),
+                LAYOUT.log(FILES.reconstruction_stem(method, dataset)),
             benchmark:
-                LAYOUT.benchmark(reconstruction_stem(method, dataset))
+                LAYOUT.benchmark(FILES.reconstruction_stem(method, dataset))
             wildcard_constraints:
                 subject=part.subjects,
             conda:
@@ -41,7 +41,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
             params:
                 method=method.pack("input", "network", "coordinates", "model"),
                 degradation=STUDY.degradation_of(dataset),
-                staging=LAYOUT.staging(reconstruction_stem(method, dataset)),
+                staging=LAYOUT.staging(FILES.reconstruction_stem(method, dataset)),
                 code=method.code("mrisr.reconstruct.apply"),
             message:
                 f"Reconstructing {dataset} with {method.name} (x{{wildcards.scale}})"

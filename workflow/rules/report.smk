@@ -3,11 +3,11 @@ rule report_page:
     input:
         figures=[LAYOUT.figure(name, "json") for name in ALL_FIGURES],
         pictures=[LAYOUT.figure(name, "png") for name in ALL_FIGURES],
-        models=model_files(),
-        sources=report_plan.source_lists(STUDY) + atlas_files(),
+        models=FILES.models(),
+        sources=report_plan.source_lists(STUDY) + FILES.atlas(),
         quality=LAYOUT.table("quality", "csv"),
         tables=TABLES,
-        metrics=metrics_files(STUDY.cells()),
+        metrics=FILES.metrics(STUDY.cells()),
         volumes=report_plan.viewer_files(report_plan.viewer_sets(STUDY)),
     output:
         page=report(
@@ -27,9 +27,10 @@ rule report_page:
     resources:
         **REQUESTS["report"].resources,
     params:
-        contents=report_plan.contents(STUDY),
+        contents=report_plan.study_facts(STUDY),
         tables={name: (title, LAYOUT.table(name, "html")) for name, title in TABLE_NAMES.items()},
         benchmarks=f"{LAYOUT.root}/benchmarks",
+        logs=f"{LAYOUT.root}/logs",
         code=code_digest("mrisr.report.content", "mrisr.report.manifest"),
         page=assets.page_digest(),
     message:

@@ -23,6 +23,7 @@ if STUDY.segmentation is not None:
         params:
             priors=STUDY.segmentation["priors"],
             downloads=STUDY.config["downloads"],
+            given=given(LAYOUT.atlas("priors"), LOCAL_PRIORS),
             code=code_digest("mrisr.segment.priors"),
         message:
             f"Fetching and checking the tissue priors ({STUDY.segmentation['priors']})"
@@ -84,6 +85,7 @@ if STUDY.segmentation is not None:
                 dataset=dataset,
                 # Made with the priors.
                 mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
+                engine=STUDY.segmentation["engine"],
                 ground_truth=True,
                 transform=STUDY.segmentation["transform"],
                 voxel_size=STUDY.segmentation["voxel_size"],
@@ -94,7 +96,7 @@ if STUDY.segmentation is not None:
             script:
                 "../scripts/segment.py"
 
-        for part in parts("segmentation", dataset):
+        for part in KEEP.parts("segmentation", dataset):
 
             rule:
                 name:
@@ -110,8 +112,8 @@ if STUDY.segmentation is not None:
                     mask=[] if SHARED else [LAYOUT.subject_priors(dataset, "{subject}", "mask")],
                     template=[] if SHARED else [LAYOUT.atlas("template")],
                 output:
-                    labels=part.mark(
-                        LAYOUT.segmentation(dataset, "{subject}", "{method}", "{scale}")
+                    labels=marked(
+                        part, LAYOUT.segmentation(dataset, "{subject}", "{method}", "{scale}")
                     ),
                 log:
                     LAYOUT.log(LAYOUT.segmentation(dataset, "{subject}", "{method}", "{scale}")),
@@ -129,6 +131,7 @@ if STUDY.segmentation is not None:
                 params:
                     dataset=dataset,
                     mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
+                    engine=STUDY.segmentation["engine"],
                     ground_truth=False,
                     transform=STUDY.segmentation["transform"],
                     voxel_size=STUDY.segmentation["voxel_size"],
@@ -144,7 +147,7 @@ if STUDY.segmentation is not None:
             name:
                 f"list_ground_truth_{dataset}"
             input:
-                segmentation_files(dataset),
+                FILES.segmentations(dataset),
             output:
                 LAYOUT.segmentation_list(dataset),
             log:
@@ -162,7 +165,7 @@ if STUDY.segmentation is not None:
                 f"overlap_{dataset}"
             input:
                 references=[LAYOUT.segmentation_list(dataset)],
-                images=segmentation_files(dataset, "{method}", "{scale}"),
+                images=FILES.segmentations(dataset, "{method}", "{scale}"),
             output:
                 overlap=LAYOUT.overlap(dataset, "{method}", "{scale}"),
             log:

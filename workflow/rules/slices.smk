@@ -12,8 +12,8 @@ for method in map(STUDY.methods.get, STUDY.early_stopping):
         input:
             train=[LAYOUT.hr_list(STUDY.train_dataset, "train")],
             val=[LAYOUT.hr_list(STUDY.train_dataset, "val")],
-            train_denoised=denoised_files(method, "train"),
-            val_denoised=denoised_files(method, "val"),
+            train_denoised=FILES.denoised_targets(method, "train"),
+            val_denoised=FILES.denoised_targets(method, "val"),
             checked=ancient(LAYOUT.checked()),
         output:
             curve=CURVE,
@@ -50,12 +50,9 @@ for method, dataset in product(STUDY.methods.values(), STUDY.measured_datasets):
                 f"beyond_{method.name}_{dataset}"
             input:
                 lr=[LAYOUT.hr_list(dataset, "test")],
-                model=model_of(method, dataset),
+                model=FILES.model_behind(method, dataset),
             output:
-                sr=[
-                    LAYOUT.beyond(dataset, method.name, "{scale}", item)
-                    for item in STUDY.items(dataset, "test")
-                ],
+                sr=FILES.beyond(dataset, method.name),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/beyond/{dataset}/{method.name}/x{{scale}}"),
             benchmark:

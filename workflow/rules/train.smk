@@ -10,10 +10,7 @@ for split in ("train", "val") if STUDY.denoising else ():
         input:
             hr=LAYOUT.hr_list(STUDY.train_dataset, split),
         output:
-            denoised=[
-                LAYOUT.denoised(STUDY.train_dataset, "{sigma}", item)
-                for item in STUDY.items(STUDY.train_dataset, split)
-            ],
+            denoised=FILES.denoised(STUDY.train_dataset, "{sigma}", split),
         log:
             LAYOUT.log(f"{LAYOUT.root}/denoised/{STUDY.train_dataset}_{split}/sigma{{sigma}}"),
         benchmark:
@@ -24,6 +21,7 @@ for split in ("train", "val") if STUDY.denoising else ():
         resources:
             **REQUESTS["denoise"].resources,
         params:
+            **ONE_THREAD,
             cache=f"{STUDY.config['downloads']}/bm3d",
             code=code_digest("mrisr.train.denoise"),
         message:
@@ -40,17 +38,18 @@ for method in STUDY.supervised:
         input:
             train=[LAYOUT.hr_list(STUDY.train_dataset, "train")],
             val=[LAYOUT.hr_list(STUDY.train_dataset, "val")],
-            train_denoised=denoised_files(method, "train"),
-            val_denoised=denoised_files(method, "val"),
+            train_denoised=FILES.denoised_targets(method, "train"),
+            val_denoised=FILES.denoised_targets(method, "val"),
             checked=ancient(LAYOUT.checked()),
         output:
-            model=trained_file("model.safetensors", method),
-            description=trained_file("model.json", method),
-            losses=trained_file("log.csv", method),
+            model=FILES.model("model.safetensors", method),
+            description=FILES.model("model.json", method),
+            losses=FILES.model("log.csv", method),
         log:
             LAYOUT.log(LAYOUT.model(method.name, method.trained())),
         benchmark:
             LAYOUT.benchmark(LAYOUT.model(method.name, method.trained()))
+        priority: 1  # the longest jobs, and most others wait for them
         conda:
             ENV
         threads: method.threads("train")
@@ -78,9 +77,9 @@ for method in STUDY.imported:
         input:
             weights=method.spec["weights"],
         output:
-            model=trained_file("model.safetensors", method),
-            description=trained_file("model.json", method),
-            losses=trained_file("log.csv", method),
+            model=FILES.model("model.safetensors", method),
+            description=FILES.model("model.json", method),
+            losses=FILES.model("log.csv", method),
         log:
             LAYOUT.log(LAYOUT.model(method.name, method.trained())),
         benchmark:
@@ -92,9 +91,10 @@ for method in STUDY.imported:
         resources:
             **REQUESTS["import"].resources,
         params:
-            method=method.pack("network", "coordinates", "model"),
+            method=method.pack("network", "coordinates", "model", "weights_axes", "authors_axes"),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
             plugins=STUDY.plugins_of(method.folder),
+            given=given(FILES.model("model.safetensors", method), [method.spec["weights"]]),
             code=method.code("mrisr.methods.import_weights"),
         message:
             f"Importing weights for {method.name} ({method.trained('{wildcards.scale}')})"
@@ -109,17 +109,18 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
             name:
                 f"train_{method.name}_{dataset}"
             input:
-                train=of_subject(lr_files, dataset),
-                masks=of_subject(stack_masks, dataset),
+                train=FILES.lr_of_subject(dataset),
+                masks=FILES.stack_masks_of_subject(dataset),
                 checked=ancient(LAYOUT.checked()),
             output:
-                model=subject_file("model.safetensors", method, dataset),
-                description=subject_file("model.json", method, dataset),
-                losses=subject_file("log.csv", method, dataset),
+                model=FILES.subject_model("model.safetensors", method, dataset),
+                description=FILES.subject_model("model.json", method, dataset),
+                losses=FILES.subject_model("log.csv", method, dataset),
             log:
                 LAYOUT.log(LAYOUT.model(method.name, method.trained(), dataset, "{subject}")),
             benchmark:
                 LAYOUT.benchmark(LAYOUT.model(method.name, method.trained(), dataset, "{subject}"))
+            priority: 1  # the longest jobs, and most others wait for them
             conda:
                 ENV
             threads: method.threads("train")

@@ -3,8 +3,10 @@
 from mrisr.common.progress import job
 from mrisr.common.seeds import seed
 from mrisr.segment.atropos import align_subject
+from mrisr.volumes.registration import leave_out_unused
 
 with job(snakemake.log[0], snakemake.threads):
+    leave_out_unused()
     params, files = snakemake.params, snakemake.input
     align_subject(
         files.hr,

@@ -1,6 +1,7 @@
 """Rule prepare_<dataset>_<split>: ground truths and masks of a split."""
 
 from mrisr.common import volume_lists
+from mrisr.common.given_files import recorded
 from mrisr.common.progress import job
 from mrisr.prepare.ground_truth import Settings, listed_scans, prepare_subjects
 
@@ -11,26 +12,28 @@ if __name__ == "__main__":
         find_brain = None
         if params.mask["kind"] == "template":
             from mrisr.volumes.brain import find_brain
-        prepare_subjects(
-            listed_scans(
-                given.sources,
-                params.subjects,
-                made.hr,
-                made.masks,
-                formats=params.formats,
-                given_masks=given.masks,
-            ),
-            Settings(
-                crop=params.crop,
-                mask=params.mask,
-                min_size=params.min_size,
-                slices=params.slices,
-                seed=params.seed,
-                multiple=params.multiple,
-            ),
-            staging=params.staging,
-            fingerprint=params.code,
-            workers=snakemake.threads,
-            find_brain=find_brain,
-        )
-        volume_lists.write(made.volumes, snakemake.threads, image=made.hr, mask=made.masks)
+        with recorded(params.given, given.masks):
+            prepare_subjects(
+                listed_scans(
+                    given.sources,
+                    params.subjects,
+                    made.hr,
+                    made.masks,
+                    formats=params.formats,
+                    given_masks=given.masks,
+                ),
+                Settings(
+                    crop=params.crop,
+                    mask=params.mask,
+                    min_size=params.min_size,
+                    slices=params.slices,
+                    seed=params.seed,
+                    multiple=params.multiple,
+                    intensity=params.intensity,
+                ),
+                staging=params.staging,
+                fingerprint=params.code,
+                workers=snakemake.threads,
+                find_brain=find_brain,
+            )
+            volume_lists.write(made.volumes, snakemake.threads, image=made.hr, mask=made.masks)

@@ -7,7 +7,7 @@ from mrisr.prepare.real_volumes import lr_scans, prepare_lr_subjects
 with job(snakemake.log[0], snakemake.threads):
     given, params, made = snakemake.input, snakemake.params, snakemake.output
     scale = float(snakemake.wildcards.scale)
-    settings = {"crop": params.crop, "mask": params.mask, "min_size": params.min_size}
+    settings = {key: params[key] for key in ("crop", "mask", "min_size", "intensity")}
     prepare_lr_subjects(
         lr_scans(given.sources, params.subjects, made.lr, made.masks),
         scale=scale,

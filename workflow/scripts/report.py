@@ -18,6 +18,7 @@ with job(snakemake.log[0]):
         models=list(given.models),
         sources=list(given.sources),
         benchmarks=params.benchmarks,
+        logs=params.logs,
     )
     settings = viewer_settings(contents["config"])
     report(

@@ -3,14 +3,17 @@
 from mrisr.common.progress import job
 from mrisr.common.seeds import seed
 from mrisr.segment.atropos import segment_subject
+from mrisr.volumes.registration import leave_out_unused
 
 with job(snakemake.log[0], snakemake.threads):
+    leave_out_unused()
     params, files = snakemake.params, snakemake.input
     segment_subject(
         files.image,
         params.mask,
         files.priors,
         snakemake.output.labels,
+        engine=params.engine,
         ground_truth=params.ground_truth,
         template=next(iter(files.get("template", [])), None),
         transform=params.transform,

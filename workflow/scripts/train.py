@@ -4,13 +4,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mrisr.common import devices, provenance, volume_lists
+from mrisr.common.files import sha256
 from mrisr.common.progress import job
+from mrisr.evaluate.training_time import with_curve
 from mrisr.methods import method as methods
 from mrisr.train import engine as train
 
 with job(snakemake.log[0], snakemake.threads):
     params = snakemake.params
     method = methods.unpack(params.method)
+    checksums = [volume_lists.checksums(snakemake.input.get(k, [])) for k in ("train", "val")]
+    others = [
+        str(file)
+        for kind in ("train_denoised", "val_denoised", "masks")
+        for file in snakemake.input.get(kind, [])
+    ]
     scales = params.scales or [float(snakemake.wildcards.scale)]
     training = train.TrainingJob(
         name=method.name,
@@ -19,14 +27,15 @@ with job(snakemake.log[0], snakemake.threads):
         spec=method.spec,
         degradation=params.degradation,
         seed=params.seed,
-        train=list(volume_lists.checksums(snakemake.input.train)),
-        val=list(volume_lists.checksums(snakemake.input.get("val", []))),
+        train=list(checksums[0]),
+        val=list(checksums[1]),
         checkpoints=params.staging,
         code=params.code,
         device=devices.pick(snakemake.threads),
         train_denoised=list(snakemake.input.get("train_denoised", [])),
         val_denoised=list(snakemake.input.get("val_denoised", [])),
         masks=list(snakemake.input.get("masks", [])),
+        checksums={**checksums[0], **checksums[1], **{file: sha256(file) for file in others}},
     )
     about = {
         "method": method.name,
@@ -46,5 +55,7 @@ with job(snakemake.log[0], snakemake.threads):
         "threads": snakemake.threads,  # sums are taken in another order with more of them
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    trainer = method.function("train") or train.train
+    measured = method.spec["training"].get("curve")
+    engine = with_curve(method) if measured else train.train
+    trainer = method.function("train") or engine
     train.train_and_save(training, Path(snakemake.output.model).parent, about, trainer)

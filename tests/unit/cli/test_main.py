@@ -8,8 +8,10 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from mrisr.cli.main import app
+from mrisr.common.errors import ConfigError
 from mrisr.evaluate.pieces import evaluate
 from mrisr.volumes.io import Volume, save
+from tiny_study import ROOT
 
 AFFINE = np.diag([0.9, 1.0, 1.1, 1.0])
 
@@ -22,6 +24,28 @@ def call(*arguments):
 def no_backbone(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.chdir(tmp_path)
+
+
+def test_plan_takes_several_pairs_after_one_config_as_snakemake_does(monkeypatch):
+    asked = []
+
+    def load(path, pairs):
+        asked.append(pairs)
+        raise ConfigError("that is enough")
+
+    monkeypatch.setattr("mrisr.study.load.load_study", load)
+    config = ["plan", "--configfile", str(ROOT / "config/demo.yaml")]
+    for words in (
+        ["--config", "scales=[2]", "seed=3"],
+        ["--config", "scales=[2]", "--config", "seed=3"],
+        ["--config", "scales=[2]", "--parallel", "2", "seed=3"],
+    ):
+        CliRunner().invoke(app, [*config, *words])
+        assert asked.pop() == ["scales=[2]", "seed=3"]
+    for words in (["seed=3"], ["--config", "scales=[2]", "seed"]):
+        done = CliRunner().invoke(app, [*config, *words])
+        assert done.exit_code == 2 and "--config takes KEY=VALUE" in done.output
+        assert asked == []
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from mrisr.common import seeds
-from mrisr.common.files import Staging, atomic, sha256, write_json, write_text
+from mrisr.common.files import Staging, atomic, finish, sha256, write_json, write_text
 from mrisr.common.layout import Layout, scale_name, trained_name
 
 
@@ -36,6 +36,19 @@ def test_staging_takes_up_finished_items_of_the_same_fingerprint_only(tmp_path):
     staged.commit(finals)
     assert [final.read_text() for final in finals] == ["0.txt", "1.txt", "2.txt"]
     assert not (tmp_path / "staging").exists()
+
+
+def test_a_staged_item_that_was_damaged_gets_no_final_name(tmp_path, caplog):
+    finals = [tmp_path / "out" / f"{i}.txt" for i in range(3)]
+    staged = Staging(tmp_path / "staging", 1)
+    for final in finals:
+        staged.path(final).write_text("whole")
+        finish(staged.path(final))
+    assert Staging(tmp_path / "staging", 1).pending(finals) == []
+    staged.path(finals[1]).write_text("who")
+    assert Staging(tmp_path / "staging", 1).pending(finals) == [finals[1]]
+    assert "1.txt: damaged since it was staged; making it again" in caplog.text
+    assert not staged.path(finals[1]).exists()
 
 
 def test_sha256(tmp_path):

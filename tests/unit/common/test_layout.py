@@ -6,7 +6,7 @@ from pathlib import Path
 from mrisr.common.layout import FOLDERS, Layout
 
 #: Not what a stage makes, but what mirrors it, is passing or stands beside the folders.
-ELSEWHERE = {"logs", "benchmarks", ".staging"}
+ELSEWHERE = {"logs", "benchmarks", ".staging", ".made_of"}
 
 
 def test_every_folder_of_the_layout_has_a_place_in_the_order():

@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from mrisr.common.locks import alone, held
+from mrisr.common.errors import InputError
+from mrisr.common.locks import alone, claim, held
 from tiny_study import ROOT
 
 JOB = """
@@ -91,3 +92,59 @@ def test_a_lock_that_is_held_is_seen_and_one_that_was_left_is_not(start, tmp_pat
     process.kill()
     process.wait()
     assert lock.exists() and not held(lock)
+
+
+CLAIM = """
+import sys, time
+from mrisr.common.errors import InputError
+from mrisr.common.locks import claim
+claim("results/tiny", *sys.argv[1:])
+print("working", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def working(tmp_path):
+    """Start a process that works on the folder `shared` from a workplace."""
+    started = []
+
+    def start(workplace):
+        process = subprocess.Popen(
+            [sys.executable, "-c", CLAIM, tmp_path / "shared", workplace],
+            env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_two_checkouts_do_not_work_on_one_results_folder(working, tmp_path, monkeypatch):
+    monkeypatch.setattr("atexit.register", lambda _: None)
+    first = working("/one")
+    assert first.stdout.readline() == "working\n"
+    told = rf"^results/tiny: another Snakemake works on it, from /one: process {first.pid} on \S+,"
+    with pytest.raises(InputError, match=told):
+        claim("results/tiny", tmp_path / "shared", "/two")
+    # From the same folder: Snakemake's own lock is for these.
+    assert working("/one").stdout.readline() == "working\n"
+    assert len(list((tmp_path / "shared").iterdir())) == 2
+
+
+def test_what_a_killed_process_left_keeps_nobody_off(working, tmp_path, monkeypatch):
+    held = []
+    monkeypatch.setattr("atexit.register", held.append)
+    first = working("/one")
+    assert first.stdout.readline() == "working\n"
+    first.kill()
+    first.wait()
+    claim("results/tiny", tmp_path / "shared", "/two")
+    assert len(list((tmp_path / "shared").iterdir())) == 1
+    held[0]()
+    assert list((tmp_path / "shared").iterdir()) == []

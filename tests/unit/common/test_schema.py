@@ -26,10 +26,10 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(
 def test_hostile_files_are_refused_at_once(tmp_path, content, message):
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ConfigError, match=message) as error:
         read_yaml(path)
-    assert str(path) in str(error.value) and time.monotonic() - start < 5
+    assert str(path) in str(error.value) and time.process_time() - start < 5
 
 
 def test_anchors_of_ordinary_size_are_taken(tmp_path):

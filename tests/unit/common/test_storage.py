@@ -9,7 +9,7 @@ import pytest
 from mrisr.common.errors import InputError
 from mrisr.common.files import atomic, write_text
 from mrisr.common.progress import job
-from mrisr.common.storage import check_writable, storage_problem
+from mrisr.common.storage import check_replaceable, check_writable, storage_problem
 from mrisr.train.checkpoints import Checkpoints
 
 
@@ -76,3 +76,39 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
 def test_atomic_says_which_file_it_was(tmp_path):
     with pytest.raises(OSError, match=r"wanted\.txt"), atomic(tmp_path / "wanted.txt"):
         raise OSError(errno.ENOSPC, "full")
+
+
+def test_a_log_or_benchmark_of_another_user_is_named_before_work(tmp_path, monkeypatch):
+    for name in ("logs/sr/x2.log", "benchmarks/sr/x2.tsv"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    folders = [tmp_path / "logs", tmp_path / "benchmarks", tmp_path / "absent"]
+    check_replaceable(*folders)
+    monkeypatch.setattr(os, "access", lambda path, _: path.suffix != ".tsv")
+    with pytest.raises(InputError, match=r"benchmarks/sr/x2.tsv: no permission; ask the owner"):
+        check_replaceable(*folders)
+
+
+def test_a_log_that_cannot_be_opened_is_told_without_a_traceback(tmp_path, monkeypatch, capsys):
+    def refused(file, *_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+
+    monkeypatch.setattr(logging, "FileHandler", refused)
+    with pytest.raises(SystemExit), job(tmp_path / "a.log"):
+        raise AssertionError("it has no log")
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/a.log: no permission; ask the owner, or `chmod u+rw` it,"
+        " then run again\n"
+    )
+
+
+def test_a_result_that_another_snakemake_took_away_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    handlers = logging.getLogger().handlers[:]
+    try:
+        with pytest.raises(SystemExit), job("a.log"):
+            open("results/tiny/lr/a.nii.gz")  # noqa: PTH123, SIM115
+    finally:
+        logging.getLogger().handlers[:] = handlers
+    told = capsys.readouterr().err
+    assert told.startswith("error: results/tiny/lr/a.nii.gz: gone while this job needed it; if")

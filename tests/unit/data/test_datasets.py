@@ -352,6 +352,49 @@ def test_subjects_and_scans_of_a_folder_by_pattern(tmp_path):
         load(tmp_path, folder=tmp_path / "datasets")
 
 
+@pytest.mark.parametrize("scans", ["hr", "stacks"])
+def test_a_file_that_two_subjects_match_is_refused(tmp_path, scans):
+    """P1 must not get the scan of P1_2."""
+    add(tmp_path, "P1_2_a_T1.nii.gz", "P3_b_T1.nii.gz")
+    source = {
+        "kind": "folder",
+        "folder": str(tmp_path / "bids"),
+        "pattern": "{subject}_*_T1.nii.gz",
+    }
+    about = {"source": source, "scans": scans}
+    write_dataset(tmp_path, "subject split\nP1 test\nP1_2 test\nP3 test\n", **about)
+    with pytest.raises(InputError) as caught:
+        load(tmp_path).local_files("test")
+    file = tmp_path / "bids/P1_2_a_T1.nii.gz"
+    assert f"P1_2: {file} is found for P1 too; make the pattern say where" in str(caught.value)
+    assert "P3" not in str(caught.value)
+    write_dataset(tmp_path, "subject split\nP1_2 test\nP3 test\n", **about)
+    assert set(load(tmp_path).local_files("test").values()) == {
+        file,
+        tmp_path / "bids/P3_b_T1.nii.gz",
+    }
+
+
+@pytest.mark.parametrize("intensity", [{"white": "99.9 %"}, {"black": 0.001}, {"white": "95%"}])
+def test_intensity_is_taken_from_the_file_and_replaced_by_the_study(tmp_path, intensity):
+    add(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz")
+    write_dataset(tmp_path, intensity=intensity)
+    assert load(tmp_path).spec["intensity"] == intensity
+    assert ("quantile" in load(tmp_path).intensity) == ("white" in intensity)
+    other = {"white": "99 %", "black": 2}
+    assert load(tmp_path, intensity=other).intensity == (
+        "the 99 % quantile of the voxels above 0 is 1, above it is cut; raw 2 is 0, and so is what"
+        " is darker"
+    )
+
+
+@pytest.mark.parametrize("intensity", [{"white": 99.9}, {"white": "50 %"}, {"grey": 1}, {}])
+def test_another_intensity_is_refused(tmp_path, intensity):
+    write_dataset(tmp_path, intensity=intensity)
+    with pytest.raises(ConfigError, match="intensity"):
+        load(tmp_path)
+
+
 def test_given_masks_are_looked_up_beside_the_scans(tmp_path):
     add(tmp_path, *(f"sub-0{n}/anat/sub-0{n}_T1w.nii.gz" for n in (1, 2)), "masks/sub-01.nii.gz")
     write_dataset(tmp_path)

@@ -115,3 +115,24 @@ def test_placeholders_stand_for_subjects_until_they_are_listed(own):
         f"dataset 'own': its subjects are not listed yet, there is no {own}/own/split.tsv; run:"
         f" mrisr data split own --downloads {own} --plugins {own}"
     )
+
+
+def test_subjects_that_a_paper_shows_are_tested_on(caplog):
+    rule = {"seed": 3, "test": ["004", "008", "099"]}
+    found = [f"{n:03}" for n in range(1, 21)]
+    counts = {"train": 12, "val": 4, "test": 4}
+    drawn = draw_split.drawn_around(found, counts, rule, "own")
+    assert {name: len(subjects) for name, subjects in drawn.items()} == counts
+    assert {"004", "008"} < set(drawn["test"]) and drawn["test"] == sorted(drawn["test"])
+    assert sorted(subject for each in drawn.values() for subject in each) == found
+    assert "no such subject: 099" in caplog.text
+    # Without them the draw is the plain one.
+    plain = draw_split.drawn_around(found, counts, {"seed": 3}, "own")
+    assert plain == datasets.make_split(found, counts, 3, "split", "own")
+    with pytest.raises(InputError, match=r"split\.test pins 2 subjects, but the test split has 1"):
+        draw_split.drawn_around(found, {"train": 15, "val": 4, "test": 1}, rule, "own")
+
+
+def test_the_arssr_papers_figures_show_test_subjects(tmp_path):
+    dataset = datasets.load("hcp1200", downloads=tmp_path)
+    assert dataset.spec["split"]["test"] == ["531536", "827052", "996782"]

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.affines import apply_affine
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from mrisr.degrade.slice_profile import ALIGNED, FWHM, SliceOperator
@@ -126,11 +127,19 @@ def test_the_operator_is_an_explicit_matrix():
     assert (matrix >= 0).all()
 
 
-def test_gradient_and_its_adjoint():
+@pytest.mark.parametrize("border", ["free", "zero"])
+def test_gradient_and_its_adjoint(border):
     random = torch.Generator().manual_seed(0)
     x = torch.randn((5, 6, 7), generator=random, dtype=torch.float64)
-    parts = gradient(x, (0.5, 1, 2))
+    parts = gradient(x, (0.5, 1, 2), border)
+    # With zeros beyond the volume it is as large as the volume, and its last part is a face.
+    assert parts[0].shape[0] == {"free": 4, "zero": 5}[border]
+    if border == "zero":
+        torch.testing.assert_close(parts[2][..., -1], -x[..., -1] / 2)
+        kernel = np.array([1, -1, 0])[:, None, None]  # as NiftyMIC convolves
+        expected = ndimage.convolve(x.numpy(), kernel, mode="constant") / 0.5
+        np.testing.assert_allclose(parts[0].numpy(), expected)
     others = [torch.randn(p.shape, generator=random, dtype=torch.float64) for p in parts]
     left = sum((a * b).sum() for a, b in zip(parts, others, strict=True))
-    right = (x * gradient_adjoint(others, (0.5, 1, 2))).sum()
+    right = (x * gradient_adjoint(others, (0.5, 1, 2), border)).sum()
     torch.testing.assert_close(left, right)

@@ -159,7 +159,7 @@ def test_observing_does_not_change_the_training(slices, tmp_path):
     plain = train(job)
     seen = []
 
-    def observe(step, network):
+    def observe(step, network, seconds):
         network.eval()
         with torch.inference_mode():
             seen.append(float(network.encode(torch.ones(1, 1, 8, 8)).sum()))

@@ -119,8 +119,12 @@ def test_a_profile_is_the_image_along_the_line(study, monkeypatch):
     line = {"from": [8, 10, 7], "to": [15, 10, 7]}
     figure, record = caught("profile", study.params(line=line), monkeypatch)
     panels = [axes for axes in figure.axes if not axes.images]
-    assert len(panels) == 2 * 5
+    assert len(panels) == 2 * 5 + 1
+    together = panels.pop(0)  # all methods at one scale
     truth, cubic = (its.get_ydata() for its in panels[0].get_lines())
+    shown = [its.get_ydata() for its in together.get_lines()]
+    assert len(shown) == 1 + sum(len(its.get_lines()) == 2 for its in panels[5:])
+    np.testing.assert_array_equal(shown[0], truth)
     wanted = head()[0][15:7:-1, 10, 7][::-1]
     np.testing.assert_allclose(truth[::2], wanted, atol=1e-5)
     np.testing.assert_allclose(cubic, 0.9 * truth, atol=1e-5)
@@ -142,3 +146,10 @@ def test_lr_lies_where_its_voxels_are(with_lr, monkeypatch):
     assert (left, top) == pytest.approx((-1, 0))
     assert (low.get_array() == whole[::2, ::2, 6].T[::-1, ::-1]).all()
     assert "a single model, Good" in record.caption and "missing" in texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("scales", "expected"), [([2, 2.5, 3, 3.5, 4], 3), ([2, 4], 4), ([2.0, 3.0], 3), ([2], 2)]
+)
+def test_all_methods_share_a_panel_at_the_papers_scale(scales, expected):
+    assert figure_profile.overlaid(scales) == expected

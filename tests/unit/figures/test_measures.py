@@ -1,5 +1,7 @@
 """Figures of measured values: by scale, by subject, by cost."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from mrisr.figures import cost as figure_cost
 from mrisr.figures import quality as figure_quality
 from mrisr.figures import subjects as figure_subjects
 from mrisr.figures.style import COLOURS, MARKERS, look
+from mrisr.tables.quality import quality_table
 
 MODULES = {"quality": figure_quality, "subjects": figure_subjects}
 
@@ -75,13 +78,36 @@ def test_quality_means_lie_at_their_scale_with_their_interval(study, monkeypatch
         line.get_marker(): line for line in psnr.get_lines() if line.get_marker() in ("s", "D")
     }
     assert marks["s"].get_ydata()[0] == pytest.approx(VALUE + 1)
-    assert abs(marks["s"].get_xdata()[0] - 2.5) < 0.1
+    assert marks["s"].get_xdata()[0] == 2.5
     assert marks["D"].get_markerfacecolor() == "white" != marks["s"].get_markerfacecolor()
     found = texts(figure)
     assert "Bad $x (†)" in found and "Later (missing)" in found
     assert "Skipped (n/a 2.5×, missing 2×)" in found
     for part in ("2× and 2.5×", "n = 3 test subjects", "95 %", "undertrained (†)", "controls"):
         assert part in record.caption
+
+
+def test_quality_is_drawn_in_the_order_of_the_table(study, monkeypatch):
+    """Steep lines that nearly meet: joined at shifted places, they would cross."""
+    means = {"cubic": (30.0, 20.0), "good": (30.1, 20.1), "later": (29.9, 19.9)}
+    cells = [cell for cell in study.cells if cell["method"] in means]
+    for cell in cells:
+        value = means[cell["method"]][cell["scale"] == 2.5]
+        rows = [f"sub-{n:02},psnr,volume,{value + (n - 4) / 100}" for n in range(1, 8)]
+        Path(cell["path"]).write_text("\n".join(["subject,metric,region,value", *rows]) + "\n")
+    figure, _ = caught("quality", study.params(cells=cells), monkeypatch)
+    table = quality_table(cells).frame
+    lines = {
+        line.get_color(): line.get_xydata()
+        for line in figure.axes[0].get_lines()
+        if len(line.get_xydata()) == 2 and line.get_xdata()[0] != line.get_xdata()[1]
+    }
+    looks = {look(cell["look"]).colour: cell["method"] for cell in cells}
+    assert {looks[colour] for colour in lines} == set(means)
+    for scale in (2.0, 2.2, 2.5):
+        drawn = sorted(lines, key=lambda colour: np.interp(scale, *lines[colour].T))
+        wanted = table[table["scale"] == (2.5 if scale == 2.5 else 2)].sort_values("mean")
+        assert [looks[colour] for colour in drawn] == list(wanted["method"])
 
 
 VALUE = 31.234

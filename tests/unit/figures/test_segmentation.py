@@ -1,3 +1,4 @@
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -6,6 +7,7 @@ from mrisr.common.errors import InputError
 from mrisr.figures import segmentation as figure_segmentation
 from mrisr.figures.segmentation import choose_views, overlay
 from mrisr.figures.view import take
+from mrisr.segment.labels import save_labels
 from mrisr.volumes.io import Volume, save
 from mrisr.volumes.regions import COLOURS, REGIONS
 
@@ -99,6 +101,19 @@ def test_what_is_off_the_grid_is_named(files, labels, tmp_path):
     save(Volume(labels.data, np.diag([-1.0, 1, 1, 1])), tmp_path / "lr.nii.gz")
     with pytest.raises(InputError, match=r"lr\.nii\.gz: not in canonical RAS"):
         segmentation((tmp_path / "lr.nii.gz", files[1]), {"Cubic": files}, [])
+
+
+def test_labels_that_changed_since_they_were_made_are_not_drawn(files, labels, tmp_path):
+    changed = Volume(labels.data.copy(), AFFINE)
+    save_labels(changed, tmp_path / "changed.nii.gz")
+    image = nib.load(tmp_path / "changed.nii.gz")
+    other = np.asarray(image.dataobj).copy()
+    other[tuple(np.argwhere(other)[0])] = 0
+    nib.save(nib.Nifti1Image(other, image.affine, image.header), tmp_path / "changed.nii.gz")
+    outputs = [tmp_path / f"a.{suffix}" for suffix in ("png", "pdf", "json")]
+    methods = {"cubic": (files[0], tmp_path / "changed.nii.gz")}
+    with pytest.raises(InputError, match=r"changed\.nii\.gz: labels changed since they were made"):
+        segmentation(files, methods, outputs)
 
 
 def test_what_is_shown_is_said(files, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from mrisr.common import seals
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.methods import method as methods
 from mrisr.methods.import_weights import import_model, read_weights
-from mrisr.methods.model_files import LOSSES, read_description, save_model
+from mrisr.methods.model_files import LOSSES, load_model, read_description, save_model
 from mrisr.study.load import checked
 from tiny_study import TINY
 
@@ -327,3 +327,37 @@ def test_model_json_of_an_import_is_the_same_twice(tmp_path):
         json.loads((tmp_path / name / "model.json").read_text()) for name in ("m", "n")
     )
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("file", "asked", "expected"),
+    [
+        ("a.pkl", {}, "file_reversed"),
+        ("a.pkl", {"weights_axes": "canonical"}, "canonical"),
+        ("a.pt", {}, "canonical"),
+        ("a.pt", {"weights_axes": "file"}, "file"),
+    ],
+)
+def test_checkpoints_of_the_authors_see_simpleitks_axes(file, asked, expected, tmp_path):
+    method = toy("arssr_rdn", weights=file, **asked)
+    import_model(method, saved(tmp_path / file, toy_state("arssr_rdn")), tmp_path / "m", [2, 4])
+    assert read_description(tmp_path / "m")["weights_axes"] == expected
+    assert load_model(method, tmp_path / "m" / "model.safetensors").axes == expected
+    # Imported once more, by a study that says nothing about them: they keep their axes.
+    again = tmp_path / "m" / "model.safetensors"
+    import_model(toy("arssr_rdn", weights=str(again)), again, tmp_path / "n", [2, 4])
+    assert read_description(tmp_path / "n")["weights_axes"] == expected
+
+
+def test_axes_that_contradict_the_models_own_description_are_refused(tmp_path):
+    file = other_study(tmp_path / "other")
+    method = toy("arssr_rdn", weights=str(file), weights_axes="file_reversed")
+    with pytest.raises(InputError, match=r"says weights_axes canonical, but .*file_reversed"):
+        import_model(method, file, tmp_path / "m", [2, 4])
+
+
+def test_axes_of_what_is_trained_here_cannot_be_set():
+    with pytest.raises(ConfigError, match="weights_axes is for imported weights"):
+        methods.get("arssr_rdn", {"weights_axes": "file"})
+    with pytest.raises(ConfigError, match="weights_axes is for volumes"):
+        methods.get("coord", {"weights": "a.pt", "weights_axes": "file"})

@@ -1,5 +1,6 @@
 """What `mrisr sr` writes, read back by a reader that shares no code with it."""
 
+import gzip
 import itertools
 import struct
 
@@ -7,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from mrisr.common.errors import InputError
 from mrisr.own_scans.output import clipped, save_like
 from mrisr.volumes.io import Volume
 from mrisr.volumes.raw import load_scan
@@ -117,3 +119,64 @@ def test_overshoot_is_clipped_to_the_range_of_the_scan_and_recorded(tmp_path):
     whole = Volume(data.copy(), np.eye(4))
     assert clipped(whole, 0, 10, "none").startswith("not clipped, 2 of 4")
     np.testing.assert_array_equal(whole.data, data)
+
+
+@pytest.mark.parametrize(
+    ("said", "at", "code", "value"),
+    [
+        ("positions of voxels (sform)", 292, "<f", 9.0),
+        ("positions of voxels (qform)", 268, "<f", 9.0),
+        ("voxel size", 80, "<f", 2.0),
+        ("unit of length", 123, "<B", 3),
+        ("codes of sform and qform", 254, "<h", 3),
+    ],
+)
+@pytest.mark.parametrize("name", ["sr.nii", "sr.nii.gz"])
+def test_a_header_that_is_written_otherwise_is_found_before_the_file_has_its_name(
+    tmp_path, monkeypatch, said, at, code, value, name
+):
+    volume = Volume(np.random.default_rng(0).random(SHAPE, np.float32), np.eye(4))
+    save = nib.save
+
+    def other(image, path):
+        save(image, path)
+        packed = path.suffix == ".gz"
+        content = bytearray(gzip.decompress(path.read_bytes()) if packed else path.read_bytes())
+        struct.pack_into(code, content, at, value)
+        path.write_bytes(gzip.compress(content) if packed else content)
+
+    monkeypatch.setattr(nib, "save", other)
+    with pytest.raises(InputError, match=f"{name}: not written, for its ") as caught:
+        save_like(volume, volume, tmp_path / name, "a test")
+    assert said in str(caught.value) and list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(nib, "save", save)
+    save_like(volume, volume, tmp_path / name, "a test")
+    assert load_scan(tmp_path / name).data.shape == SHAPE
+
+
+def test_intensities_that_do_not_arrive_are_found(tmp_path, monkeypatch):
+    volume = Volume(np.ones(SHAPE, np.float32), np.eye(4))
+    save = nib.save
+    half = nib.Nifti1Image(np.full(SHAPE, 0.5, np.float32), np.eye(4))
+
+    def other(image, path):
+        save(nib.Nifti1Image(half.dataobj, None, image.header), path)
+
+    monkeypatch.setattr(nib, "save", other)
+    with pytest.raises(InputError, match="for its intensities would not be"):
+        save_like(volume, volume, tmp_path / "sr.nii", "a test")
+
+
+def test_a_sheared_affine_has_no_qform(tmp_path):
+    affine = np.eye(4)
+    affine[0, 1] = 0.009  # as much as is taken
+    data = np.ones((4, 200, 6), np.float32)
+    image = nib.Nifti1Image(data, affine)
+    image.set_sform(affine, 1)
+    image.header["qform_code"] = 0
+    nib.save(image, tmp_path / "scan.nii")
+    scan = load_scan(tmp_path / "scan.nii")
+    save_like(scan, scan, tmp_path / "sr.nii", "a test")
+    found = place(tmp_path / "sr.nii", np.array([0, 199, 0]))
+    assert found["codes"] == (1, 0)
+    np.testing.assert_allclose(found["sform"], affine[:3, :3] @ [0, 199, 0], atol=1e-3)

@@ -29,3 +29,22 @@ def test_every_doubt_is_said():
     assert "undertrained: 50 of 1,000 published steps" in found[0]
     assert "slices of 4.5 mm, 5 times as thick" in found[1]
     assert "collapsed" in next(doubts(scan(), model(1000, collapsed=True)))
+
+
+def ball(ml, noise=0.0):
+    """A ball of a volume in the middle of 96 x 96 x 96 voxels of 2 mm."""
+    radius = (3 * 1000 * ml / (4 * np.pi)) ** (1 / 3) / 2
+    grid = np.stack(np.meshgrid(*[np.arange(96) - 47.5] * 3, indexing="ij"))
+    inside = (grid**2).sum(0) < radius**2
+    data = np.where(inside, 100, noise * np.random.default_rng(0).random(inside.shape))
+    return Volume(data.astype(np.float32), np.diag([2.0, 2, 2, 1]))
+
+
+def test_a_head_is_told_from_a_brain_by_its_measured_volume():
+    assert list(doubts(ball(1500), model(1000))) == []
+    (said,) = doubts(ball(3000), model(1000))
+    found = int(said.split(" ml")[0].rpartition(" ")[2].replace(",", ""))
+    assert abs(found - 3000) < 60 and "where a brain has less than 2,200" in said
+    # Noise in the air makes no head.
+    (said,) = doubts(ball(1500, noise=4), model(1000))
+    assert said.startswith("100% of the outermost voxels are above 0: the background is not 0")

@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -13,10 +14,12 @@ from typer.testing import CliRunner
 from mrisr.cli.main import app
 from mrisr.common.errors import InputError
 from mrisr.common.schema import read_yaml
+from mrisr.common.text import duration
 from mrisr.plan import bill as plans
 from mrisr.plan.costs import FOLDER, Cost, Costs, record
 from mrisr.plan.jobs import STAGES, Jobs, StudyJobs
 from mrisr.study.load import checked, load_study
+from tiny_study import LEAST
 
 CONFIG = FOLDER.parent.parent / "config"
 BENCHMARK = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n"
@@ -43,9 +46,26 @@ def both(study_jobs, costs, study, known):
     return told, took
 
 
+def test_trainings_are_told_by_the_steps_that_they_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_yaml(CONFIG / "arssr.yaml")
+
+    def sizes(training):
+        jobs = StudyJobs(checked({**config, "training": training})).jobs
+        return {job.name: job.size for job in jobs if job.kind == "train"}
+
+    published, half = sizes({"steps": "published"}), sizes({"steps": 390_000})
+    by_epochs = sizes({})
+    name = "train_arssr_rdn x2-4"
+    assert published[name] == pytest.approx(2 * half[name])
+    assert published[name] == pytest.approx(780_000 / (2500 * 20) * by_epochs[name])
+    # (10 k)^3 patches of the baselines.
+    assert published["train_srcnn3d x4"] == pytest.approx(8 * published["train_srcnn3d x2"])
+
+
 def planned(study_jobs, costs):
     stages = plans.plan(study_jobs, costs).stages
-    return {name: s.cpu_seconds + s.on_cpu_seconds for name, s in stages.items()}
+    return {name: s.cpu_seconds for name, s in stages.items()}
 
 
 def test_the_demo_is_told_within_a_factor_of_two_by_stage(demo):
@@ -136,6 +156,43 @@ def test_what_is_there_already_is_left_out_if_asked(demo):
     assert rest.wall_seconds[1] < all_jobs.wall_seconds[1]
 
 
+def test_trainings_never_recorded_on_a_gpu_are_in_the_total(demo):
+    found = plans.plan(demo, Costs.load())
+    stages = found.stages.values()
+    train = found.stages["train"]
+    assert train.gpu_unknown and train.on_cpu_seconds > 60
+    total = sum(stage.cpu_seconds for stage in stages)
+    assert total > train.on_cpu_seconds
+    rows = {line.split("  ")[0]: line for line in plans.described(found, demo).splitlines()}
+    assert duration(total) in rows["total"] and duration(train.cpu_seconds) in rows["train"]
+    # One job at a time takes as long as all together.
+    assert found.wall_seconds[1] == pytest.approx(total)
+
+
+def test_masks_by_registration_are_told_as_such_and_not_as_masks_of_signal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = {}
+    for kind in ("signal", "template"):
+        folder = tmp_path / kind
+        (folder / "datasets").mkdir(parents=True)
+        about = {
+            "label": "Heads",
+            "skull_stripped": False,
+            "source": {"kind": "https", "url": "https://example.org/{subject}", "pattern": "x"},
+            "scan": {"shape": [160, 256, 256], "voxel_size": [1, 1, 1]},
+            "split": "heads.tsv",
+            "mask": {"kind": kind},
+        }
+        about["source"]["pattern"] = "{subject}.nii.gz"
+        (folder / "datasets/heads.yaml").write_text(yaml.safe_dump(about))
+        (folder / "datasets/heads.tsv").write_text("subject\tsplit\na\ttest\nb\ttest\n")
+        config = {**LEAST, "plugins": [str(folder)], "datasets": {"heads": {"roles": ["test"]}}}
+        told[kind] = plans.plan(StudyJobs(checked(config)), Costs.load()).stages["data"]
+    # A registration of a head takes most of a minute.
+    assert told["template"].cpu_seconds > told["signal"].cpu_seconds + 2 * 20
+    assert told["template"].guessed == told["signal"].guessed
+
+
 def test_what_is_not_kept_passes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = read_yaml(CONFIG / "demo.yaml")
@@ -166,6 +223,19 @@ WORK = st.lists(
     min_size=1,
     max_size=10,
 )
+
+
+def test_a_training_that_time_ends_takes_no_longer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_yaml(Path(__file__).parents[3] / "config" / "demo.yaml")
+    config["methods"]["srcnn3d"] = {"training": {"epochs": 10**6, "minutes": 2}}
+    told = {
+        jobs.variant: Costs.load().estimate(jobs).seconds
+        for jobs in StudyJobs(checked(config, "config")).jobs
+        if jobs.kind == "train"
+    }
+    assert told["srcnn3d"] == 120
+    assert told["arssr_rdn"] != 120
 
 
 @given(WORK, st.integers(1, 6))

@@ -6,6 +6,7 @@ import yaml
 from mrisr.common.errors import ConfigError
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import report
+from mrisr.plan.jobs import StudyJobs
 from mrisr.study import inherit
 from mrisr.study.figures_key import KINDS
 from mrisr.study.load import checked
@@ -138,3 +139,30 @@ def test_each_kind_of_figure_has_one_planner():
 def test_what_is_wrong_is_named(config, figures, message):
     with pytest.raises(ConfigError, match=message):
         checked({**config, "figures": figures})
+
+
+def test_figure_1_shows_a_scale_that_no_table_has(config):
+    shown = {**config, "figures": {"scales": {"scales": [2, 3.2, 4], "methods": ["arssr_rdn"]}}}
+    study = checked(shown)
+    (figure,) = [its for its in figure_plan.figures(study) if its.name == "scales"]
+    cells = figure.params["cells"]
+    assert [(cell["scale"], cell["method"]) for cell in cells] == [
+        (scale, "arssr_rdn") for scale in (2, 3.2, 4)
+    ]
+    assert cells[1]["lr"] == "results/open/lr/ds002748/x3.2/sub-03.nii.gz"
+    assert cells[1]["path"] == "results/open/metrics/ds002748/arssr_rdn/x3.2.csv"
+    # It is made for this figure: no table has it, and the bill does.
+    assert 3.2 not in {cell.scale for cell in study.cells()}
+    made = {job.name for job in StudyJobs(study).jobs} - {
+        job.name for job in StudyJobs(checked(config)).jobs
+    }
+    assert made == {
+        "degrade_ds002748 3.2",
+        "reconstruct_arssr_rdn_ds002748 3.2",
+        "evaluate_ds002748 arssr_rdn 3.2",
+    }
+    # A model a scale has none for it, nor has one beyond its limits.
+    for method, scale in (("dcsrn", 3.2), ("arssr_rdn", 9)):
+        wrong = {"scales": {"scales": [scale], "methods": [method]}}
+        with pytest.raises(ConfigError, match=rf"nothing is reconstructed at {scale}"):
+            checked({**config, "figures": wrong})

@@ -1,13 +1,13 @@
 """Which volumes stay."""
 
-import re
+from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrisr.common.errors import ConfigError
-from mrisr.plan.kept_files import Keep
+from mrisr.plan.kept_files import EVERYONE, Keep
 from mrisr.study.load import checked
 from tiny_study import LEAST
 
@@ -31,8 +31,20 @@ def test_other_kinds_are_refused_with_the_known_ones():
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,12}", fullmatch=True))
+@settings(deadline=None)
 def test_every_subject_belongs_to_one_of_the_two_rules(subject):
-    keep = Keep(checked({**LEAST, "keep": []}))
-    files = [re.compile(rf"{keep.subjects('demo', shown)}\.nii\.gz") for shown in (True, False)]
-    assert sum(bool(file.fullmatch(f"{subject}.nii.gz")) for file in files) == 1
-    assert files[0].fullmatch("sub-06.nii.gz") and not files[1].fullmatch("sub-06.nii.gz")
+    passing, shown = parts()
+    assert not passing.stays and shown.stays
+    assert passing.holds(subject) != shown.holds(subject)
+
+
+def test_one_rule_makes_all_where_all_stay():
+    passing, shown = parts()
+    assert shown.holds("sub-06") and not passing.holds("sub-06")
+    assert Keep(checked(LEAST)).parts("sr", "demo") == [EVERYONE] and EVERYONE.holds("sub-06")
+
+
+@cache
+def parts():
+    """The two rules of a study whose reconstructions pass."""
+    return Keep(checked({**LEAST, "keep": []})).parts("sr", "demo")

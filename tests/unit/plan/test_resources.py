@@ -2,15 +2,12 @@
 
 import re
 
-import pytest
-
 from mrisr.common.paths import WORKFLOW
+from mrisr.common.schema import read_yaml
+from mrisr.methods.method import unpack
 from mrisr.plan.jobs import StudyJobs
-from mrisr.plan.resources import REQUESTS
-from mrisr.study.load import load_study
-
-#: Their rules ask for nothing.
-SMALL = {"check_scans", "dataset_terms", "fetch_metric", "list"}
+from mrisr.plan.resources import DOWNLOADS, REQUESTS, requests
+from mrisr.study.load import checked
 
 
 def test_rules_ask_for_what_the_table_says_and_for_nothing_else():
@@ -23,11 +20,29 @@ def test_rules_ask_for_what_the_table_says_and_for_nothing_else():
         assert threads == rules.count(f'**REQUESTS["{kind}"].resources'), kind
 
 
-@pytest.mark.parametrize("config", ["demo", "coord"])
-def test_every_job_of_the_bill_asks_for_memory(config, tmp_path, monkeypatch):
+def test_in_a_deterministic_study_every_job_has_one_thread(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for jobs in StudyJobs(load_study(WORKFLOW.parent / "config" / f"{config}.yaml")).jobs:
-        assert (jobs.memory_mb > 0) == (jobs.kind not in SMALL), jobs.rule
-        if jobs.kind in REQUESTS:
-            request = REQUESTS[jobs.kind]
-            assert (jobs.threads, jobs.memory_mb) == (request.threads, request.memory_mb)
+    config = read_yaml(WORKFLOW.parent / "config" / "demo.yaml")
+    free, one = (
+        StudyJobs(checked({**config, "deterministic": value}, "config")) for value in (False, True)
+    )
+    assert max(jobs.threads for jobs in free.jobs) > 1
+    assert {jobs.threads for jobs in one.jobs if jobs.kind not in DOWNLOADS} == {1}
+    # Rules have their threads from the same two places.
+    rules = "".join(file.read_text() for file in (WORKFLOW / "rules").glob("*.smk"))
+    found = set(re.findall(r"^ *threads: (.*)", rules, re.MULTILINE))
+    assert all(re.match(r'REQUESTS?\b|method\.threads\("', said) for said in found), found
+    assert "REQUESTS = requests(STUDY.deterministic)" in rules
+    assert requests(False) is REQUESTS
+
+
+def test_a_study_that_becomes_deterministic_makes_its_numbers_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read_yaml(WORKFLOW.parent / "config" / "demo.yaml")
+    free, one = (
+        checked({**config, "deterministic": value}, "config").methods for value in (False, True)
+    )
+    for name in free:
+        assert "deterministic" not in free[name].pack("model")["spec"]
+        assert one[name].pack("model")["spec"]["deterministic"] is True
+        assert unpack(one[name].pack("model")).threads("train") == 1

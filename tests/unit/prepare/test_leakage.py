@@ -63,3 +63,13 @@ def test_the_same_ground_truth_packed_otherwise_is_refused(tmp_path, scans, monk
 def test_one_scan_may_be_tested_in_two_datasets(tmp_path, scans):
     lists = [sources(tmp_path / name, scans[0]) for name in ("1", "2")]
     refuse_leakage({"train": [sources(tmp_path / "3", scans[1])], "test": lists})
+
+
+@pytest.mark.parametrize("how", [shutil.copy, os.link, os.symlink])
+def test_one_scan_under_two_names_in_a_list_is_refused(tmp_path, scans, how):
+    how(scans[0], tmp_path / "twin.nii")
+    listed = sources(tmp_path / "1", scans[0], scans[1], tmp_path / "twin.nii")
+    with pytest.raises(InputError, match="the same scan under two names") as error:
+        refuse_leakage({"test": [listed]})
+    assert f"{scans[0]} and {tmp_path / 'twin.nii'} (test)" in str(error.value)
+    assert "b.nii" not in str(error.value)

@@ -9,6 +9,7 @@ from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.files import Staging
 from mrisr.common.layout import inputs_by_item
 from mrisr.data import datasets, finding
+from mrisr.data.fixed_stack import fixed_stack
 from mrisr.methods import method as methods
 from mrisr.plan import cells, figures
 from mrisr.prepare.real_stacks import prepare_stack_subjects, prepare_stacks, stack_subjects
@@ -191,7 +192,7 @@ def test_a_study_of_stacks_plans_what_each_subject_has(stacked, tmp_path):
     assert study.real_datasets == ["its"] and study.degradation_of("its")["grid"] == "centres"
     assert study.inputs("its", "s1") == ["s1_stack-1", "s1_stack-2", "s1_stack-3"]
     assert [cell.method.name for cell in study.cells()] == ["bspline", "irem"]
-    folders = cells.model_folders(cells.cells(study))
+    folders = cells.model_folders(cell.model for cell in cells.table_cells(study))
     assert folders == [f"results/its/models/irem/x3/its/{subject}" for subject in ("s1", "s2")]
     names = [its.name for its in figures.figures(study)]
     assert "stacks_its" in names and "real_its" not in names and "bars_its" not in names
@@ -208,3 +209,11 @@ def test_a_variant_is_only_for_the_datasets_that_it_names():
     method = methods.get("irem", {"limits": {"datasets": ["a"], "reason": "Fig. 3"}})
     assert method.refuses(4, "a") is None and method.refuses(4) is None
     assert method.refuses(4, "b") == "dataset b not asked for (only a: Fig. 3)"
+
+
+def test_the_fixed_stack_can_be_drawn_for_each_subject():
+    assert fixed_stack(2, 3, 1, "sub-01") == 2
+    drawn = [fixed_stack("drawn", 3, 1, f"sub-{i:02d}") for i in range(30)]
+    assert set(drawn) == {1, 2, 3}
+    assert drawn == [fixed_stack("drawn", 3, 1, f"sub-{i:02d}") for i in range(30)]
+    assert drawn != [fixed_stack("drawn", 3, 2, f"sub-{i:02d}") for i in range(30)]

@@ -1,6 +1,7 @@
 """`mrisr data list | describe | check`."""
 
 import gzip
+import os
 
 import nibabel as nib
 import numpy as np
@@ -12,6 +13,7 @@ from corpus import AFFINE, KINDS, Lab, head
 from mrisr.cli.main import app
 from mrisr.common.text import WIDTH
 from mrisr.data import datasets
+from mrisr.prepare import survey
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +145,38 @@ def test_one_scan_under_two_names_is_a_warning(lab):
     said = call("check", "own", "--plugins", lab.root, "--full", "--workers", 1)
     assert said.exit_code == 0
     assert "sub-05 (test), sub-06 (test): the same file" in said.stdout
+
+
+@pytest.mark.parametrize("how", ["copy", "hard link", "link"])
+def test_one_scan_in_two_splits_is_refused_by_the_header_alone(lab, how):
+    lab.rows = "subject split\nsub-01 train\nsub-02 train\nsub-03 val\nsub-05 test\nsub-06 test\n"
+    lab.spec()
+    test, train = (lab.path(subject) for subject in ("sub-05", "sub-01"))
+    test.unlink()
+    if how == "copy":
+        test.write_bytes(train.read_bytes())
+    else:
+        (os.link if how == "hard link" else os.symlink)(train.absolute(), test)
+    done = call("check", "own", "--plugins", lab.root)
+    assert done.exit_code == 1
+    said = " ".join(done.stdout.split())
+    assert "sub-05 (test): " in said and "the same scan as sub-01 (train) -> take it out" in said
+    assert "1 with problems" in said
+
+
+def test_files_of_one_size_are_read_only_where_samples_of_them_are_equal(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(survey, "sha256", lambda path: read.append(path.name) or path.read_bytes())
+    content = np.random.default_rng(0).bytes(40_000)
+    contents = {"a": content, "b": content, "c": content[::-1], "d": content[:-500] + bytes(500)}
+    rows = []
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+        rows.append(survey.Row(name, "train", survey.Report(tmp_path / name)))
+    rows[1].split = "test"
+    assert survey._twins(rows, {}, tmp_path) == []
+    assert [len(row.report.problems) for row in rows] == [0, 1, 0, 0]
+    assert read == ["a", "b"]
 
 
 def test_the_header_alone_is_read_unless_full(lab):

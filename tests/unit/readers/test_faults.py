@@ -2,15 +2,18 @@
 
 import contextlib
 import http.client
+import queue
 import resource
 import signal
 import socket
 import sqlite3
 import threading
+import time
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import uvicorn
 
 from mrisr.common.errors import InputError
 from mrisr.readers.folder import ReaderStudy
@@ -38,6 +41,31 @@ def readers(study, count):
     names = [case.name for case in study.cases]
     with Store(study, create=True) as store:
         return [Scripted(store.add_reader(f"R{n}"), names) for n in range(count)]
+
+
+@contextlib.contextmanager
+def in_thread(study):
+    """Serve a study in this process; yield the port."""
+    servers, ports = [], queue.Queue()
+
+    class Kept(uvicorn.Server):
+        def __init__(self, config):
+            super().__init__(config)
+            servers.append(self)
+
+    with Store(study) as store, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvicorn, "Server", Kept)
+        thread = threading.Thread(
+            target=serve, args=(store, "127.0.0.1", 0), kwargs={"started": ports.put}
+        )
+        thread.start()
+        try:
+            yield ports.get(timeout=60)
+        finally:
+            while not servers:
+                time.sleep(0.01)
+            servers[0].should_exit = True
+            thread.join(timeout=60)
 
 
 def test_a_server_that_is_killed_keeps_what_it_acknowledged(study):
@@ -101,6 +129,25 @@ def test_a_body_without_end_is_cut_off(running):
                 raw.sendall(b"3e8\r\n" + b" " * 1000 + b"\r\n")
             pytest.fail("all of it was taken")
     assert httpx.get(f"{address}/health", trust_env=False, timeout=30).status_code == 200
+
+
+def test_half_sent_headers_are_cut_off(study, monkeypatch):
+    monkeypatch.setattr("mrisr.readers.connections.HEADER_SECONDS", 0.5)
+    (one,) = readers(study, 1)
+    with in_thread(study) as port:
+        for said in (b"", b"GET / HTTP/1.1\r\nHost: x\r\nX: "):
+            with socket.create_connection(("127.0.0.1", port), 30) as raw:
+                raw.sendall(said)
+                assert raw.recv(100) == b""
+        # Also of a second request, and nobody else is.
+        with socket.create_connection(("127.0.0.1", port), 30) as raw:
+            raw.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /hea")
+            reply = b""
+            while part := raw.recv(4096):
+                reply += part
+            assert reply.count(b"HTTP/1.1 200") == 1
+        address = f"http://127.0.0.1:{port}/r/{one.token}/"
+        assert httpx.get(address, trust_env=False, timeout=30).status_code == 200
 
 
 def test_a_full_disk_is_said_and_later_answers_are_taken(study):
@@ -227,3 +274,18 @@ def test_readers_and_databases_that_cannot_be_are_named(study, tmp_path):
     sqlite3.connect(study.answers).close()  # empty: killed before the first reader
     with Store(study, create=True) as store:
         store.add_reader("R1")
+
+
+def test_a_read_only_disk_is_not_called_damage(study, monkeypatch):
+    readers(study, 1)
+    opened = sqlite3.connect
+
+    def read_only(path, **options):
+        return opened(f"file:{path}?mode=ro", uri=True, **options)
+
+    # In another journal mode than it is: the first that is written when it is opened.
+    with contextlib.closing(opened(study.answers)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    with pytest.raises(InputError, match=r"readonly database\); make it and its folder writable"):
+        Store(study)

@@ -1,3 +1,4 @@
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -6,10 +7,14 @@ from scipy import ndimage
 from mrisr.common.errors import InputError
 from mrisr.degrade.resample import degrade
 from mrisr.methods import method as methods
-from mrisr.methods.model_files import save_model
+from mrisr.methods.import_weights import import_model
+from mrisr.methods.model_files import load_model, save_model
 from mrisr.networks.queries import query_coordinates
+from mrisr.prepare.ground_truth import prepare_volume
 from mrisr.reconstruct.apply import reconstruct, reconstruct_subjects
 from mrisr.volumes.io import Volume, load, save
+from mrisr.volumes.raw import load_scan
+from orientations import ORIENTATIONS, stored_as
 
 SMALL = {"features": 4, "growth": 4, "blocks": 1, "layers": 2, "channels": 8, "width": 16}
 DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antialias": None}
@@ -154,3 +159,48 @@ def test_subjects_are_reconstructed_on_the_grid_of_the_ground_truth_and_taken_up
         made, wanted = load(output), load(reference)
         assert made.data.shape == wanted.data.shape
         np.testing.assert_allclose(made.affine, wanted.affine)
+
+
+def arssr_of_the_authors(network, array, k):
+    """What the authors' code makes of an array: its axes as they come, edges that coincide."""
+    lr = ndimage.zoom(array, 1 / k, order=3)
+    axes = [(2 * np.arange(n) + 1) / n - 1 for n in array.shape]
+    where = torch.tensor(np.stack(np.meshgrid(*axes, indexing="ij"), -1), dtype=torch.float32)
+    with torch.no_grad():
+        made = network(torch.from_numpy(lr)[None, None], where.view(1, -1, 3))
+    return made.view(array.shape).numpy()
+
+
+@pytest.mark.parametrize("codes", ORIENTATIONS)
+def test_imported_weights_see_a_file_as_simpleitk_does(codes, tmp_path):
+    method, network = query_network(authors_axes="file_reversed")
+    weights = tmp_path / "authors.pkl"
+    torch.save(network.state_dict(), weights)
+    import_model(method, weights, tmp_path / "model", [2, 4])
+    imported = load_model(method, tmp_path / "model" / "model.safetensors")
+
+    raw = stored_as(codes, (10, 12, 15))
+    save(raw, tmp_path / "scan.nii.gz")
+    # As SimpleITK's GetArrayFromImage gives it: the last axis of the file first.
+    array = np.asarray(nib.load(tmp_path / "scan.nii.gz").dataobj).T
+    hr, _ = prepare_volume(
+        load_scan(tmp_path / "scan.nii.gz"), {"kind": "none"}, {"kind": "signal"}, "scan"
+    )
+    save(hr, tmp_path / "hr.nii.gz")  # stages exchange files
+    lr = degrade(load(tmp_path / "hr.nii.gz"), 2, DEGRADATION)[""]
+    save(lr, tmp_path / "lr.nii.gz")
+    sr = reconstruct(
+        method, imported, load(tmp_path / "lr.nii.gz"), hr.data.shape, 2, affine=hr.affine
+    )
+    expected = arssr_of_the_authors(network, array / array.max(), 2)
+    # Back into the file's own order, by the affine alone.
+    turn = nib.orientations.ornt_transform(
+        nib.io_orientation(sr.affine), nib.orientations.axcodes2ornt(codes)
+    )
+    np.testing.assert_allclose(
+        nib.orientations.apply_orientation(sr.data, turn).T, expected, atol=2e-5
+    )
+    if codes == "RAS":  # the order matters: without it another image comes out
+        imported.axes = "canonical"
+        other = reconstruct(method, imported, lr, hr.data.shape, 2)
+        assert np.abs(other.data - sr.data).max() > 1e-3

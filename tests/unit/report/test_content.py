@@ -11,7 +11,7 @@ from mrisr.common.assets import page_digest
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.files import sha256, write_json
 from mrisr.evaluate.outliers import outliers, subject_values
-from mrisr.plan.report import contents, viewer_files, viewer_settings
+from mrisr.plan.report import study_facts, viewer_files, viewer_settings
 from mrisr.report import manifest as manifest_module
 from mrisr.report.content import report, summarise
 from mrisr.report.manifest import durations, manifest
@@ -253,6 +253,20 @@ def test_manifest_records_files_and_config(tmp_path, record):
         manifest({}, 1, models=[tmp_path / "gone"])
 
 
+def test_manifest_records_threads_of_trainings_and_reconstructions(tmp_path):
+    write_json(tmp_path / "net/x2/model.json", {"threads": 3})
+    write_json(tmp_path / "imported/x2/model.json", {})
+    models = [tmp_path / name / "x2/model.safetensors" for name in ("net", "imported")]
+    log = tmp_path / "logs/sr/d/cubic/x2.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("2024-05-06 on a CPU, 1 threads\n")
+    (log.parent / "x3.log").write_text("killed\n")
+    assert manifest_module.threads(models, tmp_path / "logs") == {
+        "train": {str(models[0]): 3},
+        "reconstruct": {"d/cubic/x2": 1},
+    }
+
+
 def test_durations_are_summed_by_stage(tmp_path):
     header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
     for name, seconds, memory, cpu in (
@@ -298,7 +312,7 @@ def small(tiny_study, monkeypatch):
 
 def test_viewer_shows_one_subject_and_never_the_ground_truth_twice(small):
     study = checked(small())
-    sets = contents(study)["viewer"]
+    sets = study_facts(study)["viewer"]
     assert [(its["subject"], its["scale"]) for its in sets] == [("sub-04", 2), ("sub-04", 3)]
     assert [image["method"] for image in sets[0]["images"]] == ["cubic"]
     assert len(viewer_files(sets)) == 6  # truth and mask, LR and cubic at two scales
@@ -308,9 +322,12 @@ def test_viewer_is_what_the_config_says(small):
     config = small()
     assert viewer_settings(checked(config).config)["megabytes"] == 20
     config["report"] = {"viewer": False}
-    assert contents(checked(config))["viewer"] == []
+    assert study_facts(checked(config))["viewer"] == []
     config["report"] = {"viewer": {"subjects": 2, "scales": [3]}}
-    assert [its["subject"] for its in contents(checked(config))["viewer"]] == ["sub-04", "sub-05"]
+    assert [its["subject"] for its in study_facts(checked(config))["viewer"]] == [
+        "sub-04",
+        "sub-05",
+    ]
     config["report"] = {"viewer": {"scales": [2, 7]}}
     with pytest.raises(ConfigError, match=r"report\.viewer\.scales: nothing is .* at 7; tested"):
         checked(config)

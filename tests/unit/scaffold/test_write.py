@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import yaml
@@ -284,6 +285,82 @@ def test_folders_without_scans_are_refused(tmp_path):
         look(tmp_path)
     done = call("new", "dataset", "demo", "--from", tmp_path)
     assert done.exit_code == 1 and "dataset 'demo': is there already" in done.stderr
+
+
+def lines(found):
+    """What is told, by the word that a line begins with."""
+    return dict(line.split(": ", 1) for line in found.lines)
+
+
+def test_folders_of_dates_are_visits_and_no_subjects(tmp_path):
+    dates = {"HC_01": ["2019-03-04"], "HC_02": ["20190511_0912"], "HC_07": ["2019-06-01"]}
+    files = [f"{name}/{day}/T1.nii.gz" for name, days in dates.items() for day in days]
+    found = look(scans(tmp_path / "one", *files))
+    assert yaml.safe_load(found.about["source"])["pattern"] == "{subject}/*/T1.nii.gz"
+    assert lines(found)["scans"] == "3 of 3 in the folder match"
+    assert lines(found)["chosen"] == "{subject}/*/T1.nii.gz, for 'T1' in their name"
+    found = look(scans(tmp_path / "two", *files, "HC_02/2020-01-01/T1.nii.gz"))
+    assert yaml.safe_load(found.about["source"])["pattern"] == "{subject}/*/T1.nii.gz"
+    assert lines(found)["several scans"].startswith("of HC_02; name one visit")
+    flat = [f"HC_0{n}_2019030{n}_T1.nii.gz" for n in (1, 2, 3)]
+    found = look(scans(tmp_path / "flat", *flat))
+    assert yaml.safe_load(found.about["source"])["pattern"] == "{subject}_*_T1.nii.gz"
+
+
+def test_what_is_not_matched_is_counted_and_other_scans_are_listed(tmp_path):
+    files = [f"HC_0{n}/{kind}.nii.gz" for n in range(1, 5) for kind in ("FLAIR", "T1", "T2")]
+    found = look(scans(tmp_path / "ours", *files, "HC_07/T1_repeat.nii.gz"))
+    said = lines(found)
+    assert said["scans"] == "4 of 13 in the folder match"
+    assert said["chosen"] == "{subject}/T1.nii.gz, for 'T1' in their name"
+    for kind in ("FLAIR", "T2"):
+        assert f"{{subject}}/{kind}.nii.gz (4 subjects)" in said["other scans"]
+    assert said["not matched"] == "1, HC_07/T1_repeat.nii.gz"
+    # Nothing says T1: that one was taken for no reason is said.
+    files = [f"HC_0{n}/{kind}.nii.gz" for n in (1, 2) for kind in ("FLAIR", "PD")]
+    said = lines(look(scans(tmp_path / "others", *files)))
+    assert said["chosen"].endswith(", for most subjects have one")
+    given = look(tmp_path / "others", pattern="{subject}/PD.nii.gz")
+    assert "chosen" not in lines(given)
+    assert lines(given)["other scans"].startswith("{subject}/FLAIR.nii.gz (2 subjects)")
+
+
+def test_spaces_umlauts_and_brackets_are_named_or_taken(tmp_path):
+    folder = scans(tmp_path / "Ünser Ordner", "Müller Hans/T1.nii.gz", "Özil/T1.nii.gz")
+    with pytest.raises(
+        InputError, match=r"2 scans, such as 'Müller Hans/T1.nii.gz', but no folder"
+    ):
+        look(folder)
+    folder = scans(tmp_path / "Größe [1]", *(f"P{n}/T1 größer [2] (copy).nii.gz" for n in "12"))
+    done = call("new", "dataset", "umlauts", "--from", folder)
+    assert done.exit_code == 0, done.output
+    made = datasets.load("umlauts", search=["mine"])
+    assert list(made.local_files("test")) == ["P1", "P2"]
+
+
+def test_bids_folders_say_sessions_and_other_contrasts(tmp_path):
+    folder = scans(
+        tmp_path / "ours",
+        *(f"sub-{n}/ses-a/anat/sub-{n}_ses-a_T1w.nii.gz" for n in "123"),
+        *(f"sub-{n}/ses-b/anat/sub-{n}_ses-b_T1w.nii.gz" for n in "12"),
+        "sub-4/ses-b/anat/sub-4_ses-b_FLAIR.nii.gz",
+    )
+    said = lines(look(folder))
+    assert said["sessions"].startswith("a (3 subjects), b (2 subjects); a is taken")
+    assert said["other scans"].startswith("FLAIR (1); T1w is taken")
+    assert said["without such a scan"] == "sub-4"
+
+
+def test_the_first_scan_that_can_be_used_is_looked_at(tmp_path):
+    folder = scans(tmp_path / "ours", "p1/T1.nii.gz", "p2/T1.nii.gz")
+    image = nib.load(folder / "p1/T1.nii.gz")
+    image.header["sform_code"], image.header["qform_code"] = 0, 0
+    nib.save(nib.Nifti1Image(image.dataobj, None, image.header), folder / "p1/T1.nii.gz")
+    done = call("new", "dataset", "ours", "--from", folder)
+    assert done.exit_code == 0 and "no orientation in the header" in done.output
+    (folder / "p2/T1.nii.gz").write_bytes((folder / "p1/T1.nii.gz").read_bytes())
+    with pytest.raises(InputError, match="no orientation in the header"):
+        look(folder)
 
 
 def test_sidecars_of_several_runs_are_no_scans(tmp_path):

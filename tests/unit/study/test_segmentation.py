@@ -36,7 +36,7 @@ def test_defaults_and_subsets():
     cells = [(cell.scale, cell.method.name) for cell in some.segmented_cells()]
     assert cells == [(3, "cubic"), (3, "identity")]
     described = summary.segmented_cells(some)
-    assert [c["path"] for c in described] == [
+    assert [cell.path for cell in described] == [
         "results/demo/overlap/demo/cubic/x3.csv",
         "results/demo/overlap/demo/identity/x3.csv",
     ]

@@ -10,6 +10,7 @@ from mrisr import metrics
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.schema import typed
 from mrisr.plan import cells as summary
+from mrisr.plan.cells import cells as described
 from mrisr.study.load import checked, load_study
 from tiny_study import ROOT, TINY, write_skm_tea
 
@@ -163,6 +164,14 @@ def test_scales_outside_a_methods_limits_are_skipped_with_a_reason():
     assert skipped["arssr_rdn"] == "scale 6 not supported (1 to 4: trained for 2 to 4)"
 
 
+def test_scales_beyond_training_are_for_a_study_to_allow():
+    beyond = {"base": "arssr_rdn", "limits": {"max_scale": 8}}
+    study = checked({**DEMO, "scales": [2, 6], "methods": {"cubic": None, "far": beyond}})
+    cells = {(c["scale"], c["method"]): c for c in described(study)}
+    assert cells[6, "far"]["skipped"] is None and cells[6, "far"]["beyond"]
+    assert not cells[2, "far"]["beyond"] and not cells[6, "cubic"]["beyond"]
+
+
 def test_variants_and_shared_training_settings():
     config = changed("training", {"border": 3})
     config["methods"]["wide"] = {"base": "srcnn3d", "model": {"features": [8, 8]}}
@@ -313,3 +322,12 @@ def test_a_method_that_is_added_stands_above_the_bound():
     methods = {"nearest": None, "identity": None, "cubic": None}
     study = checked({**DEMO, "methods": methods, "baseline": "cubic"})
     assert list(study.methods) == ["nearest", "cubic", "identity"]
+
+
+def test_notes_of_tables_say_which_intensities_are_0_and_1():
+    assert "Intensity" not in summary.notes(checked(DEMO))
+    study = checked(changed("datasets/demo/intensity", {"white": "99.9 %"}))
+    assert summary.notes(study)["Intensity"] == (
+        f"{study.datasets['demo'].label}: the 99.9 % quantile of the voxels above 0 is 1, above it"
+        " is cut."
+    )

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from mrisr.common.errors import InputError
-from mrisr.common.statistics import bootstrap_interval
+from mrisr.common.statistics import mean_interval
+from mrisr.tables.numbers import interval, number
 from mrisr.tables.quality import COLUMNS, quality_table
 
 PUBLISHED = Path(__file__).parents[3] / "config" / "published"
@@ -27,7 +28,7 @@ def write(folder, name, psnr, ssim=(0.9, 0.92), n=2):
 
 def cell(method, path, scale=2, **changes):
     learned = method in ("net", "other")
-    model = {"steps": 480, "collapsed": False, "restarts": 0, "preset": "published"}
+    model = {"steps": 480_000, "collapsed": False, "restarts": 0, "preset": "published"}
     return {
         **{"dataset": "demo", "dataset_label": "Demo", "scale": scale, "method": method},
         **{"method_label": LABELS[method], "control": method == "nearest", "learned": learned},
@@ -40,7 +41,7 @@ def cell(method, path, scale=2, **changes):
 @pytest.fixture
 def cells(tmp_path):
     return [
-        cell("nearest", write(tmp_path, "nearest", (60.0, 61.0))),
+        cell("nearest", write(tmp_path, "nearest", (20.0, 21.0), (0.7, 0.72))),
         cell("cubic", write(tmp_path, "cubic", (30.0, 31.0))),
         cell("net", write(tmp_path, "net", (33.0, 34.123456789), (0.95, 0.96))),
         cell("other", write(tmp_path, "other", (31.0, 32.0), (0.93, 0.94))),
@@ -48,7 +49,7 @@ def cells(tmp_path):
 
 
 def make(cells, **arguments):
-    return quality_table(cells, seed=1, baseline="cubic", **arguments)
+    return quality_table(cells, baseline="cubic", **arguments)
 
 
 def row(table, method, metric="psnr", region="volume", scale=2):
@@ -74,9 +75,8 @@ def test_frame_is_tidy_and_in_full_precision(cells, tmp_path):
     net = frame[(frame["method"] == "net") & (frame["metric"] == "psnr")].iloc[0]
     assert float(net["mean"]) == (33.0 + 34.123456789) / 2
     assert float(net["std"]) == pytest.approx(1.123456789 / math.sqrt(2), rel=1e-15)
-    low, high = bootstrap_interval([33.0, 34.123456789], 1)
-    assert (float(net["ci_low"]), float(net["ci_high"])) == (low, high)
-    assert net["n"] == "2" and net["note"] == "" and net["scale"] == "2"
+    assert net["ci_low"] == net["ci_high"] == ""
+    assert net["n"] == "2" and net["scale"] == "2"
 
 
 def test_same_input_same_bytes(cells, tmp_path):
@@ -90,37 +90,72 @@ def test_same_input_same_bytes(cells, tmp_path):
 
 def test_best_and_second_leave_out_controls(cells):
     found = styles(make(cells))
-    assert found == {"Nearest (control)": "", "Cubic": "", "Net_1 & Co": "best", "Other": "second"}
+    assert found == {
+        "Nearest (control)": "",
+        "Cubic": "",
+        "Net_1 & Co§": "best",
+        "Other§": "second",
+    }
 
 
-def test_undertrained_is_marked_and_not_ranked(cells, tmp_path):
-    write(tmp_path, "net", (29.0, 32.0), (0.99, 0.99))  # equal to cubic in mean PSNR
+def test_undertrained_is_a_matter_of_steps_and_ranked(cells):
+    cells[2]["model"]["steps"] = 0.09 * 936000
     table = make(cells)
-    assert row(table, "net")["note"] == row(table, "net", "ssim", "mask")["note"] == "undertrained"
-    assert row(table, "cubic")["note"] == row(table, "other")["note"] == ""
-    for column in range(1, 5):
-        assert styles(table, column)["Net_1 & Co†"] == ""
-    assert styles(table)["Other"] == "best" and styles(table)["Cubic"] == "second"
-    assert any("† undertrained" in note and "Net_1 & Co at 2×" in note for note in table.footnotes)
+    assert "undertrained" in row(table, "net")["note"]
+    assert styles(table)["Net_1 & Co†§"] == "best"
+    note = next(note for note in table.footnotes if note.startswith("† undertrained"))
+    assert "10 % of the published steps" in note and note.endswith(": Net_1 & Co at 2×.")
 
 
-def test_undertrained_is_held_against_the_same_scale(cells, tmp_path):
-    cells += [
-        cell("cubic", write(tmp_path, "cubic3", (40.0, 41.0)), scale=3),
-        cell("net", write(tmp_path, "net3", (35.0, 36.0)), scale=3),
+LONG = {"psnr": [30.0, 31, 32, 33, 34, 35], "ssim": [0.9] * 6}
+
+
+def held(tmp_path, gain, **changes):
+    """Return the table of cubic and a network that is better by `gain` in each subject's PSNR."""
+    psnr = [value + by for value, by in zip(LONG["psnr"], gain, strict=True)]
+    cells = [
+        cell("cubic", write(tmp_path, "cubic", LONG["psnr"], LONG["ssim"], 6)),
+        cell("net", write(tmp_path, "net", psnr, LONG["ssim"], 6), **changes),
     ]
+    return make(cells)
+
+
+def test_not_above_the_baseline_is_tested_and_ranked(tmp_path):
+    # One of six is worse, by little: 2 of 2^6 sums of ranks are as far up, p = 0.031.
+    above = held(tmp_path, [1, 2, 3, 4, 5, -0.5])
+    assert row(above, "net")["note"] == "" and styles(above)["Net_1 & Co"] == "best"
+    # Better in the mean, and not beyond chance; whatever the means, both are ranked.
+    unsure = held(tmp_path, [5, -1, 2, -1.9, 0.5, 0.4])
+    assert row(unsure, "net")["note"] == "not above the baseline"
+    assert styles(unsure) == {"Cubic": "second", "Net_1 & Co¶": "best"}
+    note = next(note for note in unsure.footnotes if note.startswith("¶"))
+    assert "not above Cubic, in PSNR" in note
+    assert "Net_1 & Co at 2× (+0.83 dB, p = 0.281, n = 6)" in note
+    assert "\\P{}" in unsure.tex()
+
+
+def test_few_subjects_are_not_tested_and_ranked(cells):
     table = make(cells)
-    assert row(table, "net", scale=3)["note"] == "undertrained"
-    assert row(table, "net", scale=2)["note"] == ""
+    assert row(table, "net")["note"] == "not tested against the baseline"
+    assert row(table, "cubic")["note"] == ""
+    assert any(note.startswith("§ not tested against Cubic, fewer than 5") for note in
+               table.footnotes)  # fmt: skip
 
 
-def test_collapsed_and_restarted(cells):
+def test_a_collapsed_model_is_marked_ranked_and_said_to_be_restarted(cells):
     cells[2]["model"] |= {"collapsed": True, "restarts": 2}
     table = make(cells)
-    assert row(table, "net")["note"] == "collapsed; restarted 2 times"
-    assert styles(table)["Net_1 & Co‡"] == ""
+    assert row(table, "net")["note"].startswith("collapsed; restarted 2 times")
+    assert styles(table)["Net_1 & Co‡§"] == "best"
     assert any("‡ collapsed" in note for note in table.footnotes)
     assert any("restarted 2 times" in note for note in table.footnotes)
+
+
+def test_a_validation_loss_that_still_falls_is_said(cells):
+    cells[2]["model"] |= {"loss_fell": 0.02}
+    cells[3]["model"] |= {"loss_fell": 0.002}
+    notes = make(cells).footnotes
+    assert "The validation loss was still falling when training ended: Net_1 & Co at 2×." in notes
 
 
 def test_imported_weights_are_named_in_place_of_the_budget(cells):
@@ -132,7 +167,7 @@ def test_imported_weights_are_named_in_place_of_the_budget(cells):
         "Weights imported from model.safetensors, trained for 480 of the 936,000 published steps"
         " (0.051 %): Other at 2×." in table.footnotes
     )
-    assert styles(table)["Net_1 & Co"] == "best"
+    assert styles(table)["Net_1 & Co§"] == "best"
     assert not any(note.startswith("Trained for") or "‡" in note for note in table.footnotes)
 
 
@@ -144,7 +179,7 @@ def test_shipped_weights_are_said_to_be_trained_elsewhere(cells):
         "Weights that come with mrisr, trained elsewhere for 4,800 steps on 2 subjects of ds1:"
         " Net_1 & Co at 2×." in table.footnotes
     )
-    assert not any("published steps" in note and "Net_1" in note for note in table.footnotes)
+    assert not any(note.startswith("Trained") and "Net_1" in note for note in table.footnotes)
 
 
 def test_steps_that_see_less_than_the_published_ones_are_said(cells):
@@ -156,13 +191,23 @@ def test_steps_that_see_less_than_the_published_ones_are_said(cells):
     )
 
 
-def test_without_the_baselines_values_nothing_learned_is_ranked(cells):
+def test_patches_that_follow_the_scale_are_said_in_words(cells):
+    cells[2]["published_training"] = {"patch": None, "lr_patch": 10}
+    cells[2]["model"] = {"steps": 480, "training": {"patch": 24, "lr_patch": 10}}
+    (said,) = [note for note in make(cells).footnotes if re.match("Trained.*Net_1", note)]
+    assert "patches of 24 (10 times the scale) in place of the published" in said
+    cells[2]["model"]["training"]["patch"] = None
+    (said,) = [note for note in make(cells).footnotes if re.match("Trained.*Net_1", note)]
+    assert "patches of" not in said
+
+
+def test_without_the_baselines_values_nothing_is_tested(cells):
     cells[1]["path"] = None
     table = make(cells)
-    assert row(table, "net")["note"] == "not held against the baseline"
-    assert set(styles(table).values()) <= {"", "absent"}
+    assert row(table, "net")["note"] == "not tested against the baseline"
+    assert styles(table)["Net_1 & Co§"] == "best"
     # A study that names no baseline has nothing to check.
-    assert styles(quality_table(cells, seed=1))["Net_1 & Co"] == "best"
+    assert styles(quality_table(cells))["Net_1 & Co"] == "best"
 
 
 def test_missing_and_skipped_stay_visible(cells, tmp_path):
@@ -183,9 +228,9 @@ def test_everything_missing_still_makes_a_table(cells):
 
 
 def test_one_subject_has_no_spread_and_equal_volumes_show_infinity(cells, tmp_path):
-    cells[0]["path"] = write(tmp_path, "nearest", (math.inf, math.inf), (1.0, 1.0))
+    cells[0]["path"] = write(tmp_path, "nearest", (math.inf,), (1.0,), n=1)
     cells[1]["path"] = write(tmp_path, "cubic", (30.0,), (0.9,), n=1)
-    table = make(cells)
+    table = make(cells[:2])
     assert math.isinf(row(table, "nearest")["mean"]) and math.isnan(row(table, "nearest")["std"])
     assert math.isnan(row(table, "cubic")["std"])
     for name in ("nearest", "cubic"):
@@ -220,7 +265,7 @@ def test_footnotes_state_what_was_done(cells):
     table = make(cells, notes={"degradation": "cubic B-spline", "data_range": "max − min", "x": ""})
     notes = "\n".join(table.footnotes)
     assert "Degradation: cubic B-spline\nData range: max − min" in notes
-    assert "480 of the 936,000 published steps (0.051 %); demo preset" in notes
+    assert "480,000 of the 936,000 published steps (51 %); demo preset" in notes
     assert "an unknown number of steps (no model.json): Other at 2×." in notes
     assert "Demo: no scans" in notes and "X:" not in notes
 
@@ -264,7 +309,7 @@ class Tags(html.parser.HTMLParser):
         self.open, self.text, self.seen = [], "", set()
 
     def handle_starttag(self, tag, attrs):
-        self.open += [] if tag == "meta" else [tag]
+        self.open += [] if tag in ("meta", "br") else [tag]
         self.seen.add(tag)
 
     def handle_endtag(self, tag):
@@ -301,15 +346,36 @@ def extend(path, metric, value, region="volume", n=2):
     path.write_text(path.read_text() + "".join(lines))
 
 
-def test_intervals_are_under_the_pointer_and_a_footnote_says_so(cells, tmp_path):
-    write(tmp_path, "net", (33.0, 35.0))
+def test_intervals_are_printed_in_every_form(cells, tmp_path):
+    psnr = [33.0, 35.0, 34.0, 33.5, 34.5]
+    for its in cells:
+        write(tmp_path, its["method"], psnr, [0.9] * 5, n=5)
     table = make(cells)
-    text = 'title="95 % interval of the mean: 33.00 to 35.00"><b>34.00 &#177; 1.41</b>'
-    assert text in table.html()
-    assert "interval" not in table.markdown().partition("\n- ")[0]
-    assert any("ci_low" in note for note in table.footnotes)
+    low, high = mean_interval(psnr)
+    net = row(table, "net")
+    assert (net["ci_low"], net["ci_high"]) == (low, high)
+    text = f"[{low:.2f}, {high:.2f}]"
+    assert text == "[33.02, 34.98]"
+    assert "| 2× | *95 % interval* | *\\[33.02, 34.98\\]* |" in table.markdown()
+    assert r"{\tiny [33.02, 34.98]}" in table.tex()
+    assert f'<small class="below">{text}</small>' in table.html()
+    assert any("Student's t interval" in note for note in table.footnotes)
+
+
+def test_few_subjects_are_shown_one_by_one(cells, tmp_path):
+    table = make(cells)
+    for form in (table.markdown(), table.tex(), table.html()):
+        assert "33.00, 34.12" in form and "each subject" in form and "interval*" not in form
+    assert any("Fewer than 5 subjects have no interval" in note for note in table.footnotes)
     one = [{**its, "path": write(tmp_path, f"{its['method']}1", (30.0,), n=1)} for its in cells]
-    assert "ci_low" not in " ".join(make(one).footnotes) and "title=" not in make(one).html()
+    assert "subject*" not in make(one).markdown()
+    assert "interval" not in " ".join(make(one).footnotes)
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    assert number(-0.00001, 0.5) == "0.0000 ± 0.5000" and number(-0.0, digits=0) == "0"
+    assert number(-0.05, digits=2) == "−0.05" and number(-math.inf) == "−∞"
+    assert interval(-0.00001, 0.1, 2, sign=True) == "[0.00, +0.10]"
 
 
 def test_what_explains_stands_apart_and_is_not_ranked(cells):
@@ -326,7 +392,6 @@ def test_what_explains_stands_apart_and_is_not_ranked(cells):
     assert {entry.style for entry in entries} == {""}
     assert fit.groups[0][1][2][1].text == "1.1050 ± 0.0071"
     assert row(table, "net", "gain")["mean"] == pytest.approx(1.105)
-    assert row(table, "net", "gain")["ci_high"] == pytest.approx(1.11)
     assert any("neither ranked nor tested" in note for note in table.footnotes)
     assert table.tex().count(r"\begin{table}") == 2
     only = make(cells, metrics=["gain"])
@@ -344,10 +409,14 @@ def test_an_unavailable_metric_keeps_its_column_with_the_reason(cells):
     entry = table.blocks[0].groups[0][1][2][1]
     assert (entry.text, entry.style) == ("–", "absent")
     assert (
-        row(table, "net", "ssim")["note"] == "unavailable" and row(table, "net", "ssim")["n"] == 0
+        row(table, "net", "ssim")["note"].endswith("; unavailable")
+        and row(table, "net", "ssim")["n"] == 0
     )
-    assert row(table, "net", "psnr", "mask")["note"] == "" and row(table, "net", "psnr")["n"] == 2
-    assert styles(table, 2)["Net_1 & Co"] == "best"
+    assert (
+        "unavailable" not in row(table, "net", "psnr", "mask")["note"]
+        and row(table, "net", "psnr")["n"] == 2
+    )
+    assert styles(table, 2)["Net_1 & Co§"] == "best"
     # What has not been measured at all is still missing.
     assert row(table, "other", "ssim")["note"] == row(table, "other")["note"] == "missing"
     assert [note for note in table.footnotes if note.startswith("SSIM")] == ["SSIM: no weights."]
@@ -360,16 +429,17 @@ def test_a_metric_that_is_missing_without_a_reason_is_missing_alone(cells):
     lines = cells[2]["path"].read_text().splitlines()
     cells[2]["path"].write_text("\n".join(x for x in lines if "ssim" not in x) + "\n")
     table = make(cells, metrics=["ssim", "psnr"])
-    assert row(table, "net", "ssim")["note"] == "missing" and row(table, "net")["note"] == ""
+    assert "missing" in row(table, "net", "ssim")["note"]
+    assert "missing" not in row(table, "net")["note"]
     assert "missing: SSIM not measured yet: Net_1 & Co at 2×." in table.footnotes
-    assert styles(table)["Net_1 & Co"] == "absent" and styles(table, 2)["Net_1 & Co"] == "best"
+    assert styles(table)["Net_1 & Co§"] == "absent" and styles(table, 2)["Net_1 & Co§"] == "best"
 
 
 def test_tex_rows_have_as_many_cells_as_columns(cells):
     tex = make(cells).tex()
     columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", tex)[1])
     rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
-    assert len(rows) == 5
+    assert len(rows) == 1 + 2 * 4  # each method has a second line
     assert all(len(re.split(r"(?<!\\)&", line)) == columns for line in rows)
     assert r"\textbf{33.56 $\pm$ 0.79}" in tex and r"\underline{31.50 $\pm$ 0.71}" in tex
 
@@ -410,6 +480,30 @@ def test_metrics_that_need_a_ground_truth_have_a_dash_for_real_scans(cells, real
     )
 
 
+def test_a_metric_with_controls_out_of_order_is_shown_and_ranks_nobody(cells, tmp_path):
+    write(tmp_path, "nearest", (60.0, 61.0), (0.7, 0.72))
+    table = make(cells)
+    assert table.blocks[0].header[1:3] == ["PSNR ↑ (dB) (not ranked)", "SSIM ↑"]
+    assert set(styles(table).values()) == {""} and styles(table, 2)["Net_1 & Co§"] == "best"
+    note = next(note for note in table.footnotes if note.startswith("Not ranked"))
+    assert "Nearest (60.50) is better than Cubic (30.50) at 2×" in note
+    assert "controls out of order" in row(table, "net")["note"]
+    assert "controls out of order" not in row(table, "net", "ssim")["note"]
+
+
+def test_unmeasured_is_missing_and_not_worst(cells):
+    for its, values in zip(cells, ((0.1, 0.1), (0.2, 0.2), ("nan", 0.2), (0.3, 0.3)), strict=True):
+        lines = [f"sub-{i:02d},psi,volume,{value}\n" for i, value in enumerate(values)]
+        its["path"].write_text(its["path"].read_text() + "".join(lines))
+    table = make(cells, metrics=["psi", "psnr"])
+    entry = table.blocks[0].groups[0][1][2][1]
+    assert (entry.text, entry.style) == ("unmeasured", "absent")
+    assert row(table, "net", "psi")["n"] == 0
+    assert row(table, "net", "psi")["note"].endswith("; unmeasured")
+    assert styles(table)["Other§"] == "best" and styles(table)["Cubic"] == "second"
+    assert any(note.startswith("unmeasured: in some subject PSI") for note in table.footnotes)
+
+
 def test_real_scans_alone_show_only_metrics_without_reference(real):
     table = make(real, metrics=["psnr", "ssim", "psi"], regions=["volume", "mask"])
     assert set(table.frame["metric"]) == {"psi"}
@@ -417,8 +511,26 @@ def test_real_scans_alone_show_only_metrics_without_reference(real):
 
 
 def test_bold_is_only_told_of_where_it_can_be(cells):
-    assert "the best is bold" in make(cells).footnotes[0]
-    for alone in ([cells[0], cells[2]], [cells[1]]):
+    assert "bold is the best" in make(cells).footnotes[0]
+    for alone in ([cells[0], cells[1]], [cells[1]]):
         table = make(alone)
         assert "bold" not in table.footnotes[0] and "not ranked" in table.footnotes[0]
         assert not any(block.ranked for block in table.blocks)
+
+
+def test_steps_of_few_subjects_are_many_passes(cells):
+    cells[2]["published_training"] = {"epochs": 2500, "steps_per_epoch": None}
+    cells[2]["published_steps"] = 780_000
+    cells[2]["model"] = {"steps": 780_000, "passes": 39_000.0}
+    assert (
+        "Trained for 780,000 of the 780,000 published steps (100 %), 39,000 passes over its"
+        " patches (2,500 published): Net_1 & Co at 2×." in make(cells).footnotes
+    )
+
+
+def test_scales_beyond_a_training_are_ranked_and_said(cells):
+    cells[2]["beyond"] = True
+    table = make(cells)
+    assert row(table, "net")["note"] == "beyond the scales of its training"
+    assert "Extrapolated, beyond the scales of its training: Net_1 & Co at 2×." in table.footnotes
+    assert styles(table)["Net_1 & Co"] == "best"

@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from torch import nn
 from mrisr.common import devices, seals
 from mrisr.common.errors import TrainingError
 from mrisr.methods import method as methods
-from mrisr.methods.model_files import LOSSES, load_model, save_model
+from mrisr.methods.model_files import FILES, LOSSES, load_model, save_model
 from mrisr.train.engine import TrainingJob, train, train_and_save
 from mrisr.volumes.io import Volume, save
 
@@ -207,6 +209,41 @@ def test_model_files_round_trip(volumes, tmp_path):
     method = methods.get("arssr_rdn", {"model": {**MODEL["arssr_rdn"], "head": "linear"}})
     network = load_model(method, tmp_path / "model" / "model.safetensors")
     assert weights_equal(dict(network.state_dict()), train(job).state)
+
+
+@pytest.mark.parametrize("change", ["none", "data", "settings", "damaged"])
+def test_a_finished_training_is_not_done_again_where_its_model_is_lost(
+    volumes, tmp_path, caplog, change
+):
+    caplog.set_level("INFO", "mrisr")
+    job = replace(make_job("arssr_rdn", volumes, tmp_path), checksums={"sub-00": "a"})
+    folder, calls = tmp_path / "model", []
+
+    def trainer(*given):
+        calls.append(given)
+        return train(*given)
+
+    train_and_save(job, folder, {"method": "arssr_rdn"}, trainer)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    for file in folder.iterdir():  # as Snakemake does before a job
+        file.unlink()
+    if change == "data":
+        job = replace(job, checksums={"sub-00": "b"})
+    elif change == "settings":
+        job = replace(job, seed=2)
+    elif change == "damaged":
+        kept = tmp_path / "checkpoints" / "finished" / "model.safetensors"
+        kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    began = time.time()
+    train_and_save(job, folder, {"method": "arssr_rdn"}, trainer)
+    assert len(calls) == (1 if change == "none" else 2)
+    for name in (*FILES, *(f".{name}.sha256" for name in FILES)):
+        file = folder / name
+        assert file.stat().st_mtime > began - 1
+        if change == "none":
+            assert file.read_bytes() == before[name]
+    assert ("its model is taken from" in caplog.text) == (change == "none")
+    load_model(methods.get("arssr_rdn", {"model": job.spec["model"]}), folder / FILES[0])
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

@@ -1,12 +1,12 @@
 """Options of the loop: each is exact after a resumption, and does what it says."""
 
 import itertools
-import time
 
 import pytest
 import torch
 from torch import nn
 
+from mrisr.methods.training_length import total_steps
 from mrisr.train import loop
 from mrisr.train.checkpoints import Checkpoints
 
@@ -34,7 +34,9 @@ def train(folder, stop=None, **options):
         return float(loss(10**6, network)), 1.0
 
     optimizer = torch.optim.Adam(network.parameters(), training["learning_rate"])
-    task = loop.Task("toy", training, network, optimizer, 6, loss, validate)
+    task = loop.Task(
+        "toy", training, network, optimizer, 6, total_steps(training, 6), loss, validate
+    )
     checkpoints = Checkpoints(folder, loop.lasting(training))
     state = checkpoints.load() or loop.fresh()
     info = loop.run(task, state, checkpoints, lambda step: step == stop)
@@ -43,9 +45,9 @@ def train(folder, stop=None, **options):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A second passes whenever the time is asked for."""
+    """A second passes whenever the loop asks for the time: a step takes one."""
     count = itertools.count()
-    monkeypatch.setattr(time, "monotonic", lambda: float(next(count)))
+    monkeypatch.setitem(loop.CLOCKS, "wall", lambda: float(next(count)))
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -77,6 +79,13 @@ def test_the_time_budget_ends_it_and_the_steps_done_are_told(tmp_path, clock):
     # Ten seconds are over 9 before the eleventh step.
     assert info["steps"] == state["rows"][-1]["step"] == 11
     assert info["epochs"] == round(11 / 6, 2) and info["epochs_asked"] == 4
+
+
+def test_steps_end_a_training_within_an_epoch_which_is_validated(tmp_path):
+    info, state, _ = train(tmp_path, steps=15)
+    assert [row["step"] for row in state["rows"]] == [6, 12, 15]
+    assert (info["steps"], info["epochs"], info["epochs_asked"]) == (15, 2.5, 3)
+    assert info["ended"] == "epochs"
 
 
 def test_gradients_are_cut(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mrisr.common.errors import InputError, TrainingError
+from mrisr.common.errors import ConfigError, InputError, TrainingError
 from mrisr.degrade.resample import degrade
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import LOSSES, load_model
@@ -115,7 +115,7 @@ def test_the_learning_rate_is_halved(stacks, tmp_path):
 
 def test_the_space_of_the_network_is_the_box_of_the_stacks(stacks):
     samples = one_subject.read_samples(stacks)
-    assert len(samples.values) == 3 * 16 * 16 * 4
+    assert len(samples.intensities) == 3 * 16 * 16 * 4
     # The stacks surround the same place: the middle of the volume.
     middle = AFFINE[:3] @ [7.5, 7.5, 7.5, 1]
     np.testing.assert_allclose(samples.centre, middle, atol=1e-5)
@@ -165,3 +165,17 @@ def test_the_number_of_features_changes_three_layers(encoding):
     wanted[0], wanted[6], wanted[12] = encoding, 256 + encoding, 256 + encoding
     assert widths == wanted and len(network.layers) + 1 == 18
     assert network.frequencies.shape == (encoding // 2, 3)
+
+
+def test_the_literal_network_normalises_and_cuts_its_output_too():
+    plain, literal = (methods.get("irem", {"model": {"head": head}}) for head in ("linear", "relu"))
+    count = [sum(p.numel() for p in m.build().parameters()) for m in (plain, literal)]
+    assert count == [1_258_497, 1_258_499]
+    network = methods.get("irem", {"model": {**SMALL, "head": "relu"}}).build()
+    where = torch.randn(500, 3)
+    output = network(where)
+    assert output.shape == (500,) and output.min() == 0 and output.max() > 0
+    # In training it is the positive part of numbers of mean 0 and variance 1.
+    assert 0.2 < (output > 0).float().mean() < 0.8
+    with pytest.raises(ConfigError, match=r"irem: model\.head: 'x' is unknown"):
+        methods.get("irem", {"model": {"head": "x"}}).build()

@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from mrisr.common.errors import InputError
-from mrisr.degrade.resample import downsample, upsample
+from mrisr.degrade.resample import downsample, lr_size, resampling_matrix, upsample
+from mrisr.methods import method as methods
+from mrisr.methods.method import hr_patch
 from mrisr.networks.queries import query_coordinates
 from mrisr.train.patches import GridBatches, Order, QueryBatches, draw_patches
 from mrisr.volumes.io import Volume, save
@@ -62,6 +64,15 @@ def test_grid_batches_are_cubic_down_and_up(patches, scale):
     np.testing.assert_allclose(lr[1, 0].numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["srcnn3d", "dcsrn", "rescnn"])
+@pytest.mark.parametrize("scale", [2, 2.5, 3, 3.5, 4])
+def test_baselines_see_lr_patches_of_10_as_published(method, scale):
+    training = methods.get(method).spec["training"]
+    assert hr_patch(training, scale) == 10 * scale
+    assert lr_size(hr_patch(training, scale), scale) == 10
+    assert hr_patch({**training, "patch": 24}, scale) == 24
+
+
 @pytest.mark.parametrize("anchor", ["corner", "centre"])
 @pytest.mark.parametrize("coordinates", ["edges", "grid"])
 def test_query_batches_hold_lr_patch_and_hr_intensities(patches, anchor, coordinates):
@@ -106,6 +117,18 @@ def test_batches_depend_on_seed_and_step_alone(patches):
     assert not torch.equal(first(4)[1], make("b")(4)[1])
 
 
+def test_scales_are_uniform_before_they_are_rounded(patches):
+    batches = QueryBatches(patches, [2, 4], QUERY, "edges", DEGRADATION, CPU, "a")
+    batches.host.manual_seed(0)
+    drawn = torch.bincount(batches._scales(204_000), minlength=21)
+    assert len(drawn) == 21  # 2.0 to 4.0
+    # U(2, 4.04): 0.05 of 2.04 round to 2.0, 0.1 to each of the others, 0.09 to 4.0.
+    expected = torch.tensor([5_000, *[10_000] * 19, 9_000])
+    assert (drawn - expected).abs().max() < 500
+    one = QueryBatches(patches, [2, 2], QUERY, "edges", DEGRADATION, CPU, "a")
+    assert one._scales(5).tolist() == [0] * 5
+
+
 def test_queries_are_at_most_the_voxels_of_the_smallest_patch(patches):
     training = {**QUERY, "queries": 10**6}
     batches = QueryBatches(patches, [2, 4], training, "edges", DEGRADATION, CPU, "a")
@@ -121,3 +144,52 @@ def test_coordinates_published_and_aligned():
     np.testing.assert_allclose(
         query_coordinates(9, 3, "grid", "centres"), query_coordinates(9, 3, "edges", "corners")
     )
+
+
+def test_patches_in_the_foreground_hold_it(tmp_path):
+    data = np.zeros((40, 40, 40), np.float32)
+    data[25:35, 25:35, 25:35] = 1
+    save(Volume(data, np.eye(4)), tmp_path / "head.nii.gz")
+    anywhere, inside = (
+        draw_patches([tmp_path / "head.nii.gz"], 12, 8, 0, seed=1, inside=inside)
+        for inside in (False, True)
+    )
+    assert inside.amax(dim=(1, 2, 3)).min() == 1
+    assert anywhere.amax(dim=(1, 2, 3)).min() == 0
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_a_scale_of_its_own_for_each_axis(patches, share):
+    training = {**QUERY, "queries": 50, "batch": 7, "own_scales": share, "anchor": "centre"}
+    batches = QueryBatches(patches, [2, 4], training, "grid", DEGRADATION, CPU, "seed")
+    plain = QueryBatches(
+        patches, [2, 4], {**training, "own_scales": 0}, "grid", DEGRADATION, CPU, "seed"
+    )
+    own = 0
+    for step in range(4):
+        (lr, places, cell), target = batches(step)
+        expected = plain(step)
+        for i, index in enumerate(batches.order(step)):
+            if cell[i].unique().numel() == 1:
+                assert torch.equal(lr[i], expected[0][0][i])
+                continue
+            own += 1
+            sizes = [round(10 / float(c)) for c in cell[i]]  # of the HR patch, in voxels
+            assert max(sizes) >= 10
+            assert min(sizes) >= 5
+            starts = [(20 - n) // 2 for n in sizes]
+            span = tuple(slice(a, a + n) for a, n in zip(starts, sizes, strict=True))
+            hr = patches[index][span]
+            low = hr.numpy()
+            for axis, n in enumerate(sizes):
+                if n != 5:
+                    matrix = resampling_matrix(n, 5, "corners", 0.0)
+                    low = np.moveaxis(np.tensordot(matrix, low, axes=(1, axis)), 0, axis)
+            np.testing.assert_allclose(lr[i, 0].numpy(), low, atol=1e-5)
+            at = [query_coordinates(n, 5, "grid", "corners") for n in sizes]
+            for place, value in zip(places[i].numpy(), target[i], strict=True):
+                voxel = tuple(
+                    int(abs(line - p).argmin()) for line, p in zip(at, place, strict=True)
+                )
+                assert value == hr[voxel]
+    assert own >= 10

@@ -153,9 +153,26 @@ def _slab(data):
     return data
 
 
+def _offset_in_part(data):
+    random = np.random.default_rng(0)
+    data = np.maximum(data, 150 + random.normal(0, 4, data.shape))
+    data[:, :, :9] = 0  # as defacing leaves it
+    return data
+
+
+def _ct(data):
+    """Hounsfield units + 1024: air with its noise, soft tissue, a shell of bone."""
+    random = np.random.default_rng(0)
+    ct = np.where(data > 0, random.normal(1060, 8, data.shape), 0)
+    ct[np.isin(np.round(data) % 7, (3,)) & (data > 0)] = 1900
+    return np.where(data > 0, ct, np.abs(random.normal(0, 25, data.shape)))
+
+
 @pytest.mark.parametrize(
     ("change", "note"),
     [
+        (_offset_in_part, "is it a background with an offset, set to 0 in part?"),
+        (_ct, "is it CT, or was an offset added?"),
         (_one_voxel, "only 1 of 17472 voxels are above 0"),
         (lambda data: np.digitize(data, [1, 300, 500, 700]), "5 different whole numbers"),
         (_slab, "4 slices along x are empty"),

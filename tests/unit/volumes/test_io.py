@@ -107,6 +107,39 @@ def test_not_an_image(tmp_path, name, content):
         io.load(tmp_path / name)
 
 
+def test_a_large_volume_that_is_packed_like_no_scan_is_refused_by_its_sizes(tmp_path):
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.float32)
+    header.set_data_shape((640, 640, 640))
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    packed = gzip.compress(header.binaryblock + bytes(4) + bytes(6 << 20), 1)
+    path = tmp_path / "scan.nii.gz"
+    # A real one would be 1,049 MB of zeros; it is refused before any of them is unpacked.
+    path.write_bytes(packed + np.random.default_rng(0).bytes(5 << 20))
+    told = r"5\.3 MB that would unpack to 1,049 MB \(640 x 640 x 640 voxels\), 198 times as many"
+    with pytest.raises(InputError, match=told):
+        io.load_image(path)
+
+
+def test_sizes_of_a_large_volume_are_said_before_it_is_read(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(io, "MANY", 1000)
+    caplog.set_level("INFO", "mrisr")
+    nib.save(nib.Nifti1Image(noise(dtype=np.float32), np.eye(4)), tmp_path / "scan.nii.gz")
+    io.load(tmp_path / "scan.nii.gz")
+    assert "scan.nii.gz: reading 0.0 MB, 0 MB unpacked, " in caplog.text
+
+
+def test_advice_on_a_damaged_result_is_to_make_it_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, remedy in (("results/s/sr", "run snakemake again"), ("data", "copy or download")):
+        path = Path(folder, "sub-01.nii.gz")
+        path.parent.mkdir(parents=True)
+        nib.save(nib.Nifti1Image(noise(dtype=np.float32), np.eye(4)), path)
+        path.write_bytes(path.read_bytes()[:-100])
+        with pytest.raises(InputError, match=f"sub-01.nii.gz: truncated or damaged .*{remedy}"):
+            io.load(path)
+
+
 def test_a_folder_is_not_a_scan(tmp_path):
     (tmp_path / "scan.nii.gz").mkdir()
     with pytest.raises(InputError, match=r"scan\.nii\.gz"):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mrisr.common.errors import ConfigError
 from mrisr.networks import positions
 from mrisr.reconstruct.apply import Query
 from mrisr.train import one_subject
@@ -23,9 +24,10 @@ class IREM(nn.Module):
     Args:
         encoding: 2L, the number of Fourier features, even.
         width: Neurons of the hidden layers.
+        head: `linear`, or `relu`: batch normalisation and ReLU after the last layer too.
     """
 
-    def __init__(self, encoding: int, width: int):
+    def __init__(self, encoding: int, width: int, head: str):
         super().__init__()
         # Saved with the weights: the mapping is drawn once, and the space is the subject's.
         self.register_buffer("frequencies", torch.randn(encoding // 2, 3))
@@ -37,7 +39,9 @@ class IREM(nn.Module):
         ]
         self.layers = nn.ModuleList(nn.Linear(n, width) for n in inputs)
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in inputs)
-        self.last = nn.Linear(width, 1)
+        self.last: nn.Module = nn.Linear(width, 1)
+        if head == "relu":
+            self.last = nn.Sequential(self.last, nn.BatchNorm1d(1), nn.ReLU())
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         """Positions in mm (N, 3) -> intensities (N,)."""
@@ -53,14 +57,21 @@ class IREM(nn.Module):
         return self.last(x).squeeze(-1)
 
 
-def build(encoding: int = 256, width: int = 256) -> IREM:
-    """Build the network; 1,258,497 parameters as published.
+def build(encoding: int = 256, width: int = 256, head: str = "linear") -> IREM:
+    """Build the network; 1,258,497 parameters, and 2 more with the head as published.
 
     Args:
         encoding: 2L, the number of Fourier features, even.
         width: Neurons of the hidden layers.
+        head: `linear`, or `relu`, the paper's words taken literally: all 18 layers are followed by
+            batch normalisation and ReLU.
+
+    Raises:
+        ConfigError: Another head.
     """
-    return IREM(encoding, width)
+    if head not in ("linear", "relu"):
+        raise ConfigError(f"irem: model.head: '{head}' is unknown; known: linear, relu")
+    return IREM(encoding, width, head)
 
 
 def train(job: TrainingJob, stop: Callable[[int], bool]) -> Trained | None:

@@ -71,19 +71,23 @@ def check(
 ) -> None:
     """Report every problem of a dataset's scans at once; nothing is downloaded.
 
-    Ends with exit code 1 if there is any. Warnings are no problems.
+    With --configfile, files that the study's results were made of are compared by their SHA-256:
+    one that was replaced since is a problem until the study has run again. Ends with exit code 1
+    if there is any problem. Warnings are no problems.
     """
     with job(None):
         from mrisr.prepare import survey
 
-        dataset, splits, min_sizes, downloads = _selection(
+        dataset, splits, min_sizes, downloads, changed = _selection(
             name, folder, split, configfile, plugin_folders(plugins), downloads
         )
         found = survey.survey(dataset, splits, downloads, full, min_sizes, workers)
         if csv:
             survey.write_csv(found, csv)
         typer.echo(survey.text(found))
-    if found.chosen("problem"):
+        for line in changed:
+            typer.echo(line)
+    if found.chosen("problem") or changed:
         raise typer.Exit(1)
 
 
@@ -95,14 +99,19 @@ def _selection(
     plugins: list[Path],
     downloads: Path,
 ) -> tuple:
-    """Return the dataset, its splits to check, their least sizes and the download folder."""
+    """Return what `check` looks at.
+
+    The dataset, its splits, their least sizes, the download folder, and a line for each file that
+    was replaced since the study ran.
+    """
     from mrisr.common.errors import ConfigError
     from mrisr.common.layout import SPLITS
     from mrisr.common.schema import nearest
     from mrisr.data import datasets
     from mrisr.study.load import load_study
+    from mrisr.study.replaced import replaced
 
-    overrides, used, min_sizes = {}, list(SPLITS), {}
+    study, overrides, used, min_sizes = None, {}, list(SPLITS), {}
     if configfile:
         study = load_study(configfile)
         if name not in study.datasets:
@@ -117,7 +126,9 @@ def _selection(
         if split_name not in SPLITS:
             raise ConfigError(f"--split {split_name}: no such split: {nearest(split_name, SPLITS)}")
     dataset = datasets.load(name, overrides, plugins, downloads)
-    return dataset, [s for s in SPLITS if s in (splits or used)], min_sizes, downloads
+    chosen = [s for s in SPLITS if s in (splits or used)]
+    changed = replaced(study, name, chosen) if study else []
+    return dataset, chosen, min_sizes, downloads, changed
 
 
 @app.command()

@@ -33,7 +33,7 @@ PATH = {"exists": True, "dir_okay": False}
 app.command()(sr)
 app.command()(info)
 app.command()(partial)
-app.command()(plan)
+app.command(context_settings={"allow_extra_args": True})(plan)
 app.command()(reproduce)
 app.command()(new.check)
 

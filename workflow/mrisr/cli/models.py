@@ -10,65 +10,73 @@ from mrisr.cli.found import Plugins, plugin_folders
 from mrisr.common.progress import job
 
 FILE = {"exists": True, "dir_okay": False}
+CORES = os.cpu_count() or 1
+MODEL = "Model folder, or its model.safetensors; default the one that comes with mrisr."
+
+# The arguments and options of `mrisr sr`.
+Scans = Annotated[
+    list[Path], typer.Argument(help="A 3-D scan, NIfTI; or stacks of thick slices.", **FILE)
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="NIfTI file to be written; default SCAN_sr.nii.gz, here."),
+]
+Scale = Annotated[float | None, typer.Option(help="Up-sampling scale of one scan, e.g. 2 or 2.5.")]
+VoxelSize = Annotated[
+    float | None, typer.Option(min=0.01, help="Of the SR voxels in mm, in place of a scale.")
+]
+Model = Annotated[Path | None, typer.Option(help=MODEL, exists=True)]
+MethodName = Annotated[
+    str | None, typer.Option(help="Without a model: cubic, nearest; of stacks bspline, srr, irem.")
+]
+Masks = Annotated[
+    list[Path] | None,
+    typer.Option(help="Of stacks: the mask of each, in their order; repeated.", **FILE),
+]
+Register = Annotated[bool, typer.Option(help="Of stacks: move all others to the first one.")]
+Minutes = Annotated[
+    float | None, typer.Option(min=0.1, help="Of stacks: time that training may take (irem).")
+]
+AnyScale = Annotated[
+    bool, typer.Option("--any-scale", help="Also scales that the model was not made for.")
+]
+KeepNormalised = Annotated[
+    bool, typer.Option("--keep-normalised", help="Leave the intensities in [0,1].")
+]
+Ensemble = Annotated[
+    bool, typer.Option("--ensemble", help="Average over the scan's 8 mirror images.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads = Annotated[int, typer.Option(min=1, help="Of the CPU.")]
+Memory = Annotated[
+    int | None,
+    typer.Option(min=1, help="MiB for the network on a CPU; default half of what is free."),
+]
+Clip = Annotated[
+    str, typer.Option(help="scan clips intensities to the range of the scan, none does not.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace the output.")]
 
 
 def sr(
-    scans: Annotated[
-        list[Path], typer.Argument(help="A 3-D scan, NIfTI; or stacks of thick slices.", **FILE)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="NIfTI file to be written; default SCAN_sr.nii.gz, here."
-        ),
-    ] = None,
-    scale: Annotated[
-        float | None, typer.Option(help="Up-sampling scale of one scan, e.g. 2 or 2.5.")
-    ] = None,
-    voxel_size: Annotated[
-        float | None, typer.Option(min=0.01, help="Of the SR voxels in mm, in place of a scale.")
-    ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Model folder, or its model.safetensors; default the one that comes with mrisr.",
-            exists=True,
-        ),
-    ] = None,
-    method: Annotated[
-        str | None,
-        typer.Option(help="Without a model: cubic, nearest; of stacks bspline, srr, irem."),
-    ] = None,
-    mask: Annotated[
-        list[Path] | None,
-        typer.Option(help="Of stacks: the mask of each, in their order; repeated.", **FILE),
-    ] = None,
-    register: Annotated[
-        bool, typer.Option(help="Of stacks: move all others to the first one.")
-    ] = True,
-    minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="Of stacks: time that training may take (irem).")
-    ] = None,
+    scans: Scans,
+    output: Output = None,
+    scale: Scale = None,
+    voxel_size: VoxelSize = None,
+    model: Model = None,
+    method: MethodName = None,
+    mask: Masks = None,
+    register: Register = True,
+    minutes: Minutes = None,
     plugins: Plugins = None,
-    any_scale: Annotated[
-        bool, typer.Option("--any-scale", help="Also scales that the model was not made for.")
-    ] = False,
-    keep_normalised: Annotated[
-        bool, typer.Option("--keep-normalised", help="Leave the intensities in [0,1].")
-    ] = False,
-    ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Average over the scan's 8 mirror images.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = os.cpu_count() or 1,
-    memory: Annotated[
-        int | None,
-        typer.Option(min=1, help="MiB for the network on a CPU; default half of what is free."),
-    ] = None,
-    clip: Annotated[
-        str, typer.Option(help="scan clips intensities to the range of the scan, none does not.")
-    ] = "scan",
-    force: Annotated[bool, typer.Option("--force", help="Replace the output.")] = False,
+    any_scale: AnyScale = False,
+    keep_normalised: KeepNormalised = False,
+    ensemble: Ensemble = False,
+    device: Device = "auto",
+    threads: Threads = CORES,
+    memory: Memory = None,
+    clip: Clip = "scan",
+    force: Force = False,
 ) -> None:
     """Super-resolve a scan with a trained model or by interpolation, or several stacks to one.
 
@@ -81,6 +89,8 @@ def sr(
         raise typer.BadParameter("--clip is scan or none")
     if device not in ("auto", "cpu", "cuda"):
         raise typer.BadParameter("--device is auto, cpu or cuda")
+    how = {"keep_normalised": keep_normalised, "device": device, "threads": threads}
+    how |= {"memory_mb": memory, "force": force, "clip": clip}
     if len(scans) > 1:
         given = voxel_size is not None and method is not None and output is not None
         if not given or scale is not None or model is not None or ensemble:
@@ -91,24 +101,8 @@ def sr(
         with job(None, threads):
             from mrisr.own_scans.stacks import super_resolve_stacks
 
-            super_resolve_stacks(
-                *(
-                    scans,
-                    output,
-                    voxel_size,
-                    method,
-                    mask or (),
-                    plugin_folders(plugins),
-                    register,
-                    minutes,
-                ),
-                keep_normalised=keep_normalised,
-                device=device,
-                threads=threads,
-                memory_mb=memory,
-                force=force,
-                clip=clip,
-            )
+            stacks = (scans, output, voxel_size, method, mask or ())
+            super_resolve_stacks(*stacks, plugin_folders(plugins), register, minutes, **how)
         return
     if (scale is None) == (voxel_size is None) or mask or minutes is not None:
         raise typer.BadParameter(
@@ -122,27 +116,12 @@ def sr(
     with job(None, threads):
         from mrisr.own_scans.scan import super_resolve
 
-        super_resolve(
-            *(scans[0], output, scale, model, method, voxel_size, ensemble),
-            plugins=plugin_folders(plugins),
-            any_scale=any_scale,
-            keep_normalised=keep_normalised,
-            device=device,
-            threads=threads,
-            memory_mb=memory,
-            force=force,
-            clip=clip,
-        )
+        one = (scans[0], output, scale, model, method, voxel_size, ensemble)
+        super_resolve(*one, plugins=plugin_folders(plugins), any_scale=any_scale, **how)
 
 
 def info(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Model folder, or its model.safetensors; default the one that comes with mrisr.",
-            exists=True,
-        ),
-    ] = None,
+    model: Annotated[Path | None, typer.Argument(help=MODEL, exists=True)] = None,
     plugins: Plugins = None,
 ) -> None:
     """Say what a trained model is, what it was trained on, and how to apply it."""

@@ -9,12 +9,15 @@ from mrisr.common.progress import job
 
 
 def plan(
+    context: typer.Context,
     configfile: Annotated[
         Path, typer.Option(help="The study's config.", exists=True, dir_okay=False)
     ] = Path("config/demo.yaml"),
     config: Annotated[
         list[str] | None,
-        typer.Option(help="KEY=VALUE as for Snakemake, e.g. 'scales=[2, 4]'; may be repeated."),
+        typer.Option(
+            help="KEY=VALUE ... as for Snakemake, e.g. 'scales=[2, 4]' seed=2; repeatable."
+        ),
     ] = None,
     parallel: Annotated[
         list[int] | None, typer.Option(min=1, help="Jobs at a time; may be repeated.")
@@ -43,7 +46,7 @@ def plan(
         from mrisr.plan.jobs import StudyJobs
         from mrisr.study.load import load_study
 
-        study_jobs = StudyJobs(load_study(configfile, config or []))
+        study_jobs = StudyJobs(load_study(configfile, _pairs(config or [], context.args)))
         known = recorded.Costs.load(costs or recorded.FOLDER)
         if record is None:
             found = plans.plan(study_jobs, known, parallel or [1], remaining)
@@ -52,3 +55,15 @@ def plan(
         before = recorded.Costs.load(record)
         before.updated(recorded.record(study_jobs, gpu)).save(record)
         typer.echo(f"{record}: {len(recorded.Costs.load(record).costs)} costs")
+
+
+def _pairs(first: list[str], more: list[str]) -> list[str]:
+    """Return all KEY=VALUE of `--config A=1 B=2`, whose later words stand alone.
+
+    Raises:
+        typer.BadParameter: Words stand alone without --config, or are no KEY=VALUE.
+    """
+    wrong = [word for word in more if not first or "=" not in word or word.startswith("-")]
+    if wrong:
+        raise typer.BadParameter(f"{wrong[0]}: unexpected; --config takes KEY=VALUE")
+    return [*first, *more]

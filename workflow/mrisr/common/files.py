@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+log = logging.getLogger("mrisr")
 
 
 @contextmanager
@@ -89,15 +92,15 @@ class Staging:
             write_text(mark, self.fingerprint)
 
     def path(self, final: str | Path) -> Path:
-        """Return where the item that will end at `final` is staged."""
+        """Return where the item that will end at `final` is staged; see `finish`."""
         # With the fingerprint: what another job leaves here is never taken for this one's.
         basis = f"{self.fingerprint}{final}{self.versions.get(final, '')}"
         name = hashlib.sha256(basis.encode()).hexdigest()[:12]
         return self.folder / f"{name}.{Path(final).name}"
 
     def pending(self, finals: list) -> list:
-        """Return those of `finals` that are not staged yet, in order."""
-        return [final for final in finals if not self.path(final).exists()]
+        """Return those of `finals` that are not staged yet, or not as they were, in order."""
+        return [final for final in finals if not is_whole(self.path(final))]
 
     def commit(self, finals: list) -> None:
         """Move all staged items to their final names and remove the folder."""
@@ -105,6 +108,27 @@ class Staging:
             Path(final).parent.mkdir(parents=True, exist_ok=True)
             self.path(final).replace(final)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def finish(staged: Path) -> None:
+    """Note the checksum of an item that is staged, so that no damaged one gets a final name."""
+    write_text(_noted(staged), sha256(staged))
+
+
+def is_whole(staged: Path) -> bool:
+    """Say whether an item is staged; one that changed since `finish` is removed."""
+    if not staged.exists():
+        return False
+    noted = _noted(staged)
+    if noted.exists() and noted.read_text(encoding="utf-8") != sha256(staged):
+        log.warning("%s: damaged since it was staged; making it again", staged)
+        staged.unlink()
+        return False
+    return True
+
+
+def _noted(staged: Path) -> Path:
+    return staged.with_name(f".{staged.name}.sha256")
 
 
 def checksum(path: Path, kind: str) -> str:

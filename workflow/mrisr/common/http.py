@@ -1,8 +1,10 @@
 """Downloads that go on where they broke off, and never leave half a file under its name."""
 
 import logging
+import queue
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +26,9 @@ T = TypeVar("T")
 RETRIES = 3
 BACK_OFF = 1.0  # seconds before the first retry; doubles with each
 TIMEOUT = (10, 60)  # seconds to connect, and without a byte
+HEADER_SECONDS = 120  # until an answer begins, redirections included
+# A server that sends a byte a minute would hold the lock of the folder for ever.
+SLOWEST, SLOW_SECONDS = 1000, 60  # bytes a second, as the mean of so many seconds
 CHUNK = 1 << 20
 RESERVE = 100_000_000  # bytes of the disk that downloads leave free
 REPORT_EVERY = 10  # seconds between messages about one long download
@@ -206,6 +211,16 @@ def network_problem(error: Exception, secrets: Iterable[str] = ()) -> str:
     return safe(text, secrets)
 
 
+def arriving(stream: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield what a server sends as it comes; `read` and `stream` wait until a chunk is full.
+
+    Args:
+        stream: The answer, its content not decoded: a .nii.gz stays packed.
+    """
+    while chunk := stream.read1(CHUNK, decode_content=False):
+        yield chunk
+
+
 def receive(
     chunks: Iterable[bytes], part: Path, url: str, size: int | None, append: bool = False
 ) -> None:
@@ -220,10 +235,11 @@ def receive(
 
     Raises:
         DownloadError: The disk has no room for it.
-        Retry: Less or more arrived; what is too much is removed.
+        Retry: Less or more arrived, or too slowly; what is too much is removed.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
-    last = time.monotonic()
+    last = since = time.monotonic()
+    arrived = 0
     have = part.stat().st_size if append else 0
     room = shutil.disk_usage(part.parent).free - RESERVE
     if size is not None and size - have > room:
@@ -235,8 +251,14 @@ def receive(
             if file.tell() - have > room:  # of a file whose size nobody states
                 reason = "the server sends more than the disk has room for"
                 raise DownloadError(f"{safe(url)}: {reason}; check the address", reason)
-            if time.monotonic() - last > REPORT_EVERY:
-                last = time.monotonic()
+            arrived += len(chunk)
+            now = time.monotonic()
+            if now - since > SLOW_SECONDS:
+                if arrived < SLOWEST * (now - since):
+                    raise Retry(f"fewer than {SLOWEST} bytes a second for {SLOW_SECONDS} seconds")
+                since, arrived = now, 0
+            if now - last > REPORT_EVERY:
+                last = now
                 of = f" of {size / 1e6:.0f}" if size else ""
                 log.info("%s: %.0f%s MB", url, file.tell() / 1e6, of)
     got = part.stat().st_size
@@ -259,7 +281,7 @@ def stated_md5(etag: str | None, encryption: str | None = None) -> str | None:
 def _continue(url: str, part: Path, offline: str, absent: str) -> str | None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+    with _begun(url, headers) as answer:
         code = answer.status_code
         total = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
         if code == 416 and have:
@@ -282,13 +304,36 @@ def _continue(url: str, part: Path, offline: str, absent: str) -> str | None:
             size = int(total[1]) if total else None
         else:
             size = int(answer.headers["Content-Length"]) if _sized(answer) else None
-        # Raw: with Content-Encoding: gzip, requests would unpack a .nii.gz.
-        receive(answer.raw.stream(CHUNK, decode_content=False), part, url, size, code == 206)
+        receive(arriving(answer.raw), part, url, size, code == 206)
         if answer.headers.get("Server") != "AmazonS3":
             return None
         return stated_md5(
             answer.headers.get("ETag"), answer.headers.get("x-amz-server-side-encryption")
         )
+
+
+def _begun(url: str, headers: dict[str, str]) -> requests.Response:
+    """Return an answer once its headers are there; each byte of them may take long, not all.
+
+    Raises:
+        Retry: They did not come in time.
+    """
+    came: queue.Queue[requests.Response | Exception] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            came.put(requests.get(url, headers=headers, stream=True, timeout=TIMEOUT))
+        except Exception as error:  # for the one who waits
+            came.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = came.get(timeout=HEADER_SECONDS)
+    except queue.Empty:
+        raise Retry("no answer in time") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _sized(answer: requests.Response) -> bool:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+#: Where all studies put their files, below the folder that Snakemake runs in.
+RESULTS = "results"
 SPLITS = ("train", "val", "test")
 STACKS = ("axial", "coronal", "sagittal")
 #: Folders of a study, in the order that their files are made.
@@ -67,7 +69,7 @@ class Layout:
         root: The study's folder, `results/<study>`.
     """
 
-    def __init__(self, study: str, results: str | Path = "results"):
+    def __init__(self, study: str, results: str | Path = RESULTS):
         self.root = f"{results}/{study}"
 
     def sources(self, dataset: str, split: str) -> str:
@@ -225,6 +227,10 @@ class Layout:
         """Folder of finished items of a job that is still running."""
         path = "/".join(map(str, parts)).removeprefix(self.root + "/")
         return f"{self.root}/.staging/{path}"
+
+    def made_of(self, path: str) -> str:
+        """JSON of the given files that `path` was made of, see `mrisr.common.given_files`."""
+        return f"{self.root}/.made_of/{path.removeprefix(self.root + '/')}.json"
 
     def log(self, path: str) -> str:
         """The log of what makes `path` (or a stem of it); mirrors it under `logs/`."""

@@ -1,13 +1,18 @@
 """Locks between processes, on one machine or on several with a shared file system."""
 
+import atexit
 import errno
 import fcntl
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
+
+from mrisr.common.errors import InputError
 
 log = logging.getLogger("mrisr")
 
@@ -71,6 +76,78 @@ def held(path: str | Path) -> bool:
     except OSError as error:
         return error.errno in (errno.EAGAIN, errno.EACCES)
     return False
+
+
+def claim(root: str, folder: str | Path, workplace: str | Path) -> None:
+    """Work on a study from one workplace, until this process ends.
+
+    For checkouts that share their results: Snakemake locks its own working folder alone, and each
+    would delete what the other has made. Processes of one workplace do not keep each other off.
+
+    Args:
+        root: The study's results, for the message.
+        folder: Below it; holds a file for each process that works, which goes with the process.
+        workplace: The working folder of this process.
+
+    Raises:
+        InputError: Another workplace is named, from which a process works on it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    mine = folder / secrets.token_hex(6)
+    said = f"{Path(workplace).resolve()}: {_this_process()}"
+    file = _held(mine, said)
+    if file is None:
+        return
+    for other in folder.iterdir():
+        found = _holder(other) if other != mine else None
+        if found is not None and found.partition(": ")[0] != said.partition(": ")[0]:
+            mine.unlink(missing_ok=True)
+            file.close()
+            raise InputError(
+                f"{root}: another Snakemake works on it, from {found}; two that share results take"
+                " each other's files away: wait for its end, or end it; or give this study another"
+                " name"
+            )
+
+    def leave() -> None:
+        mine.unlink(missing_ok=True)
+        file.close()
+
+    atexit.register(leave)
+
+
+def _held(path: Path, text: str) -> TextIO | None:
+    """Return a new file with a text, locked; None where there are no locks."""
+    while True:
+        file = path.open("w+", encoding="utf-8")
+        file.write(text)
+        file.flush()
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        except OSError as error:
+            file.close()
+            path.unlink(missing_ok=True)
+            if error.errno not in NO_LOCKS:
+                raise
+            log.warning("%s: no locks on this file system (%s)", path.parent, error.strerror)
+            return None
+        if path.exists():
+            return file
+        file.close()  # another process took it for one that was left over
+
+
+def _holder(path: Path) -> str | None:
+    """Return what a process that lives wrote to its file; removes one that was left over."""
+    with suppress(OSError), path.open(encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return file.read()
+            raise
+        path.unlink(missing_ok=True)
+    return None
 
 
 def _this_process() -> str:

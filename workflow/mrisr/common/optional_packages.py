@@ -8,6 +8,16 @@ BM3D_LACKING = (
     "training.denoise: the package bm3d is not installed; install it (pip install -r"
     " requirements-bm3d.txt; free for non-commercial use only), or set training.denoise.weight: 0"
 )
+ANTSPYNET = "antspynet"
+ANTSPYNET_LACKING = (
+    "segmentation.engine: the package antspynet is not installed; install it (pip install"
+    " antspynet; it brings TensorFlow), or leave the key out"
+)
+
+
+def has_antspynet() -> bool:
+    """Return whether ANTsPyNet is installed, without importing it."""
+    return find_spec(ANTSPYNET) is not None
 
 
 def has_bm3d() -> bool:

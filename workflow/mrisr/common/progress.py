@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mrisr.common.errors import MrisrError
+from mrisr.common.layout import RESULTS
 from mrisr.common.locks import alone
 from mrisr.common.redact import printable, redacted
 from mrisr.common.storage import storage_problem
@@ -137,6 +138,12 @@ def _explained(error: Exception) -> str | None:
     """Return what a user needs to know; None of an error that is a fault of the program."""
     if isinstance(error, MrisrError):
         return str(error)
+    if isinstance(error, FileNotFoundError) and str(error.filename).startswith(f"{RESULTS}/"):
+        return (
+            f"{error.filename}: gone while this job needed it; if another Snakemake works in the"
+            " same results folder (a second checkout, or a link to it), end one of them; then run"
+            " again"
+        )
     problem = storage_problem(error) if isinstance(error, OSError) else None
     return problem and f"{problem}, then run again"
 

@@ -33,7 +33,7 @@ def read_yaml(path: str | Path) -> dict:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        _refuse_bombs(text, str(path))
+        _refuse_bombs(text)
         content = copy.deepcopy(_parsed(text))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
@@ -76,11 +76,11 @@ def yaml_text(content: dict) -> str:
     return str(yaml.dump(content, Dumper=Plain, sort_keys=False, allow_unicode=True, width=100))
 
 
-def _refuse_bombs(text: str, where: str) -> None:
+def _refuse_bombs(text: str) -> None:
     """Refuse YAML that would keep the parser busy: nested too deeply, or aliases of aliases.
 
     Raises:
-        ConfigError: The file is named.
+        ConfigError: It is; the message names no file.
     """
     depth = 0
     # Without so many brackets or such an indentation nothing is that deep.
@@ -89,12 +89,12 @@ def _refuse_bombs(text: str, where: str) -> None:
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
-                raise ConfigError(f"{where}: nested more than {DEEPEST} deep; write it flat")
+                raise ConfigError(f"nested more than {DEEPEST} deep; write it flat")
     if "&" not in text or "*" not in text:
         return
     sizes: dict[int, int] = {}
     if (node := yaml.compose(text, yaml.SafeLoader)) and _expanded(node, sizes) > MOST_NODES:
-        raise ConfigError(f"{where}: its aliases stand for too much; write it without anchors")
+        raise ConfigError("its aliases stand for too much; write it without anchors")
 
 
 def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:

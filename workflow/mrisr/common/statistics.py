@@ -1,61 +1,51 @@
 """Uncertainty of means over subjects, and paired tests between methods."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from mrisr.common.errors import InputError
 from mrisr.common.seeds import generator
 
+#: Fewer subjects than this have no interval: what it would cover hangs on their distribution.
+FEWEST = 5
 
-def bootstrap_interval(
-    sample: Sequence[float] | np.ndarray,
-    seed: int,
-    confidence: float = 0.95,
-    resamples: int = 10_000,
+
+def mean_interval(
+    sample: Sequence[float] | np.ndarray, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean (Efron and Tibshirani 1993, 13.3).
+    """Return Student's t interval of the mean (Student 1908).
 
-    All calls with the same seed and number of values draw the same subjects, so that intervals
-    of different metrics differ by their values alone.
+    It covers the mean of normal values as often as it says at any n. A percentile bootstrap does
+    not: of five values it covers 84 %, see `bench/coverage.py`.
 
     Args:
         sample: One a subject, shape (n,), any unit.
-        seed: The study's seed.
         confidence: Coverage, between 0 and 1.
-        resamples: Number of bootstrap samples.
 
     Returns:
-        Low and high end in the unit of the values; (nan, nan) for fewer than two values, or if
-        one of them is not finite.
+        Low and high end in the unit of the values; (nan, nan) for fewer than `FEWEST` values, or
+        if one of them is not finite.
     """
+    from scipy.special import stdtrit
+
     sample = np.asarray(sample, np.float64)
-    if len(sample) < 2 or not np.isfinite(sample).all():
+    n = len(sample)
+    if n < FEWEST or not np.isfinite(sample).all():
         return float("nan"), float("nan")
-    means = sample[_draws(seed, len(sample), resamples)].mean(axis=1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+    half = stdtrit(n - 1, (1 + confidence) / 2) * sample.std(ddof=1) / n**0.5
+    return float(sample.mean() - half), float(sample.mean() + half)
 
 
-# A table asks for the same draws in every column; one entry, because they take megabytes.
-@lru_cache(maxsize=1)
-def _draws(seed: int, n: int, resamples: int) -> np.ndarray:
-    """Return indices of the subjects drawn, shape (resamples, n)."""
-    draws = generator(seed, "bootstrap").integers(n, size=(resamples, n))
-    draws.setflags(write=False)
-    return draws
-
-
-def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
-    """Return the two-sided p of the signed-rank test that differences are symmetric about 0.
+def wilcoxon(differences: Sequence[float] | np.ndarray, alternative: str = "two-sided") -> float:
+    """Return p of the signed-rank test that differences are symmetric about 0.
 
     Wilcoxon 1945. Zeros are dropped. Exact for up to 50 differences without ties and up to 13 with
     ties; a normal approximation with continuity and tie correction beyond.
 
     Args:
         differences: One a subject, shape (n,).
+        alternative: `two-sided`, `greater` (differences tend to be above 0) or `less`.
 
     Returns:
         0 to 1; 1 if all differences are 0.
@@ -71,7 +61,7 @@ def wilcoxon(differences: Sequence[float] | np.ndarray) -> float:
     differences = differences[differences != 0]
     if not len(differences):
         return 1.0
-    return float(stats.wilcoxon(differences, correction=True).pvalue)
+    return float(stats.wilcoxon(differences, correction=True, alternative=alternative).pvalue)
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -94,3 +84,112 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     return np.minimum(adjusted, 1)
+
+
+def effect_size(differences: Sequence[float] | np.ndarray) -> float:
+    """Return d_z, the mean of paired differences in their standard deviations (Cohen 1988).
+
+    Args:
+        differences: One a subject, shape (n,).
+
+    Returns:
+        NaN for fewer than two differences, or if all are equal.
+    """
+    differences = np.asarray(differences, np.float64)
+    if len(differences) < 2 or not (spread := differences.std(ddof=1)) > 0:
+        return float("nan")
+    return float(differences.mean() / spread)
+
+
+def superiority(lead: Sequence[float] | np.ndarray) -> float:
+    """Return the share of subjects that lead, ties counted half; NaN of none.
+
+    Args:
+        lead: How much better each subject is, shape (n,).
+    """
+    lead = np.asarray(lead, np.float64)
+    return float(((lead > 0) + 0.5 * (lead == 0)).mean()) if len(lead) else float("nan")
+
+
+def equivalence(differences: Sequence[float] | np.ndarray, margin: float) -> float:
+    """Return p of two one-sided t tests that the mean lies beyond a margin (Schuirmann 1987).
+
+    Args:
+        differences: One a subject, shape (n,).
+        margin: Differences within it do not matter, above 0.
+
+    Returns:
+        A small p says that the mean lies within the margin. NaN below `FEWEST` differences, or if
+        one is not finite.
+    """
+    from scipy.special import stdtr
+
+    differences = np.asarray(differences, np.float64)
+    n = len(differences)
+    if n < FEWEST or not margin > 0 or not np.isfinite(differences).all():
+        return float("nan")
+    mean, error = differences.mean(), differences.std(ddof=1) / n**0.5
+    if error == 0:
+        return float(abs(mean) >= margin)
+    return float(1 - stdtr(n - 1, (margin - abs(mean)) / error))
+
+
+def mean_ranks(scores: np.ndarray) -> np.ndarray:
+    """Return the rank of each column, averaged over rows; 1 is the highest, ties share.
+
+    Args:
+        scores: Higher is better, shape (subjects, methods).
+    """
+    from scipy.stats import rankdata
+
+    return rankdata(-np.asarray(scores, np.float64), axis=1).mean(axis=0)
+
+
+def friedman(scores: np.ndarray) -> tuple[float, float]:
+    """Return chi-squared and p of Friedman's test (1937) that all methods rank alike.
+
+    Args:
+        scores: Shape (subjects, methods), three methods or more.
+    """
+    from scipy.stats import friedmanchisquare
+
+    found = friedmanchisquare(*np.asarray(scores, np.float64).T)
+    return float(found.statistic), float(found.pvalue)
+
+
+def critical_difference(methods: int, n: int, alpha: float = 0.05) -> float:
+    """Return the least difference of mean ranks that Nemenyi's test finds (Demsar 2006)."""
+    from scipy.stats import studentized_range
+
+    q = studentized_range.ppf(1 - alpha, methods, np.inf) / 2**0.5
+    return float(q * (methods * (methods + 1) / (6 * n)) ** 0.5)
+
+
+def kendall(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
+    """Return Kendall's tau-b of two orders (Kendall 1945); NaN if one has ties alone."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    one, other = np.sign(a[:, None] - a), np.sign(b[:, None] - b)
+    pairs = (np.abs(one).sum() * np.abs(other).sum()) ** 0.5
+    return float((one * other).sum() / pairs) if pairs else float("nan")
+
+
+def rank_intervals(
+    scores: np.ndarray, seed: int, confidence: float = 0.95, resamples: int = 2000
+) -> np.ndarray:
+    """Return between which ranks the mean of each method lies if subjects are drawn anew.
+
+    Args:
+        scores: Higher is better, shape (subjects, methods).
+        seed: Of the draws.
+        confidence: Share of the resamples.
+        resamples: How many.
+
+    Returns:
+        Low and high rank, 1 the best, shape (2, methods).
+    """
+    scores = np.asarray(scores, np.float64)
+    draws = generator(seed, "ranks").integers(len(scores), size=(resamples, len(scores)))
+    means = scores[draws].mean(axis=1)
+    ranks = 1 + (means[:, None, :] > means[:, :, None]).sum(axis=2)
+    tail = (1 - confidence) / 2
+    return np.quantile(ranks, [tail, 1 - tail], axis=0, method="nearest")

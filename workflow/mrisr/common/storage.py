@@ -1,6 +1,7 @@
 """What a disk or file server refuses, in words, and before work starts where it can be known."""
 
 import errno
+import os
 import tempfile
 from pathlib import Path
 
@@ -37,3 +38,17 @@ def check_writable(folder: str | Path) -> None:
         error.filename = str(folder)
         problem = storage_problem(error) or f"{folder}: cannot be written ({error.strerror})"
         raise InputError(problem) from None
+
+
+def check_replaceable(*folders: str | Path) -> None:
+    """Refuse folders that hold a file or a folder which this user cannot write to.
+
+    Snakemake itself writes logs and benchmarks, and would end in a traceback.
+
+    Raises:
+        InputError: The first one that is found.
+    """
+    for folder in map(Path, folders):
+        for path in [folder, *folder.rglob("*")]:
+            if path.exists() and not os.access(path, os.W_OK):
+                raise InputError(f"{path}: {STORAGE[errno.EACCES]}")

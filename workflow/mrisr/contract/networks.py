@@ -1,7 +1,6 @@
 """The contract of methods with a network: its size, its reach, and that it learns."""
 
 import tempfile
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mrisr.common.errors import require
 from mrisr.contract.methods import Clause
@@ -20,11 +20,13 @@ from mrisr.reconstruct.apply import on_grid, reconstruct
 from mrisr.train.engine import TrainingJob, train
 from mrisr.volumes.io import save
 
-#: Processor seconds that training a model of the demo may take, on a machine whose `_yardstick` is
-#: YARDSTICK seconds: processors differ by a factor of two and more.
-TRAINING_SECONDS, YARDSTICK = 400, 0.2
-#: Steps that are tried; the first is slower, and the fastest counts: others share the machine.
-STEPS = 4
+#: 10^12 floating-point operations, forward and backward, that training a model of the demo may
+#: take. The largest here takes 7.2, six minutes of a slow core; seconds differ from run to run.
+TRAINING_TFLOP = 10
+#: Minutes that may stand in demo.training.minutes: such a training ends by the clock.
+TRAINING_MINUTES = 7
+#: Steps that are tried; the last ones differ by what one step takes.
+STEPS = 3
 
 
 def has_the_stated_size(name: str, plugins: Sequence[str | Path]) -> None:
@@ -41,43 +43,30 @@ def has_the_stated_size(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def learns_in_the_demo(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check some steps of the demo's training: finite losses, a model that loads, its time."""
+    """Check some steps of the demo's training: finite losses, a model that loads, its size."""
     its = sample(name, plugins)
+    minutes = its.method.spec["training"].get("minutes") or float("inf")
     with tempfile.TemporaryDirectory() as folder:
-        seconds = _try_training(its, Path(folder))
-    if seconds < TRAINING_SECONDS:
-        return
-    limit = TRAINING_SECONDS * max(1.0, _yardstick() / YARDSTICK)
+        tflop = _try_training(its, Path(folder))
     require(
-        seconds < limit,
-        f"{its.method.folder}: training in the demo would take {seconds:.0f} s of a processor, more"
-        f" than {limit:.0f}; shrink demo.training and demo.model of method.yaml",
+        tflop <= TRAINING_TFLOP or minutes <= TRAINING_MINUTES,
+        f"{its.method.folder}: training in the demo would take {tflop:.3g} TFLOP, more than"
+        f" {TRAINING_TFLOP}; shrink demo.training and demo.model of method.yaml",
     )
 
 
-def _yardstick() -> float:
-    """Return the processor seconds of a small convolutional network's step here, the least of 4."""
-    layers = [nn.Conv3d(1, 32, 3, padding=1), nn.ReLU(), nn.Conv3d(32, 32, 3, padding=1)]
-    network, volumes = nn.Sequential(*layers), torch.rand(2, 1, 32, 32, 32)
-    taken = []
-    for _ in range(4):
-        start = time.process_time()
-        network(volumes).square().mean().backward()
-        taken.append(time.process_time() - start)
-    return min(taken)
-
-
 def _try_training(its: Sample, folder: Path) -> float:
-    """Train a few steps; return the processor seconds that all steps of the demo would take."""
+    """Train a few steps; return the TFLOP of all steps of the demo, 0 if they cannot be told."""
     method, where = its.method, its.method.folder
-    marks: list[float] = []
+    marks: list[int] = []
 
     def watch(step: int) -> bool:
-        marks.append(time.process_time())
+        marks.append(counter.get_total_flops())
         return False
 
     job = _job(its, folder)
-    trained = (method.function("train") or train)(job, watch)
+    with FlopCounterMode(display=False) as counter:
+        trained = (method.function("train") or train)(job, watch)
     require(trained is not None and trained.log, f"{where}: training ended without a model")
     require(
         list(trained.log[0]) == LOSSES, f"{where}: columns of the log are not {', '.join(LOSSES)}"
@@ -95,18 +84,18 @@ def _try_training(its: Sample, folder: Path) -> float:
     if len(marks) < 2:
         return 0.0  # a loop of its own that asks less often
     settings = method.spec["training"]
-    step = min(b - a for a, b in pairwise(marks))
-    limit = 60 * (settings.get("minutes") or float("inf"))
+    # The first and the last of an epoch count the validation too.
+    step = min(b - a for a, b in pairwise(marks)) / 1e12
     if method.per_subject:
         passes = settings["epochs"] * DEMO_VOXELS / its.truth.data.size
-        return min(limit, step * len(marks) / job.spec["training"]["epochs"] * passes)
-    return min(limit, step * settings["epochs"] * (settings.get("steps_per_epoch") or 1))
+        return step * len(marks) / job.spec["training"]["epochs"] * passes
+    return step * settings["epochs"] * (settings.get("steps_per_epoch") or 1)
 
 
 def _job(its: Sample, folder: Path) -> TrainingJob:
     """Return a training of a few steps, with files to train on in `folder`."""
     method, settings = its.method, its.method.spec["training"]
-    few: dict = {"epochs": 1, "restarts": 0, "checkpoint_minutes": 10**6}
+    few: dict = {"epochs": 1, "steps": None, "restarts": 0, "checkpoint_minutes": 10**6}
     scales, held_out = [its.scale], []
     if method.per_subject:
         files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in its.lr]
@@ -115,7 +104,7 @@ def _job(its: Sample, folder: Path) -> TrainingJob:
     else:
         few |= {"steps_per_epoch": STEPS, "patches_per_subject": settings.get("batch", 1)}
         flat = method.input == "slice"
-        edge = max(24, method.patch_size + 2 * settings.get("border", 0))
+        edge = max(24, method.patch_size(its.scale) + 2 * settings.get("border", 0))
         file = folder / ("sub-01_slice-1.nii.gz" if flat else "sub-01.nii.gz")
         save(truth((1, edge, edge) if flat else (edge, edge, edge)), file)
         files = held_out = [str(file)]

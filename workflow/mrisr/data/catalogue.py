@@ -157,6 +157,7 @@ def _facts(dataset: Dataset, found: OnDisk) -> Iterator[tuple[str, str]]:
         )
     yield "crop", _rule(spec["crop"])
     yield "mask", _rule(spec["mask"])
+    yield "intensity", dataset.intensity
     place = source.get("pattern", "found by the rules of BIDS")
     yield "files", place if dataset.kind != "bundled" else ""
     if "format" in spec:

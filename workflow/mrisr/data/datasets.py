@@ -35,12 +35,13 @@ DEFAULTS = {
     "modality": "T1w",
     "crop": {"kind": "none"},
     "mask": {"kind": "signal"},
+    "intensity": {},
     "scans": "hr",
     "reference": None,
     "lesions": None,
     "stacks": {"register": "rigid", "fixed": 1},
 }
-OVERRIDES = ("folder", "split", "subjects", "crop")
+OVERRIDES = ("folder", "split", "subjects", "crop", "intensity")
 GENERATORS = {"mni152": "mrisr.data.simulate"}
 HDF5 = (".h5", ".hdf5")
 
@@ -165,6 +166,17 @@ class Dataset:
         return self.spec["skull_stripped"] or self.spec["mask"]["kind"] != "signal"
 
     @property
+    def intensity(self) -> str:
+        """Which raw intensities become 1 and 0, for notes; empty for the maximum and 0."""
+        about, parts = self.spec["intensity"], []
+        if "white" in about:
+            white = about["white"].rstrip(" %")
+            parts.append(f"the {white} % quantile of the voxels above 0 is 1, above it is cut")
+        if about.get("black"):
+            parts.append(f"raw {about['black']:g} is 0, and so is what is darker")
+        return "; ".join(parts)
+
+    @property
     def lacking(self) -> str:
         """What must be done before the scans can be used; empty if nothing."""
         if self.needs_folder:
@@ -282,6 +294,8 @@ class Dataset:
                 files[subject] = find(subject)
             except InputError as error:
                 problems.append(f"{subject}: {error}")
+        shared = finding.shared_files(files)
+        problems += [f"{subject}: {problem}" for subject, problem in shared.items()]
         if problems:
             head = (
                 f"dataset '{self.name}': {len(problems)} of {len(subjects)} {split} subjects have"
@@ -326,7 +340,7 @@ def load(
             files are found there by the source's pattern or the BIDS rules), `split` (fractions
             and seed of splits that are drawn from all subjects, whatever split the list gives
             them), `subjects` (by split: a number of first ones, a list, or a file with one),
-            `crop` (replaces the dataset's).
+            `crop` and `intensity` (replace the dataset's).
         search: Further folders that hold `datasets/<name>.yaml`.
         downloads: Where `mrisr data split` puts the subjects of datasets whose list cannot be
             published: `<downloads>/<name>/split.tsv`.
@@ -542,6 +556,10 @@ def _check_keys(path: Path, spec: Mapping) -> None:
         )
     if spec["stacks"] != DEFAULTS["stacks"] and spec["scans"] != "stacks":
         raise ConfigError(f"{path}: stacks: goes with scans: stacks; set that, or leave it out")
+    if spec["intensity"] and spec["scans"] == "stacks":
+        raise ConfigError(
+            f"{path}: intensity: stacks are scaled by their means in the masks; leave it out"
+        )
     if spec["mask"]["kind"] == "template" and spec["skull_stripped"]:
         raise ConfigError(
             f"{path}: mask: kind template finds the brain in scans with skull, but skull_stripped"

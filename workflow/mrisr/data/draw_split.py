@@ -7,7 +7,7 @@ the same listing, every lab gets the same split.
 import csv
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mrisr.common.errors import ConfigError, InputError
@@ -51,7 +51,7 @@ def split(dataset: Dataset, downloads: str | Path, replace: bool = False) -> Pat
         origin = source(dataset.file_set, Path(downloads) / dataset.name)
         where, found = origin.address, origin.subjects()
     counts = fit_counts(len(found), rule["counts"], f"dataset '{dataset.name}': {where}")
-    drawn = make_split(found, counts, rule["seed"], "split", dataset.name)
+    drawn = drawn_around(found, counts, rule, dataset.name)
     text = _table(drawn, found)
     target = dataset.split_file
     if target.exists() and target.read_text(encoding="utf-8") != text and not replace:
@@ -65,6 +65,35 @@ def split(dataset: Dataset, downloads: str | Path, replace: bool = False) -> Pat
     log.info("%s: %d subjects listed at %s: %s", dataset.name, len(found), where, sizes)
     log.info("%s: written to %s", dataset.name, target)
     return target
+
+
+def drawn_around(
+    found: Iterable[str], counts: Mapping[str, int], rule: Mapping, name: str
+) -> dict[str, list[str]]:
+    """Draw a split around the subjects that are pinned to the test split.
+
+    Args:
+        found: All subjects.
+        counts: Subjects in each split.
+        rule: The dataset's `split`: `seed`, and `test`, subjects that a paper shows or names.
+        name: The dataset's.
+
+    Raises:
+        InputError: More subjects are pinned than the test split has.
+    """
+    found = list(found)
+    pinned = [subject for subject in rule.get("test", []) if subject in found]
+    if absent := [subject for subject in rule.get("test", []) if subject not in found]:
+        log.warning("dataset '%s': no such subject: %s", name, ", ".join(absent))
+    if len(pinned) > counts["test"]:
+        raise InputError(
+            f"dataset '{name}': split.test pins {len(pinned)} subjects, but the test split has"
+            f" {counts['test']}; raise counts.test, or pin fewer"
+        )
+    free = {**counts, "test": counts["test"] - len(pinned)}
+    others = [subject for subject in found if subject not in pinned]
+    drawn = make_split(others, free, rule["seed"], "split", name)
+    return {**drawn, "test": sorted([*drawn["test"], *pinned])}
 
 
 def fit_counts(found: int, counts: Mapping[str, int], where: str) -> dict[str, int]:

@@ -120,7 +120,7 @@ def pattern_file(folder: Path, subject: str, pattern: str, remedy: str = "set pa
     wanted = pattern.replace("{subject}", subject)
     # Globbing a plain path would hide a broken link.
     plain = not re.search(r"[*?\[]", wanted)
-    found = [folder / wanted] if plain else list(_matching(folder, wanted))
+    found = [folder / wanted] if plain else _subject_files(folder, subject, pattern)
     found = [path for path in found if path.exists() or path.is_symlink()]
     return _only(found, folder, wanted, remedy)
 
@@ -138,10 +138,45 @@ def pattern_files(folder: Path, subject: str, pattern: str) -> list[Path]:
     """
     _check_pattern(pattern)
     wanted = pattern.replace("{subject}", subject)
-    found = list(_matching(folder, wanted))
+    found = _subject_files(folder, subject, pattern)
     for path in found or [folder / wanted]:
         _only([path] if found else [], folder, str(path.relative_to(folder)), "")
     return sorted(found, key=lambda path: _natural(path.relative_to(folder).as_posix()))
+
+
+def matches(pattern: str, path: str) -> str | None:
+    """Return the subject whose file `path` is by a pattern with wildcards, or None.
+
+    Args:
+        pattern: See `pattern_file`.
+        path: From the folder where the pattern starts, with `/`.
+    """
+    found = re.fullmatch(_regex(pattern), path)
+    return found["subject"] if found else None
+
+
+def shared_files(files: Mapping[str, Path | list[Path]]) -> dict[str, str]:
+    """Return which files are found for two subjects: nobody can tell whose scan it is.
+
+    A pattern such as `{subject}_*.nii.gz` gives P1 what is P1_2's.
+
+    Args:
+        files: The file or files of each subject.
+
+    Returns:
+        By the second subject of such a file, what is wrong and what to do.
+    """
+    first: dict[Path, str] = {}
+    found = {}
+    for subject, paths in files.items():
+        for path in paths if isinstance(paths, list) else [paths]:
+            other = first.setdefault(path, subject)
+            if other != subject:
+                found[subject] = (
+                    f"{path} is found for {other} too; make the pattern say where a subject's name"
+                    " ends, e.g. by a folder {subject}/"
+                )
+    return found
 
 
 def match_subject(pattern: str, path: str) -> str | None:
@@ -170,6 +205,16 @@ def _natural(text: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
+def _subject_files(folder: Path, subject: str, pattern: str) -> list[Path]:
+    """Return the files whose path, read by the pattern as a whole, is the subject's.
+
+    The folder's own search proposes; what it makes of a pattern differs between versions of Python.
+    """
+    form = re.compile(_regex(pattern, re.escape(subject)))
+    proposed = _matching(folder, pattern.replace("{subject}", subject))
+    return [path for path in proposed if form.fullmatch(path.relative_to(folder).as_posix())]
+
+
 def _matching(folder: Path, pattern: str) -> Iterator[Path]:
     for path in folder.glob(pattern):
         # macOS leaves a hidden ._scan.nii.gz beside each scan.nii.gz that it copies.
@@ -177,10 +222,15 @@ def _matching(folder: Path, pattern: str) -> Iterator[Path]:
             yield path
 
 
-def _regex(pattern: str) -> str:
-    """Translate a pattern to a regular expression with the group `subject`."""
+def _regex(pattern: str, subject: str = "[^/]+?") -> str:
+    """Translate a pattern to a regular expression with the group `subject`.
+
+    Args:
+        pattern: See `pattern_file`.
+        subject: Regular expression of a subject's name.
+    """
     tokens = {
-        "{subject}": "(?P<subject>[^/]+?)",
+        "{subject}": f"(?P<subject>{subject})",
         "**/": "(?:.*/)?",
         "*": "[^/]*",
         "?": "[^/]",
@@ -190,9 +240,15 @@ def _regex(pattern: str) -> str:
     for match in known.finditer(pattern):
         parts.append(re.escape(pattern[end : match.start()]))
         token, end = match[0], match.end()
-        parts.append(tokens.get(token) or re.sub(r"^\[!", "[^", token))
+        parts.append(tokens.get(token) or _one_of(token[1:-1]))
         tokens["{subject}"] = "(?P=subject)" if token == "{subject}" else tokens["{subject}"]
     return "".join([*parts, re.escape(pattern[end:])])
+
+
+def _one_of(characters: str) -> str:
+    """Return `[ab]` or `[!ab]` of a pattern as a regular expression."""
+    characters = characters.replace("\\", r"\\").replace("[", r"\[")
+    return f"[^{characters[1:]}]" if characters.startswith("!") else f"[{characters}]"
 
 
 def check_literal(path: str | Path) -> None:

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import urllib3
 from botocore import exceptions
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
 
 from mrisr.common.http import (
-    CHUNK,
     TIMEOUT,
     DownloadError,
     Refused,
     Retry,
+    arriving,
     network_problem,
     receive,
     retried,
@@ -56,6 +57,7 @@ TRANSIENT = (
     exceptions.IncompleteReadError,
     exceptions.ReadTimeoutError,
     exceptions.ResponseStreamingError,
+    urllib3.exceptions.HTTPError,
 )
 
 
@@ -206,7 +208,8 @@ class Bucket:
             if start not in (0, have):
                 part.unlink()
                 raise Retry("the server sent another part than was asked for")
-            chunks = answer["Body"].iter_chunks(CHUNK)
+            # botocore's own readers wait until a chunk is full, however slowly it comes.
+            chunks = arriving(answer["Body"]._raw_stream)
             receive(chunks, part, f"s3://{self.bucket}/{key}", size, append=start > 0)
         return stated_md5(answer.get("ETag"), answer.get("ServerSideEncryption"))
 

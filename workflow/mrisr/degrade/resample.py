@@ -257,6 +257,7 @@ def degrade(volume: Volume, scale: float, degradation: dict) -> dict[str, Volume
         name: Volume(
             np.ascontiguousarray(data),
             lr_affine(volume.affine, volume.data.shape, data.shape, used),
+            stored=volume.stored,
         )
         for name, (data, used) in made.items()
     }

@@ -19,6 +19,7 @@ from mrisr.common.files import Staging, atomic, digest, sha256, write_json, writ
 from mrisr.common.progress import log
 from mrisr.degrade.resample import degrade
 from mrisr.evaluate.pieces import evaluate
+from mrisr.methods.training_length import steps_per_epoch, total_steps
 from mrisr.reconstruct.apply import reconstruct
 from mrisr.train.engine import Interruption, TrainingJob, train
 from mrisr.volumes.io import Volume, load
@@ -48,8 +49,7 @@ def steps_of(last: int, points: int, kept: int, each: int = 0) -> list[int]:
 
 def kept_step(training: dict, slices: int) -> int:
     """Return the number of steps of a method's own training."""
-    per_epoch = training.get("steps_per_epoch") or max(1, slices // training["batch"])
-    return training["epochs"] * per_epoch
+    return total_steps(training, steps_per_epoch(training, slices))
 
 
 def early_stopping(
@@ -82,8 +82,9 @@ def early_stopping(
     """
     training = job.spec["training"]
     kept = kept_step(training, len(job.train))
-    per_epoch = kept // training["epochs"]
-    longer = {**training, "epochs": -(-last // per_epoch), "keep": "last"}
+    per_epoch = steps_per_epoch(training, len(job.train))
+    fixed = {"steps": None, "steps_per_epoch": per_epoch}
+    longer = {**training, **fixed, "epochs": -(-last // per_epoch), "keep": "last"}
     wanted, pictured = steps_of(last, points, kept, each), steps_of(last, points, kept)
     truths = [load(file) for file in job.val]
     lows = [degrade(truth, scale, job.degradation)[""] for truth in truths]
@@ -92,7 +93,7 @@ def early_stopping(
     fingerprint = [wanted, scale, job.seed, job.code, job.spec, [sha256(file) for file in inputs]]
     staged = Staging(f"{job.checkpoints}/observed", fingerprint)
 
-    def observe(step: int, network: torch.nn.Module) -> None:
+    def observe(step: int, network: torch.nn.Module, _: float) -> None:
         if step not in wanted:
             return
         network.eval()

@@ -1,8 +1,7 @@
 """What was measured in each cell of a study, and which cells support a conclusion."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,36 @@ from mrisr import metrics as metric_modules
 from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name, subject_of
+from mrisr.common.statistics import FEWEST, wilcoxon
 from mrisr.evaluate.read_table import read_table
+from mrisr.methods.budget import too_short
 
-UNDERTRAINED, COLLAPSED, UNCHECKED = "undertrained", "collapsed", "not held against the baseline"
-MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", UNCHECKED: "§"}
+UNDERTRAINED, COLLAPSED = "undertrained", "collapsed"
+NOT_ABOVE, UNTESTED = "not above the baseline", "not tested against the baseline"
+MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", NOT_ABOVE: "¶", UNTESTED: "§"}
+#: Marks of trainings that say little about their method, whatever they score.
+DOUBTFUL = (UNDERTRAINED, COLLAPSED)
+ALPHA = 0.05
+EXTRAPOLATED = "beyond the scales of its training"
 
 Column = tuple[str, str]  # metric, region
+
+
+@dataclass(frozen=True)
+class Held:
+    """A learned method held against the baseline.
+
+    Attributes:
+        metric: In which.
+        difference: Mean over the subjects of the method's value minus the baseline's.
+        p: One-sided, of Wilcoxon's signed-rank test that the method is better.
+        n: Number of subjects.
+    """
+
+    metric: str
+    difference: float
+    p: float
+    n: int
 
 
 @dataclass(frozen=True)
@@ -28,17 +51,21 @@ class Row:
         cell: Its description, see `read_rows`.
         values: By metric and region, each indexed by subject; empty if it is skipped or missing.
         remarks: Notes on the row, as the tables' CSV has them.
+        held: How it compares with the baseline; None if it is not tested.
+        unmeasured: Metrics and regions that could not be measured in every subject; they have no
+            values, for means over other subjects do not compare.
     """
 
     cell: Mapping
     values: dict[Column, pd.Series]
     remarks: list[str]
+    held: Held | None = None
+    unmeasured: frozenset[Column] = frozenset()
 
     @property
     def ranked(self) -> bool:
-        """Whether it may be compared with others: no control, not skipped, no mark."""
-        cell = self.cell
-        return not (cell["control"] or cell["skipped"] or set(MARKS) & set(self.remarks))
+        """Whether it may be compared with others: no control, and not skipped."""
+        return not (self.cell["control"] or self.cell["skipped"])
 
 
 def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row]:
@@ -52,9 +79,9 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
             (the CSV has a subject's slices, whose mean is the subject's value) and
             has_ground_truth (False for real LR scans: only metrics without reference exist, and
             nothing can be held against the baseline).
-        baseline: Name of the method that learned ones are held against, None for no check. A
-            learned method whose mean PSNR (of the cells' key held_by) over the volume is not above
-            it is undertrained.
+        baseline: Name of the method that learned ones are held against, None for no check: a
+            one-sided Wilcoxon signed-rank test over the subjects, of PSNR (or the metric of the
+            cells' key held_by) over the volume.
 
     Returns:
         One a cell, in their order.
@@ -62,16 +89,43 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
     Raises:
         InputError: A metrics CSV is damaged, incomplete or holds NaN.
     """
-    by_cell = [_read(cell) for cell in cells]
+    by_cell = [_measured(_read(cell)) for cell in cells]
     baselines = {
-        (cell["dataset"], cell["scale"]): _held(cell, measured)
-        for cell, measured in zip(cells, by_cell, strict=True)
+        (cell["dataset"], cell["scale"]): Row(cell, measured, [])
+        for cell, (measured, _) in zip(cells, by_cell, strict=True)
         if cell["method"] == baseline
     }
-    return [
-        Row(cell, measured, _remarks(cell, measured, baselines, baseline))
-        for cell, measured in zip(cells, by_cell, strict=True)
-    ]
+    rows = []
+    for cell, (measured, lost) in zip(cells, by_cell, strict=True):
+        row = Row(cell, measured, _remarks(cell, measured), unmeasured=lost)
+        comparable = cell["method"] != baseline and cell.get("has_ground_truth", True)
+        if measured and cell["learned"] and baseline is not None and comparable:
+            held = _held(row, baselines.get((cell["dataset"], cell["scale"])))
+            if held is None:
+                row.remarks.append(UNTESTED)
+            elif held.p >= ALPHA:
+                row.remarks.append(NOT_ABOVE)
+            row = replace(row, held=held)
+        rows.append(row)
+    return rows
+
+
+def paired(row: Row, other: Row, column: Column) -> np.ndarray:
+    """Return the values of a row minus those of another, one for each subject.
+
+    Raises:
+        InputError: They hold different subjects.
+    """
+    scores, others = row.values[column], other.values[column]
+    if set(scores.index) != set(others.index):
+        apart = sorted(set(scores.index) ^ set(others.index))
+        raise InputError(
+            f"{row.cell['path']}: other subjects than in {other.cell['path']}"
+            f" ({', '.join(apart[:5])}{', ...' if len(apart) > 5 else ''}); delete both and run"
+            " again"
+        )
+    with np.errstate(invalid="ignore"):  # two infinite values have no difference
+        return scores.to_numpy() - others[scores.index].to_numpy()
 
 
 def columns(
@@ -93,7 +147,7 @@ def columns(
     """
     rows = list(rows)
     compared = not rows or any(map(has_ground_truth, rows))
-    found = [column for row in rows for column in row.values]
+    found = [column for row in rows for column in (*row.values, *row.unmeasured)]
     if metrics is None:
         present = {metric for metric, _ in found} | set(unavailable)
         metrics = [name for name in metric_modules.names() if name in present or not found]
@@ -163,6 +217,14 @@ def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty:
     )
 
 
+def _measured(
+    by_column: dict[Column, pd.Series],
+) -> tuple[dict[Column, pd.Series], frozenset[Column]]:
+    """Return what was measured in every subject, and the columns that were not."""
+    lost = frozenset(column for column, scores in by_column.items() if scores.isna().any())
+    return {key: scores for key, scores in by_column.items() if key not in lost}, lost
+
+
 def _read(cell: Mapping) -> dict[Column, pd.Series]:
     """Return a cell's values by metric and region; empty if it is skipped or not measured yet."""
     path = cell["path"]
@@ -178,7 +240,12 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
             " again"
         ) from None
     subjects = {tuple(group["subject"]) for group in found.values()}
-    if table["value"].isna().any() or len(subjects) != 1 or table["subject"].isna().any():
+    missing = set(table.loc[table["value"].isna(), "metric"])
+    if (
+        any(_must_have(name) for name in missing)
+        or len(subjects) != 1
+        or table["subject"].isna().any()
+    ):
         raise InputError(
             f"{path}: values are missing, or subjects differ between metrics; delete it and run"
             " again"
@@ -193,32 +260,60 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
     return by_column
 
 
+def margin(metric: str, margins: Mapping[str, float] | None = None) -> float:
+    """Return within which difference two means of a metric do not matter, 0 if none.
+
+    Args:
+        metric: Name.
+        margins: The study's, which go before those of the metrics.
+    """
+    return (margins or {}).get(metric, metric_modules.metadata(metric).margin)
+
+
+def primary_region(columns: Iterable[Column], metric: str) -> str:
+    """Return where a metric counts first: inside the mask, where it is taken there."""
+    return "mask" if (metric, "mask") in set(columns) else "volume"
+
+
+def _must_have(metric: str) -> bool:
+    """Say whether a metric has a value for every volume."""
+    return metric not in metric_modules.names() or (
+        metric_modules.metadata(metric).unmeasured is None
+    )
+
+
 def held_by(cells: Iterable[Mapping]) -> str:
     """Return the label of the metric in which learned methods are held against the baseline."""
     names = dict.fromkeys(cell.get("held_by", "psnr") for cell in cells)
     return metric_modules.metadata(next(iter(names), "psnr")).label
 
 
-def _held(cell: Mapping, measured: Mapping[Column, pd.Series]) -> float:
-    measured_values = measured.get((cell.get("held_by", "psnr"), "volume"))
-    return math.nan if measured_values is None else float(np.mean(measured_values.to_numpy()))
+def _held(row: Row, base: Row | None) -> Held | None:
+    """Return how a row compares with the baseline; None if that cannot be tested."""
+    metric = row.cell.get("held_by", "psnr")
+    column = (metric, "volume")
+    if base is None or column not in row.values or column not in base.values:
+        return None
+    differences = paired(row, base, column)
+    if len(differences) < FEWEST or np.isnan(differences).any():
+        return None
+    better = "less" if metric_modules.metadata(metric).better == "lower" else "greater"
+    mean, p = float(differences.mean()), wilcoxon(differences, better)
+    return Held(metric, mean, p, len(differences))
 
 
-def _remarks(cell: Mapping, measured: dict, baselines: dict, baseline: str | None) -> list[str]:
+def _remarks(cell: Mapping, measured: Mapping) -> list[str]:
     if cell["skipped"]:
         return [f"skipped: {cell['skipped']}"]
     found = [] if measured else ["missing"]
     model = cell["model"] or {}
     if model.get("collapsed"):
         found.append(COLLAPSED)
-    comparable = cell["method"] != baseline and cell.get("has_ground_truth", True)
-    if measured and cell["learned"] and baseline is not None and comparable:
-        mean = _held(cell, measured)
-        base = baselines.get((cell["dataset"], cell["scale"]), math.nan)
-        if math.isnan(mean) or math.isnan(base):
-            found.append(UNCHECKED)
-        elif mean <= base:
-            found.append(UNDERTRAINED)
+    elif cell["learned"] and model:
+        goal = cell.get("published_steps") or model.get("published_steps")
+        found += [UNDERTRAINED] if too_short(model, goal) else []
     if restarts := model.get("restarts"):
         found.append("restarted once" if restarts == 1 else f"restarted {restarts} times")
+    if cell.get("beyond") and measured:
+        found.append(EXTRAPOLATED)
     return found

@@ -197,7 +197,11 @@ def run(
             scores[name].append(
                 found.get(name)(*_arguments(name, reference, image), device=device, **extra)
             )
-    return {name: np.concatenate([*batches, np.empty(0)]) for name, batches in scores.items()}
+    every = {name: np.concatenate([*batches, np.empty(0)]) for name, batches in scores.items()}
+    if empty_slices == "include":
+        return every
+    # No metric compares with None.
+    return {name: s[s != found.metadata(name).unmeasured] for name, s in every.items()}
 
 
 def reference_features(
@@ -246,7 +250,8 @@ def combine(
         known: Values of metrics on slices that were left out of the work.
 
     Raises:
-        InputError: A value is NaN, or no slice was left for a metric.
+        InputError: A value is NaN, or no slice was left for a metric. A metric that could not
+            measure any slice is NaN, see `Metadata.unmeasured`.
     """
     rows = []
     for name in metrics:
@@ -260,16 +265,21 @@ def combine(
                 ]
                 if not scores and name in (known or {}):
                     value = known[name]
-                elif sum(map(len, scores)):
-                    value = float(np.concatenate(scores).mean())
+                elif sum(map(len, scores)) or about.unmeasured is not None:
+                    value = _mean(np.concatenate([*scores, np.empty(0)]), about.unmeasured)
                 else:
                     raise InputError(f"image: no slice has signal, so {name} has no value")
             else:
                 value = float(parts[-1][name, region])
-            if np.isnan(value):
+            if np.isnan(value) and about.unmeasured is None:
                 raise InputError(f"image: {name} in region '{region}' is NaN; look at the volume")
             rows.append((name, region, value))
     return rows
+
+
+def _mean(scores: np.ndarray, unmeasured: float | None) -> float:
+    """Return the mean over slices; NaN if none of them could be measured."""
+    return float(scores.mean()) if (scores != unmeasured).any() else float("nan")
 
 
 def _kept(work: Work, pair: Pair, empty_slices: str) -> np.ndarray:
@@ -338,7 +348,8 @@ def evaluate(
 
     Raises:
         ConfigError: No such metric or region.
-        InputError: A metric has no value for this pair (never a silent NaN).
+        InputError: A metric has no value for this pair. Only a metric that could not measure any
+            slice is NaN, see `Metadata.unmeasured`.
     """
     pair = Pair(reference, image, mask)
     if metrics is None:

@@ -17,10 +17,11 @@ import numpy as np
 from mrisr import metrics as metric_modules
 from mrisr.common import seals
 from mrisr.common.errors import InputError
-from mrisr.common.files import Staging, atomic, write_text
-from mrisr.common.progress import progress
+from mrisr.common.files import Staging, atomic, finish, is_whole, write_text
+from mrisr.common.progress import log, progress
 from mrisr.evaluate import pieces
 from mrisr.evaluate.pieces import Pair, Work
+from mrisr.volumes.checks import hot_notes
 from mrisr.volumes.io import canonical, canonical_shape, check_grid
 from mrisr.volumes.raw import load_mask, load_scan
 
@@ -150,6 +151,8 @@ def evaluate_files(
     """
     import pandas as pd
 
+    for note in hot_notes(load_scan(reference).data) if reference else ():
+        log.warning("%s: %s", reference, note)
     subject = Subject(Path(image).name, image, reference, mask)
     lines = _evaluate([subject], options, None, workers)
     rows = [line.rsplit(",", 3)[1:] for line in lines]  # a file name may hold commas
@@ -204,7 +207,7 @@ class _Evaluation:
 
     def begin(self, options: Options) -> None:
         """Take up rows that were staged, or plan the work; raises InputError."""
-        if self.staged and self.staged.exists():
+        if self.staged and is_whole(self.staged):
             self.lines = self.staged.read_text(encoding="utf-8").splitlines()
             return
         shape = canonical_shape(self.subject.image)
@@ -231,6 +234,7 @@ class _Evaluation:
         self.lines = [f"{self.subject.name},{m},{r},{v:.9g}" for m, r, v in rows]
         if self.staged:
             write_text(self.staged, "\n".join(self.lines) + "\n")
+            finish(self.staged)
 
 
 def _evaluate(

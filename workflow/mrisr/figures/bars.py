@@ -35,7 +35,16 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     values = {(k, row.cell["method_label"]): _values(row) for (k, _), row in rows.items()}
     shown = list(dict.fromkeys(cell["method_label"] for cell in cells if not cell["skipped"]))
     scales = list(dict.fromkeys(cell["scale"] for cell in cells))
-    count = max([0, *(len(its["psnr"]) for its in values.values() if not isinstance(its, str))])
+    count = max(
+        [
+            0,
+            *(
+                len(measured["psnr"])
+                for measured in values.values()
+                if not isinstance(measured, str)
+            ),
+        ]
+    )
     title = f"{params['label']}, n = {count}"
     caption = (
         f"{params['label']}: mean PSNR and SSIM of the whole volume over {count} test"
@@ -101,14 +110,16 @@ def _panel(
     for i, label in enumerate(shown):
         places, means, spreads = [], [], []
         for group, scale in enumerate(scales):
-            its = values.get((scale, label), NOT_APPLICABLE)
+            measured = values.get((scale, label), NOT_APPLICABLE)
             x = group - 0.42 + (i + 0.5) * wide
-            if isinstance(its, str):
-                axes.text(x, 0, f" {its}", rotation=90, ha="center", va="bottom", fontsize=6.5)
+            if isinstance(measured, str):
+                axes.text(x, 0, f" {measured}", rotation=90, ha="center", va="bottom", fontsize=6.5)
                 continue
             places.append(x)
-            means.append(float(its[metric].mean()))
-            spreads.append(float(its[metric].std(ddof=1)) if len(its[metric]) > 1 else 0.0)
+            means.append(float(measured[metric].mean()))
+            spreads.append(
+                float(measured[metric].std(ddof=1)) if len(measured[metric]) > 1 else 0.0
+            )
         style = {"facecolor": FILLS[i % len(FILLS)], "hatch": HATCHES[i % len(HATCHES)]}
         axes.bar(
             places, means, 0.92 * wide, yerr=spreads if any(spreads) else None, label=label,

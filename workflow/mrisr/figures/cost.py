@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from mrisr.common.layout import scale_name
-from mrisr.common.statistics import bootstrap_interval
 from mrisr.evaluate.measured import Row
+from mrisr.evaluate.read_table import read_table
 from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas, word
 from mrisr.figures.files import Record, plain, write
@@ -28,7 +28,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw PSNR and a perceptual metric against seconds a volume and against parameters.
 
     Args:
-        params: dataset, its label, seed, baseline, held, and cells of one scale as
+        params: dataset, its label, baseline, held, and cells of one scale as
             `mrisr.figures.scene.measured_rows` takes them, each with `look`, `runs` (benchmark and
             log of every reconstruction job, which need not be there) and `volumes`, how many each
             made.
@@ -48,8 +48,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         title=f"{params['label']}: quality against cost at {scale_name(scale)}×",
         caption=text(
             f"{params['label']}, {scale_name(scale)}×: mean"
-            f" {' and '.join(metadata(m).label for m in metrics)} of the whole volume with its 95 %"
-            f" bootstrap interval, {shown.subjects(rows.values())}, against the seconds that one"
+            f" {' and '.join(metadata(m).label for m in metrics)} of the whole volume with its"
+            f" {shown.INTERVALS}, {shown.subjects(rows.values())}, against the seconds that one"
             " volume took (wall time of the reconstruction job, reading and writing included, by"
             " Snakemake's benchmark) and against the parameters of the model. Both axes of cost"
             " are logarithmic.",
@@ -63,7 +63,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         scales=[scale],
     )
     with plain():
-        canvas = _draw(rows, metrics, cells, costs, scale, params["seed"], record.title)
+        canvas = _draw(rows, metrics, cells, costs, scale, record.title)
         write(canvas.figure, record, outputs)
 
 
@@ -72,7 +72,8 @@ def _seconds(cell: Mapping) -> float | None:
     found = []
     for run in cell["runs"]:
         try:
-            found.append(float(pd.read_csv(run["benchmark"], sep="\t")["s"].mean()))
+            table = read_table(run["benchmark"], separator="\t", missing=("-", "NA"))
+            found.append(float(table["s"].mean()))
         except (OSError, KeyError, ValueError, pd.errors.ParserError):
             continue
     return float(np.mean(found)) / cell["volumes"] if found else None
@@ -122,7 +123,6 @@ def _draw(
     cells: Mapping[str, Mapping],
     costs: Mapping[str, Mapping[str, float | None]],
     scale: float,
-    seed: int,
     title: str,
 ) -> Canvas:
     labels = [shown.label(cell["method_label"], method, rows) for method, cell in cells.items()]
@@ -144,7 +144,7 @@ def _draw(
             shown.frame(axes)
             for method, cell in cells.items():
                 row = rows[scale, method]
-                _point(axes, row, metric, look(cell["look"]), costs[cost][method], cost, seed)
+                _point(axes, row, metric, look(cell["look"]), costs[cost][method], cost)
             if any(value is not None for value in costs[cost].values()):
                 axes.set_xscale("log")
                 axes.margins(x=0.12)
@@ -175,9 +175,7 @@ def _draw(
     return canvas
 
 
-def _point(
-    axes: Axes, row: Row, metric: str, its: Look, cost: float | None, kind: str, seed: int
-) -> None:
+def _point(axes: Axes, row: Row, metric: str, its: Look, cost: float | None, kind: str) -> None:
     found = shown.values(row, metric)
     if not found.size or not np.isfinite(found).all():
         return
@@ -185,6 +183,5 @@ def _point(
         if kind == "parameters":
             axes.axhline(found.mean(), linewidth=0.8, zorder=1, **its.line)
         return
-    low, high = bootstrap_interval(found, seed)
-    axes.plot([cost, cost], [low, high], color=its.colour, linewidth=0.8, zorder=2)
+    shown.interval(axes, cost, found, its)
     axes.plot(cost, found.mean(), markersize=5, zorder=3, **shown.marker(its, row))

@@ -16,6 +16,7 @@ from matplotlib.ticker import EngFormatter
 from mrisr import metrics
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
+from mrisr.evaluate.read_table import read_table
 from mrisr.figures.files import Record, plain, write
 
 COLUMNS = ["step", "metric", "mean", "std", "n", "kept"]
@@ -85,7 +86,7 @@ def caption(
 
 def _read(curve: str | Path, images: str | Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     try:
-        table = pd.read_csv(curve)[COLUMNS]
+        table = read_table(curve)[COLUMNS]
         with np.load(images, allow_pickle=False) as opened:
             content = {name: opened[name] for name in opened.files}
         if table.empty or not {"truth", "voxel_size"} <= set(content):

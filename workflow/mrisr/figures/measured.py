@@ -6,11 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mrisr import metrics
-from mrisr.evaluate.measured import MARKS, UNDERTRAINED, Row, heading
+from mrisr.common.statistics import FEWEST, mean_interval
+from mrisr.evaluate.measured import DOUBTFUL, MARKS, Row, heading
 from mrisr.figures.scene import MISSING, NOT_APPLICABLE, Key, times
 from mrisr.figures.style import SMALL, TEXT, Look
 
 REGION = "volume"
+INTERVALS = f"95 % t interval (below {FEWEST} subjects, every subject as a dash)"
 # The first that was measured is shown beside PSNR, the nearest to what an eye sees first.
 PERCEPTUAL = ("lpips", "vif", "ssim")
 
@@ -44,8 +46,8 @@ def label(name: str, method: str, rows: Mapping[Key, Row]) -> str:
         (NOT_APPLICABLE, [scale for scale, row in by_scale.items() if row.cell["skipped"]]),
         (MISSING, [k for k, row in by_scale.items() if MISSING in row.remarks]),
         *(
-            (mark, [k for k, row in by_scale.items() if remark in row.remarks])
-            for remark, mark in MARKS.items()
+            (MARKS[remark], [k for k, row in by_scale.items() if remark in row.remarks])
+            for remark in DOUBTFUL
         ),
     ):
         if chosen:
@@ -54,12 +56,28 @@ def label(name: str, method: str, rows: Mapping[Key, Row]) -> str:
 
 
 def marker(look: Look, row: Row) -> dict:
-    """Return the arguments of a method's marker; hollow where no conclusion is supported."""
+    """Return the arguments of a method's marker; hollow where training was too short or failed."""
     options = look.mark
-    if set(MARKS) & set(row.remarks):
+    if set(DOUBTFUL) & set(row.remarks):
         hollow = {"markerfacecolor": "white", "markeredgecolor": look.colour}
         options |= {**hollow, "markeredgewidth": 0.9}
     return options
+
+
+def interval(axes: Axes, x: float, found: np.ndarray, look: Look) -> list[float]:
+    """Draw the interval of a mean, or every subject where they are too few for one.
+
+    Returns:
+        The ends of what was drawn.
+    """
+    low, high = mean_interval(found)
+    if np.isfinite(low):
+        axes.plot([x, x], [low, high], color=look.colour, linewidth=0.8, zorder=2)
+        return [low, high]
+    if len(found) > 1:
+        options = {"linestyle": "", "marker": "_", "markersize": 4, "markeredgewidth": 0.7}
+        axes.plot([x] * len(found), found, color=look.colour, zorder=2, **options)
+    return [float(found.min()), float(found.max())]
 
 
 def words(rows: Iterable[Row]) -> list[str]:
@@ -70,14 +88,11 @@ def words(rows: Iterable[Row]) -> list[str]:
 def hollow(rows: Iterable[Row]) -> str:
     """Return what a caption says of hollow markers, if there are any."""
     rows = list(rows)
-    if not any(set(MARKS) & set(row.remarks) for row in rows):
+    present = [mark for mark in DOUBTFUL if any(mark in row.remarks for row in rows)]
+    if not present:
         return ""
-    why = "undertrained (†)" if all(_undertrained(row) for row in rows) else "marked in the tables"
-    return f"Hollow markers: {why}; they support no conclusion about the method."
-
-
-def _undertrained(row: Row) -> bool:
-    return not set(MARKS) & set(row.remarks) or UNDERTRAINED in row.remarks
+    why = " or ".join(f"{mark} ({MARKS[mark]})" for mark in present)
+    return f"Hollow markers: {why}; they say little about the method."
 
 
 def subjects(rows: Iterable[Row]) -> str:

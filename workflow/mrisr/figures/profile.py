@@ -1,7 +1,7 @@
 """Intensity along a line: the ground truth's and every reconstruction's, a panel each.
 
 As Figures 6 and 8 of the ArSSR paper, versions 2 and 1 (arXiv 2110.14476), which lays all methods
-over each other.
+over each other at 3x; so does the panel below the image.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,6 +49,11 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         write(_draw(scene, line, looks, shown.title).figure, shown, outputs)
 
 
+def overlaid(scales: Sequence[float]) -> float:
+    """Return the scale at which all methods share a panel: the paper's 3, else the middle one."""
+    return next((scale for scale in scales if float(scale) == 3), scales[len(scales) // 2])
+
+
 def _length(scene: Scene, line: tuple[Place, Place]) -> float:
     """Return the length of a line in mm."""
     return float(np.hypot(*np.subtract(line[1], line[0])) * scene.view.width)
@@ -66,7 +71,8 @@ def _caption(params: Mapping, scene: Scene, line: tuple[Place, Place], given: bo
         f" maximum, along the line of {_length(scene, line):.0f} mm in {scene.view.plane} slice"
         f" {scene.view.index} (counted from 0) from its marked end on; the line is {how}. In each"
         " panel the ground truth (wide, gray) and one method (coloured, with the root of the mean"
-        f" squared difference along the line), at {times(scene.scales)}."
+        f" squared difference along the line), at {times(scene.scales)}. Below the image all"
+        f" methods together, at {times([overlaid(scene.scales)])}, in the same colours."
         f" {scene.view.orientation}",
         scene.remarks,
         "As Figure 6 of Wu et al. (arXiv 2110.14476, version 2; 8 in version 1).",
@@ -87,8 +93,9 @@ def _draw(scene: Scene, line: tuple[Place, Place], looks: Mapping[str, int], tit
     pitch = tall + between if once else lines * (tall + name) + between
     head, foot = 0.28, 0.3
     width = max(x0 + across * (wide + gap), 4.0)
+    below, together = head + name + image * ratio + 0.3, 1.15
     canvas = Canvas(
-        width, head + max(len(scene.scales) * pitch + once * name, image * ratio + name) + foot
+        width, max(head + len(scene.scales) * pitch + once * name, below + together) + foot
     )
     canvas.heading(left, title)
     canvas.text(left + image / 2, head + 0.08, "Ground truth", TEXT, ha="center")
@@ -111,6 +118,8 @@ def _draw(scene: Scene, line: tuple[Place, Place], looks: Mapping[str, int], tit
     # Room for the number at the upper end.
     limits = float(intensities.min()) - room, float(intensities.max()) + 4 * room
     mm = np.linspace(0, _length(scene, line), len(wanted))
+    _together(canvas.axes(left + 0.3, below, image - 0.3, together), scene, profiles, wanted, mm,
+              limits, looks)  # fmt: skip
     for row, scale in enumerate(scene.scales):
         for place, method in enumerate(scene.methods):
             x = x0 + place % across * (wide + gap)
@@ -139,6 +148,27 @@ def _draw(scene: Scene, line: tuple[Place, Place], looks: Mapping[str, int], tit
         canvas.text(x0 - 0.42, y, f"{scale_name(scale)}×", TEXT + 1, weight="bold", va="center",
                     ha="left")  # fmt: skip
     return canvas
+
+
+def _together(
+    axes: Axes,
+    scene: Scene,
+    profiles: Mapping[tuple[float, str], np.ndarray],
+    wanted: np.ndarray,
+    mm: np.ndarray,
+    limits: tuple[float, float],
+    looks: Mapping[str, int],
+) -> None:
+    """Lay the ground truth and all methods at one scale over each other."""
+    scale = overlaid(scene.scales)
+    _frame(axes, limits, mm[-1], first=True)
+    axes.set_title(f"all at {scale_name(scale)}×", fontsize=SMALL, pad=2)
+    axes.set_xlabel("mm", fontsize=SMALL, labelpad=1)
+    axes.plot(mm, wanted, color="0.72", linewidth=2.4)
+    for method in scene.methods:
+        if (scale, method) in profiles:
+            colour = look(looks[method]).colour
+            axes.plot(mm, profiles[scale, method], linewidth=0.8, color=colour)
 
 
 def _frame(axes: Axes, limits: tuple[float, float], end: float, first: bool) -> None:

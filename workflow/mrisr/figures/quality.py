@@ -9,7 +9,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from mrisr.common.layout import scale_name
-from mrisr.common.statistics import bootstrap_interval
 from mrisr.evaluate.measured import Row
 from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas
@@ -18,14 +17,14 @@ from mrisr.figures.scene import Key, measured_rows, text, times
 from mrisr.figures.style import PAPER, TEXT, look
 
 COLUMNS = 3
-SPREAD = 0.22  # of the least distance of two scales, over which methods lie side by side
+SPREAD = 0.22  # of the least distance of two scales, over which intervals lie side by side
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw a panel a metric: means over the subjects at every scale, with 95 % intervals.
 
     Args:
-        params: dataset, its label, seed, baseline, held, metrics in the order shown, and cells as
+        params: dataset, its label, baseline, held, metrics in the order shown, and cells as
             `mrisr.figures.scene.measured_rows` takes them, each with `look`. Controls, the ground
             truth among them, are drawn in gray, as bounds.
         outputs: `.png`, `.pdf` and `.json` files to write.
@@ -54,9 +53,9 @@ def _caption(
     ) or any(row.cell["control"] for row in rows.values())
     return text(
         f"{params['label']}: mean of every metric over the whole volume (on slices where it is"
-        f" defined on slices) at {times(scales)}, {shown.subjects(rows.values())}, with the 95 %"
-        " bootstrap interval of the mean. Arrows say which way is better. Methods lie side by side"
-        " at each scale so that their intervals can be seen.",
+        f" defined on slices) at {times(scales)}, {shown.subjects(rows.values())}, with the"
+        f" {shown.INTERVALS} of the mean. Arrows say which way is better. Means stand at their"
+        " scale and lines join them; intervals lie side by side so that all can be seen.",
         "Gray: controls, the bounds of what can be measured."
         if any(row.cell["control"] for row in rows.values())
         else "",
@@ -93,7 +92,7 @@ def _draw(
         y = head + place // COLUMNS * (tall + between)
         axes = canvas.axes(x, y, wide, tall)
         shown.frame(axes, metric)
-        _panel(axes, rows, metric, looks, scales, params["seed"])
+        _panel(axes, rows, metric, looks, scales)
         if place + COLUMNS >= len(metrics):
             axes.set_xlabel("Up-sampling scale", fontsize=TEXT, labelpad=2)
     handles = [
@@ -115,7 +114,6 @@ def _panel(
     metric: str,
     looks: Mapping[str, int | str],
     scales: Sequence[float],
-    seed: int,
 ) -> None:
     gaps = np.diff(sorted(scales))
     step = SPREAD * float(gaps.min() if gaps.size else 1.0)
@@ -133,14 +131,12 @@ def _panel(
             if not np.isfinite(mean):
                 continue
             x = scale + offsets.get(method, 0.0)
-            points.append((x, mean))
+            points.append((scale, mean))
             if isinstance(number, str):
                 bounds.append(mean)
             else:
-                low, high = bootstrap_interval(found, seed)
-                limits += [end for end in (mean, low, high) if np.isfinite(end)]
-                axes.plot([x, x], [low, high], color=style.colour, linewidth=0.8, zorder=2)
-                axes.plot(x, mean, markersize=4, zorder=3, **shown.marker(style, row))
+                limits += [mean, *shown.interval(axes, x, found, style)]
+                axes.plot(scale, mean, markersize=4, zorder=3, **shown.marker(style, row))
         if points:
             axes.plot(*zip(*points, strict=True), linewidth=0.9, zorder=1, **style.line)
     if limits:

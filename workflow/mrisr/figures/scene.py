@@ -9,18 +9,14 @@ import numpy as np
 
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
-from mrisr.evaluate.measured import COLLAPSED, MARKS, UNCHECKED, UNDERTRAINED, Row, read_rows
+from mrisr.evaluate.measured import COLLAPSED, DOUBTFUL, MARKS, UNDERTRAINED, Row, read_rows
 from mrisr.figures.files import Record
 from mrisr.figures.view import View, choose_view, load_like, load_truth, slice_axis, take, view_at
 from mrisr.methods.model_files import known
 from mrisr.volumes.io import Volume
 
 NOT_APPLICABLE, MISSING = "n/a", "missing"
-SAID = {
-    UNDERTRAINED: "undertrained, not above the baseline",
-    COLLAPSED: "collapsed in training",
-    UNCHECKED: "not held against the baseline",
-}
+SAID = {UNDERTRAINED: "undertrained", COLLAPSED: "collapsed in training"}
 
 Key = tuple[float, str]  # scale, name of the method
 
@@ -130,10 +126,10 @@ def measured_rows(params: Mapping) -> dict[Key, Row]:
 
 
 def remarks(words: Iterable[object], rows: Iterable[Row]) -> str:
-    """Return sentences on n/a, missing and the marks, of those that appear."""
+    """Return sentences on n/a, missing and the marks of trainings, of those that appear."""
     words = [word for word in words if isinstance(word, str)]
     rows = [row for row in rows if row.values]
-    found = [remark for remark in MARKS if any(remark in row.remarks for row in rows)]
+    found = [remark for remark in DOUBTFUL if any(remark in row.remarks for row in rows)]
     parts = [f"{MARKS[remark]}: {SAID[remark]}." for remark in found]
     if NOT_APPLICABLE in words:
         parts.append("n/a: outside the method's limits.")
@@ -143,8 +139,8 @@ def remarks(words: Iterable[object], rows: Iterable[Row]) -> str:
 
 
 def marks(row: Row) -> str:
-    """Return the marks of a row, as they stand in the tables."""
-    return "".join(mark for remark, mark in MARKS.items() if remark in row.remarks)
+    """Return the marks of a row's training, as they stand in the tables."""
+    return "".join(MARKS[remark] for remark in DOUBTFUL if remark in row.remarks)
 
 
 def window_top(image: np.ndarray) -> float:

@@ -19,7 +19,8 @@ from mrisr.figures.files import Record, plain, write
 from mrisr.figures.scene import MISSING, NOT_APPLICABLE, marks, measured_rows, remarks, text
 from mrisr.figures.style import SMALL, TEXT
 from mrisr.figures.view import View, extent, load_like, load_truth, take, view_at
-from mrisr.volumes.io import Volume
+from mrisr.segment.labels import load_labels
+from mrisr.volumes.io import Volume, check_grid
 from mrisr.volumes.regions import COLOURS, REGIONS, TITLES
 
 OPACITY = 0.55
@@ -55,6 +56,13 @@ def choose_views(labels: Volume, name: str | Path = "segmentation") -> list[View
     return views
 
 
+def _labels(path: str | Path, truth: Volume, truth_path: str | Path) -> Volume:
+    """Load a segmentation on the grid of the ground truth; InputError if its labels changed."""
+    labels = load_labels(path)
+    check_grid(labels, path, truth, truth_path)
+    return labels
+
+
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw the segmentations of a ground truth and of its reconstructions at one scale.
 
@@ -71,7 +79,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """
     name, cells, subject = params["truth"], params["cells"], params["subject"]
     truth = load_truth(name)
-    labels = load_like(params["labels"], truth, name)
+    labels = _labels(params["labels"], truth, name)
     rows = measured_rows(params)
     columns: dict[str, Shown] = {TRUTH: (truth.data, labels.data)}
     above = {}
@@ -80,7 +88,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         if None in files or not all(Path(path).exists() for path in files):
             columns[method] = NOT_APPLICABLE if None in files else MISSING
             continue
-        columns[method] = tuple(load_like(path, truth, name).data for path in files)
+        image, found = load_like(files[0], truth, name), _labels(files[1], truth, name)
+        columns[method] = image.data, found.data
         dice = f"Dice {_dice(cell['overlap'], subject):.3f}" if _there(cell["overlap"]) else ""
         above[method] = f"{dice} {marks(rows[cell['scale'], method])}".strip()
     names = {TRUTH: TRUTH} | {cell["method"]: cell["method_label"] for cell in cells}

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mrisr.common.layout import scale_name
-from mrisr.common.statistics import bootstrap_interval
-from mrisr.evaluate.measured import MARKS, Row, heading
+from mrisr.common.statistics import FEWEST, mean_interval
+from mrisr.evaluate.measured import DOUBTFUL, Row, heading
 from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas
 from mrisr.figures.files import Record, plain, write
@@ -27,7 +27,6 @@ from mrisr.figures.style import PAPER, SMALL, TEXT, Look, look
 from mrisr.metrics import metadata
 
 LABEL = 18  # letters in a line of a method's name
-FEWEST = 5  # subjects that a box can stand for
 JITTER = 0.5  # of a method's place, over which its subjects are spread in the order of the split
 
 
@@ -35,7 +34,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw the values of PSNR and of a perceptual metric, and below each their paired differences.
 
     Args:
-        params: dataset, its label, seed, baseline, held, and cells as
+        params: dataset, its label, baseline, held, and cells as
             `mrisr.figures.scene.measured_rows` takes them, each with `look`.
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
@@ -59,8 +58,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
             " the order of the split. Boxes: quartiles and median, whiskers to the last point"
             f" within 1.5 of their distance; bars alone: the median, of fewer than {FEWEST}"
             " subjects.",
-            f"Below, each subject's difference to {against}, with its mean (diamond) and the 95 %"
-            " bootstrap interval of it."
+            f"Below, each subject's difference to {against}, with its mean (diamond) and the 95 % t"
+            f" interval of it, which fewer than {FEWEST} subjects have not."
             if against
             else "",
             shown.hollow(rows.values()),
@@ -114,7 +113,7 @@ def _draw(
             for place, method in enumerate(names):
                 row = rows[scale, method]
                 baseline_row = rows[scale, base] if paired else None
-                _method(axes, place, row, metric, looks[method], baseline_row, params["seed"])
+                _method(axes, place, row, metric, looks[method], baseline_row)
                 _say(axes, place, row)
             if paired:
                 axes.axhline(0, color="0.4", linewidth=0.6, zorder=1)
@@ -150,7 +149,6 @@ def _method(
     metric: str,
     look: Look,
     baseline_row: Row | None,
-    seed: int,
 ) -> None:
     """Draw a method's subjects, as they are, or minus the baseline if there is a row of it."""
     found = row.values.get((metric, shown.REGION))
@@ -164,7 +162,7 @@ def _method(
     if not points.size or not np.isfinite(points).all():
         return
     x = place + JITTER * (np.linspace(-0.5, 0.5, len(points)) if len(points) > 1 else np.zeros(1))
-    hollow = bool(set(MARKS) & set(row.remarks))
+    hollow = bool(set(DOUBTFUL) & set(row.remarks))
     size = 3.2 if len(points) <= 30 else 1.5
     axes.plot(
         x, points, linestyle="", marker=look.marker or "o", markersize=size,
@@ -173,7 +171,7 @@ def _method(
     )  # fmt: skip
     line = {"color": "black", "linewidth": 0.8}
     if baseline_row is not None:
-        low, high = bootstrap_interval(points, seed)
+        low, high = mean_interval(points)
         axes.plot([place, place], [low, high], zorder=3, **line)
         axes.plot(place, points.mean(), marker="D", markersize=3, color="black", zorder=4)
     elif len(points) < FEWEST:

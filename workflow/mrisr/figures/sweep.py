@@ -31,7 +31,9 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     label = LABELS.get(params["parameter"], params["parameter"])
     points = {scale: _points([c for c in cells if c["scale"] == scale]) for scale in scales}
     missing = [c["method_label"] for c in cells if not Path(c["path"]).exists()]
-    count = max([0, *(len(its["psnr"]) for line in points.values() for its in line.values())])
+    count = max(
+        [0, *(len(measured["psnr"]) for line in points.values() for measured in line.values())]
+    )
     title = f"{params['method']} on {params['label']}"
     caption = (
         f"{title}: mean PSNR and SSIM of the whole volume over {count} test"
@@ -70,10 +72,10 @@ def _draw(points: Mapping, label: str, title: str, missing: Sequence[str]) -> Fi
     for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
         values = sorted({value for line in points.values() for value in line})
         for number, (scale, line) in enumerate(points.items()):
-            means = [float(its[metric].mean()) for its in line.values()]
+            means = [float(measured[metric].mean()) for measured in line.values()]
             spreads = [
-                float(its[metric].std(ddof=1)) if len(its[metric]) > 1 else 0.0
-                for its in line.values()
+                float(measured[metric].std(ddof=1)) if len(measured[metric]) > 1 else 0.0
+                for measured in line.values()
             ]
             axes.errorbar(
                 list(line), means, yerr=spreads if any(spreads) else None,

@@ -16,6 +16,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocat
 
 from mrisr.common import seals
 from mrisr.common.errors import InputError
+from mrisr.evaluate.read_table import read_table
 from mrisr.figures.canvas import Canvas
 from mrisr.figures.files import Record, plain, write
 from mrisr.figures.style import PAPER, SMALL, TEXT, look
@@ -89,7 +90,7 @@ def read_curves(
             continue
         try:
             seals.check(file)
-            table = pd.read_csv(file)[LOSSES].astype(float)
+            table = read_table(file)[LOSSES].astype(float)
         except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
             raise InputError(
                 f"{file}: not a table of {', '.join(LOSSES)} ({error}); train the model again"

@@ -20,7 +20,7 @@ log = logging.getLogger("mrisr")
 
 SHOWN = 3  # keys named in a message
 # What a model.json says of a network that its weights alone do not tell.
-FACTS = ("network", "coordinates", "scales")
+FACTS = ("network", "coordinates", "scales", "weights_axes")
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -122,6 +122,10 @@ def import_model(
             raise InputError(f"{file}: {key} holds NaN or infinity; it is no trained model")
     facts = _facts(file)
     own = {key: method.spec[key] for key in (*FACTS, "model") if key in method.spec}
+    if not facts:
+        own["weights_axes"] = method.weights_axes(file)
+    else:
+        own.setdefault("weights_axes", facts["weights_axes"])
     own["scales"] = [float(scale) for scale in scales]
     _check_facts(method, file, facts, own)
     description = {
@@ -141,6 +145,8 @@ def import_model(
     if facts and losses.exists():
         seals.check(losses)
         seals.write(Path(folder) / "log.csv", losses.read_text(encoding="utf-8"))
+    if description["weights_axes"] != "canonical":
+        log.info("%s: %s: sees axes in the order %s", method.name, file, own["weights_axes"])
     log.info("%s: %d parameters from %s", method.name, description["parameters"], file)
 
 
@@ -148,7 +154,7 @@ def _facts(file: Path) -> dict:
     """Return what is known of how weights were made, from the file that we write beside them."""
     if not described(file):
         return {}
-    return dict(read_description(file.parent))
+    return {"weights_axes": "canonical", **read_description(file.parent)}
 
 
 def _shapes(state: Mapping[str, torch.Tensor]) -> Shapes:

@@ -22,14 +22,14 @@ a kernel. This module is light: it imports torch only when a network is built.
 - `train(job: mrisr.train.engine.TrainingJob) -> mrisr.train.engine.Trained`: in place of the common
   engine.
 - `reconstruct(lr, query: mrisr.reconstruct.apply.Query, model) -> ndarray`: in place
-  of the common one.
+  of the common one. A model that was imported with other `weights_axes` gets LR and grid in them.
 """
 
 import copy
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = WORKFLOW / "methods"
+PUBLISHED = "published"  # training.steps: as many as the method's published_steps
 WEIGHTS = (".safetensors", ".pkl", ".pt", ".pth")  # files that can be imported
 
 
@@ -108,6 +109,13 @@ def get(
     if spec.get("weights") == shipped.SHIPPED:
         file = shipped.weights_file(overrides.get("base", name), f"method '{name}'")
         spec["weights"] = os.path.relpath(file)  # as all paths of a config
+    if spec.get("training", {}).get("steps") == PUBLISHED:
+        if "published_steps" not in spec:
+            raise ConfigError(
+                f"method '{name}': training.steps: published: its method.yaml has no"
+                " published_steps; give a number"
+            )
+        spec["training"]["steps"] = spec["published_steps"]
     if "base" in overrides and "label" not in overrides:
         spec["label"] = f"{spec['label']} ({name})"
     validate(spec, "method", f"method '{name}'")
@@ -160,13 +168,19 @@ def merge(base: dict, changes: dict) -> dict:
     return merged
 
 
+def hr_patch(training: Mapping[str, Any], scale: float) -> int:
+    """Return the edge of the HR patches of a `grid` network: `patch`, else `lr_patch` times k."""
+    return training.get("patch") or round(training.get("lr_patch", 0) * scale)
+
+
 @dataclass(frozen=True, eq=False)
 class Method:
     """A method as a study uses it.
 
     Attributes:
         name: Its name in paths and tables.
-        spec: `method.yaml` with the preset and all overrides applied.
+        spec: `method.yaml` with the preset and all overrides applied; `deterministic` if the
+            study is.
         folder: Where its code lies.
         preset: `published` or `demo`.
         published: The training settings of the folder's `method.yaml`.
@@ -201,6 +215,8 @@ class Method:
             raise ConfigError(f"{where}: models: all_scales needs scale_range")
         if self.imported:
             self._check_weights(where)
+        elif "weights_axes" in self.spec:
+            raise ConfigError(f"{where}: weights_axes is for imported weights; leave it out")
 
     def _check_weights(self, where: str) -> None:
         file = self.spec["weights"]
@@ -208,6 +224,8 @@ class Method:
             raise ConfigError(
                 f"{where}: weights: only a supervised method can import them; leave '{file}' out"
             )
+        if self.input != "volume" and "weights_axes" in self.spec:
+            raise ConfigError(f"{where}: weights_axes is for volumes; leave it out")
         if Path(file).suffix not in WEIGHTS:
             raise ConfigError(
                 f"{where}: weights: '{file}' is not one of the files that can be imported"
@@ -244,20 +262,29 @@ class Method:
         """Whether its weights were made elsewhere, so that nothing is trained."""
         return "weights" in self.spec
 
+    def weights_axes(self, file: str | Path) -> str:
+        """Return in which order weights see the axes, if nothing beside their file says it."""
+        pickled = Path(file).suffix == ".pkl"
+        authors = self.spec.get("authors_axes", "canonical") if pickled else "canonical"
+        return self.spec.get("weights_axes", authors)
+
     def weights(self, scale: object) -> Path:
         """Return the file of weights that is imported for `scale`."""
         return Path(self.spec["weights"].replace("{scale}", str(scale)))
 
-    @property
-    def patch_size(self) -> int:
-        """The edge of the HR patches that a supervised method is trained on."""
+    def patch_size(self, scale: float) -> int:
+        """Return the edge of the HR patches that a supervised method is trained on, in voxels.
+
+        Args:
+            scale: Of the model, if there is one a scale.
+        """
         training = self.spec["training"]
         match self.spec.get("network"):
             case "query":
                 return round(training["lr_patch"] * max(self.spec["scale_range"]))
             case "upscale":
                 return training["lr_patch"] * self.spec["model"]["factor"]
-        return training.get("patch", 0)
+        return hr_patch(training, scale)
 
     @property
     def denoising(self) -> dict | None:
@@ -304,7 +331,9 @@ class Method:
         return asked
 
     def threads(self, stage: str) -> int:
-        """Return the threads of a job of `stage`."""
+        """Return the threads of a job of `stage`; in a deterministic study it is one."""
+        if self.spec.get("deterministic"):
+            return 1
         return self.spec["resources"].get(stage, {}).get("threads", 1)
 
     def code(self, module: str) -> str:
@@ -315,9 +344,10 @@ class Method:
     def pack(self, *keys: str) -> dict:
         """Return the parts of the specification that a stage depends on, for its params.
 
-        Only these make Snakemake run the stage again: a new label does not retrain a model.
+        Only these make Snakemake run the stage again: a new label does not retrain a model. That
+        a study is deterministic is always among them, for other threads made other bytes.
         """
-        spec = {key: self.spec[key] for key in keys if key in self.spec}
+        spec = {key: self.spec[key] for key in (*keys, "deterministic") if key in self.spec}
         folder = os.path.relpath(self.folder, FOLDER)
         return {"name": self.name, "folder": folder, "preset": self.preset, "spec": spec}
 

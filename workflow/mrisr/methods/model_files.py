@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.files import atomic, write_json, write_text
+from mrisr.methods.budget import loss_fell
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mrisr.methods.method import Method
 
 PER_SUBJECT = ("epochs", "steps", "seconds", "ended")  # of models made for one subject each
+FILES = ("model.safetensors", "log.csv", "model.json")
 LOSSES = ["epoch", "step", "train_loss", "val_loss", "learning_rate"]  # columns of log.csv
 
 
@@ -32,8 +34,7 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     from safetensors.torch import save
 
     folder = Path(folder)
-    names = ("model.safetensors", "log.csv", "model.json")
-    for name in names:
+    for name in FILES:
         seals.unseal(folder / name)
     with atomic(folder / "model.safetensors") as temporary:
         # Not save_file: it keeps others from reading what is shared on a cluster.
@@ -44,7 +45,7 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     writer.writerows(rows)
     write_text(folder / "log.csv", text.getvalue())
     write_json(folder / "model.json", description)
-    for name in names:
+    for name in FILES:
         seals.seal(folder / name)
 
 
@@ -76,12 +77,17 @@ def read_description(folder: str | Path | Sequence[str | Path]) -> dict:
 
 
 def known(folder: str | Sequence[str] | None) -> dict | None:
-    """Return what `read_description` does, of the models that are there (yet); None of none."""
+    """Return what `read_description` does, of the models that are there (yet); None of none.
+
+    Of a single model with `loss_fell`, see `mrisr.methods.budget.loss_fell`.
+    """
     folders = [folder] if isinstance(folder, str) else folder or []
     there = [one for one in folders if (Path(one) / "model.json").is_file()]
     if not there:
         return None
-    return read_description(there[0] if isinstance(folder, str) else there)
+    if isinstance(folder, str):
+        return {**read_description(folder), "loss_fell": loss_fell(folder)}
+    return read_description(there)
 
 
 def own_training(description: Mapping) -> str:
@@ -131,6 +137,12 @@ def described(file: str | Path) -> bool:
     return file.name == "model.safetensors" and file.with_name("model.json").exists()
 
 
+def made_for_axes(file: str | Path) -> str:
+    """Return in which order a model sees axes, see `mrisr.volumes.axis_order`."""
+    about = read_description(Path(file).parent) if described(file) else {}
+    return about.get("weights_axes", "canonical")
+
+
 def load_model(
     method: "Method", file: str | Path, device: "torch.device | str" = "cpu"
 ) -> "torch.nn.Module":
@@ -141,6 +153,9 @@ def load_model(
         file: A `model.safetensors`.
         device: Where to put it.
 
+    Returns:
+        The network; its attribute `axes` says in which order it sees a volume's axes.
+
     Raises:
         InputError: The file is damaged or changed since it was made, or its weights do not fit
             the network.
@@ -150,6 +165,7 @@ def load_model(
 
     seals.check(file)
     network = method.build()
+    network.axes = made_for_axes(file)  # type: ignore[assignment]
     try:
         network.load_state_dict(load_file(file))
     except (SafetensorError, OSError) as error:

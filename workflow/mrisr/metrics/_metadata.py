@@ -18,6 +18,10 @@ class Metadata:
         digits: Decimals worth printing.
         slices: Whether it is taken on 2-D slices and averaged over three directions.
         min_size: Least height and width of such a slice.
+        margin: Differences of means within it do not matter, in the metric's unit: a convention,
+            which a study may change; 0 if there is none.
+        unmeasured: Score of a slice that the metric cannot measure, if there is one. Such slices
+            are left out of the mean, as empty ones; a volume of them alone has no value (NaN).
     """
 
     label: str
@@ -30,3 +34,5 @@ class Metadata:
     digits: int = 4
     slices: bool = False
     min_size: int = 1
+    margin: float = 0.0
+    unmeasured: float | None = None

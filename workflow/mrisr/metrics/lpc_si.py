@@ -21,6 +21,7 @@ METADATA = Metadata(
     doi="10.1109/TIP.2013.2251643",
     slices=True,
     min_size=8,
+    margin=0.005,
 )
 SETTINGS = {
     "sigma": {

@@ -44,6 +44,7 @@ METADATA = Metadata(
     doi="10.1109/CVPR.2018.00068",
     slices=True,
     min_size=31,
+    margin=0.002,
 )
 CPU_SLICES = 8
 # Pixels at a time. Fixed, not taken from the free memory, so that

@@ -20,6 +20,8 @@ METADATA = Metadata(
     doi="10.1109/LSP.2012.2235828",
     slices=True,
     min_size=3,
+    unmeasured=0.0,  # no edge to measure
+    margin=0.005,
 )
 BLOCK = 32
 PERCENTILE = 22

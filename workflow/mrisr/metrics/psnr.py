@@ -14,6 +14,7 @@ METADATA = Metadata(
     regions=("volume", "mask"),
     doi="10.1109/JBHI.2022.3223106",
     digits=2,
+    margin=0.1,
 )
 
 

@@ -17,6 +17,7 @@ METADATA = Metadata(
     regions=("volume", "mask"),
     doi="10.1109/TIP.2003.819861",
     digits=4,
+    margin=0.002,
 )
 WINDOW = 7
 SLAB = 32

@@ -20,6 +20,7 @@ METADATA = Metadata(
     doi="10.1109/TIP.2005.859378",
     slices=True,
     min_size=41,
+    margin=0.005,
 )
 SCALES = 4
 NOISE = 2.0  # variance of the visual noise, in units of 0..255

@@ -26,7 +26,7 @@ def over_flips(apply: Callable[[Volume], Volume], lr: Volume) -> Volume:
     """
     made = None
     for axes in FLIPS:
-        mirrored = Volume(np.ascontiguousarray(np.flip(lr.data, axes)), lr.affine)
+        mirrored = Volume(np.ascontiguousarray(np.flip(lr.data, axes)), lr.affine, stored=lr.stored)
         back = apply(mirrored)
         data = np.flip(back.data, axes)
         made = data.astype(np.float32) if made is None else made + data

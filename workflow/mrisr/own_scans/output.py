@@ -1,5 +1,7 @@
 """The file that `mrisr sr` writes: its name, its range of intensities, its header."""
 
+import gzip
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -7,8 +9,8 @@ import numpy as np
 
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.files import atomic
-from mrisr.volumes.checks import same_place
-from mrisr.volumes.io import Volume
+from mrisr.volumes.checks import SPACE_BITS, same_place
+from mrisr.volumes.io import Volume, farthest
 
 SUFFIXES = (".nii", ".nii.gz")
 #: What `--clip` takes: the range of the scans that went in, or nothing.
@@ -16,6 +18,8 @@ CLIPS = ("scan", "none")
 TIME_BITS = 0x38  # of xyzt_units
 MILLIMETRE = 2  # its code of length
 COMMENT = 6  # code of a NIfTI extension of plain text
+HEADER = 348  # bytes of a NIfTI-1 header, little-endian as it is written
+FAR = 0.01  # of a voxel: what 32-bit numbers and the qform's quaternion leave
 
 
 def new_file(path: str | Path, force: bool) -> Path:
@@ -82,10 +86,60 @@ def save_like(volume: Volume, scan: Volume, path: Path, comment: str, grid: str 
                 image.header[key] = header[key]
     image.set_sform(volume.affine, code=sform)
     image.set_qform(volume.affine, code=qform)
+    if sform and not _near(image.get_qform(), volume):  # a quaternion holds no shear
+        qform = 0
+        image.set_qform(volume.affine, code=qform)
     image.header["xyzt_units"] = units
     image.header.extensions.append(nib.nifti1.Nifti1Extension(COMMENT, comment.encode()))
     with atomic(path) as temporary:
         nib.save(image, temporary)
+        _read_back(temporary, path, volume, (sform, qform))
+
+
+def _read_back(written: Path, path: Path, volume: Volume, codes: tuple[int, int]) -> None:
+    """Hold a file against what it should say, by its bytes: before it gets its name.
+
+    Headers hold 32-bit numbers, and libraries have opinions about them: a wrong place or unit
+    would be seen by nobody.
+
+    Args:
+        written: The file.
+        path: What it will be called, for messages.
+        volume: What was to be written.
+        codes: Of sform and qform.
+
+    Raises:
+        InputError: Positions, voxel sizes, units, codes or intensities are not those.
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(written, "rb") as file:
+        head = file.read(HEADER)
+    (units,) = struct.unpack_from("<B", head, 123)
+    found = struct.unpack_from("<2h", head, 252)[::-1]
+    sform = np.array([*struct.unpack_from("<12f", head, 280), 0, 0, 0, 1]).reshape(4, 4)
+    sizes = np.array(struct.unpack_from("<3f", head, 80))
+    image = nib.load(written)
+    data = np.asanyarray(image.dataobj)
+    checks = {
+        "positions of voxels (sform)": _near(sform, volume),
+        "positions of voxels (qform)": not codes[1] or _near(image.get_qform(), volume),
+        "voxel size": np.abs(sizes - volume.voxel_size).max() <= FAR * volume.voxel_size.min(),
+        "unit of length": units & SPACE_BITS == MILLIMETRE,
+        "codes of sform and qform": found == codes,
+        "intensities": np.array_equal(data, volume.data, equal_nan=True),
+    }
+    wrong = [name for name, fine in checks.items() if not fine]
+    if wrong:
+        raise InputError(
+            f"{path}: not written, for its {', '.join(wrong)} would not be those of the result;"
+            " convert the scan again with dcm2niix, and report this if it stays"
+        )
+
+
+def _near(affine: np.ndarray, volume: Volume) -> bool:
+    """Tell whether an affine puts all voxels where a volume's own does."""
+    most = FAR * volume.voxel_size.min()
+    return farthest(affine, volume.affine, volume.data.shape) <= most
 
 
 def _codes(scan: Volume) -> tuple[int, int]:

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mrisr.methods.budget import FEW_STEPS
 from mrisr.own_scans.trained_model import TrainedModel
+from mrisr.prepare.real_volumes import foreground
 from mrisr.volumes.io import Volume
 
-# Of the steps that the paper took; a model with fewer is a trial.
-FEW_STEPS = 0.1
 # Voxels more elongated than this are no longer like the isotropic ones of training.
 THICK = 2.5
-# A scan whose six outer planes are 0 to a smaller part has skull, neck or the noise of air.
+# A scan whose six outer planes are 0 to a smaller part is no brain on a background of 0.
 EMPTY = 0.99
+# No brain is larger, in ml: skull-stripped scans of adults have 1,100 to 1,600, heads from 2,700.
+BRAIN_ML = 2200
 
 
 def doubts(scan: Volume, model: TrainedModel) -> Iterator[str]:
@@ -38,11 +40,24 @@ def doubts(scan: Volume, model: TrainedModel) -> Iterator[str]:
             " wide, where models learn from nearly isotropic voxels; with several such stacks give"
             " all of them, and --voxel-size"
         )
+    yield from _beyond_brain(scan)
+
+
+def _beyond_brain(scan: Volume) -> Iterator[str]:
+    """Yield what was measured that speaks against a skull-stripped scan; no contrast is judged."""
+    voxel_ml = float(np.prod(scan.voxel_size)) / 1000
+    found = voxel_ml * np.count_nonzero(foreground(scan.data))
+    if found > BRAIN_ML:
+        yield (
+            f"its foreground is {found:,.0f} ml, where a brain has less than {BRAIN_ML:,}: skull,"
+            " skin or neck are in it, of which models of skull-stripped scans have seen nothing;"
+            " strip the skull before, unless the model was trained on heads (mrisr info names its"
+            " dataset)"
+        )
     planes = [np.take(scan.data, at, axis) for axis in range(3) for at in (0, -1)]
     outside = float(np.mean([np.mean(plane > 0) for plane in planes]))
     if outside > 1 - EMPTY:
         yield (
-            f"{outside:.0%} of the outermost voxels have signal: a head with skull or noise, where"
-            " models of skull-stripped scans have seen neither; strip the skull before, unless the"
-            " model was trained on such heads (mrisr info names its dataset)"
+            f"{outside:.0%} of the outermost voxels are above 0: the background is not 0, or the"
+            " head is cut by the field of view; models of skull-stripped scans have seen neither"
         )

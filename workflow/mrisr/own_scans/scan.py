@@ -89,9 +89,9 @@ def super_resolve(
     volume = load_scan(scan)
     for note in header(scan).notes:
         log.warning("%s: %s", scan, note)
+    ready, _ = prepare_volume(volume, {"kind": "none"}, {"kind": "signal"}, str(scan), min_size=2)
     for doubt in doubts(volume, trained) if trained else ():
         log.warning("%s: %s", scan, doubt)
-    ready, _ = prepare_volume(volume, {"kind": "none"}, {"kind": "signal"}, str(scan), min_size=2)
     grid = trained.grid if trained else "centres"
     if scale is not None:
         target = by_scale(ready.data.shape, scale)

@@ -183,6 +183,7 @@ def _lines(model: TrainedModel, path: str | Path) -> list[tuple[str, str]]:
             f"cubic B-splines, grid {low['grid']}, anti-alias {low.get('antialias') or 'none'}",
         ),
         ("SR grid", model.grid),
+        ("axes", said.get("weights_axes", "canonical")),
         ("trained on", _trained_on(said)),
         ("limits", said.get("limits", "")),
         ("steps", done),

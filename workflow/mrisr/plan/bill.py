@@ -22,17 +22,17 @@ class Stage:
 
     Attributes:
         jobs: How many.
-        cpu_seconds: Of jobs on a CPU.
+        cpu_seconds: Of jobs on a CPU, and of those for a GPU whose time on one is not known.
         gpu_jobs: How many ask for a GPU.
         gpu_seconds: Of those, as far as their kind was recorded on a GPU.
         gpu_unknown: Jobs that ask for a GPU and were never recorded on one.
-        on_cpu_seconds: What these would take on a CPU.
+        on_cpu_seconds: What these take on a CPU, a part of `cpu_seconds`.
         peak_mb: The largest job's memory.
         asked_mb: The most that a job asks for.
         kept_bytes: Of the files that stay.
-        passing_bytes: Of those that are deleted once they have been used, see `keep`.
+        passing_bytes: Of the files that are deleted once they have been used.
         guessed: Jobs whose cost is that of another method or setting of their kind.
-        unknown: Jobs of whose kind nothing was ever recorded.
+        unknown: Jobs whose kind was never recorded.
     """
 
     jobs: int = 0
@@ -56,8 +56,8 @@ class Plan:
     Attributes:
         stages: By name, in order.
         longest: The longest jobs: what they are, seconds, and the estimate.
-        path: Jobs that wait for each other, of those chains the longest.
-        path_seconds: What it takes at least, however many machines there are.
+        path: The longest chain of jobs that wait for each other.
+        path_seconds: What that chain takes, however many machines there are.
         wall_seconds: What it takes by the number of jobs at a time.
         tight: Rules whose jobs will need more memory than they ask for: MB needed, MB asked, and
             how many times larger their volumes are than any that was recorded.
@@ -84,7 +84,7 @@ def plan(
     """
     stages = {name: Stage() for name in STAGES}
     todo: list[tuple[Jobs, int, float]] = []
-    longest, tight, keep = [], {}, Keep(study_jobs.study)
+    longest, tight, kept = [], {}, Keep(study_jobs.study)
     for jobs in study_jobs.jobs:
         count = sum(not _done(made) for made in jobs.outputs) if remaining else jobs.count
         stage, estimate = stages[jobs.stage], costs.estimate(jobs)
@@ -95,7 +95,7 @@ def plan(
             tight[jobs.rule] = (estimate.peak_mb, jobs.memory_mb, estimate.grown)
         if count:
             longest.append((jobs.name, seconds, estimate))
-        _fill(stage, jobs, study_jobs, costs, keep)
+        _fill(stage, jobs, study_jobs, costs, kept)
     longest.sort(key=lambda row: -row[1])
     path = _critical(todo)
     return Plan(
@@ -127,17 +127,18 @@ def _charge(stage: Stage, jobs: Jobs, count: int, estimate: Estimate) -> None:
     stage.gpu_jobs += count
     if estimate.gpu_seconds is None:
         stage.gpu_unknown += count
+        stage.cpu_seconds += count * estimate.seconds
         stage.on_cpu_seconds += count * estimate.seconds
     else:
         stage.gpu_seconds += count * estimate.gpu_seconds
 
 
-def _fill(stage: Stage, jobs: Jobs, study_jobs: StudyJobs, costs: Costs, keep: Keep) -> None:
+def _fill(stage: Stage, jobs: Jobs, study_jobs: StudyJobs, costs: Costs, kept: Keep) -> None:
     """Add what the files of jobs take on disk, whether they are there already or not."""
     for file, kind, voxels in files(jobs, study_jobs):
         size = voxels * (costs.bytes_a_voxel(kind) or 0)
         item = Path(file).name.removesuffix(".nii.gz")
-        if jobs.rule.startswith("segment_ground_truth") or keep.stays(
+        if jobs.rule.startswith("segment_ground_truth") or kept.stays(
             kind, Path(file).relative_to(study_jobs.study.layout.root).parts[1], item
         ):
             stage.kept_bytes += size
@@ -151,10 +152,10 @@ def _fill(stage: Stage, jobs: Jobs, study_jobs: StudyJobs, costs: Costs, keep: K
 
 
 def _raw(jobs: Jobs, study_jobs: StudyJobs) -> float:
-    for name, its in study_jobs.study.datasets.items():
+    for name, dataset in study_jobs.study.datasets.items():
         for split in study_jobs.study.splits(name):
             if jobs.rule == f"fetch_{name}_{split}":
-                return len(its.subjects[split]) * study_jobs.raw_bytes(name)
+                return len(dataset.subjects[split]) * study_jobs.raw_bytes(name)
     return 0.0
 
 
@@ -162,17 +163,17 @@ def _critical(todo: Sequence[tuple[Jobs, int, float]]) -> list[tuple[str, float]
     """Return the chain of jobs, one after the other, that takes longest."""
     ends: dict[str, float] = {}
     before: dict[str, str | None] = {}
-    own = {}
+    lasts = {}
     for jobs, count, seconds in todo:
         last = max(jobs.after, key=lambda name: ends.get(name, 0.0), default=None)
-        own[jobs.name] = seconds if count else 0.0
-        ends[jobs.name] = (ends.get(last, 0.0) if last else 0.0) + own[jobs.name]
+        lasts[jobs.name] = seconds if count else 0.0
+        ends[jobs.name] = (ends.get(last, 0.0) if last else 0.0) + lasts[jobs.name]
         before[jobs.name] = last
     name = max(ends, key=ends.get)
     chain = []
     while name is not None:
-        if own.get(name):
-            chain.append((name, own[name]))
+        if lasts.get(name):
+            chain.append((name, lasts[name]))
         name = before.get(name)
     return chain[::-1]
 
@@ -196,7 +197,7 @@ def _wall(todo: Sequence[tuple[Jobs, int, float]], workers: int) -> float:
     settled = [name for name, count in open_.items() if not count]
 
     def settle() -> None:
-        """Make jobs ready; those of which nothing is left let others follow at once."""
+        """Make jobs ready; where none is left to do, those that follow are ready at once."""
         while settled:
             name = settled.pop()
             if left[name]:
@@ -265,8 +266,7 @@ def _remarks(total: Stage, found: Plan) -> Iterator[str]:
     if total.gpu_unknown:
         yield (
             f"\n* Unknown on a GPU: none of these {total.gpu_unknown} jobs was recorded on one. The"
-            f" {duration(total.on_cpu_seconds)} that they would take on a CPU are not in the CPU"
-            " time."
+            f" {duration(total.on_cpu_seconds)} that they take on a CPU are part of the CPU time."
         )
     if total.passing_bytes:
         yield (
@@ -295,9 +295,7 @@ def _row(name: str, stage: Stage) -> tuple[str, ...]:
     gpu = ""
     if stage.gpu_jobs:
         known = duration(stage.gpu_seconds) if stage.gpu_seconds else ""
-        unknown = (
-            f"unknown*, {duration(stage.on_cpu_seconds)} on a CPU" if stage.gpu_unknown else ""
-        )
+        unknown = "unknown*" if stage.gpu_unknown else ""
         gpu = " + ".join(filter(None, [known, unknown]))
     asked = f" ({size(1e6 * stage.asked_mb)})" if stage.asked_mb else ""
     return (

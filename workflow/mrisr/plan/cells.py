@@ -1,5 +1,8 @@
 """What tables, figures and the report need to know of a study, as plain values."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
 from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, SPLITS, scale_name
 from mrisr.data.datasets import Dataset
 from mrisr.methods.model_files import described
@@ -27,43 +30,110 @@ MASKS = {
 }
 
 
-def cells(study: Study, dataset: str | None = None) -> list[dict]:
-    """Return a description of every cell of the tables, see `mrisr.evaluate.measured.read_rows`.
+@dataclass(frozen=True)
+class TableCell:
+    """One method on one dataset at one scale, as tables and figures need to know it.
 
-    `model` is the folder of the model behind the cell, or those of the models of its subjects; None
-    for methods without. The HR references of real LR scans follow the methods of each
-    scale as one more control.
+    Attributes:
+        dataset: Name of the dataset.
+        dataset_label: What it is called.
+        simulated: Whether its scans are simulated.
+        scale: Up-sampling scale k.
+        method: Name of the method.
+        method_label: What it is called.
+        control: Whether it bounds the tables and is not ranked.
+        ground_truth: Whether it is the control that is the ground truth.
+        learned: Whether a network learned.
+        skipped: Why it is not applied, or None.
+        path: CSV of the metrics (or overlaps); None where it is skipped.
+        model: Folder of the model, or folders of the subjects' models; None without one.
+        beyond: Whether a model for all scales is asked for one that it was not trained on.
+        published_steps: Training steps of the paper, if it says.
+        published_training: Other settings of the paper's training.
+        has_ground_truth: Whether the dataset has a ground truth.
+        slices: Whether the study is 2-D.
+        held_by: The metric by which learned methods are held against the baseline.
+        reference: Whether it is the row of the HR references of real LR scans.
     """
-    described = []
-    for cell in study.cells(dataset):
-        method, scale = cell.method, scale_name(cell.scale)
-        path = study.layout.metrics(cell.dataset, method.name, scale)
-        described.append(
-            {
-                "dataset": cell.dataset,
-                "dataset_label": study.datasets[cell.dataset].label,
-                "simulated": study.datasets[cell.dataset].spec["simulated"],
-                "scale": cell.scale,
-                "method": method.name,
-                "method_label": method.label,
-                "control": method.control,
-                "ground_truth": method.input == "ground_truth",
-                "learned": method.learned,
-                "skipped": cell.skipped,
-                "path": None if cell.skipped else path,
-                "model": _model(study, cell),
-                "published_steps": method.spec.get("published_steps"),
-                "published_training": method.published,
-                "has_ground_truth": study.datasets[cell.dataset].has_ground_truth,
-                "slices": study.slices is not None,
-                "held_by": study.config["baseline_metric"],
-                "reference": False,
-            }
-        )
+
+    dataset: str
+    dataset_label: str
+    simulated: bool
+    scale: float
+    method: str
+    method_label: str
+    control: bool
+    ground_truth: bool
+    learned: bool
+    skipped: str | None
+    path: str | None
+    model: str | list[str] | None
+    beyond: bool
+    published_steps: int | None
+    published_training: dict
+    has_ground_truth: bool
+    slices: bool
+    held_by: str
+    reference: bool
+
+    @property
+    def params(self) -> dict:
+        """The plain values that rules hand to scripts, by attribute."""
+        return dict(vars(self))
+
+
+def table_cells(study: Study, dataset: str | None = None) -> list[TableCell]:
+    """Return every cell of the tables, or those of one dataset, in their order.
+
+    The HR references of real LR scans follow the methods of each scale as one more control.
+    """
+    found = [_table_cell(study, cell) for cell in study.cells(dataset)]
     for name in [dataset] if dataset else study.real_datasets:
         if study.datasets[name].reference:
-            described = _with_references(study, name, described)
-    return described
+            found = _with_references(study, name, found)
+    return found
+
+
+def cells(study: Study, dataset: str | None = None) -> list[dict]:
+    """Return `table_cells` as plain values, which rules hand to scripts."""
+    return [cell.params for cell in table_cells(study, dataset)]
+
+
+def _table_cell(study: Study, cell: Cell) -> TableCell:
+    method, dataset = cell.method, study.datasets[cell.dataset]
+    path = study.layout.metrics(cell.dataset, method.name, scale_name(cell.scale))
+    return TableCell(
+        dataset=cell.dataset,
+        dataset_label=dataset.label,
+        simulated=dataset.spec["simulated"],
+        scale=cell.scale,
+        method=method.name,
+        method_label=method.label,
+        control=method.control,
+        ground_truth=method.input == "ground_truth",
+        learned=method.learned,
+        skipped=cell.skipped,
+        path=None if cell.skipped else path,
+        model=_model(study, cell),
+        beyond=_beyond(cell),
+        published_steps=method.spec.get("published_steps"),
+        published_training=method.published,
+        has_ground_truth=dataset.has_ground_truth,
+        slices=study.slices is not None,
+        held_by=study.config["baseline_metric"],
+        reference=False,
+    )
+
+
+def describe(study: Study, cell: Cell) -> dict:
+    """Return one cell as plain values."""
+    return _table_cell(study, cell).params
+
+
+def _beyond(cell: Cell) -> bool:
+    """Say whether a model for all scales is asked for one that it was not trained on."""
+    trained = cell.method.spec.get("scale_range")
+    return trained is not None and not min(trained) <= cell.scale <= max(trained)
 
 
 def _model(study: Study, cell: Cell) -> str | list[str] | None:
@@ -78,41 +148,40 @@ def _model(study: Study, cell: Cell) -> str | list[str] | None:
 
 def model_files(study: Study) -> list[str]:
     """Return the `model.json` of every model behind a cell, each once."""
-    return [f"{folder}/model.json" for folder in model_folders(cells(study))]
+    folders = model_folders(cell.model for cell in table_cells(study))
+    return [f"{folder}/model.json" for folder in folders]
 
 
-def model_folders(described: list[dict]) -> list[str]:
-    """Return the folders of the models behind cells, each once."""
-    models = [cell["model"] for cell in described if cell["model"]]
-    each = [one for its in models for one in ([its] if isinstance(its, str) else its)]
-    return list(dict.fromkeys(each))
-
-
-def _with_references(study: Study, dataset: str, described: list[dict]) -> list[dict]:
-    """Return cells with a row of the HR references after each scale of a dataset."""
+def model_folders(models: Iterable[str | list[str] | None]) -> list[str]:
+    """Return the folders of the models behind cells (`TableCell.model`), each once."""
     found = []
-    for place, cell in enumerate(described):
-        found.append(cell)
-        following = described[place + 1] if place + 1 < len(described) else None
-        key = ("dataset", "scale")
-        if cell["dataset"] == dataset and (
-            following is None or any(cell[k] != following[k] for k in key)
-        ):
-            found.append(
-                {
-                    **cell,
-                    "method": HR_REFERENCE,
-                    "method_label": HR_REFERENCE_LABEL,
-                    "control": True,
-                    "learned": False,
-                    "skipped": None,
-                    "path": study.layout.hr_reference_scores(dataset),
-                    "model": None,
-                    "published_steps": None,
-                    "reference": True,
-                }
+    for model in models:
+        found += [model] if isinstance(model, str) else model or []
+    return list(dict.fromkeys(found))
+
+
+def _with_references(study: Study, dataset: str, found: Sequence[TableCell]) -> list[TableCell]:
+    """Return cells with a row of the HR references after each scale of a dataset."""
+    complete = []
+    for cell, following in zip(found, [*found[1:], None], strict=True):
+        complete.append(cell)
+        last = following is None or (following.dataset, following.scale) != (dataset, cell.scale)
+        if cell.dataset == dataset and last:
+            complete.append(
+                replace(
+                    cell,
+                    method=HR_REFERENCE,
+                    method_label=HR_REFERENCE_LABEL,
+                    control=True,
+                    learned=False,
+                    skipped=None,
+                    path=study.layout.hr_reference_scores(dataset),
+                    model=None,
+                    published_steps=None,
+                    reference=True,
+                )
             )
-    return found
+    return complete
 
 
 def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
@@ -170,6 +239,8 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
             found["Split"] = " ".join(drawn)
     elif study.supervised:
         found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
+    if scaled := _intensities(study):
+        found["Intensity"] = f"{scaled}."
     if real:
         found["Real scans"] = _real(study, real)
     found["Seed"] = str(study.seed)
@@ -230,6 +301,12 @@ def _masks(study: Study, measured: list[str]) -> str:
     return "; ".join(f"{study.datasets[n].label}: {MASKS[kind]}" for n, kind in used.items())
 
 
+def _intensities(study: Study) -> str:
+    """Return which datasets do not have their maximum at 1 and 0 at 0."""
+    said = {dataset.label: dataset.intensity for dataset in study.datasets.values()}
+    return "; ".join(f"{label}: {text}" for label, text in said.items() if text)
+
+
 def _crop(crop: dict) -> str:
     if crop["kind"] == "brain":
         return f"box of the mask and {crop['margin']} voxels around it"
@@ -241,7 +318,7 @@ def _crop(crop: dict) -> str:
 def published(study: Study) -> list[dict]:
     """Return which published values stand beside which dataset: file, dataset, source.
 
-    Those of the study's own tables too; the key `published` has the last word.
+    Those of `tables` and of `published` in the config; `published` has the last word.
     """
     return _published(study, "quality", study.config["published"])
 
@@ -288,24 +365,23 @@ def datasets(study: Study) -> list[dict]:
     ]
 
 
-def segmented_cells(study: Study, dataset: str | None = None) -> list[dict]:
-    """Return the cells of the table of overlap, as `cells` does; `path` is the overlap's CSV."""
-    wanted = {
+def segmented_cells(study: Study, dataset: str | None = None) -> list[TableCell]:
+    """Return the cells of the table of overlap; `path` is the overlap's CSV."""
+    segmented = {
         (cell.dataset, cell.scale, cell.method.name) for cell in study.segmented_cells(dataset)
     }
     found = []
-    for cell in cells(study, dataset):
-        name, scale, method = cell["dataset"], cell["scale"], cell["method"]
-        if (name, scale, method) in wanted:
-            path = study.layout.overlap(name, method, scale_name(scale))
-            found.append({**cell, "path": None if cell["skipped"] else path})
+    for cell in table_cells(study, dataset):
+        if (cell.dataset, cell.scale, cell.method) in segmented:
+            path = study.layout.overlap(cell.dataset, cell.method, scale_name(cell.scale))
+            found.append(replace(cell, path=None if cell.skipped else path))
     return found
 
 
 def segmentation_notes(study: Study) -> dict[str, str]:
     """Return the footnotes of the table of overlap, by topic."""
     settings = study.segmentation
-    own = settings["registration"] == "own"
+    anew = settings["registration"] == "own"
     transform = "affine and SyN" if settings["transform"] == "syn" else "affine"
     size = settings["voxel_size"]
     found = {
@@ -316,7 +392,7 @@ def segmentation_notes(study: Study) -> dict[str, str]:
         "Registration": f"{transform} of the template to "
         + (
             "each reconstruction anew; the brain mask is the ground truth's."
-            if own
+            if anew
             else "the ground truth, once a subject; its priors and brain mask serve every"
             " reconstruction. This moves Dice by less than 0.01, alike for every method."
         ),
@@ -326,6 +402,13 @@ def segmentation_notes(study: Study) -> dict[str, str]:
         " coarser voxels hide differences.",
         "Seed": str(study.seed),
     }
+    if settings["engine"] == "deep_atropos":
+        found |= {
+            "Segmentation": "deep_atropos (ANTsPyNet), the network that the ArSSR paper used, on"
+            " the ground truth and on every reconstruction; labels beyond the mask are dropped.",
+            "Priors": "the network's own.",
+            "Registration": f"{transform} of the template, for the brain mask alone.",
+        }
     if study.config["preset"] == "demo":
         found["Demo"] = notes(study)["Demo"]
     return found
@@ -344,7 +427,7 @@ def _published(study: Study, kind: str, entries: list[dict]) -> list[dict]:
         if spec["kind"] == kind
     ]
     found += [{**entry, "file": tables_key.file(entry["file"])} for entry in entries]
-    return list({(its["file"], its["dataset"]): its for its in found}.values())
+    return list({(entry["file"], entry["dataset"]): entry for entry in found}.values())
 
 
 def paper_tables(study: Study) -> dict[str, dict]:
@@ -352,20 +435,20 @@ def paper_tables(study: Study) -> dict[str, dict]:
     return {spec["name"]: spec for spec in tables_key.specs(study)}
 
 
-def paper_cells(study: Study, spec: dict) -> list[dict]:
-    """Return the cells of one of `paper_tables`, as `cells` does."""
+def paper_cells(study: Study, spec: dict) -> list[TableCell]:
+    """Return the cells of one of `paper_tables`."""
     names = {method["name"] for method in spec["methods"]}
     scales = set(map(float, spec["scales"]))
     return [
         cell
-        for cell in cells(study, spec["dataset"])
-        if cell["method"] in names and float(cell["scale"]) in scales
+        for cell in table_cells(study, spec["dataset"])
+        if cell.method in names and float(cell.scale) in scales
     ]
 
 
 def paper_models(study: Study, spec: dict) -> list[str]:
     """Return the folders of the models behind one of `paper_tables`."""
-    return model_folders(paper_cells(study, spec))
+    return model_folders(cell.model for cell in paper_cells(study, spec))
 
 
 def baseline_label(study: Study) -> str | None:

@@ -1,4 +1,4 @@
-"""What jobs cost: recorded from the benchmarks of a study that ran, told for one that has not."""
+"""What jobs cost: recorded from benchmarks of a study that ran, estimated for another one."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ class Cost:
         size: Their work, see `Jobs.size`; summed.
         seconds: CPU seconds on a CPU, wall seconds on a GPU; summed.
         peak_mb: Memory of the largest.
-        voxels: Of that one's largest volume.
+        voxels: Of the largest volume of that job.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Cost:
 
     @property
     def key(self) -> tuple:
-        """What a later record of the same replaces."""
+        """By which a later record replaces this one."""
         return self.kind, self.variant, self.device, self.study, f"{self.voxels:.8g}"
 
     @property
@@ -152,6 +152,10 @@ class Costs:
         )
 
     def _seconds(self, known: Cost, jobs: Jobs) -> float:
+        seconds = self._work_seconds(known, jobs)
+        return seconds if jobs.most_seconds is None else min(seconds, jobs.most_seconds)
+
+    def _work_seconds(self, known: Cost, jobs: Jobs) -> float:
         if not jobs.size or not known.size:
             return known.seconds / known.jobs
         if jobs.kind not in ("train", "reconstruct"):  # whose records may be of other networks
@@ -210,8 +214,8 @@ class Costs:
 def record(study_jobs: StudyJobs, device: str | None = None) -> Costs:
     """Read what a study's jobs cost from its benchmarks and files.
 
-    Jobs without a benchmark are left out, and trainings of which the benchmark holds only a part,
-    because they were interrupted and went on.
+    Jobs without a benchmark are left out. So are trainings that were interrupted and went on: the
+    benchmark holds only the last part.
 
     Args:
         study_jobs: Of a study, as it ran.

@@ -11,7 +11,7 @@ from pathlib import Path
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 from mrisr.plan import cells as summary
-from mrisr.study.figures_key import KINDS, options
+from mrisr.study.figures_key import KINDS, one_model, options, shown_cells
 from mrisr.study.study import Study
 
 ARSSR = "10.1109/JBHI.2022.3223106"  # of the paper whose encoders are compared
@@ -23,7 +23,7 @@ class Planned:
     """A figure of a study.
 
     Attributes:
-        name: Of its files, `figures/<name>.{png,pdf,json}`.
+        name: Stem of the files, `figures/<name>.{png,pdf,json}`.
         kind: Of drawing, the module of `mrisr.figures` that draws it.
         inputs: Files it is drawn from.
         params: What the module's `draw` takes, plain values.
@@ -47,8 +47,8 @@ def figures(study: Study) -> list[Planned]:
     found = []
     for kind, about in KINDS.items():
         for name in about.drawn_of(study):
-            its = options(study, kind, name)
-            planned = None if its is None else _PLANNERS[kind](study, name, its)
+            settings = options(study, kind, name)
+            planned = None if settings is None else _PLANNERS[kind](study, name, settings)
             if planned is not None:
                 found.append(planned)
     return found
@@ -57,28 +57,29 @@ def figures(study: Study) -> list[Planned]:
 def lesion_subjects(study: Study) -> Iterator[tuple[str, str]]:
     """Yield dataset and subject of every figure of a lesion."""
     for name in study.measured_datasets:
-        if (its := options(study, "lesion", name)) is not None and _has_lesions(study, name, its):
-            yield name, _subject(study, name, its)
+        settings = options(study, "lesion", name)
+        if settings is not None and _has_lesions(study, name, settings):
+            yield name, _subject(study, name, settings)
 
 
-def _subject(study: Study, dataset: str, its: Mapping) -> str:
-    return its.get("subject", study.items(dataset, "test")[0])
+def _subject(study: Study, dataset: str, settings: Mapping) -> str:
+    return settings.get("subject", study.items(dataset, "test")[0])
 
 
-def _wanted_scales(study: Study, dataset: str, its: Mapping) -> list[float]:
+def _wanted_scales(study: Study, dataset: str, settings: Mapping) -> list[float]:
     """Return the scales of a figure: those asked for that the dataset has, else the dataset's."""
     there = [float(scale) for scale in study.scales(dataset)]
-    return [scale for scale in map(float, its.get("scales", there)) if scale in there] or there
+    return [scale for scale in map(float, settings.get("scales", there)) if scale in there] or there
 
 
-def _cells(study: Study, dataset: str, its: Mapping, truth: bool = False) -> list[dict]:
+def _cells(study: Study, dataset: str, settings: Mapping, truth: bool = False) -> list[dict]:
     """Return the cells of a figure; the ground truth, which images show anyway, if asked.
 
     `look` is the method's place among the study's methods without controls, and of a control the
     bound that it is, see `mrisr.figures.style.look`.
     """
     order = [method.name for method in study.methods.values() if not method.control]
-    scales = _wanted_scales(study, dataset, its)
+    scales = _wanted_scales(study, dataset, settings)
     return [
         {
             **cell,
@@ -90,7 +91,7 @@ def _cells(study: Study, dataset: str, its: Mapping, truth: bool = False) -> lis
         if (truth or not cell["ground_truth"])
         and not cell["reference"]
         and float(cell["scale"]) in scales
-        and cell["method"] in its.get("methods", study.methods)
+        and cell["method"] in settings.get("methods", study.methods)
     ]
 
 
@@ -109,10 +110,10 @@ def _images(study: Study, cells: list[dict], subject: str) -> list[dict]:
     ]
 
 
-def _scene(study: Study, dataset: str, its: Mapping, cells: list[dict] | None = None) -> dict:
+def _scene(study: Study, dataset: str, settings: Mapping, cells: list[dict] | None = None) -> dict:
     """Return what `mrisr.figures.scene.read_scene` takes."""
-    subject = _subject(study, dataset, its)
-    cells = _images(study, _cells(study, dataset, its) if cells is None else cells, subject)
+    subject = _subject(study, dataset, settings)
+    cells = _images(study, _cells(study, dataset, settings) if cells is None else cells, subject)
     return {
         "dataset": dataset,
         "label": study.datasets[dataset].label,
@@ -146,7 +147,7 @@ def _scene_files(scene: Mapping) -> list[str]:
 def _measured(params: Mapping) -> list[str]:
     """Return metrics and descriptions of models, which say what is marked."""
     cells = [*params["cells"], *params["held"]]
-    folders = summary.model_folders(cells)
+    folders = summary.model_folders(cell["model"] for cell in cells)
     return [*_files(cells, "path"), *(f"{folder}/model.json" for folder in folders)]
 
 
@@ -154,21 +155,23 @@ def _files(cells: list[dict], *keys: str) -> list[str]:
     return [cell[key] for key in keys for cell in cells if cell[key] is not None]
 
 
-def _scales(study: Study, dataset: str, its: Mapping) -> Planned | None:
+def _scales(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     if study.degradation["kind"] == "stacks":
         return None  # three LR volumes
-    cells = _without_controls(study, dataset, its)
-    single = [name for name, method in study.methods.items() if method.models == "all_scales"]
+    cells = _without_controls(study, dataset, settings)
+    single = one_model(study)
     # The first model for all scales, else the first method that is learned.
-    names = its.get("methods") or [
+    names = settings.get("methods") or [
         *single,
         *(cell["method"] for cell in cells if cell["learned"]),
     ]
     cells = [cell for cell in cells if cell["method"] == (names or [None])[0]]
+    extra = [summary.describe(study, cell) for cell in shown_cells(study)]
+    cells = sorted([*cells, *extra], key=lambda cell: float(cell["scale"]))
     cells = [cell for cell in cells if not cell["skipped"]]
     if not cells:
         return None
-    subject = _subject(study, dataset, its)
+    subject = _subject(study, dataset, settings)
     cells = [
         {
             **cell,
@@ -177,7 +180,7 @@ def _scales(study: Study, dataset: str, its: Mapping) -> Planned | None:
         }
         for cell in cells
     ]
-    scene = _scene(study, dataset, its, cells)
+    scene = _scene(study, dataset, settings, cells)
     return Planned(
         "scales",
         "scales",
@@ -187,8 +190,8 @@ def _scales(study: Study, dataset: str, its: Mapping) -> Planned | None:
     )
 
 
-def _comparison(study: Study, dataset: str, its: Mapping) -> Planned:
-    scene = _scene(study, dataset, its)
+def _comparison(study: Study, dataset: str, settings: Mapping) -> Planned:
+    scene = _scene(study, dataset, settings)
     return Planned(
         f"comparison_{dataset}",
         "comparison",
@@ -198,31 +201,31 @@ def _comparison(study: Study, dataset: str, its: Mapping) -> Planned:
     )
 
 
-def _enlarged(study: Study, dataset: str, its: Mapping, kind: str, about: str) -> Planned:
-    scene = {**_scene(study, dataset, its), "kind": kind, "inset": its.get("inset")}
+def _enlarged(study: Study, dataset: str, settings: Mapping, kind: str, about: str) -> Planned:
+    scene = {**_scene(study, dataset, settings), "kind": kind, "inset": settings.get("inset")}
     return Planned(f"{kind}_{dataset}", "zoom", _scene_files(scene), scene, about)
 
 
-def _zoom(study: Study, dataset: str, its: Mapping) -> Planned:
+def _zoom(study: Study, dataset: str, settings: Mapping) -> Planned:
     about = "One slice of every method and scale, and below each image a part of it, enlarged."
-    return _enlarged(study, dataset, its, "zoom", about)
+    return _enlarged(study, dataset, settings, "zoom", about)
 
 
-def _encoders(study: Study, dataset: str, its: Mapping) -> Planned | None:
+def _encoders(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     # At the first scale, as the paper shows them.
     encoders = [
         name
         for name, method in study.methods.items()
         if (method.spec.get("paper") or {}).get("doi") == ARSSR
     ]
-    its = {"scales": study.scales(dataset)[:1], "methods": encoders, **its}
-    if len(its["methods"]) < 2:
+    settings = {"scales": study.scales(dataset)[:1], "methods": encoders, **settings}
+    if len(settings["methods"]) < 2:
         return None
     about = "The encoders of ArSSR: one slice of each, and below it a part, enlarged."
-    return _enlarged(study, dataset, its, "encoders", about)
+    return _enlarged(study, dataset, settings, "encoders", about)
 
 
-def _has_lesions(study: Study, dataset: str, its: Mapping) -> bool:
+def _has_lesions(study: Study, dataset: str, settings: Mapping) -> bool:
     """Whether there is a mask of lesions of the subject, or an address of one."""
     lesions = study.datasets[dataset].lesions
     if lesions is None or study.slices is not None:
@@ -230,28 +233,28 @@ def _has_lesions(study: Study, dataset: str, its: Mapping) -> bool:
     if lesions.folder is None:
         return True
     try:
-        lesions.local_file(_subject(study, dataset, its))
+        lesions.local_file(_subject(study, dataset, settings))
     except InputError:  # a copy of the scans alone
         return False
     return True
 
 
-def _lesion(study: Study, dataset: str, its: Mapping) -> Planned | None:
-    if not _has_lesions(study, dataset, its):
+def _lesion(study: Study, dataset: str, settings: Mapping) -> Planned | None:
+    if not _has_lesions(study, dataset, settings):
         return None
     planned = _enlarged(
-        study, dataset, its, "lesion", "A lesion in every reconstruction, with an arrow."
+        study, dataset, settings, "lesion", "A lesion in every reconstruction, with an arrow."
     )
     planned.params["lesions"] = study.layout.sources(dataset, "lesions")
     planned.inputs.append(planned.params["lesions"])
     return planned
 
 
-def _profile(study: Study, dataset: str, its: Mapping) -> Planned | None:
-    cells = _without_controls(study, dataset, its)
+def _profile(study: Study, dataset: str, settings: Mapping) -> Planned | None:
+    cells = _without_controls(study, dataset, settings)
     if not cells:
         return None
-    scene = {**_scene(study, dataset, its, cells), "line": its.get("line")}
+    scene = {**_scene(study, dataset, settings, cells), "line": settings.get("line")}
     return Planned(
         f"profile_{dataset}",
         "profile",
@@ -261,15 +264,15 @@ def _profile(study: Study, dataset: str, its: Mapping) -> Planned | None:
     )
 
 
-def _segmentation(study: Study, dataset: str, its: Mapping) -> Planned | None:
+def _segmentation(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     segmented = summary.segmented_cells(study, dataset)
     if not segmented:
         return None
     # One subject at the first scale that is segmented, as the paper shows it.
-    its = {"scales": [segmented[0]["scale"]], **its}
-    scale = float(its["scales"][0])
-    paths = {cell["method"]: cell["path"] for cell in segmented if float(cell["scale"]) == scale}
-    subject, layout = _subject(study, dataset, its), study.layout
+    settings = {"scales": [segmented[0].scale], **settings}
+    scale = float(settings["scales"][0])
+    paths = {cell.method: cell.path for cell in segmented if float(cell.scale) == scale}
+    subject, layout = _subject(study, dataset, settings), study.layout
     cells = [
         {
             **cell,
@@ -278,12 +281,12 @@ def _segmentation(study: Study, dataset: str, its: Mapping) -> Planned | None:
             if cell["skipped"]
             else layout.segmentation(dataset, subject, cell["method"], scale_name(scale)),
         }
-        for cell in _cells(study, dataset, {**its, "scales": [scale]})
+        for cell in _cells(study, dataset, {**settings, "scales": [scale]})
         if cell["method"] in paths
     ]
     if not cells:
         return None
-    scene = _scene(study, dataset, its, cells)
+    scene = _scene(study, dataset, settings, cells)
     scene["labels"] = layout.segmentation(dataset, subject)
     return Planned(
         f"segmentation_{dataset}",
@@ -294,12 +297,12 @@ def _segmentation(study: Study, dataset: str, its: Mapping) -> Planned | None:
     )
 
 
-def _stacks(study: Study, dataset: str, its: Mapping) -> Planned:
+def _stacks(study: Study, dataset: str, settings: Mapping) -> Planned:
     # One scale, as the paper shows it.
-    scale = _wanted_scales(study, dataset, its)[0]
-    about, subject = study.datasets[dataset], _subject(study, dataset, its)
+    scale = _wanted_scales(study, dataset, settings)[0]
+    about, subject = study.datasets[dataset], _subject(study, dataset, settings)
     layout, name = study.layout, scale_name(scale)
-    cells = _images(study, _cells(study, dataset, {**its, "scales": [scale]}), subject)
+    cells = _images(study, _cells(study, dataset, {**settings, "scales": [scale]}), subject)
     truth = layout.hr(dataset, subject) if about.has_ground_truth else None
     mask = (
         layout.mask(dataset, subject)
@@ -309,9 +312,9 @@ def _stacks(study: Study, dataset: str, its: Mapping) -> Planned:
     reference = layout.hr_reference(dataset, subject) if about.reference else None
     names = zip(study.stacks(dataset, subject), study.inputs(dataset, subject), strict=True)
     stacks = {stack: layout.lr(dataset, name, file) for stack, file in names}
-    its = {"cells": cells, "held": _held(study, dataset, cells)}
-    its["baseline"] = study.config["baseline"]
-    measured = _measured(its) if truth else []
+    compared = {"cells": cells, "held": _held(study, dataset, cells)}
+    compared["baseline"] = study.config["baseline"]
+    measured = _measured(compared) if truth else []
     first = [file for file in (truth, reference, mask) if file is not None]
     return Planned(
         f"stacks_{dataset}",
@@ -326,14 +329,14 @@ def _stacks(study: Study, dataset: str, its: Mapping) -> Planned:
             "mask": mask,
             "truth": truth,
             "reference": reference,
-            **its,
+            **compared,
         },
         "Three planes of every reconstruction from stacks of thick slices.",
     )
 
 
-def _bars(study: Study, dataset: str, its: Mapping) -> Planned | None:
-    cells = [cell for cell in _cells(study, dataset, its) if not cell["control"]]
+def _bars(study: Study, dataset: str, settings: Mapping) -> Planned | None:
+    cells = [cell for cell in _cells(study, dataset, settings) if not cell["control"]]
     if not cells or not {"psnr", "ssim"} <= set(study.config["metrics"]):
         return None
     params = {
@@ -352,20 +355,20 @@ def _bars(study: Study, dataset: str, its: Mapping) -> Planned | None:
     )
 
 
-def _sweep(study: Study, dataset: str, its: Mapping) -> Planned | None:
+def _sweep(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     """Plan the first hyper-parameter that alone tells three or more methods apart."""
     if not {"psnr", "ssim"} <= set(study.config["metrics"]):
         return None
     families: dict[Path, list] = {}
     for method in study.methods.values():
-        if method.name in its.get("methods", study.methods):
+        if method.name in settings.get("methods", study.methods):
             families.setdefault(method.folder, []).append(method)
     for family in families.values():
-        for key, values in _swept(family):
-            names = list(values)
+        for key, by_method in _swept(family):
+            names = list(by_method)
             cells = [
-                {**cell, "value": values[cell["method"]]}
-                for cell in _cells(study, dataset, {**its, "methods": names})
+                {**cell, "value": by_method[cell["method"]]}
+                for cell in _cells(study, dataset, {**settings, "methods": names})
             ]
             full = [
                 scale
@@ -399,19 +402,19 @@ def _swept(family: list) -> Iterator[tuple[str, dict[str, float]]]:
     for key, value in first.get("model", {}).items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
-        values = {
+        by_method = {
             method.name: method.spec["model"][key]
             for method in family
             if method.spec.get("training") == first.get("training")
             and {**method.spec["model"], key: value} == first["model"]
         }
-        if len(set(values.values())) >= LEAST:
-            yield key, values
+        if len(set(by_method.values())) >= LEAST:
+            yield key, by_method
 
 
-def _real(study: Study, dataset: str, its: Mapping) -> Planned:
-    about, subject = study.datasets[dataset], _subject(study, dataset, its)
-    cells = _images(study, _cells(study, dataset, its), subject)
+def _real(study: Study, dataset: str, settings: Mapping) -> Planned:
+    about, subject = study.datasets[dataset], _subject(study, dataset, settings)
+    cells = _images(study, _cells(study, dataset, settings), subject)
     lr = study.layout.lr(dataset, scale_name(study.scales(dataset)[0]), subject)
     reference = study.layout.hr_reference(dataset, subject) if about.reference else None
     return Planned(
@@ -438,13 +441,12 @@ def _measures(study: Study, dataset: str, cells: list[dict]) -> dict:
         "cells": cells,
         "held": _held(study, dataset, cells),
         "baseline": study.config["baseline"],
-        "seed": study.seed,
         "metrics": study.config["metrics"],
     }
 
 
-def _quality_by_scale(study: Study, dataset: str, its: Mapping) -> Planned:
-    params = _measures(study, dataset, _cells(study, dataset, its, truth=True))
+def _quality_by_scale(study: Study, dataset: str, settings: Mapping) -> Planned:
+    params = _measures(study, dataset, _cells(study, dataset, settings, truth=True))
     return Planned(
         f"quality_by_scale_{dataset}",
         "quality",
@@ -454,12 +456,12 @@ def _quality_by_scale(study: Study, dataset: str, its: Mapping) -> Planned:
     )
 
 
-def _without_controls(study: Study, dataset: str, its: Mapping) -> list[dict]:
-    return [cell for cell in _cells(study, dataset, its) if not cell["control"]]
+def _without_controls(study: Study, dataset: str, settings: Mapping) -> list[dict]:
+    return [cell for cell in _cells(study, dataset, settings) if not cell["control"]]
 
 
-def _subjects(study: Study, dataset: str, its: Mapping) -> Planned | None:
-    cells = _without_controls(study, dataset, its)
+def _subjects(study: Study, dataset: str, settings: Mapping) -> Planned | None:
+    cells = _without_controls(study, dataset, settings)
     if not cells:
         return None
     params = _measures(study, dataset, cells)
@@ -472,12 +474,12 @@ def _subjects(study: Study, dataset: str, its: Mapping) -> Planned | None:
     )
 
 
-def _quality_by_cost(study: Study, dataset: str, its: Mapping) -> Planned | None:
+def _quality_by_cost(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     # One scale, the first: costs differ between scales by the same for all methods.
-    its = {**its, "scales": _wanted_scales(study, dataset, its)[:1]}
+    settings = {**settings, "scales": _wanted_scales(study, dataset, settings)[:1]}
     cells = [
         {**cell, **_runs(study, cell)}
-        for cell in _without_controls(study, dataset, its)
+        for cell in _without_controls(study, dataset, settings)
         if not cell["skipped"]
     ]
     if not cells:
@@ -502,12 +504,12 @@ def _runs(study: Study, cell: dict) -> dict:
     stems = [stem.format(item) for item in items] if one else [str(Path(stem).parent)]
     layout = study.layout
     return {
-        "runs": [{"benchmark": layout.benchmark(its), "log": layout.log(its)} for its in stems],
+        "runs": [{"benchmark": layout.benchmark(stem), "log": layout.log(stem)} for stem in stems],
         "volumes": 1 if one else len(items),
     }
 
 
-def _curves(study: Study, _: None, its: Mapping) -> Planned | None:
+def _curves(study: Study, _: None, settings: Mapping) -> Planned | None:
     # Studies without learned methods have no losses.
     if not summary.has_losses(study):
         return None
@@ -515,7 +517,7 @@ def _curves(study: Study, _: None, its: Mapping) -> Planned | None:
     models = [
         {**model, "look": order.index(model["method"])}
         for model in summary.models(study)
-        if model["method"] in its.get("methods", order)
+        if model["method"] in settings.get("methods", order)
     ]
     return Planned(
         "curves",
@@ -526,12 +528,32 @@ def _curves(study: Study, _: None, its: Mapping) -> Planned | None:
     )
 
 
-def _queries(study: Study, dataset: str, its: Mapping) -> Planned | None:
+def _training_time(study: Study, _: None, settings: Mapping) -> Planned | None:
+    order = [method.name for method in study.methods.values() if not method.control]
+    models = [
+        {**model, "look": order.index(model["method"])}
+        for model in summary.models(study)
+        if model["method"] in settings.get("methods", order)
+        and study.methods[model["method"]].spec["training"].get("curve")
+        and not study.methods[model["method"]].imported
+    ]
+    if not models:
+        return None
+    return Planned(
+        "training_time",
+        "training_time",
+        [f"{model['folder']}/model.json" for model in models],
+        {"models": models},
+        "PSNR over cubic interpolation against the time that a model was trained for.",
+    )
+
+
+def _queries(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     if study.slices is None:
         return None
-    subject, layout = _subject(study, dataset, its), study.layout
+    subject, layout = _subject(study, dataset, settings), study.layout
     scale = min(study.scales(dataset), key=lambda k: abs(k - 2))
-    shown = its.get(
+    shown = settings.get(
         "methods", [name for name, method in study.methods.items() if not method.control]
     )
     cells = [
@@ -539,7 +561,7 @@ def _queries(study: Study, dataset: str, its: Mapping) -> Planned | None:
     ]
     cells.sort(key=lambda cell: shown.index(cell["method"]))
     cells = [cell for cell in _images(study, cells, subject) if not cell["skipped"]]
-    asked = its.get("beyond")
+    asked = settings.get("beyond")
     agnostic = [
         method
         for method in study.methods.values()
@@ -576,7 +598,7 @@ def _queries(study: Study, dataset: str, its: Mapping) -> Planned | None:
     )
 
 
-def _early_stopping(study: Study, name: str, its: Mapping) -> Planned:
+def _early_stopping(study: Study, name: str, settings: Mapping) -> Planned:
     method, about = study.methods[name], study.early_stopping[name]
     trained = method.trained(scale_name(about["scale"]))
     files = {
@@ -611,5 +633,6 @@ _PLANNERS: dict[str, Callable[..., Planned | None]] = {
     "quality_by_cost": _quality_by_cost,
     "queries": _queries,
     "curves": _curves,
+    "training_time": _training_time,
     "early_stopping": _early_stopping,
 }

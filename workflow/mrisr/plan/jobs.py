@@ -12,8 +12,11 @@ from mrisr.common.errors import MrisrError
 from mrisr.common.layout import FIGURE_SUFFIXES, TABLE_SUFFIXES, scale_name
 from mrisr.data.datasets import Dataset
 from mrisr.methods.method import Method
+from mrisr.methods.training_length import steps_per_epoch, total_steps
 from mrisr.plan import figures, tables
-from mrisr.plan.resources import REQUESTS
+from mrisr.plan.kept_files import Keep
+from mrisr.plan.resources import requests
+from mrisr.study.figures_key import shown_cells
 from mrisr.study.study import Study
 
 #: Stages in the order of the table.
@@ -41,7 +44,9 @@ class Jobs:
         gpu: Whether they ask for a GPU.
         memory_mb: What each asks for.
         threads: What each asks for.
+        minutes: Time after which a cluster may end it; None if its rule does not say.
         model: Folder of the model that the job trains.
+        most_seconds: Time after which it ends wherever it is (`training.minutes`); None for none.
     """
 
     stage: str
@@ -57,7 +62,9 @@ class Jobs:
     gpu: bool = False
     memory_mb: float = 0
     threads: int = 1
+    minutes: int | None = None
     model: str | None = None
+    most_seconds: float | None = None
 
     @property
     def count(self) -> int:
@@ -74,6 +81,8 @@ class StudyJobs:
 
     def __init__(self, study: Study):
         self.study = study
+        self._keep = Keep(study)
+        self.shown = shown_cells(study)
         self._found: list[Jobs] = []
 
     @cached_property
@@ -131,22 +140,20 @@ class StudyJobs:
         lr_weights, hr_weights = weights(method)
         return lr_weights * lr + hr_weights * hr
 
-    def train_macs(self, method: Method, steps: int | None = None) -> float:
+    def train_macs(self, method: Method, scale: float, steps: int | None = None) -> float:
         """Return the multiplications of a training, of `steps` or its own; forward passes alone."""
         training, study = method.spec.get("training", {}), self.study
-        batch, per_epoch = training.get("batch", 1), training.get("steps_per_epoch")
-        if not per_epoch:
+        training = {"batch": 1, "epochs": 1, **training}
+        if steps is None:
             subjects = len(study.items(study.train_dataset, "train")) if study.train_dataset else 1
             patches = subjects * training.get("patches_per_subject", 1)
-            per_epoch = max(1, patches // batch)
-        if steps is None:
-            steps = training.get("epochs", 1) * per_epoch
+            steps = total_steps(training, steps_per_epoch(training, patches))
         if method.spec.get("network") == "query":
             sample = self.macs(method, training["lr_patch"] ** 3, training["queries"])
         else:
-            edge = training.get("patch", 1)
+            edge = method.patch_size(scale) if method.spec.get("network") == "grid" else 1
             sample = self.macs(method, 0, edge**3)
-        return sample * steps * batch
+        return sample * steps * training["batch"]
 
     def subject_macs(self, method: Method, dataset: str, scale: float) -> float:
         """Return those of the training of one subject's model, on all voxels of its stacks."""
@@ -168,11 +175,11 @@ class StudyJobs:
     ) -> str:
         """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`.
 
-        They ask for what `REQUESTS` has of `request`, default their kind.
+        They ask for what `requests` has of `request`, default their kind.
         """
         layout = self.study.layout
-        if asked := REQUESTS.get(request or kind):
-            more = {"memory_mb": asked.memory_mb, "threads": asked.threads, **more}
+        if asked := requests(self.study.deterministic).get(request or kind):
+            more = {**vars(asked), **more}
 
         def named(text: str, item: str) -> str:
             return text.replace("{item}", item)
@@ -189,6 +196,17 @@ class StudyJobs:
         )
         self._found.append(group)
         return group.name
+
+    def _by_rule(
+        self, kind: str, dataset: str, items: Sequence[str]
+    ) -> list[tuple[str, Sequence[str]]]:
+        """Return the ends of the names of the rules that make a kind of volume, with their items.
+
+        Where such volumes pass, those that are shown stay, and another rule makes them.
+        """
+        parts = self._keep.parts(kind, dataset)
+        apart = [(part.suffix, list(filter(part.holds, items))) for part in parts]
+        return [(suffix, chosen) for suffix, chosen in apart if chosen]
 
     def _of(self, prefix: str) -> list[str]:
         """Return the names of jobs so far whose name is `prefix`, or starts with it and a blank."""
@@ -303,8 +321,8 @@ class StudyJobs:
         study, layout = self.study, self.study.layout
         for name in study.measured_datasets:
             items = study.items(name, "test")
-            for scale in study.scales(name):
-                scale = scale_name(scale)
+            shown = [cell.scale for cell in self.shown if cell.dataset == name]
+            for scale in map(scale_name, [*study.scales(name), *shown]):
                 self._add(
                     *("degrade", f"degrade_{name}", "degrade"),
                     [
@@ -327,18 +345,16 @@ class StudyJobs:
                 after = ["check_scans", *(targets if method.denoising else [])]
                 self._training(method, f"train_{method.name}", [], None, trained, after)
         for name, about in study.early_stopping.items():
-            method, asked = study.methods[name], study.methods[name].resources("train")
+            method = study.methods[name]
             trained = method.trained(scale_name(about["scale"]))
             files = [layout.early_stopping(name, trained, n) for n in ("curve.csv", "images.npz")]
             self._add(
                 *("train", f"early_stopping_{name}", "train", files),
                 layout.early_stopping(name, trained, "curve"),
                 variant=name,
-                size=self.train_macs(method, about["steps"]),
+                size=self.train_macs(method, about["scale"], about["steps"]),
                 after=["check_scans", *(targets if method.denoising else [])],
-                gpu="gpu" in asked,
-                threads=method.threads("train"),
-                memory_mb=asked.get("mem_mb", 0),
+                **_asked(method, "train"),
             )
         for cell in study.cells():
             if cell.method.per_subject and not cell.skipped:
@@ -383,8 +399,11 @@ class StudyJobs:
         after: Sequence[str],
         macs: float | None = None,
     ) -> None:
-        asked = method.resources("train")
         folder = self.study.layout.model(method.name, trained, *where)
+        minutes = method.spec.get("training", {}).get("minutes")
+        if macs is None:
+            scale = float(trained.removeprefix("x")) if method.models == "per_scale" else 1
+            macs = self.train_macs(method, scale)
         self._add(
             *("train", rule, "train"),
             [f"{folder}/{file}" for file in ("model.safetensors", "model.json", "log.csv")],
@@ -392,12 +411,11 @@ class StudyJobs:
             items=items,
             wildcards=trained,
             variant=method.name,
-            size=self.train_macs(method) if macs is None else macs,
+            size=macs,
             after=after,
-            gpu="gpu" in asked,
-            threads=method.threads("train"),
-            memory_mb=asked.get("mem_mb", 0),
+            **_asked(method, "train"),
             model=None if where else folder,
+            most_seconds=60 * minutes if minutes else None,
         )
 
     def _input(self, dataset: str, scale: str) -> list[str]:
@@ -408,38 +426,43 @@ class StudyJobs:
 
     def _reconstruct(self) -> None:
         study, layout = self.study, self.study.layout
-        for cell in study.cells():
+        for cell in [*study.cells(), *self.shown]:
             if cell.skipped:
                 continue
             method, scale = cell.method, scale_name(cell.scale)
-            items, asked = study.items(cell.dataset, "test"), method.resources("reconstruct")
             single = method.granularity == "subject"
-            files = [layout.sr(cell.dataset, method.name, scale, i) for i in items]
-            stem = layout.sr(cell.dataset, method.name, scale, "{item}")
-            stem = stem.removesuffix(".nii.gz") if single else str(Path(stem).parent)
+            stem = layout.sr_stem(cell.dataset, method.name, scale, "{item}" if single else None)
             work = self.macs(
                 method, self.lr_voxels(cell.dataset, cell.scale), self.hr_voxels(cell.dataset)
             )
             trained = method.trained(scale)
             models = [f"train_{method.name}", f"import_{method.name}"]
             models = [f"{rule} {trained}" for rule in [*models, f"{models[0]}_{cell.dataset}"]]
-            self._add(
-                *("reconstruct", f"reconstruct_{method.name}_{cell.dataset}", "reconstruct"),
-                [stem + ".nii.gz"] if single else files,
-                stem,
-                items=items if single else None,
-                wildcards=scale,
-                variant=method.name,
-                size=work if single else work * len(items),
-                voxels=self.hr_voxels(cell.dataset),
-                after=[
-                    *self._input(cell.dataset, scale),
-                    *(n for m in models for n in self._of(m)),
-                ],
-                gpu="gpu" in asked,
-                threads=method.threads("reconstruct"),
-                memory_mb=asked.get("mem_mb", 0),
-            )
+            every = study.items(cell.dataset, "test")
+            rules = self._by_rule("sr", cell.dataset, every) if single else [("", every)]
+            for end, items in rules:
+                files = [layout.sr(cell.dataset, method.name, scale, i) for i in items]
+                self._add(
+                    *("reconstruct", f"reconstruct_{method.name}_{cell.dataset}{end}"),
+                    "reconstruct",
+                    [stem + ".nii.gz"] if single else files,
+                    stem,
+                    items=items if single else None,
+                    wildcards=scale,
+                    variant=method.name,
+                    size=work if single else work * len(items),
+                    voxels=self.hr_voxels(cell.dataset),
+                    after=[
+                        *self._input(cell.dataset, scale),
+                        *(n for m in models for n in self._of(m)),
+                    ],
+                    **_asked(method, "reconstruct"),
+                )
+
+    def _reconstructed(self, method: str, dataset: str, scale: str) -> list[str]:
+        """Return the names of the jobs that make the reconstructions of a cell."""
+        rule = f"reconstruct_{method}_{dataset}"
+        return [*self._of(f"{rule} {scale}"), *self._of(f"{rule}_shown {scale}")]
 
     def _metrics(self) -> str:
         return "+".join(sorted(self.study.config["metrics"]))
@@ -469,7 +492,7 @@ class StudyJobs:
                 after=[f"prepare_{name}_test"],
                 **about(name),
             )
-        for cell in study.cells():
+        for cell in [*study.cells(), *self.shown]:
             if cell.skipped:
                 continue
             name, method, scale = cell.dataset, cell.method.name, scale_name(cell.scale)
@@ -479,7 +502,7 @@ class StudyJobs:
                 f"{layout.root}/metrics/{name}/{method}/x{scale}",
                 wildcards=f"{method} {scale}",
                 after=[
-                    *self._of(f"reconstruct_{method}_{name} {scale}"),
+                    *self._reconstructed(method, name, scale),
                     *([truths[name]] if name in truths else []),
                     *fetched,
                 ],
@@ -507,9 +530,9 @@ class StudyJobs:
                 after=[f"prepare_{name}_test", "fetch_priors"],
                 **about,
             )
-            variant = (
-                "shared" if settings["registration"] == "shared" else f"own {settings['transform']}"
-            )
+            shared = settings["registration"] == "shared"
+            variant = "shared" if shared else f"own {settings['transform']}"
+            request = "segment" if shared else "segment_with_registration"
             truth = layout.segmentation(name, "{item}")
             truth = self._add(
                 *("segment", f"segment_ground_truth_{name}", "segment", [truth], truth),
@@ -526,13 +549,17 @@ class StudyJobs:
                     continue
                 method, scale = cell.method.name, scale_name(cell.scale)
                 labels = layout.segmentation(name, "{item}", method, scale)
-                segmented = self._add(
-                    *("segment", f"segment_{name}", "segment", [labels], labels),
-                    wildcards=f"{method} {scale}",
-                    variant=variant,
-                    after=[aligned, *self._of(f"reconstruct_{method}_{name} {scale}")],
-                    **about,
-                )
+                segmented = [
+                    self._add(
+                        *("segment", f"segment_{name}{end}", "segment", [labels], labels),
+                        wildcards=f"{method} {scale}",
+                        variant=variant,
+                        request=request,
+                        after=[aligned, *self._reconstructed(method, name, scale)],
+                        **{**about, "items": chosen},
+                    )
+                    for end, chosen in self._by_rule("segmentation", name, items)
+                ]
                 self._add(
                     *("segment", f"overlap_{name}", "overlap"),
                     [layout.overlap(name, method, scale)],
@@ -540,7 +567,7 @@ class StudyJobs:
                     wildcards=f"{method} {scale}",
                     size=len(items) * self.hr_voxels(name),
                     voxels=self.hr_voxels(name),
-                    after=[listed, segmented],
+                    after=[listed, *segmented],
                 )
 
     def _tables(self) -> None:
@@ -586,6 +613,17 @@ class StudyJobs:
             )
         files = [layout.report(), layout.manifest()]
         self._add("tables", "report_page", "report", files, files[0], after=made)
+
+
+def _asked(method: Method, stage: str) -> dict[str, Any]:
+    """Return what a method's jobs of a stage (train, reconstruct) ask for."""
+    asked = method.resources(stage)
+    return {
+        "gpu": bool(asked.get("gpu")),
+        "threads": method.threads(stage),
+        "memory_mb": asked.get("mem_mb", 0),
+        "minutes": asked.get("runtime"),
+    }
 
 
 @cache

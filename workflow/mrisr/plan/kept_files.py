@@ -4,6 +4,7 @@ Light, because the Snakefile uses it at parse time.
 """
 
 import re
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -11,9 +12,32 @@ from mrisr.data.finding import SUBJECT
 from mrisr.plan import figures, report
 from mrisr.study.study import Study
 
-#: What `keep` of a config may leave out. Both belong to one method, dataset and scale: without
-#: them another method can be added and nothing that is there is made again.
+#: What `keep` of a config may leave out. Each such volume belongs to one method, dataset and scale:
+#: a study without them takes another method and makes nothing again.
 KINDS = ("sr", "segmentation")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Volumes of a kind that one rule makes, a subject a job.
+
+    Attributes:
+        suffix: End of the rule's name.
+        subjects: Regular expression of their items.
+        stays: Whether they stay once they have been used.
+    """
+
+    suffix: str
+    subjects: str
+    stays: bool
+
+    def holds(self, item: str) -> bool:
+        """Say whether an item is one of them."""
+        return re.fullmatch(rf"{self.subjects}\.", f"{item}.") is not None
+
+
+#: Where all stay.
+EVERYONE = Part("", SUBJECT, True)
 
 
 class Keep:
@@ -52,7 +76,10 @@ class Keep:
                 found[parts[1]].append(parts[-1].removesuffix(".nii.gz"))
         return {name: list(dict.fromkeys(items)) for name, items in found.items()}
 
-    def subjects(self, dataset: str, shown: bool) -> str:
-        """Return the regular expression of the items that are shown, or of all others."""
-        names = "|".join(map(re.escape, self.shown[dataset]))
-        return names if shown else rf"(?!(?:{names})\.){SUBJECT}"
+    def parts(self, kind: str, dataset: str) -> list[Part]:
+        """Return the rules that make a kind of volume: two where those that are shown stay."""
+        if self.all(kind):
+            return [EVERYONE]
+        shown = "|".join(map(re.escape, self.shown[dataset]))
+        others = rf"(?!(?:{shown})\.){SUBJECT}"
+        return [Part("", others, False), Part("_shown", shown, True)]

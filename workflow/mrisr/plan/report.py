@@ -11,7 +11,7 @@ from mrisr.study.study import Study
 VIEWER = {"subjects": 1, "scales": None, "megabytes": 20}
 
 
-def contents(study: Study) -> dict:
+def study_facts(study: Study) -> dict:
     """Return what the report needs to know of a study, beside its files.
 
     Returns:
@@ -35,10 +35,10 @@ def source_lists(study: Study) -> list[str]:
     """Return the lists of all raw scans that the study uses: of splits, references and lesions."""
     return [
         study.layout.sources(dataset, part)
-        for dataset, its in study.datasets.items()
+        for dataset, about in study.datasets.items()
         for part in (
             *study.splits(dataset),
-            *(["reference"] if its.reference and dataset in study.real_datasets else []),
+            *(["reference"] if about.reference and dataset in study.real_datasets else []),
             *(["lesions"] if dataset in dict(figures.lesion_subjects(study)) else []),
         )
     ]
@@ -73,19 +73,19 @@ def viewer_settings(config: Mapping) -> dict | None:
 def viewer_files(sets: list[dict]) -> list[str]:
     """Return every file that the viewer reads, once."""
     found = {}
-    for its in sets:
-        files = [its["mask"], its["truth"], its["lr"], its["reference"]]
-        files += [image["file"] for image in its["images"]]
+    for shown in sets:
+        files = [shown["mask"], shown["truth"], shown["lr"], shown["reference"]]
+        files += [image["file"] for image in shown["images"]]
         found |= dict.fromkeys(file for file in files if file)
     return list(found)
 
 
 def _set(study: Study, dataset: str, subject: str, scale: float) -> dict:
-    layout, name, its = study.layout, scale_name(scale), study.datasets[dataset]
-    measured = its.has_ground_truth
+    layout, name, about = study.layout, scale_name(scale), study.datasets[dataset]
+    measured = about.has_ground_truth
     return {
         "dataset": dataset,
-        "dataset_label": its.label,
+        "dataset_label": about.label,
         "subject": subject,
         "scale": scale,
         "mask": layout.mask(dataset, subject)
@@ -93,7 +93,7 @@ def _set(study: Study, dataset: str, subject: str, scale: float) -> dict:
         else layout.foreground_on_sr_grid(dataset, name, subject),
         "truth": layout.hr(dataset, subject) if measured else None,
         "lr": layout.lr(dataset, name, study.inputs(dataset, subject)[0]),
-        "reference": layout.hr_reference(dataset, subject) if its.reference else None,
+        "reference": layout.hr_reference(dataset, subject) if about.reference else None,
         "images": [
             {
                 "method": cell.method.name,
@@ -110,7 +110,7 @@ def _set(study: Study, dataset: str, subject: str, scale: float) -> dict:
 def _methods(study: Study) -> list[dict]:
     found = []
     for method in study.methods.values():
-        own = [
+        of_subjects = [
             study.layout.model(
                 method.name, method.trained(scale_name(cell.scale)), cell.dataset, item
             )
@@ -130,7 +130,7 @@ def _methods(study: Study) -> list[dict]:
                     for key in ("model", "training", "scale_range", "limits", "weights")
                     if method.spec.get(key)
                 },
-                "own": own,
+                "own": of_subjects,
             }
         )
     return found

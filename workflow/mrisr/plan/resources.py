@@ -3,7 +3,7 @@
 Training and reconstruction ask for what their method's `method.yaml` says.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,18 @@ REQUESTS = {
     "figure": Request(1, 4000, 20),
     "report": Request(1, 4000, 10),
 }
+#: Their threads wait for servers, and change no number.
+DOWNLOADS = ("fetch",)
+
+
+def requests(deterministic: bool) -> dict[str, Request]:
+    """Return what jobs ask for by kind; in a deterministic study one thread whatever the machine.
+
+    Sums that are split among threads are taken in another order, and their last digits differ.
+    """
+    if not deterministic:
+        return REQUESTS
+    return {
+        kind: asked if kind in DOWNLOADS else replace(asked, threads=1)
+        for kind, asked in REQUESTS.items()
+    }

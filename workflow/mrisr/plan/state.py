@@ -80,12 +80,12 @@ class State:
         for name, label in methods.items():
             line = []
             for scale in scales:
-                its = [
+                states = [
                     state
                     for cell, state in self.cells
                     if cell.method.name == name and scale_name(cell.scale) == scale
                 ]
-                line.append(_together(its))
+                line.append(_together(states))
             rows.append((name, label, line))
         return scales, rows
 
@@ -183,8 +183,8 @@ def _logs(study: Study, cell: Cell) -> Iterator[str]:
     items = study.items(cell.dataset, "test")
     if method.learned and method.kind != "external":
         whose = [(cell.dataset, item) for item in items] if method.per_subject else [()]
-        for its in whose:
-            folder = layout.model(method.name, method.trained(scale), *its)
+        for owner in whose:
+            folder = layout.model(method.name, method.trained(scale), *owner)
             if not Path(folder, "model.safetensors").exists():
                 yield layout.log(folder)
     one = method.granularity == "subject"

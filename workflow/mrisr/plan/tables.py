@@ -60,16 +60,16 @@ def in_making_order(planned: list[Planned]) -> list[Planned]:
 
 
 def _measured(study: Study) -> list[str]:
-    return [cell["path"] for cell in summary.cells(study) if cell["path"]]
+    return [cell.path for cell in summary.table_cells(study) if cell.path]
 
 
 def _common(study: Study) -> dict:
     return {
         "cells": summary.cells(study),
-        "seed": study.seed,
         "baseline": study.config["baseline"],
         "metrics": study.config["metrics"],
         "regions": study.config["regions"],
+        "margins": study.config["margins"],
     }
 
 
@@ -107,11 +107,15 @@ def _quality(study: Study) -> Planned:
 def _significance(study: Study) -> Planned:
     return Planned(
         "significance",
-        "Significance: every method against the best",
+        "Significance: every method against the baseline and each other",
         "significance_table",
         "significance",
         [*_measured(study), *summary.model_files(study)],
-        _common(study),
+        {
+            **_common(study),
+            "seed": study.seed,
+            "primary": study.config["primary_metric"],
+        },
         "significance.rst",
     )
 
@@ -144,12 +148,12 @@ def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
         "segmentation_table",
         "overlap",
         [
-            *(cell["path"] for cell in cells if cell["path"]),
+            *(cell.path for cell in cells if cell.path),
             *(entry["file"] for entry in published),
             quality,
         ],
         {
-            "cells": cells,
+            "cells": [cell.params for cell in cells],
             "notes": summary.segmentation_notes(study),
             "published": published,
             "quality": quality,
@@ -184,12 +188,13 @@ def _paper(study: Study, spec: dict, path: Callable[[str, str], str]) -> Planned
         ],
         {
             "spec": spec,
-            "cells": summary.paper_cells(study, spec),
+            "cells": [cell.params for cell in summary.paper_cells(study, spec)],
             "notes": summary.paper_notes(study, spec),
             "complete": complete,
             "scores": scores,
             "fetched": fetched,
             "baseline": summary.baseline_label(study),
+            "margins": study.config["margins"],
             "empty_slices": study.config["empty_slices"],
         },
         "paper_table.rst",

@@ -1,7 +1,7 @@
 """From a raw scan to the ground truth and its mask: orientation, crop, one gain to [0, 1]."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,15 @@ from mrisr.common.progress import log
 from mrisr.common.seeds import generator
 from mrisr.common.seeds import seed as make_seed
 from mrisr.prepare.subjects import Subject, each, source_rows
-from mrisr.volumes.checks import affine_problems, refuse, size_problems, voxel_notes, voxel_problems
+from mrisr.volumes.checks import (
+    affine_problems,
+    mask_notes,
+    refuse,
+    size_problems,
+    voxel_notes,
+    voxel_problems,
+)
+from mrisr.volumes.intensity import white_level, white_part, without_black
 from mrisr.volumes.io import Volume, canonical, check_grid, save
 from mrisr.volumes.raw import load_mask, load_scan
 
@@ -31,6 +39,7 @@ def prepare_volume(
     min_size: int = 8,
     find_mask: Callable[[Volume], Volume] | None = None,
     multiple: int = 1,
+    intensity: Mapping | None = None,
 ) -> tuple[Volume, Volume]:
     """Make the ground truth and the mask of one scan.
 
@@ -41,32 +50,36 @@ def prepare_volume(
         volume: A scan of shape (X, Y, Z) in any orientation and unit.
         crop: `{kind: none}`; `{kind: brain, margin: m}`, the box of the mask and m voxels around
             it, as far as the volume reaches; or `{kind: shape, shape: [a, b, c]}`, each axis
-            padded with 0 on both sides, or cropped to its middle. Where the middle would cut
-            the mask's box and another window would not (or less), the window's centre is the
-            box's, as far as the volume reaches.
-        mask: `{kind: signal}`, what is above 0, closed (radius 2 voxels), without holes, of
-            which the largest connected part; for other kinds, what `find_mask` returns.
+            padded with 0 on both sides, or cropped to its middle. If the middle would cut the
+            mask's box more than another window, the window is centred on the box, as far as the
+            volume reaches.
+        mask: `{kind: signal}` takes what is above 0, closes it (radius 2 voxels), fills holes
+            and keeps the largest connected part; other kinds are what `find_mask` returns.
         name: Of the subject or file, for messages.
         min_size: Least number of voxels along an axis, what the largest scale needs.
         find_mask: Takes the scan, turned to RAS, and returns its mask on the same grid, nonzero
             inside; needed unless the kind of mask is signal.
-        multiple: What the number of voxels of every axis must be a multiple of: thick slices of
-            k voxels tile the volume then. What is too much is cut off on both sides.
+        multiple: Every axis is cut, at both ends, to a number of voxels that this divides, so
+            that thick slices of k voxels tile the volume.
+        intensity: What becomes 0 and 1, see `mrisr.volumes.intensity`; default 0 and the maximum.
 
     Returns:
         The ground truth, float32 in [0, 1] with maximum 1, and the mask, uint8 of 0 and 1, on
         the same grid.
 
     Raises:
-        ScanError: All that `mrisr.volumes.checks` has to say about voxels and affine; too small.
+        ScanError: `mrisr.volumes.checks` refuses voxels or affine, or the volume is too small.
         InputError: No mask is found, it is empty, or the crop leaves nothing of it.
         ConfigError: An unknown kind of crop or mask.
     """
-    refuse(name, affine_problems(volume.affine) + voxel_problems(volume.data))
-    for note in voxel_notes(volume.data):
+    intensity = intensity or {}
+    cut_white = white_part(intensity) is not None
+    raw = without_black(volume.data, intensity)
+    refuse(name, affine_problems(volume.affine) + voxel_problems(raw, cut_white))
+    for note in voxel_notes(raw, cut_white):
         log.warning("%s: %s", name, note)
-    volume = canonical(volume)
-    data, affine = volume.data, volume.affine
+    volume = canonical(replace(volume, data=raw))
+    data, affine, stored = volume.data, volume.affine, volume.stored
 
     inside = find_mask(volume).data != 0 if find_mask else signal_mask(data, mask)
     if not inside.any():
@@ -85,14 +98,18 @@ def prepare_volume(
         log.warning("%s: the crop to %s cuts off %d voxels of the mask", name, size, cut)
     affine = affine @ nib.affines.from_matvec(np.eye(3), [start for start, _ in window])
 
-    top = float(data.max())
+    top = white_level(data, intensity)
     if top <= 0:
         raise InputError(f"{name}: nothing above 0 is left after cropping; crop less")
+    above = int((data > top).sum())
+    if above:
+        most = float(data.max())
+        log.info("%s: %d voxels above white, %.6g to %.6g, set to 1", name, above, top, most)
     ringing = int((data < -0.01 * top).sum())
     if ringing:
         log.info("%s: %d voxels below -1 %% of the maximum set to 0", name, ringing)
     data = np.ascontiguousarray(np.clip(data / np.float32(top), 0, 1), dtype=np.float32)
-    return Volume(data, affine), Volume(inside.astype(np.uint8), affine)
+    return Volume(data, affine, stored=stored), Volume(inside.astype(np.uint8), affine)
 
 
 def given_mask(path: str | Path, scan: Volume, name: str) -> Volume:
@@ -151,7 +168,7 @@ def take_slices(
     drawn = generator(*seed_parts).choice(central, slices["count"], replace=False)
     multiple = slices.get("multiple", 1)
     kept = [size - size % multiple for size in truth.data.shape]
-    starts = [(size - keep) // 2 for size, keep in zip(truth.data.shape, kept, strict=True)]
+    starts = [(size - length) // 2 for size, length in zip(truth.data.shape, kept, strict=True)]
     if min(kept[:axis] + kept[axis + 1 :]) < 1:
         raise InputError(
             f"{name}: slices of {truth.data.shape} cannot be cropped to a multiple of {multiple};"
@@ -265,6 +282,7 @@ class Settings:
         slices: In a 2-D study, see `take_slices`; else None.
         seed: The study's seed, for the draw of slices and the registration of brains.
         multiple: See `prepare_volume`.
+        intensity: See `prepare_volume`.
     """
 
     crop: dict
@@ -273,6 +291,7 @@ class Settings:
     slices: dict | None = None
     seed: int = 0
     multiple: int = 1
+    intensity: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,6 +389,7 @@ def prepare_subjects(
     versions = {output: _version(scan) for scan in scans for output in scan.outputs}
     crop, mask, size = settings.crop, settings.mask, settings.min_size
     basis = [fingerprint, crop, mask, size, settings.slices, settings.seed, settings.multiple]
+    basis.append(settings.intensity)
     work = partial(_prepare_scan, settings, find_brain)
     each(work, scans, Staging(staging, basis, versions), "prepare", workers)
 
@@ -398,8 +418,12 @@ def _prepare_scan(
             settings.min_size,
             _mask_finder(settings, find_brain, scan),
             settings.multiple,
+            settings.intensity,
         )
     ]
+    if settings.mask["kind"] == "signal":
+        for note in mask_notes(pairs[0][1].data) if settings.crop["kind"] != "brain" else ():
+            log.warning("%s: %s", scan.path, note)
     if settings.slices:
         draw = (settings.seed, "slices", scan.name)
         pairs = take_slices(*pairs[0], settings.slices, scan.path, draw)

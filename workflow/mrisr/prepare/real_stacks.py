@@ -17,18 +17,19 @@ from mrisr.common.errors import InputError
 from mrisr.common.files import Staging
 from mrisr.common.progress import log
 from mrisr.common.seeds import seed as derived_seed
+from mrisr.data.fixed_stack import fixed_stack
 from mrisr.prepare.ground_truth import given_mask
 from mrisr.prepare.real_volumes import foreground, rigid_motion
 from mrisr.prepare.subjects import Subject, each, source_paths
-from mrisr.volumes.checks import affine_problems, refuse, voxel_problems
+from mrisr.volumes.checks import affine_problems, hot_notes, refuse, voxel_problems
 from mrisr.volumes.io import Volume, canonical, save
 from mrisr.volumes.raw import load_scan
 from mrisr.volumes.stacks import common_grid, sampled
 
-# Around the box of a stack's mask, in mm: what profiles of masked voxels reach.
+# In mm around the box of a stack's mask: slice profiles of voxels in the mask reach that far.
 MARGIN = 5.0
-# Stacks are compared for their registration on isotropic voxels of this edge in mm, or of their
-# own in-plane spacing where that is longer: slices are too far apart for a pyramid.
+# Registration compares stacks on isotropic voxels of this edge in mm, or of the in-plane spacing
+# where that is longer: slices are too far apart for a pyramid.
 WORKING = 1.5
 # Registered stacks must share this much of the smaller mask.
 SHARED = 0.4
@@ -65,9 +66,10 @@ def prepare_stacks(
 ) -> Prepared:
     """Bring the stacks of a subject into one space, and make the SR grid above them.
 
-    Each is turned to RAS, cropped to the box of its mask and 5 mm around it, scaled so that its
-    mean in the mask is that of the fixed one, and moved to where that lies. Then all are divided
-    by the largest value in any mask; values outside of [0, 1] are cut.
+    Each stack is turned to RAS and cropped to the box of its mask and 5 mm around it. One gain
+    gives it the mean of the fixed stack inside the mask, and a rigid motion moves it to where
+    the fixed one lies. Then all are divided by the largest value in any mask, and clipped to
+    [0, 1].
 
     Args:
         stacks: By name, in any orientation and unit.
@@ -80,7 +82,7 @@ def prepare_stacks(
         name: Of the subject, for messages.
 
     Raises:
-        ScanError: All that `mrisr.volumes.checks` has to say about a stack's voxels and affine.
+        ScanError: `mrisr.volumes.checks` refuses the voxels or the affine of a stack.
         InputError: There are fewer than `fixed`, two are the same, a mask is empty, or stacks do
             not overlap.
     """
@@ -99,6 +101,8 @@ def prepare_stacks(
     ready, inside = {}, {}
     for stack, volume in stacks.items():
         refuse(f"{name}, {stack}", affine_problems(volume.affine) + voxel_problems(volume.data))
+        for note in hot_notes(volume.data):
+            log.warning("%s, %s: %s", name, stack, note)
         volume = canonical(volume)
         mask = (
             canonical(masks[stack])
@@ -112,8 +116,8 @@ def prepare_stacks(
     if register == "rigid":
         for stack in ready:
             if stack != anchor:
-                its_seed = derived_seed(seed, "stacks", name, stack)
-                affine = _moved(ready, inside, stack, anchor, its_seed, name)
+                stack_seed = derived_seed(seed, "stacks", name, stack)
+                affine = _moved(ready, inside, stack, anchor, stack_seed, name)
                 ready[stack] = Volume(ready[stack].data, affine)
                 inside[stack] = Volume(inside[stack].data, affine)
     top = max(float((gains[s] * v.data[inside[s].data != 0]).max()) for s, v in ready.items())
@@ -194,7 +198,7 @@ def prepare_stack_subjects(
     *,
     scale: float,
     register: str,
-    fixed: int,
+    fixed: int | str,
     seed: int,
     staging: Staging,
 ) -> None:
@@ -204,7 +208,7 @@ def prepare_stack_subjects(
         subjects: From `stack_subjects`.
         scale: See `prepare_stacks`.
         register: See `prepare_stacks`.
-        fixed: See `prepare_stacks`.
+        fixed: See `prepare_stacks`; or `drawn`, at random for each subject.
         seed: The study's seed.
         staging: Where finished subjects wait while others are still worked on.
 
@@ -224,7 +228,7 @@ def prepare_stack_subjects(
             masks or None,
             scale,
             register=register,
-            fixed=fixed,
+            fixed=fixed_stack(fixed, len(stacks), seed, subject.name),
             seed=seed,
             name=subject.name,
         )
@@ -257,12 +261,12 @@ def _moved(
     name: str,
 ) -> np.ndarray:
     """Return the affine with which a stack lies where the anchor does."""
-    pair = [_isotropic(stacks[its], masks[its]) for its in (stack, anchor)]
+    pair = [_isotropic(stacks[one], masks[one]) for one in (stack, anchor)]
     motion = rigid_motion(*pair, seed=seed, name=f"{name}, {stack}")
     moving = stacks[stack]
     affine = np.linalg.inv(motion) @ moving.affine
     corners = np.array(np.meshgrid(*[[0, n - 1] for n in moving.data.shape])).reshape(3, -1).T
-    before, after = (nib.affines.apply_affine(its, corners) for its in (moving.affine, affine))
+    before, after = (nib.affines.apply_affine(place, corners) for place in (moving.affine, affine))
     log.info(
         "%s, %s: moved to %s, its corners by %.1f mm at most",
         *(name, stack, anchor, np.linalg.norm(after - before, axis=1).max()),

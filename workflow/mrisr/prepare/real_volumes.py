@@ -6,7 +6,7 @@ An HR scan of the same subject may stand beside the reconstructions as a referen
 acquisition, with its own noise and contrast, so nothing is measured against it (ArSSR, 4.4).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +27,11 @@ from mrisr.volumes.raw import load_scan
 GRID = "centres"
 # Longest over shortest voxel edge. Methods are trained on, and refine, all axes alike.
 MAX_ANISOTROPY = 1.5
-# Of the range between these percentiles, how much counts as background (Smith, Human Brain Mapping
-# 17, 2002: the robust threshold of BET).
+# This share of the range between these percentiles counts as background (Smith, Human Brain
+# Mapping 17, 2002: the robust threshold of BET).
 PERCENTILES, BACKGROUND = (2, 98), 0.1
-# Coarse to fine: shrink factor, sigma of the smoothing, iterations. ANTs' own schedule begins at a
-# sixth of the resolution and looks at a fifth of the voxels, which is too little of an LR scan.
+# Coarse to fine: shrink factor, sigma of the smoothing, iterations. The default of ANTs begins at a
+# sixth of the resolution and looks at a fifth of the voxels: too few of an LR scan.
 LEVELS = ((4, 2, 1000), (2, 1, 500), (1, 0, 100))
 MIN_LEVEL_SIZE = 20  # voxels along an axis
 SAMPLES = 200_000  # voxels that are compared
@@ -73,7 +73,13 @@ def nearest(data: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 
 def prepare_lr(
-    volume: Volume, scale: float, crop: dict, mask: dict, name: str, min_size: int = 4
+    volume: Volume,
+    scale: float,
+    crop: dict,
+    mask: dict,
+    name: str,
+    min_size: int = 4,
+    intensity: Mapping | None = None,
 ) -> tuple[Volume, Volume]:
     """Make the LR input and the SR grid of a scan.
 
@@ -84,6 +90,7 @@ def prepare_lr(
         mask: Likewise; what `crop` of kind `brain` goes by.
         name: Of the subject or file, for messages.
         min_size: Least number of LR voxels along an axis.
+        intensity: As for a ground truth.
 
     Returns:
         The LR volume, canonical RAS, float32 in [0, 1] by one gain, its maximum 1; and its
@@ -92,7 +99,7 @@ def prepare_lr(
     Raises:
         InputError: As `prepare_volume`, and for voxels that are too anisotropic.
     """
-    lr, _ = prepare_volume(volume, crop, mask, name, min_size)
+    lr, _ = prepare_volume(volume, crop, mask, name, min_size, intensity=intensity)
     edges = lr.voxel_size
     # Headers have edges to a few digits.
     if edges.max() > 1.001 * MAX_ANISOTROPY * edges.min():
@@ -138,6 +145,7 @@ def prepare_lr_subjects(
     crop: dict,
     mask: dict,
     min_size: int,
+    intensity: Mapping | None = None,
     staging: Staging,
 ) -> None:
     """Prepare the real LR scans of all subjects at one scale.
@@ -148,6 +156,7 @@ def prepare_lr_subjects(
         crop: See `prepare_lr`.
         mask: See `prepare_lr`.
         min_size: See `prepare_lr`.
+        intensity: See `prepare_lr`.
         staging: Where finished subjects wait while others are still worked on.
 
     Raises:
@@ -155,7 +164,8 @@ def prepare_lr_subjects(
     """
 
     def prepare(scan: Scan, staged: Sequence[Path]) -> None:
-        volumes = prepare_lr(load_scan(scan.path), scale, crop, mask, scan.path, min_size)
+        raw = load_scan(scan.path)
+        volumes = prepare_lr(raw, scale, crop, mask, scan.path, min_size, intensity)
         for volume, file in zip(volumes, staged, strict=True):
             save(volume, file)
 
@@ -206,6 +216,7 @@ def prepare_reference_subjects(
     register: str,
     min_size: int,
     seed: int,
+    intensity: Mapping | None = None,
     staging: Staging,
 ) -> None:
     """Prepare the HR references of all subjects, on their own voxels.
@@ -217,6 +228,7 @@ def prepare_reference_subjects(
             positions that the scanner wrote.
         min_size: Least number of voxels along an axis.
         seed: The study's seed; the registration's derives from it.
+        intensity: See `prepare_lr`.
         staging: As in `prepare_lr_subjects`.
 
     Raises:
@@ -225,7 +237,12 @@ def prepare_reference_subjects(
 
     def prepare(scan: Reference, staged: Sequence[Path]) -> None:
         reference, _ = prepare_volume(
-            load_scan(scan.path), {"kind": "none"}, mask, scan.path, min_size
+            load_scan(scan.path),
+            {"kind": "none"},
+            mask,
+            scan.path,
+            min_size,
+            intensity=intensity,
         )
         if register == "rigid":
             drawn = derived_seed(seed, "reference", scan.name)
@@ -287,7 +304,7 @@ def rigid_motion(
     from mrisr.volumes.registration import placed, run, scratch
 
     # The finest is always there.
-    levels = [its for its in LEVELS[:-1] if min(fixed.data.shape) >= its[0] * MIN_LEVEL_SIZE]
+    levels = [level for level in LEVELS[:-1] if min(fixed.data.shape) >= level[0] * MIN_LEVEL_SIZE]
     levels.append(LEVELS[-1])
     with scratch() as ants:
         found = run(

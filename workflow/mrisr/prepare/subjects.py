@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mrisr.common.errors import InputError
-from mrisr.common.files import Staging
+from mrisr.common.files import Staging, finish
 from mrisr.common.progress import collected, log, progress
 
 
@@ -119,6 +119,8 @@ def _problem(work: Work, subject: Subject, staged: list[Path]) -> str | None:
     """Work on a subject; return why it cannot be used, or None."""
     try:
         work(subject, staged)
+        for file in staged:
+            finish(file)
     except InputError as error:
         return f"{subject.name}: {error}"
     return None

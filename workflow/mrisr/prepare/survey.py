@@ -3,7 +3,7 @@
 import csv
 import io as text_io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,11 @@ from mrisr.common.progress import collected, progress
 from mrisr.common.text import size, wrapped
 from mrisr.data.catalogue import scan_path, title
 from mrisr.data.datasets import Dataset
+from mrisr.data.finding import shared_files
 from mrisr.prepare.ground_truth import prepare_volume
 from mrisr.volumes import checks, io
 from mrisr.volumes.checks import Report
+from mrisr.volumes.intensity import white_part, without_black
 from mrisr.volumes.raw import load_scan
 
 COLUMNS = (
@@ -25,10 +27,12 @@ COLUMNS = (
 )
 # What a study with scales up to 4 asks for.
 MIN_SIZE = 16
-# A value that this part of the scans share is usual; scans with another one are named.
+# What this share of the scans have in common is usual; the others are named.
 USUAL = 0.75
 # Longer lists of subjects are cut; the CSV has all.
 NAMES = 12
+# Parts of a file that tell it from others of its size, and their bytes.
+SAMPLES, SAMPLE_BYTES = 9, 1024
 SHAPE, EDGES, AXES = "shape", "voxel size", "orientation"
 
 
@@ -110,6 +114,7 @@ def survey(
         for subject in dataset.subjects[split]:
             tasks.append(_task(dataset, split, subject, folder, downloads, recorded, full))
             tasks[-1]["min_size"] = (min_sizes or {}).get(split, MIN_SIZE)
+    _refuse_shared(tasks)
     description = f"check {dataset.name}"
     count = min(workers, len(tasks)) if full else 1
     if count > 1:
@@ -118,8 +123,17 @@ def survey(
     else:
         rows = list(map(_examine, progress(tasks, description)))
     found = Survey(dataset, folder, full, rows)
-    found.warnings += [*_outliers(rows), *_twins(rows)]
+    found.warnings += [*_outliers(rows), *_twins(rows, recorded, folder)]
     return found
+
+
+def _refuse_shared(tasks: list[dict]) -> None:
+    """Make it a problem of the second subject if a file is found for two."""
+    by_subject = {task["subject"]: task for task in tasks if task["path"] is not None}
+    shared = shared_files({subject: task["path"] for subject, task in by_subject.items()})
+    for subject, text in shared.items():
+        what, _, remedy = text.partition("; ")
+        by_subject[subject] |= {"path": None, "problem": Problem(what, remedy)}
 
 
 def _task(
@@ -147,7 +161,7 @@ def _task(
         **{"subject": subject, "split": split, "path": path, "problem": problem, "full": full},
         **{"published": published, "stated": stated},
         "format": dataset.format(subject),
-        **{"crop": dataset.spec["crop"], "mask": dataset.spec["mask"]},
+        **{key: dataset.spec[key] for key in ("crop", "mask", "intensity")},
     }
 
 
@@ -189,28 +203,31 @@ def _examine_content(report: Report, task: dict) -> str:
         published = {key: value for key, value in published.items() if key == "bytes"}
     report.problems[:0] = checks.published_problems(report.path, published, task["stated"])
     if task["full"]:
-        _examine_voxels(report, task["format"], crop, task["mask"], task["min_size"])
+        _examine_voxels(report, task)
         return sha256(report.path)
     if crop["kind"] != "shape" and len(report.shape) == 3:
         report.problems += checks.size_problems(report.shape, task["min_size"])
     return ""
 
 
-def _examine_voxels(
-    report: Report, form: dict | None, crop: dict, mask: dict, min_size: int
-) -> None:
+def _examine_voxels(report: Report, task: dict) -> None:
     """Add what reading and preparing a scan would say."""
+    crop, mask, intensity = task["crop"], task["mask"], task["intensity"]
     try:
-        volume = load_scan(report.path, form)
+        volume = load_scan(report.path, task["format"])
         if report.problems or mask["kind"] != "signal":
-            found = checks.voxel_problems(volume.data)
+            data, cut = without_black(volume.data, intensity), white_part(intensity) is not None
+            found = checks.voxel_problems(data, cut)
             report.problems += found
-            report.notes += [] if found else checks.voxel_notes(volume.data)
+            report.notes += [] if found else checks.voxel_notes(data, cut)
             return
         with collected() as messages:
-            prepare_volume(volume, crop, mask, report.path.name, min_size)
+            name, size = report.path.name, task["min_size"]
+            _, inside = prepare_volume(volume, crop, mask, name, size, intensity=intensity)
         prefix = f"{report.path.name}: "
         report.notes += [text.removeprefix(prefix) for _, text in messages]
+        if crop["kind"] != "brain":
+            report.notes += checks.mask_notes(inside.data)
     except ScanError as error:
         report.problems += [each for each in error.problems if each not in report.problems]
     except InputError as error:
@@ -237,17 +254,63 @@ def _outliers(rows: Iterable[Row]) -> list[str]:
     return warnings
 
 
-def _twins(rows: Iterable[Row]) -> list[str]:
-    """Name subjects whose files are the same, byte by byte."""
-    same = defaultdict(list)
+def _twins(rows: Iterable[Row], recorded: Mapping[str, dict], folder: Path) -> list[str]:
+    """Refuse scans of two splits that are the same; return a warning for those of one split.
+
+    Copies and links of one file, whatever they are called. Without their checksums only files of
+    one size are compared, and read as a whole only if samples of them are equal.
+    """
+    sizes: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        if row.sha256:
-            same[row.sha256].append(f"{row.subject} ({row.split})")
-    return [
-        f"{', '.join(names)}: the same file; a subject must not be counted twice"
-        for names in same.values()
-        if len(names) > 1
-    ]
+        if row.report is not None and row.report.path.is_file():
+            sizes[row.report.path.stat().st_size].append(row)
+    warnings = []
+    for rows_of_size in sizes.values():
+        for twins in _same(rows_of_size, recorded, folder) if len(rows_of_size) > 1 else ():
+            first = twins[0]
+            for row in twins[1:]:
+                if row.split != first.split:
+                    what = f"the same scan as {first.subject} ({first.split})"
+                    remedy = "take it out of one split: networks would be tested on what they saw"
+                    row.report.problems.append(Problem(what, remedy))
+            if len({row.split for row in twins}) < len(twins):
+                names = ", ".join(f"{row.subject} ({row.split})" for row in twins)
+                warnings.append(f"{names}: the same file; a subject must not be counted twice")
+    return warnings
+
+
+def _same(rows: Sequence[Row], recorded: Mapping[str, dict], folder: Path) -> list[list[Row]]:
+    """Group files of one size that are equal; return the groups of two and more."""
+    groups: dict[object, list[Row]] = defaultdict(list)
+    samples: dict[object, list[Row]] = defaultdict(list)
+    for row in rows:
+        path = row.report.path
+        known = row.sha256 or recorded.get(_relative(path, folder), {}).get("sha256")
+        if known:
+            groups[known].append(row)
+        else:
+            samples[_sample(path)].append(row)
+    compared = bool(groups)
+    for alike in samples.values():
+        if len(alike) > 1 or compared:
+            inodes: dict[tuple[int, int], str] = {}
+            for row in alike:
+                about = row.report.path.stat()
+                inode = about.st_dev, about.st_ino
+                inodes[inode] = inodes.get(inode) or sha256(row.report.path)
+                groups[inodes[inode]].append(row)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _sample(path: Path) -> bytes:
+    """Return a few parts of a file: its ends, which scans often share, and parts between them."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        parts = []
+        for place in range(SAMPLES):
+            file.seek(place * max(0, size - SAMPLE_BYTES) // (SAMPLES - 1))
+            parts.append(file.read(SAMPLE_BYTES))
+    return b"".join(parts)
 
 
 def _value(report: Report, key: str) -> str:

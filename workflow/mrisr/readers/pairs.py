@@ -20,7 +20,8 @@ from mrisr.common.files import atomic
 from mrisr.common.progress import progress
 from mrisr.readers.folder import Case, write_study
 from mrisr.readers.key import Known, check_place, write_key
-from mrisr.volumes.io import Volume, check_grid, load
+from mrisr.volumes.io import Volume, check_grid
+from mrisr.volumes.raw import load_scan
 
 #: The largest intensity of a pair becomes this; both images have the one gain.
 WHITE = 2**15 - 1
@@ -156,7 +157,7 @@ def _write(
 
     Not gzipped: the smoother image of a pair would be the smaller file.
     """
-    volumes = [load(file) for file in files]
+    volumes = [load_scan(file) for file in files]
     check_grid(volumes[1], files[1], volumes[0], files[0])
     largest = max(float(np.abs(volume.data).max()) for volume in volumes)
     if not np.isfinite(largest):

@@ -299,6 +299,8 @@ def serve(
     """
     import uvicorn
 
+    from mrisr.readers.connections import Connection
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         bound = socket.create_server((host, port), family=family)
@@ -316,6 +318,7 @@ def serve(
         proxy_headers=behind_proxy,
         timeout_graceful_shutdown=10,
         ws="none",
+        http=Connection,
     )
     if started:
         started(bound.getsockname()[1])

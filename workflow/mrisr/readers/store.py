@@ -50,10 +50,8 @@ CREATE TABLE answers (
 );
 """
 _BUSY = 10.0  # seconds to wait for another process that writes
-_FULL = (
-    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
-    *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
-)
+_READ_ONLY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, *_READ_ONLY)
 
 
 class Conflict(MrisrError):
@@ -151,7 +149,10 @@ class Store:
         try:
             self._open()
         except sqlite3.DatabaseError as error:
-            raise InputError(f"{self.path}: cannot be used ({error}); restore a copy") from None
+            shut = getattr(error, "sqlite_errorcode", 0) & 0xFF in _READ_ONLY
+            writable = "make it and its folder writable, it is not damaged"
+            remedy = writable if shut else "restore a copy"
+            raise InputError(f"{self.path}: cannot be used ({error}); {remedy}") from None
 
     def _open(self) -> None:
         self._db = sqlite3.connect(

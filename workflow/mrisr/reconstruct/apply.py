@@ -2,15 +2,15 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from mrisr.common.errors import InputError
-from mrisr.common.files import Staging
+from mrisr.common.files import Staging, finish
 from mrisr.common.progress import progress
 from mrisr.degrade.resample import hr_affine, upsample
 from mrisr.methods.model_files import load_model
@@ -19,6 +19,7 @@ from mrisr.networks.queries import query_coordinates
 from mrisr.networks.tiles import CPU_CHUNK, GPU_CHUNK, apply_tiled, within
 from mrisr.networks.trilinear import sample_rows
 from mrisr.reconstruct.slices import apply_on_grid, apply_upscale
+from mrisr.volumes.axis_order import CANONICAL, AxisOrder
 from mrisr.volumes.io import Volume, load, load_image, save
 
 if TYPE_CHECKING:
@@ -106,17 +107,11 @@ def reconstruct(
         device=torch.device(device),
         masks=masks or {},
     )
-    special = method.function("reconstruct")
-    if special is not None:
-        data = special(lr, query, model)
-    elif method.spec["network"] == "upscale":
-        data = apply_upscale(model, lr, shape, query.device, memory_mb)
-    elif method.input == "slice":
-        data = apply_on_grid(model, lr, shape, grid, query.coordinates, query.device, memory_mb)
-    elif method.spec["network"] == "grid":
-        data = apply_grid(model, lr, query)
+    axes = getattr(model, "axes", CANONICAL)
+    if axes == CANONICAL or not isinstance(lr, Volume):
+        data = _apply(method, model, lr, query)
     else:
-        data = apply_query(model, lr, query)
+        data = _in_order(method, model, lr, query, AxisOrder.of(lr, axes))
     if tuple(data.shape) != shape:
         raise InputError(
             f"method '{method.name}': gave shape {tuple(data.shape)} where {shape} was asked for;"
@@ -128,6 +123,37 @@ def reconstruct(
             f"method '{method.name}': {bad} voxels are not finite; train its model again"
         )
     return Volume(np.ascontiguousarray(data, dtype=np.float32), affine)
+
+
+def _in_order(
+    method: "Method", model: torch.nn.Module | None, lr: Volume, query: Query, order: AxisOrder
+) -> np.ndarray:
+    """Apply a network in its own order of axes: LR, grid and with it all coordinates are turned."""
+    seen = Volume(order.there(lr.data), order.affine(lr.affine, lr.data.shape))
+    asked = replace(
+        query, shape=order.shape(query.shape), affine=order.affine(query.affine, query.shape)
+    )
+    return order.back(np.asarray(_apply(method, model, seen, asked)))
+
+
+def _apply(
+    method: "Method",
+    model: Any,
+    lr: Volume | dict[str, Volume],
+    query: Query,
+) -> np.ndarray:
+    special = method.function("reconstruct")
+    if special is not None:
+        return special(lr, query, model)
+    assert isinstance(lr, Volume)  # networks of stacks bring their own
+    if method.spec["network"] == "upscale":
+        return apply_upscale(model, lr, query.shape, query.device, query.memory_mb)
+    if method.input == "slice":
+        where = (query.grid, query.coordinates, query.device, query.memory_mb)
+        return apply_on_grid(model, lr, query.shape, *where)
+    if method.spec["network"] == "grid":
+        return apply_grid(model, lr, query)
+    return apply_query(model, lr, query)
 
 
 @torch.inference_mode()
@@ -270,5 +296,6 @@ def reconstruct_subjects(
         if cut:
             volume.data[load(targets[output]).data == 0] = 0
         save(volume, staged.path(output))
+        finish(staged.path(output))
         log.info("%s: %s", method.name, output)
     staged.commit(list(outputs))

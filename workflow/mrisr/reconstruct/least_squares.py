@@ -5,6 +5,9 @@
 A_k is the acquisition of stack k (`mrisr.degrade.slice_profile`), W drops voxels that are masked
 out or beyond the grid, and G is the identity (zeroth-order Tikhonov, TK0) or the gradient in 1/mm
 (first-order, TK1). LSMR, as Ebner et al. have it, takes A and its adjoint alone.
+
+Their code (NiftyMIC) starts from zero, and its gradient takes what lies beyond the volume as 0, so
+that it penalises brightness at the faces where an axis ends. Here both are options.
 """
 
 import logging
@@ -20,7 +23,7 @@ from mrisr.volumes.io import Volume
 from mrisr.volumes.stacks import average
 
 log = logging.getLogger("mrisr")
-REGULARISATIONS = ("tk0", "tk1")
+CHOICES = {"regularisation": ("tk0", "tk1"), "start": ("mean", "zero"), "border": ("free", "zero")}
 
 
 def super_resolve(
@@ -31,6 +34,8 @@ def super_resolve(
     regularisation: str = "tk1",
     alpha: float = 0.02,
     iterations: int = 10,
+    start: str = "mean",
+    border: str = "free",
     masks: Mapping[str, np.ndarray] | None = None,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
@@ -42,7 +47,10 @@ def super_resolve(
         affine: Its affine.
         regularisation: `tk0` or `tk1`.
         alpha: Weight of the regularisation.
-        iterations: Of LSMR; it starts from the mean of the interpolated stacks.
+        iterations: Of LSMR.
+        start: What it starts from: `mean` of the interpolated stacks, or `zero` (NiftyMIC).
+        border: What the gradient sees beyond the last voxel of an axis: nothing (`free`), or 0
+            (`zero`, NiftyMIC).
         masks: Nonzero where a stack's voxels are data, by its name; default everywhere.
         device: Where A is computed.
 
@@ -50,41 +58,57 @@ def super_resolve(
         float32, shape `shape`, not negative.
 
     Raises:
-        ConfigError: An unknown regularisation.
+        ConfigError: An unknown regularisation, start or border.
         InputError: No voxel of the stacks lies on the grid.
     """
-    if regularisation not in REGULARISATIONS:
-        raise ConfigError(
-            f"srr: model.regularisation: '{regularisation}' is unknown; known:"
-            f" {', '.join(REGULARISATIONS)}"
-        )
+    asked = {"regularisation": regularisation, "start": start, "border": border}
+    for key, known in CHOICES.items():
+        if asked[key] not in known:
+            raise ConfigError(
+                f"srr: model.{key}: '{asked[key]}' is unknown; known: {', '.join(known)}"
+            )
     shape = tuple(map(int, shape))
-    system = _System(stacks, shape, affine, masks or {}, regularisation, alpha, device)
-    start = average(stacks, shape, affine).ravel()
-    wanted = system.data - system.forward(start)
+    system = _System(stacks, shape, affine, masks or {}, regularisation, alpha, border, device)
+    first = average(stacks, shape, affine).ravel()
+    if start == "zero":
+        first = np.zeros_like(first)
+    wanted = system.data - system.forward(first)
     # The first product with A comes before the first iteration.
     found = lsmr(system.operator(), wanted, atol=0, btol=0, conlim=0, maxiter=iterations)
     residuals = [float(np.linalg.norm(r)) for r in (wanted, wanted - system.forward(found[0]))]
     log.info(
         "srr: %d stacks, %d voxels, %d iterations, residual %.4g to %.4g",
-        *(len(stacks), len(start), found[2], *residuals),
+        *(len(stacks), len(first), found[2], *residuals),
     )
-    return np.maximum(start + found[0], 0).astype(np.float32).reshape(shape)
+    return np.maximum(first + found[0], 0).astype(np.float32).reshape(shape)
 
 
-def gradient(volume: torch.Tensor, spacing: Sequence[float]) -> list[torch.Tensor]:
-    """Return the forward differences of a volume along each axis, over `spacing`."""
-    return [torch.diff(volume, dim=axis) / spacing[axis] for axis in range(volume.dim())]
+def gradient(
+    volume: torch.Tensor, spacing: Sequence[float], border: str = "free"
+) -> list[torch.Tensor]:
+    """Return the forward differences of a volume along each axis, over `spacing`.
+
+    With the border `free` there is one less than voxels along the axis, with `zero` as many: beyond
+    the last voxel the volume is 0.
+    """
+    parts = []
+    for axis in range(volume.dim()):
+        beyond = torch.zeros_like(volume.narrow(axis, 0, 1)) if border == "zero" else None
+        parts.append(torch.diff(volume, dim=axis, append=beyond) / spacing[axis])
+    return parts
 
 
-def gradient_adjoint(parts: Sequence[torch.Tensor], spacing: Sequence[float]) -> torch.Tensor:
+def gradient_adjoint(
+    parts: Sequence[torch.Tensor], spacing: Sequence[float], border: str = "free"
+) -> torch.Tensor:
     """Return the transpose of `gradient` applied to its parts."""
-    shape = [part.shape[axis] + 1 for axis, part in enumerate(parts)]
+    less = 1 if border == "free" else 0
+    shape = [part.shape[axis] + less for axis, part in enumerate(parts)]
     total = parts[0].new_zeros(shape)
     for axis, part in enumerate(parts):
-        n = shape[axis] - 1
-        total.narrow(axis, 1, n).add_(part, alpha=1 / spacing[axis])
-        total.narrow(axis, 0, n).sub_(part, alpha=1 / spacing[axis])
+        inner = part.narrow(axis, 0, shape[axis] - 1)
+        total.narrow(axis, 1, shape[axis] - 1).add_(inner, alpha=1 / spacing[axis])
+        total.narrow(axis, 0, part.shape[axis]).sub_(part, alpha=1 / spacing[axis])
     return total
 
 
@@ -99,10 +123,12 @@ class _System:
         masks: Mapping[str, np.ndarray],
         regularisation: str,
         alpha: float,
+        border: str,
         device: torch.device | str,
     ):
         self.shape, self.device, self.tk1 = shape, torch.device(device), regularisation == "tk1"
         self.spacing = np.linalg.norm(affine[:3, :3], axis=0).tolist()
+        self.border = border
         self.weight = float(np.sqrt(alpha))
         self.parts, rows = [], []
         for name, stack in stacks.items():
@@ -116,7 +142,8 @@ class _System:
             raise InputError(
                 "srr: no voxel of the stacks lies on the grid; look at their affines and masks"
             )
-        sizes = [[n - (a == axis) for a, n in enumerate(shape)] for axis in range(3)]
+        less = 1 if border == "free" else 0
+        sizes = [[n - less * (a == axis) for a, n in enumerate(shape)] for axis in range(3)]
         self.sizes = sizes if self.tk1 else [list(shape)]
         rows += [np.zeros(int(np.prod(size))) for size in self.sizes]
         self.data = np.concatenate(rows).astype(np.float64)
@@ -132,7 +159,7 @@ class _System:
         """Volume (N,) -> rows (M,); computed in float32, float64 for LSMR's own sums."""
         hr = self._tensor(x).view(self.shape)
         rows = [torch.where(used, acquire.forward(hr), 0.0) for acquire, used in self.parts]
-        smooth = gradient(hr, self.spacing) if self.tk1 else [hr]
+        smooth = gradient(hr, self.spacing, self.border) if self.tk1 else [hr]
         rows += [self.weight * part for part in smooth]
         return torch.cat([row.reshape(-1) for row in rows]).double().cpu().numpy()
 
@@ -149,7 +176,8 @@ class _System:
             count = int(np.prod(size))
             parts.append(self.weight * rows[at : at + count].view(size))
             at += count
-        total += gradient_adjoint(parts, self.spacing) if self.tk1 else parts[0]
+        smooth = gradient_adjoint(parts, self.spacing, self.border) if self.tk1 else parts[0]
+        total += smooth
         return total.reshape(-1).double().cpu().numpy()
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:

@@ -17,6 +17,7 @@ from mrisr.common.layout import FOLDERS, scale_name
 from mrisr.common.text import duration, listed
 from mrisr.evaluate.measured import MARKS, heading
 from mrisr.evaluate.outliers import outliers, subject_values
+from mrisr.evaluate.read_table import read_table
 from mrisr.figures.files import read_record
 from mrisr.methods.model_files import read_description, shipped_training
 from mrisr.report.page import write_page
@@ -50,7 +51,7 @@ def report(
 
     Args:
         output: `report.html`.
-        study_facts: See `mrisr.plan.report.contents`.
+        study_facts: See `mrisr.plan.report.study_facts`.
         tables: Title and HTML file by name, in the order to print.
         figures: Records of figures (see `mrisr.figures.files`), each beside its PNG.
         manifest: See `mrisr.report.manifest.manifest`.
@@ -260,7 +261,7 @@ def _rows(study_facts: Mapping[str, Any], quality: str | Path | None) -> dict[st
     """Return each method's rows of the table of image quality, a table a dataset."""
     if quality is None or not Path(quality).exists():
         return {}
-    frame = pd.read_csv(quality, keep_default_na=True)
+    frame = read_table(quality)
     labels = {c["dataset"]: c["dataset_label"] for c in study_facts["cells"]}
     found: dict[str, list[dict]] = {}
     for (method, dataset), group in frame.groupby(["method", "dataset"], sort=False):

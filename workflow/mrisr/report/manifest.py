@@ -3,16 +3,18 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from mrisr import __version__
 from mrisr.common.errors import InputError
 from mrisr.common.files import sha256
 from mrisr.common.provenance import commit, versions
+from mrisr.evaluate.read_table import read_table
+from mrisr.figures.cost import RAN
+from mrisr.methods.model_files import known
 
 
 def manifest(
@@ -24,6 +26,7 @@ def manifest(
     models: Sequence[str | Path] = (),
     sources: Sequence[str | Path] = (),
     benchmarks: str | Path | None = None,
+    logs: str | Path | None = None,
     time: datetime | None = None,
 ) -> dict:
     """Return the content of `manifest.json`.
@@ -36,12 +39,13 @@ def manifest(
         models: Files of weights.
         sources: TSV lists of the raw scans, which hold each scan's own checksum.
         benchmarks: The study's folder of benchmarks, see `durations`.
+        logs: The study's folder of logs, see `threads`.
         time: When it was made, default now.
 
     Returns:
         study, time (UTC), mrisr, commit, versions, host (of this job; the device that a model
-        was trained on is in its model.json), seed, config, durations, and sha256 by kind and
-        path.
+        was trained on is in its model.json), seed, config, durations, threads, and sha256 by kind
+        and path.
 
     Raises:
         InputError: A file to be recorded is not there.
@@ -61,6 +65,7 @@ def manifest(
         "seed": seed,
         "config": dict(config),
         "durations": durations(benchmarks) if benchmarks else {},
+        "threads": threads(models, logs),
         "sha256": {
             kind: {str(path): _digest(path) for path in paths} for kind, paths in kinds.items()
         },
@@ -83,7 +88,7 @@ def durations(folder: str | Path) -> dict[str, dict[str, float]]:
     for file in sorted(folder.rglob("*.tsv")):
         path = file.relative_to(folder)
         stage = path.parts[0] if len(path.parts) > 1 else "report"
-        row = pd.read_csv(file, sep="\t", na_values=["-"]).iloc[-1]
+        row = read_table(file, separator="\t", missing=("-", "NA")).iloc[-1]
         totals = stages.setdefault(
             stage, {"jobs": 0, "seconds": 0.0, "cpu_seconds": 0.0, "peak_megabytes": 0.0}
         )
@@ -93,6 +98,30 @@ def durations(folder: str | Path) -> dict[str, dict[str, float]]:
         totals["cpu_seconds"] = round(totals["cpu_seconds"] + known.get("cpu_time", 0), 2)
         totals["peak_megabytes"] = max(totals["peak_megabytes"], known.get("max_rss", 0))
     return stages
+
+
+def threads(
+    models: Sequence[str | Path], logs: str | Path | None = None
+) -> dict[str, dict[str, int]]:
+    """Return how many threads trainings and reconstructions had: the last digits depend on it.
+
+    Args:
+        models: Files of weights; what was trained says so in the `model.json` beside it.
+        logs: `results/<study>/logs`; reconstructions say so in `sr/`.
+
+    Returns:
+        By stage (train, reconstruct) and path, of the model or below `logs/sr`.
+    """
+    trained = {str(path): (known(str(Path(path).parent)) or {}).get("threads") for path in models}
+    made = {}
+    for log in sorted(Path(logs, "sr").rglob("*.log")) if logs else []:
+        with suppress(PermissionError):  # of another user
+            if said := RAN.search(log.read_text(encoding="utf-8", errors="replace")):
+                made[str(log.relative_to(Path(logs, "sr")).with_suffix(""))] = int(said["threads"])
+    return {
+        "train": {path: count for path, count in trained.items() if count is not None},
+        "reconstruct": made,
+    }
 
 
 def _gpu() -> str | None:

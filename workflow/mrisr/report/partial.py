@@ -16,7 +16,7 @@ from mrisr.common.provenance import code_digest
 from mrisr.figures import files as figure_files
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import tables as table_plan
-from mrisr.plan.report import contents, source_lists, viewer_settings
+from mrisr.plan.report import source_lists, study_facts, viewer_settings
 from mrisr.plan.state import DONE, FAILED, RUNNING, SKIPPED, STOPPED, WAITING, State, state
 from mrisr.report.content import report
 from mrisr.report.manifest import manifest
@@ -52,7 +52,7 @@ def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Pat
     say(described(study.name, found))
     names = _tables(study, folder, say)
     drawn = _figures(study, folder, say)
-    about = contents(study)
+    about = study_facts(study)
     settings = viewer_settings(study.config)
     layout = study.layout
     record = manifest(
@@ -63,6 +63,7 @@ def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Pat
         models=_there([f"{model['folder']}/model.safetensors" for model in about["models"]]),
         sources=_there(source_lists(study)),
         benchmarks=f"{layout.root}/benchmarks",
+        logs=f"{layout.root}/logs",
     )
     report(
         folder / "report.html",

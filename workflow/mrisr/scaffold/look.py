@@ -2,23 +2,33 @@
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mrisr.common.errors import InputError
+from mrisr.common.errors import InputError, ScanError
 from mrisr.data import finding
-from mrisr.volumes import io
+from mrisr.volumes.io import Volume
+from mrisr.volumes.raw import load_scan
 
 # Words that tell what a file is: a scan that is wanted, and what is no scan.
 WANTED = re.compile(r"t1|mprage|mp2rage|spgr|bravo", re.IGNORECASE)
 OTHER = re.compile(r"mask|seg|label|lesion|bold|dwi|asl|fieldmap|phase", re.IGNORECASE)
 MASK = re.compile(r"mask", re.IGNORECASE)
+# A day, with or without the time, as folders of a scanner's export are named; or a session.
+DAY = r"(?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d(?:[-_.T]\d+)*"
+VISIT = re.compile(rf"{DAY}|ses-[A-Za-z0-9]+|(?:visit|tp)[-_]?\d+", re.IGNORECASE)
+WITHIN = re.compile(rf"(?<![A-Za-z0-9])(?:{VISIT.pattern})(?![A-Za-z0-9])", re.IGNORECASE)
 # A scan whose six outer planes are 0 to this part has no neck and no noise: it was stripped.
 EMPTY = 0.99
 #: More files than this say no more about how they are named.
 MOST = 20_000
+#: Scans that are tried until one can be read, and names that are listed.
+TRIED, SHOWN = 10, 5
+# A pattern is one of scans if this part of its subjects have one file; others have several visits.
+SINGLE = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,15 +61,18 @@ def look(folder: str | Path, kind: str | None = None, pattern: str | None = None
         raise InputError(f"--from {folder}: no such folder")
     bids = any(path.is_dir() for path in folder.glob("sub-*"))
     kind = kind or ("bids" if bids and pattern is None else "folder")
+    mask = None
     if kind == "bids":
-        source, first = _bids(folder)
-        mask = None
+        source, scans, remarks = _bids(folder)
     else:
-        pattern, mask = (pattern, None) if pattern else _pattern(folder)
-        subjects = finding.pattern_subjects(folder, pattern)
-        first = finding.pattern_file(folder, subjects[0], pattern, "give --pattern")
+        paths = _scan_paths(folder)
+        given = pattern is not None
+        if pattern is None:
+            pattern, mask = _pattern(folder, paths)
+        scans = _matching(folder, pattern)
+        remarks = _left_over(paths, pattern, mask, given)
         source = {"kind": "folder", "folder": str(folder), "pattern": pattern}
-    volume = io.load(first)
+    first, volume = _first_sound(scans)
     stripped, why = _stripped(volume.data, first.name)
     sizes = np.linalg.norm(volume.affine[:3, :3], axis=0)
     scan = {
@@ -84,11 +97,33 @@ def look(folder: str | Path, kind: str | None = None, pattern: str | None = None
         "skull-stripped": f"{'yes' if stripped else 'no'}, {why}",
         "mask": about["mask"],
     }
-    return Look(about, [f"{key}: {text}" for key, text in said.items()])
+    return Look(about, [*(f"{key}: {text}" for key, text in said.items()), *remarks])
 
 
-def _bids(folder: Path) -> tuple[dict, Path]:
-    """Return the source of a BIDS folder and its first scan."""
+def _first_sound(scans: Sequence[Path]) -> tuple[Path, Volume]:
+    """Return the first scan that can be used; what is wrong with others, the check says.
+
+    Raises:
+        ScanError: None of the first can; of the first one.
+    """
+    problem: ScanError | None = None
+    for path in scans[:TRIED]:
+        try:
+            return path, load_scan(path)
+        except ScanError as error:
+            problem = problem or error
+    assert problem is not None  # there are scans
+    raise problem
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """Return the scans of all subjects by a pattern; of those with several, all."""
+    subjects = finding.pattern_subjects(folder, pattern)
+    return [file for name in subjects for file in finding.pattern_files(folder, name, pattern)]
+
+
+def _bids(folder: Path) -> tuple[dict, list[Path], list[str]]:
+    """Return the source of a BIDS folder, its scans, and what else it holds."""
     subjects = finding.bids_subjects(folder)
     kinds: dict[tuple[str, str], set[str]] = defaultdict(set)
     for subject in subjects:
@@ -107,13 +142,30 @@ def _bids(folder: Path) -> tuple[dict, Path]:
     source = {"kind": "bids", "folder": str(folder), "suffix": suffix}
     if len(several) > 1:
         source["session"] = session
-    first = next(s for s in subjects if s in kinds[suffix, session])
-    try:
-        return source, finding.bids_file(folder, first, source)
-    except InputError:  # several match: the check names all such subjects, and what to set
-        place = f"{'ses-' + session + '/' if session else ''}anat"
-        files = (folder / first / place).glob(f"*_{suffix}.*")
-        return source, min(file for file in files if _is_scan(file))
+    place = f"{'ses-' + session + '/' if session else ''}anat"
+    scans = [
+        file
+        for subject in subjects
+        for file in sorted((folder / subject / place).glob(f"*_{suffix}.*"))
+        if _is_scan(file)
+    ]
+    remarks = []
+    if len(several) > 1:
+        counted = sorted((kind, len(kinds[suffix, kind])) for kind in several)
+        listed = ", ".join(f"{kind or 'none'} ({count} subjects)" for kind, count in counted)
+        remarks.append(f"sessions: {listed}; {session or 'none'} is taken, set source.session")
+    words: Counter[str] = Counter()
+    for (word, _), having in kinds.items():
+        words[word] = max(words[word], len(having))
+    others = [f"{word} ({count})" for word, count in words.most_common() if word != suffix]
+    if others:
+        remarks.append(
+            f"other scans: {', '.join(others)}; {suffix} is taken, set source.suffix for another"
+        )
+    without = [subject for subject in subjects if subject not in kinds[suffix, session]]
+    if without:
+        remarks.append(f"without such a scan: {_listed(without)}")
+    return source, scans, remarks
 
 
 def _is_scan(file: Path) -> bool:
@@ -121,30 +173,47 @@ def _is_scan(file: Path) -> bool:
     return file.name.endswith(finding.IMAGES) and not file.name.startswith(".")
 
 
-def _pattern(folder: Path) -> tuple[str, str | None]:
-    """Return the pattern that fits the scans of a folder, and that of masks beside them."""
+def _scan_paths(folder: Path) -> list[str]:
+    """Return the paths of all scans in a folder, from there, sorted.
+
+    Raises:
+        InputError: There are none.
+    """
     files = [path for _, path in zip(range(MOST), folder.rglob("*"), strict=False)]
     paths = sorted(
         path.relative_to(folder).as_posix()
         for path in files
-        if path.name.endswith(finding.IMAGES) and not path.name.startswith(".")
+        if _is_scan(path) and not path.relative_to(folder).parts[0].startswith(".")
     )
     if not paths:
         endings = ", ".join(finding.IMAGES)
         raise InputError(f"{folder}: holds no scans ({endings}); give the folder that has them")
-    counts: Counter[str] = Counter()
-    subjects: dict[str, set[str]] = defaultdict(set)
-    for path in paths:
-        for pattern, subject in _readings(path):
-            counts[pattern] += 1
-            subjects[pattern].add(subject)
+    return paths
+
+
+def _pattern(folder: Path, paths: Sequence[str]) -> tuple[str, str | None]:
+    """Return the pattern that fits the scans of a folder, and that of masks beside them.
+
+    Raises:
+        InputError: No part of any path can name a subject.
+    """
+    counts, subjects = _candidates(paths)
+    if not counts:
+        raise InputError(
+            f"{folder}: {len(paths)} scans, such as {paths[0]!r}, but no folder or file whose name"
+            " can be a subject's; rename them to letters, digits, - and _"
+        )
     # One file a subject, and something that all share beside the ending if there are several.
-    fitting = [candidate for candidate in counts if counts[candidate] == len(subjects[candidate])]
+    fitting = [
+        found
+        for found in counts
+        if sum(n == 1 for n in counts[found].values()) >= SINGLE * len(subjects[found])
+    ] or list(counts)
     scans = [candidate for candidate in fitting if not OTHER.search(candidate)] or fitting
 
     def worth(pattern: str) -> tuple:
         count = len(subjects[pattern])
-        shared = re.sub(r"\{subject\}|\*+|\.nii(\.gz)?$|\.mg[zh]$|/", "", pattern)
+        shared = _shared(pattern)
         shared_by_many = bool(shared) and count > 1
         return shared_by_many and bool(WANTED.search(shared)), shared_by_many, count, len(pattern)
 
@@ -156,21 +225,94 @@ def _pattern(folder: Path) -> tuple[str, str | None]:
     return best, max(masks, key=worth, default=None)
 
 
+def _candidates(paths: Sequence[str]) -> tuple[dict[str, Counter[str]], dict[str, set[str]]]:
+    """Return, of each pattern that paths may be examples of, files by subject, and subjects."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for path in paths:
+        for pattern, subject in _readings(path):
+            counts[pattern][subject] += 1
+    return counts, {pattern: set(found) for pattern, found in counts.items()}
+
+
+def _shared(pattern: str) -> str:
+    """Return the words that all files of a pattern share."""
+    return re.sub(r"\{subject\}|\*+|\.nii(\.gz)?$|\.mg[zh]$|/", "", pattern)
+
+
+def _left_over(paths: Sequence[str], pattern: str, mask: str | None, given: bool) -> list[str]:
+    """Return what a pattern leaves out, so that no scan goes missing in silence.
+
+    Args:
+        paths: Of all scans.
+        pattern: Of those that are taken.
+        mask: Of the masks, or None.
+        given: Whether the user named the pattern.
+    """
+    taken = {path for path in paths if finding.matches(pattern, path)}
+    rest = [p for p in paths if p not in taken and not (mask and finding.matches(mask, p))]
+    lines = [f"scans: {len(taken)} of {len(paths)} in the folder match"]
+    if not given:
+        wanted = WANTED.search(_shared(pattern))
+        why = f"for '{wanted[0]}' in their name" if wanted else "for most subjects have one"
+        lines.append(f"chosen: {pattern}, {why}")
+    counts, subjects = _candidates(rest)
+    listed = []
+    while counts and len(listed) < SHOWN:
+        other = max(counts, key=lambda found: (len(subjects[found]), len(found)))
+        files = [path for path in rest if finding.matches(other, path)]
+        if len(subjects[other]) < 2 or not files:
+            break
+        listed.append(f"{other} ({len(subjects[other])} subjects)")
+        rest = [path for path in rest if path not in files]
+        counts, subjects = _candidates(rest)
+    if listed:
+        lines.append(f"other scans: {', '.join(listed)}; --pattern takes one of them")
+    if rest:
+        lines.append(f"not matched: {len(rest)}, {_listed(rest)}")
+    visits = Counter(finding.matches(pattern, path) for path in taken)
+    several = sorted(subject for subject, count in visits.items() if count > 1 and subject)
+    if several:
+        lines.append(
+            f"several scans: of {_listed(several)}; name one visit in --pattern, in place of *"
+        )
+    return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
 def _readings(path: str) -> list[tuple[str, str]]:
-    """Return the patterns that a path may be an example of, each with its subject."""
+    """Return the patterns that a path may be an example of, each with its subject.
+
+    Dates and sessions are never subjects, and stand as `*` in a pattern.
+    """
     *folders, name = path.split("/")
     found = []
     for depth, subject in enumerate(folders):
         whole = rf"(?<![A-Za-z0-9]){re.escape(subject)}(?![A-Za-z0-9])"
-        rest = re.sub(whole, "{subject}", "/".join([*folders[depth + 1 :], name]))
-        found.append(("*/" * depth + "{subject}/" + rest, subject))
+        rest = [
+            "{subject}".join(map(_general, re.split(whole, part)))
+            for part in [*folders[depth + 1 :], name]
+        ]
+        found.append(("*/" * depth + "{subject}/" + "/".join(rest), subject))
     if not folders:
         ending = next(image for image in finding.IMAGES if name.endswith(image))
         parts = re.split(r"(?=[_.-])", name.removesuffix(ending))
         for end in range(1, len(parts) + 1):
             subject = "".join(parts[:end])
-            found.append(("{subject}" + "".join(parts[end:]) + ending, subject))
-    return [reading for reading in found if re.fullmatch(finding.SUBJECT, reading[1])]
+            found.append(("{subject}" + _general("".join(parts[end:])) + ending, subject))
+    return [
+        (pattern, subject)
+        for pattern, subject in found
+        if re.fullmatch(finding.SUBJECT, subject) and not VISIT.fullmatch(subject)
+    ]
+
+
+def _general(text: str) -> str:
+    """Return a part of a path as a pattern has it: visits as `*`, nothing else special."""
+    return "*".join(re.sub(r"[\[*?]", r"[\g<0>]", part) for part in WITHIN.split(text))
 
 
 def _stripped(data: np.ndarray, name: str) -> tuple[bool, str]:
@@ -185,5 +327,7 @@ def _flow(value: object) -> str:
     """Return a mapping, a list or a scalar as YAML in one line."""
     import yaml
 
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)
+    text = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True
+    )
     return text.strip().removesuffix("...").strip()

@@ -14,6 +14,7 @@ import numpy as np
 
 from mrisr.common.errors import InputError
 from mrisr.common.progress import log
+from mrisr.segment.deep_atropos import deep_atropos
 from mrisr.segment.labels import save_labels
 from mrisr.volumes.brain import brain_mask
 from mrisr.volumes.io import Volume, check_grid, load, load_series, save, save_series
@@ -92,6 +93,7 @@ def segment_subject(
     priors: str | Path,
     output: str | Path,
     *,
+    engine: str = "atropos",
     ground_truth: bool = False,
     template: str | Path | None = None,
     transform: str = "syn",
@@ -106,6 +108,7 @@ def segment_subject(
         priors: The subject's priors from `align_subject`; with `template`, the template's own.
         output: Labels on the grid of `image`, uint8: 1 to 6 as in `mrisr.volumes.regions.REGIONS`,
             0 outside the brain.
+        engine: `atropos`, or `deep_atropos`, which takes of the rest the mask alone.
         ground_truth: `image` is the ground truth: one that cannot be segmented is an error.
         template: Registers the template to this very image, in place of the shared priors.
         transform: See `align`.
@@ -123,14 +126,17 @@ def segment_subject(
     check_grid(volume, image, inside, mask)
     maps = load_series(priors, TISSUES)
     try:
-        if template is not None:
+        if template is not None and engine == "atropos":
             maps = align(
                 *(volume, inside, load(template), maps),
                 transform=transform,
                 seed=seed,
                 name=str(image),
             )
-        labels = segment(volume, inside, maps, str(image))
+        if engine == "deep_atropos":
+            labels = deep_atropos(volume, inside, str(image))
+        else:
+            labels = segment(volume, inside, maps, str(image))
     except InputError as error:
         if ground_truth:
             raise

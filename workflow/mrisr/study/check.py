@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mrisr.common.errors import ConfigError
 from mrisr.common.layout import scale_name
+from mrisr.common.optional_packages import ANTSPYNET_LACKING, has_antspynet
 from mrisr.common.schema import nearest
 from mrisr.methods.model_files import read_description
 from mrisr.methods.shipped import is_shipped
@@ -39,6 +40,12 @@ def check(study: Study) -> None:
     held = study.config["baseline_metric"]
     if base is not None and held not in known:
         problems.append(f"baseline_metric: no metric '{held}': {nearest(held, known)}")
+    primary = study.config["primary_metric"]
+    if primary not in known:
+        problems.append(f"primary_metric: no metric '{primary}': {nearest(primary, known)}")
+    for name in study.config["margins"]:
+        if name not in known:
+            problems.append(f"margins: no metric '{name}': {nearest(name, known)}")
     for entry in study.config["published"]:
         if entry["dataset"] not in study.datasets:
             problems.append(
@@ -55,6 +62,13 @@ def check(study: Study) -> None:
         problems += tables_key.problems(study)
     kind = study.degradation["kind"]
     for method in study.methods.values():
+        if method.spec.get("training", {}).get("curve") and (
+            kind != "volume" or method.per_subject
+        ):
+            problems.append(
+                f"methods.{method.name}.training.curve: is for volumes and a network of all"
+                " subjects; leave it out"
+            )
         for name in method.spec.get("limits", {}).get("datasets", []):
             if name not in study.datasets:
                 problems.append(
@@ -193,6 +207,8 @@ def _segmentation_problems(study: Study) -> Iterator[str]:
             " leave the key out"
         )
         return
+    if settings["engine"] == "deep_atropos" and not has_antspynet():
+        yield ANTSPYNET_LACKING
     for name in settings["methods"] or []:
         if name not in study.methods:
             yield (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mrisr.common.layout import scale_name
 from mrisr.common.schema import nearest
-from mrisr.study.study import Study
+from mrisr.study.study import Cell, Study
 
 
 def _measured(study: Study) -> list[str]:
@@ -69,6 +69,7 @@ KINDS: dict[str, Kind] = {
     "quality_by_cost": Kind(MEASURES),
     "queries": Kind(frozenset({"subject", "methods", "beyond"})),
     "curves": Kind(frozenset({"methods"}), lambda study: [None]),
+    "training_time": Kind(frozenset({"methods"}), lambda study: [None]),
     "early_stopping": Kind(frozenset(), _early_stopping),
 }
 
@@ -94,6 +95,29 @@ def options(study: Study, kind: str, dataset: str | None = None) -> dict | None:
     if for_dataset is False:
         return None
     return chosen | (for_dataset if isinstance(for_dataset, Mapping) else {})
+
+
+def shown_cells(study: Study) -> list[Cell]:
+    """Return what the figure `scales` shows at scales that nothing is tested at.
+
+    Reconstructed and measured for it, by its one method.
+    """
+    name = next(iter(_first_measured(study)), None)
+    its = options(study, "scales", name) if name else None
+    if not its or study.degradation["kind"] == "stacks":
+        return []
+    tested = {float(scale) for scale in study.scales(name)}
+    scales = [scale for scale in its.get("scales", []) if float(scale) not in tested]
+    method = next(iter(its.get("methods") or one_model(study)), None)
+    if method not in study.methods:
+        return []
+    found = study.methods[method]
+    return [Cell(name, scale, found, found.refuses(scale, name)) for scale in scales]
+
+
+def one_model(study: Study) -> list[str]:
+    """Return the methods that have one model for all scales."""
+    return [name for name, method in study.methods.items() if method.models == "all_scales"]
 
 
 def problems(study: Study) -> Iterator[str]:
@@ -147,8 +171,13 @@ def _of_dataset(
                 f" scales: {nearest(beyond, agnostic)}"
             )
     tested = {float(scale) for name in datasets for scale in study.scales(name)}
+    shown = {
+        float(cell.scale)
+        for cell in (shown_cells(study) if kind == "scales" else [])
+        if not cell.skipped and (not cell.method.learned or cell.method.models == "all_scales")
+    }
     for scale in chosen.get("scales", []):
-        if float(scale) not in tested:
+        if float(scale) not in tested | shown:
             yield (
                 f"{where}.scales: nothing is reconstructed at {scale_name(scale)}; tested:"
                 f" {', '.join(map(scale_name, sorted(tested)))}"

@@ -5,7 +5,7 @@ Light on purpose: the Snakefile makes a study at parse time, in every job.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrisr.common.errors import ConfigError
@@ -19,6 +19,7 @@ from mrisr.metrics import Registry
 DEFAULTS = {
     "title": "",
     "preset": "published",
+    "deterministic": False,
     "downloads": dataset_files.DOWNLOADS,
     "plugins": [],
     "degradation": {"kernel": "spline", "grid": "corners", "antialias": None},
@@ -28,6 +29,8 @@ DEFAULTS = {
     "empty_slices": "exclude",
     "baseline": None,
     "baseline_metric": "psnr",
+    "primary_metric": "psnr",
+    "margins": {},
     "published": [],
     "segmentation": None,
     "report": {"viewer": True},
@@ -39,6 +42,7 @@ DEFAULTS = {
 }
 EARLY_STOPPING = {"points": 13, "each": 0, "scale": 2}
 SEGMENTATION = {
+    "engine": "atropos",
     "priors": "oasis30ants",
     "registration": "shared",
     "transform": "syn",
@@ -75,6 +79,7 @@ class Study:
         config: The config, every key present.
         name: Name of the study.
         seed: All random numbers derive from it.
+        deterministic: Whether every job has one thread, so that cores change no byte.
         layout: Paths of its files.
         datasets: Its datasets by name.
         methods: Its methods by name, in the config's order.
@@ -102,6 +107,7 @@ class Study:
         self.metrics = found
         self.name: str = self.config["study"]
         self.seed: int = self.config["seed"]
+        self.deterministic: bool = self.config["deterministic"]
         self.degradation: dict = self.config["degradation"]
         if self.degradation["kind"] == "stacks" and "kernel" not in config["degradation"]:
             self.degradation["kernel"] = "slice_profile"
@@ -181,6 +187,8 @@ class Study:
                     method = method_folders.get(name, overrides, preset, self.plugins)
             except ConfigError as error:
                 raise ConfigError(f"{self.where}: {error}") from None
+            if self.deterministic:
+                method = replace(method, spec={**method.spec, "deterministic": True})
             found[name] = method
         # What `--config` adds comes last, and stands above the bound in every table all the same.
         return dict(sorted(found.items(), key=lambda item: item[1].input == "ground_truth"))
@@ -276,12 +284,15 @@ class Study:
     def min_size(self, split: str) -> int:
         """Return the fewest voxels along an axis that a volume of a split may have."""
         if split != "test":
-            sizes = [m.patch_size for m in self.supervised if "training" in m.spec]
-            return max([MIN_HR_SIZE, *sizes])
-        scales = [scale for name in self.measured_datasets for scale in self.scales(name)]
+            trained = [m for m in self.supervised if "training" in m.spec]
+            return max([MIN_HR_SIZE, *(m.patch_size(self._largest_scale) for m in trained)])
         slices = [self.metrics.metadata(name).min_size for name in self.slice_metrics]
-        # The same for all scales up to 4: another scale must not prepare everything again.
-        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * max([4, *scales])), *slices)
+        return max(MIN_HR_SIZE, math.ceil(MIN_LR_SIZE * self._largest_scale), *slices)
+
+    @property
+    def _largest_scale(self) -> float:
+        """The same for all scales up to 4: another scale must not prepare everything again."""
+        return max([4, *(k for name in self.measured_datasets for k in self.scales(name))])
 
     def multiple(self, dataset: str) -> int:
         """Return what the sizes of a ground truth are multiples of: slices of k voxels tile it."""

@@ -43,7 +43,8 @@ class Block:
         closing: How many entries close a row in every tabular.
         spans: Headings above those of columns, each with the number of columns it spans; they
             begin after the labels. A block with spans is never split.
-        below: What the second lines of cells are called; empty if there are none.
+        below: What the second lines of cells are called; empty if there are none. A row whose
+            first entry has a second line of its own calls them by that.
     """
 
     title: str
@@ -62,6 +63,11 @@ class Block:
         """Whether any entry is best, which takes two that are ranked."""
         rows = [row for _, rows in self.groups for row in rows]
         return any(entry.style == "best" for row in rows for entry in row)
+
+
+def second_lines(block: Block, row: list[Entry]) -> str:
+    """Return what the second lines of a row's cells are called."""
+    return row[0].below or block.below
 
 
 def styled(entry: Entry, style: Mapping[str, str], escape: Callable[[str], str]) -> str:

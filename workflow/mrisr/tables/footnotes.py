@@ -4,7 +4,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mrisr import metrics
-from mrisr.evaluate.measured import COLLAPSED, MARKS, UNCHECKED, UNDERTRAINED, places
+from mrisr.common.statistics import FEWEST
+from mrisr.evaluate.measured import (
+    ALPHA,
+    COLLAPSED,
+    EXTRAPOLATED,
+    MARKS,
+    NOT_ABOVE,
+    UNDERTRAINED,
+    UNTESTED,
+    places,
+)
+from mrisr.methods.budget import FALLING, FEW_STEPS, LAST
 from mrisr.methods.model_files import own_training, shipped_training
 
 #: Training settings that decide how much a step sees.
@@ -13,6 +24,11 @@ SIZES = {
     "patch": "patches",
     "lr_patch": "LR patches",
     "queries": "queries",
+}
+#: Of imported weights, the orders of axes that are not ours.
+AXES = {
+    "file": " (which see a volume as its scan's file has it)",
+    "file_reversed": " (which see a volume as SimpleITK reads its scan's file: z, y, x)",
 }
 
 
@@ -36,11 +52,14 @@ def marks(where: Mapping[str, str], baseline: str | None, metric: str = "PSNR") 
         metric: Label of the metric in which they are.
     """
     meaning = {
-        UNDERTRAINED: f"undertrained, the mean {metric} over the volume is not above"
-        f" {baseline}; supports no conclusion",
-        COLLAPSED: "collapsed, training ended in a constant output; supports no conclusion",
-        UNCHECKED: f"not held against {baseline}, whose {metric} over the volume (or its own) is"
-        " missing",
+        UNDERTRAINED: f"undertrained, fewer than {FEW_STEPS:.0%} of the published steps, or the"
+        f" validation loss fell by more than {FALLING:.0%} over the last {LAST:.0%} of the"
+        " training; says little about the method".replace("%", " %"),
+        COLLAPSED: "collapsed, training ended in a constant output; says little about the method",
+        NOT_ABOVE: f"not above {baseline}, in {metric} over the volume a one-sided Wilcoxon"
+        f" signed-rank test over the subjects does not find it better (p at least {ALPHA})",
+        UNTESTED: f"not tested against {baseline}, fewer than {FEWEST} subjects, or {metric} over"
+        " the volume is missing",
     }
     return [
         f"{MARKS[remark]} {text}: {where[remark]}."
@@ -50,7 +69,7 @@ def marks(where: Mapping[str, str], baseline: str | None, metric: str = "PSNR") 
 
 
 def skipped(where: Mapping[str, str]) -> list[str]:
-    """Return why methods were not applied, and which trainings were restarted.
+    """Return why methods were not applied, which trainings were restarted, and what extrapolates.
 
     Args:
         where: Which methods and scales it says of each remark.
@@ -62,27 +81,33 @@ def skipped(where: Mapping[str, str]) -> list[str]:
             found.append(f"n/a: {cells_named}: {reason}.")
         elif remark.startswith("restarted "):
             found.append(f"Training {remark} after it had collapsed: {cells_named}.")
+        elif remark == EXTRAPOLATED:
+            found.append(f"Extrapolated, {remark}: {cells_named}.")
     return found
 
 
 def training(cells: Iterable[Mapping]) -> list[str]:
     """Return how far each learned method was trained, or where its weights come from."""
     groups: dict[tuple, list[Mapping]] = {}
+    falling: list[Mapping] = []
     per_subject: dict[str, list[Mapping]] = {}  # models of one subject each, and shipped ones
     cells = list(cells)
     for cell in cells:
         if not cell["learned"] or cell["skipped"]:
             continue
         model = cell["model"] or {}
+        if (model.get("loss_fell") or 0.0) > FALLING:
+            falling.append(cell)
         if "models" in model:
             per_subject.setdefault(own_training(model), []).append(cell)
             continue
         goal = cell["published_steps"] or model.get("published_steps")
-        file = Path(model["file"]).name if model.get("imported") else None
+        file = _imported(model) if model.get("imported") else None
         if model.get("shipped"):
             per_subject.setdefault(shipped_training(model), []).append(cell)
             continue
-        sizes = _sizes(model, cell.get("published_training") or {})
+        published = cell.get("published_training") or {}
+        sizes = _passes(model, published) + _sizes(model, published)
         key = (model.get("steps"), goal, model.get("preset"), file, sizes)
         groups.setdefault(key, []).append(cell)
     lines = []
@@ -101,18 +126,45 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         f"{said[0].upper()}{said[1:]}: {places(members, cells)}."
         for said, members in per_subject.items()
     ]
+    if falling:
+        lines.append(
+            f"The validation loss was still falling when training ended: {places(falling, cells)}."
+        )
     return lines
+
+
+def _imported(model: Mapping) -> str:
+    """Return which file weights come from, and in which order of axes they see a volume."""
+    order = AXES.get(model.get("weights_axes", ""), "")
+    return Path(model["file"]).name + order
+
+
+def _passes(model: Mapping, published: Mapping) -> str:
+    """Return how often a training saw its patches: on few subjects, many steps are many passes."""
+    passes, goal = model.get("passes"), published.get("epochs")
+    if passes is None or not goal or published.get("steps_per_epoch"):  # no passes were published
+        return ""
+    count = f"{passes:,.0f}" if passes >= 10 else f"{passes:.2g}"
+    return f", {count} passes over its patches ({goal:,} published)"
 
 
 def _sizes(model: Mapping, published: Mapping) -> str:
     """Return what each step saw where that is not the published amount: steps alone mislead."""
-    used = model.get("training") or {}
+    used, published = _seen(model.get("training") or {}), _seen(published)
     changed = [
         f"{words} of {used[key]} ({published[key]})"
         for key, words in SIZES.items()
         if key in used and key in published and used[key] != published[key]
     ]
     return f", each with {', '.join(changed)} in place of the published" if changed else ""
+
+
+def _seen(training: Mapping) -> dict:
+    """Return training settings with the edge of HR patches in words where it follows the scale."""
+    if "patch" not in training:
+        return dict(training)
+    edge = training["patch"] or f"{training.get('lr_patch')} times the scale"
+    return {**{key: said for key, said in training.items() if key != "lr_patch"}, "patch": edge}
 
 
 def unavailable(shown: Iterable[str], reasons: Mapping[str, str]) -> list[str]:

@@ -24,10 +24,10 @@ def quality(
     published: Sequence[Mapping],
     scores: Mapping[str, str],
     fetched: Sequence[str],
-    seed: int,
     baseline: str | None,
     metrics: Sequence[str],
     regions: Sequence[str],
+    margins: Mapping[str, float],
     empty_slices: str,
 ) -> Table:
     """Return the complete table of image quality.
@@ -39,20 +39,20 @@ def quality(
         scores: Scores of the ground truths, by label of the dataset.
         fetched: For each metric that needs a downloaded file, the JSON that says whether it is
             there.
-        seed: The study's.
         baseline: The study's.
         metrics: The study's.
         regions: The study's.
+        margins: The study's.
         empty_slices: The study's.
     """
     return quality_table(
         _with_models(cells),
         _published(published),
         {**notes, "Slices": slices_note(metrics, scores, empty_slices)},
-        seed=seed,
         baseline=baseline,
         metrics=metrics,
         regions=regions,
+        margins=margins,
         unavailable=_unavailable(fetched),
     )
 
@@ -77,7 +77,7 @@ def overlap(
         published: From `mrisr.plan.cells.published_overlap`.
         quality: The CSV of the table of image quality.
     """
-    return overlap_table(cells, _published(published), notes, pd.read_csv(quality))
+    return overlap_table(cells, _published(published), notes, read_table(quality))
 
 
 def paper(
@@ -89,6 +89,7 @@ def paper(
     scores: str | None,
     fetched: Sequence[str],
     baseline: str | None,
+    margins: Mapping[str, float],
     empty_slices: str,
 ) -> Table:
     """Return a table as a paper lays it out.
@@ -102,6 +103,7 @@ def paper(
         fetched: For each metric that needs a downloaded file, the JSON that says whether it is
             there.
         baseline: Label of the method that learned ones are held against.
+        margins: The study's.
         empty_slices: The study's.
     """
     slices = ""
@@ -109,11 +111,12 @@ def paper(
         slices = slices_note(spec["metrics"], {spec["dataset_label"]: scores}, empty_slices)
     return paper_table(
         spec,
-        pd.read_csv(complete),
+        read_table(complete),
         _with_models(cells),
         _published(spec["published"], as_printed=True),
         {**notes, "Slices": slices},
         baseline=baseline,
+        margins=margins,
         unavailable=_unavailable(fetched),
     )
 
@@ -153,9 +156,9 @@ def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataF
         entries: Each with its file, and what else is said of all its values.
         as_printed: Means and deviations stay text, with the digits of the paper.
     """
-    types = dict.fromkeys(("mean", "std"), str) if as_printed else {}
+    text = ("mean", "std") if as_printed else ()
     found = [
-        pd.read_csv(entry["file"], dtype=types).assign(
+        read_table(entry["file"], text).assign(
             **{key: entry[key] for key in ("dataset", "source") if key in entry}
         )
         for entry in entries

@@ -3,7 +3,7 @@ r"""Tables as LaTeX to be `\input`: booktabs and graphicx are all that they need
 from collections.abc import Sequence
 from itertools import pairwise
 
-from mrisr.tables.block import Block, Entry, styled
+from mrisr.tables.block import Block, Entry, second_lines, styled
 from mrisr.tables.latex_text import escape
 
 # More columns between labels and n than this do not fit a page's width.
@@ -108,7 +108,7 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
             entries = [row[i] for i in columns]
             lines.append(_row([*first, *(styled(e, _STYLE, escape) for e in entries)]))
             if _lines(row) > 1:
-                below = [block.below, *[""] * (block.labels - 1)]
+                below = [second_lines(block, row), *[""] * (block.labels - 1)]
                 below += [entry.below for entry in entries[block.labels :]]
                 lines.append(_row([*[""] * len(corner), *map(_small, below)]))
                 lines += [r"\addlinespace[2pt]"] if index + 1 < len(rows) else []

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from mrisr.tables.block import Block, Entry, styled
+from mrisr.tables.block import Block, Entry, second_lines, styled
 
 _STYLE = {"best": "**{}**", "second": "<u>{}</u>", "absent": "*{}*"}
 
@@ -32,10 +32,10 @@ def markdown(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _second(block: Block, row: Sequence[Entry]) -> list[str]:
+def _second(block: Block, row: list[Entry]) -> list[str]:
     labels = [""] * (block.labels - 1)
     below = [f"*{_escape(e.below)}*" if e.below else "" for e in row[block.labels :]]
-    return [f"*{_escape(block.below)}*", *labels, *below]
+    return [f"*{_escape(second_lines(block, row))}*", *labels, *below]
 
 
 def _piped(cells: Iterable[str]) -> str:

@@ -8,14 +8,25 @@ def number(mean: float, std: float = math.nan, digits: int = 4) -> str:
     if math.isnan(mean):
         return ""
     parts = [mean] if math.isnan(std) else [mean, std]
-    text = " ± ".join(f"{x:.{digits}f}" if math.isfinite(x) else f"{x}" for x in parts)
-    return text.replace("inf", "∞")
+    return " ± ".join(_plain(x, digits) for x in parts)
+
+
+def _plain(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}".replace("-", "−").replace("inf", "∞")
+    # What rounds to zero has no sign.
+    return text if text.strip("−0.") else text.lstrip("−")
 
 
 def signed(value: float, digits: int = 4) -> str:
     """Return a difference with its sign, a minus being one; what rounds to zero has none."""
     text = f"{value:+.{digits}f}".replace("-", "−").replace("inf", "∞")
     return text if text.strip("+−0.") else text[1:]
+
+
+def interval(low: float, high: float, digits: int = 4, *, sign: bool = False) -> str:
+    """Return both ends of an interval in brackets, with their signs if it is of a difference."""
+    ends = (signed(end, digits) if sign else number(end, digits=digits) for end in (low, high))
+    return f"[{', '.join(ends)}]"
 
 
 def known(value: float) -> float | None:

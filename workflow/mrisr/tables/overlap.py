@@ -48,8 +48,8 @@ def overlap_table(
         published: Published values, columns dataset, scale, method, region, metric, mean and
             optionally source (a footnote); dataset as the study names it.
         notes: Footnotes of the caller by topic: segmentation, priors, registration, voxels, seed.
-        quality: The study's table of image quality, which says what rows support no conclusion
-            (columns dataset, scale, method, note); such rows are marked and not ranked.
+        quality: The study's table of image quality, whose marks are taken over (columns dataset,
+            scale, method, note).
 
     Returns:
         The table; its frame has the columns `COLUMNS`. Printed are for each dataset and metric
@@ -185,11 +185,7 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
 
 def _ranks(members: Sequence[Mapping], records: Mapping, metric: str) -> dict[str, str]:
     """Return who is best and second; all that differ by less than the noise floor are best."""
-    means = {
-        c["method"]: records[c["method"]].mean
-        for c in members
-        if not c["control"] and not set(MARKS) & set(records[c["method"]].note.split("; "))
-    }
+    means = {c["method"]: records[c["method"]].mean for c in members if not c["control"]}
     return ranks(means, "higher", NOISE_FLOOR[metric])
 
 
@@ -223,15 +219,13 @@ def _footnotes(
         " six regions of a subject. A region that both segmentations lack counts as 1, one that"
         " only one of them has as 0.",
         f"Noise floor: differences below {NOISE_FLOOR['dice']} in Dice ({NOISE_FLOOR['iou']} in"
-        f" IoU) mean nothing.{best} Controls and marked values are not ranked.",
+        f" IoU) mean nothing.{best} Controls are not ranked.",
         *footnotes.topics(notes),
     ]
     remarks = frame["note"].str.split("; ")
     for remark, mark in MARKS.items():
         if remarks.map(lambda present, remark=remark: remark in present).any():
-            found.append(
-                f"{mark} {remark}, see the table of image quality; supports no conclusion."
-            )
+            found.append(f"{mark} {remark}, see the table of image quality.")
     labels = {cell["method"]: cell["method_label"] for cell in cells}
     for note, rows in frame[frame["note"].str.startswith("skipped: ")].groupby("note", sort=False):
         places = [

@@ -35,6 +35,7 @@ def paper_table(
     notes: Mapping[str, str] | None = None,
     *,
     baseline: str | None = None,
+    margins: Mapping[str, float] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> Table:
     """Lay a table out as a paper does.
@@ -48,6 +49,7 @@ def paper_table(
             (a footnote).
         notes: Footnotes by topic: degradation, crop, mask, data range, seed.
         baseline: Label of the method that learned ones are held against.
+        margins: By metric, the difference of means that does not matter; default the metrics' own.
         unavailable: Why metrics could not be taken, by name.
 
     Returns:
@@ -55,7 +57,7 @@ def paper_table(
         `rank` `best`, `second` or empty. A row below the scales has the scale `mean`.
     """
     controls = {cell["method"] for cell in cells if cell["control"]}
-    found = records(spec, complete, published, controls)
+    found = records(spec, complete, published, controls, margins)
     frame = pd.DataFrame([{name: vars(r)[name] for name in COLUMNS} for r in found.values()])
     labels = {cell["method"]: cell["method_label"] for cell in cells}
     labels |= {m["name"]: m["label"] for m in spec["methods"] if m["label"]}

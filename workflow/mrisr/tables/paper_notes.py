@@ -7,6 +7,7 @@ import pandas as pd
 from mrisr import metrics
 from mrisr.common.errors import ConfigError
 from mrisr.common.layout import scale_name
+from mrisr.evaluate.controls import OUT_OF_ORDER
 from mrisr.evaluate.measured import held_by, places
 from mrisr.methods import method as methods
 from mrisr.tables import footnotes as shared
@@ -52,6 +53,10 @@ def footnotes(
     found += shared.marks(said, baseline, held_by(cells))
     found += shared.training(cells)
     found += shared.skipped(said)
+    unranked = dict.fromkeys(r.metric for r in records if OUT_OF_ORDER in r.remarks)
+    if unranked:
+        labels = ", ".join(metrics.metadata(name).label for name in unranked)
+        found.append(f"Not ranked: {labels}, whose controls are out of order in this study.")
     found += _missing(records, cells)
     if not overlap:
         found += shared.unavailable(spec["metrics"], unavailable)
@@ -73,8 +78,12 @@ def _reading(spec: Mapping, records: Collection[Record], overlap: bool) -> list[
     found = [
         ("Means" if joined else "Mean ± sample standard deviation")
         + f" over the test subjects{f' (n = {ends})' if ends else ''}"
-        + ("; best bold, second best underlined." if ranked else ".")
-        + " Controls and marked values are not ranked."
+        + (
+            f"; best bold (and what is within its margin, see {whole}), second best underlined."
+            if ranked
+            else "."
+        )
+        + " Controls are not ranked."
         + (f" Standard deviations: in the table {whole}." if joined else "")
     ]
     if overlap and ranked:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mrisr import metrics
-from mrisr.evaluate.measured import MARKS
+from mrisr.evaluate.controls import OUT_OF_ORDER
+from mrisr.evaluate.measured import margin
 from mrisr.tables.numbers import number
 from mrisr.tables.overlap import NOISE_FLOOR
 from mrisr.tables.ranking import ranks
@@ -71,6 +72,7 @@ def records(
     complete: pd.DataFrame,
     published: pd.DataFrame | None,
     controls: Collection[str],
+    margins: Mapping[str, float] | None = None,
 ) -> dict[Key, Record]:
     """Return the records of a table, ranked.
 
@@ -80,6 +82,7 @@ def records(
         published: Published values: scale, method, metric, region, mean, optionally std; means
             and deviations may be text, which keeps the digits that were printed.
         controls: Methods that are not ranked.
+        margins: By metric, the difference of means that does not matter.
     """
     ours = {
         (float(row["scale"]), row["method"], row["metric"], row["region"]): row
@@ -102,7 +105,7 @@ def records(
         found[key] = _record(spec["dataset"], key, summary, paper.get(key), note)
     if spec["mean"]:
         found |= _means(spec["dataset"], found)
-    return _ranked(found, spec["kind"], controls)
+    return _ranked(found, spec["kind"], controls, margins)
 
 
 def _record(
@@ -148,17 +151,23 @@ def _means(dataset: str, found: Mapping[Key, Record]) -> dict[Key, Record]:
     return means
 
 
-def _ranked(found: Mapping[Key, Record], kind: str, controls: Collection[str]) -> dict[Key, Record]:
+def _ranked(
+    found: Mapping[Key, Record],
+    kind: str,
+    controls: Collection[str],
+    margins: Mapping[str, float] | None,
+) -> dict[Key, Record]:
     """Return records with their ranks among the methods of a scale, metric and region."""
     columns: dict[tuple, dict[Key, float]] = {}
     for key, record in found.items():
         scale, method, metric, region = key
-        if method not in controls and not set(MARKS) & set(record.remarks):
+        if method not in controls and OUT_OF_ORDER not in record.remarks:
             columns.setdefault((scale, metric, region), {})[key] = record.mean
     styles: dict[Key, str] = {}
     for (_, metric, _), means in columns.items():
         better = "higher" if kind == "overlap" else metrics.metadata(metric).better
-        styles |= ranks(means, better, NOISE_FLOOR.get(metric, 0.0))
+        floor = NOISE_FLOOR[metric] if kind == "overlap" else margin(metric, margins)
+        styles |= ranks(means, better, floor)
     return {key: replace(record, rank=styles.get(key, "")) for key, record in found.items()}
 
 

@@ -1,31 +1,35 @@
 """The quality table: what was measured, with everything needed to read it right.
 
-Rows that support no conclusion are marked, the others ranked. Metrics without a better direction
+Rows are marked for how they were trained and whether they are above the baseline, and ranked all
+the same. Metrics without a better direction
 explain the others and stand in a block of their own.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from mrisr import metrics as metric_modules
 from mrisr.common.layout import scale_name
-from mrisr.common.statistics import bootstrap_interval
+from mrisr.common.statistics import FEWEST, mean_interval
+from mrisr.evaluate.controls import OUT_OF_ORDER, out_of_order
 from mrisr.evaluate.measured import (
     MARKS,
+    NOT_ABOVE,
     Column,
     Row,
     columns,
     has_ground_truth,
     heading,
     held_by,
+    margin,
     places,
     read_rows,
 )
 from mrisr.tables import footnotes
-from mrisr.tables.numbers import known, number
+from mrisr.tables.numbers import interval, known, number, signed
 from mrisr.tables.ranking import ranks
 from mrisr.tables.table import Block, Entry, Table
 
@@ -34,7 +38,9 @@ COLUMNS = [
     *("published_mean", "published_std", "note"),
 ]
 NUMBERS = ("mean", "std", "ci_low", "ci_high", "published_mean", "published_std")
+UNMEASURED = "unmeasured"
 MISSING, UNAVAILABLE, NO_TRUTH = "missing", "unavailable", "no ground truth"
+INTERVAL, EACH = "95 % interval", "each subject"
 FIT = "fit of SR = gain × ground truth + offset"
 
 
@@ -43,10 +49,10 @@ def quality_table(
     published: pd.DataFrame | None = None,
     notes: Mapping[str, str] | None = None,
     *,
-    seed: int,
     baseline: str | None = None,
     metrics: Sequence[str] | None = None,
     regions: Sequence[str] | None = None,
+    margins: Mapping[str, float] | None = None,
     unavailable: Mapping[str, str] | None = None,
 ) -> Table:
     """Make the quality table of a study.
@@ -57,17 +63,17 @@ def quality_table(
         published: Published values, columns dataset, scale, method, metric, region, mean, std and
             optionally source (a footnote); dataset as the study names it.
         notes: Footnotes of the caller by topic: degradation, crop, mask, data range, seed, preset.
-        seed: The study's seed; the bootstrap intervals derive from it.
-        baseline: Name of the method that learned ones are held against, None for no check. A
-            learned method whose mean PSNR over the volume is not above it is undertrained.
+        baseline: Name of the method that learned ones are held against, None for no check; see
+            `mrisr.evaluate.measured.read_rows`.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
+        margins: By metric, the difference of means that does not matter; default the metrics' own.
         unavailable: Why metrics could not be taken, by name. Their columns stay, empty.
 
     Returns:
         The table; its frame has the columns `COLUMNS`, a row a dataset, scale, method, metric and
         region. A row without values has n = 0 and a note: `missing` where its CSV is not there,
-        `unavailable`, `no ground truth`, or `skipped` with the reason.
+        `unavailable`, `unmeasured`, `no ground truth`, or `skipped` with the reason.
 
     Raises:
         InputError: A metrics CSV is damaged, incomplete or holds NaN.
@@ -75,15 +81,17 @@ def quality_table(
     reasons = unavailable or {}
     rows = read_rows(cells, baseline)
     shown = columns(rows, metrics, regions, reasons)
+    disorder = out_of_order(rows, [c for c in shown if _better(c)], baseline)
     beside = {} if published is None else _published(published)
     records = []
     for row in rows:
         key = (row.cell["dataset"], float(row.cell["scale"]), row.cell["method"])
         for column in shown:
             said = [*row.remarks, *_absence(row, column, reasons)]
+            said += [OUT_OF_ORDER] if (key[0], column) in disorder else []
             paper = beside.get((*key, *column), (math.nan, math.nan))
             place = (key[0], row.cell["scale"], key[2], *column)
-            summary = _summary(row.values.get(column), seed)
+            summary = _summary(row.values.get(column))
             records.append((*place, *summary, *paper, "; ".join(said)))
     frame = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, float))
     lines = list(frame.itertuples(index=False))
@@ -92,9 +100,10 @@ def quality_table(
         (row, dict(zip(shown, lines[i * width : (i + 1) * width], strict=True)))
         for i, row in enumerate(rows)
     ]
-    blocks = _blocks(by_row, shown, reasons)
-    told = _footnotes(rows, shown, frame, notes or {}, published, baseline, reasons)
-    return Table(frame, blocks, [_reading(any(block.ranked for block in blocks)), *told])
+    blocks = _blocks(by_row, shown, reasons, disorder, margins or {})
+    ranked = any(block.ranked for block in blocks)
+    told = _footnotes(rows, shown, frame, notes or {}, published, baseline, reasons, disorder)
+    return Table(frame, blocks, [*_reading(shown, margins or {}, ranked), *told])
 
 
 def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[str]:
@@ -103,17 +112,24 @@ def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[s
         return []
     if not has_ground_truth(row) and metric_modules.metadata(column[0]).reference:
         return [NO_TRUTH]
+    if column in row.unmeasured:
+        return [UNMEASURED]
     return [UNAVAILABLE if column[0] in unavailable else MISSING]
 
 
-def _summary(scores: pd.Series | None, seed: int) -> tuple[int, float, float, float, float]:
+def _better(column: Column) -> str:
+    """Return which way a column is better, empty if neither."""
+    return metric_modules.metadata(column[0]).better
+
+
+def _summary(scores: pd.Series | None) -> tuple[int, float, float, float, float]:
     """Return n, mean, sample standard deviation, interval; NaN where they do not exist."""
     if scores is None:
         return 0, *[math.nan] * 4
     data = scores.to_numpy()
     known = len(data) > 1 and bool(np.isfinite(data).all())
     std = float(np.std(data, ddof=1)) if known else math.nan
-    return len(data), float(np.mean(data)), std, *bootstrap_interval(data, seed)
+    return len(data), float(np.mean(data)), std, *mean_interval(data)
 
 
 def _published(frame: pd.DataFrame) -> dict[tuple, tuple[float, float]]:
@@ -125,21 +141,26 @@ def _published(frame: pd.DataFrame) -> dict[tuple, tuple[float, float]]:
 
 
 def _blocks(
-    by_row: Sequence[tuple[Row, Mapping]], shown: Sequence[Column], unavailable: Mapping[str, str]
+    by_row: Sequence[tuple[Row, Mapping]],
+    shown: Sequence[Column],
+    unavailable: Mapping[str, str],
+    disorder: Mapping[tuple[str, Column], str],
+    margins: Mapping[str, float],
 ) -> list[Block]:
     """Lay the rows out as printed: for each dataset what is ranked, then what explains."""
-    ranked = [c for c in shown if metric_modules.metadata(c[0]).better]
+    ranked = [c for c in shown if _better(c)]
     explaining = [c for c in shown if c not in ranked]
     blocks = []
     for dataset in dict.fromkeys(row.cell["dataset"] for row, _ in by_row):
         inside = [(row, entries) for row, entries in by_row if row.cell["dataset"] == dataset]
         label = str(inside[0][0].cell["dataset_label"])
+        unranked = {column for where, column in disorder if where == dataset}
         if ranked or not explaining:
             caption = f"Image quality on {label}"
-            blocks.append(_block(inside, ranked, unavailable, label, caption))
+            blocks.append(_block(inside, ranked, unavailable, label, caption, unranked, margins))
         if explaining and any(has_ground_truth(row) for row, _ in inside):
             title, caption = f"{label}: {FIT}", f"{FIT[0].upper()}{FIT[1:]} on {label}"
-            blocks.append(_block(inside, explaining, unavailable, title, caption))
+            blocks.append(_block(inside, explaining, unavailable, title, caption, (), margins))
     return blocks
 
 
@@ -149,6 +170,8 @@ def _block(
     unavailable: Mapping[str, str],
     title: str,
     caption: str,
+    unranked: Collection[Column],
+    margins: Mapping[str, float],
 ) -> Block:
     """Lay some columns of a dataset out, a group a scale, as in ArSSR, Table 1."""
     beside = {
@@ -157,14 +180,16 @@ def _block(
     header, starts = ["Method"], []
     for column in shown:
         starts.append(len(header))
-        header += [heading(*column), *(["published"] if column in beside else [])]
+        apart = " (not ranked)" if column in unranked else ""
+        header += [heading(*column) + apart, *(["published"] if column in beside else [])]
     groups = []
     for scale in dict.fromkeys(row.cell["scale"] for row, _ in by_row):
         members = [(row, entries) for row, entries in by_row if row.cell["scale"] == scale]
         styles = {
             c: ranks(
                 {i: entries[c].mean for i, (row, entries) in enumerate(members) if row.ranked},
-                metric_modules.metadata(c[0]).better,
+                "" if c in unranked else _better(c),
+                margin(c[0], margins),
             )
             for c in shown
         }
@@ -172,7 +197,7 @@ def _block(
         for i, (row, entries) in enumerate(members):
             about = {k: str(row.cell[k]) for k in ("dataset", "method")}
             about["scale"] = scale_name(row.cell["scale"])
-            line = [Entry(_name(row), data=about)]
+            line = [Entry(_name(row), data=about, below=_second_lines(row, shown))]
             for c in shown:
                 line.append(_entry(entries[c], row, unavailable, styles[c].get(i, "")))
                 if c in beside:
@@ -184,7 +209,8 @@ def _block(
             line.append(Entry("" if n is None else str(n), value=n))
             lines.append(line)
         groups.append((f"{scale_name(scale)}×", lines))
-    return Block(title, [*header, "n"], groups, caption, tuple(starts))
+    below = INTERVAL if any(line[0].below for _, lines in groups for line in lines) else ""
+    return Block(title, [*header, "n"], groups, caption, tuple(starts), below=below)
 
 
 def _name(row: Row) -> str:
@@ -198,28 +224,33 @@ def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) 
         return Entry("n/a", "absent")
     if not record.n:
         absence = _absence(row, (record.metric, record.region), unavailable)
-        return Entry(MISSING if absence in ([], [MISSING]) else "–", "absent")
-    hint, digits = "", metric_modules.metadata(record.metric).digits
-    if not math.isnan(record.ci_low):
-        hint = (
-            f"95 % interval of the mean: {record.ci_low:.{digits}f} to {record.ci_high:.{digits}f}"
-        )
+        word = {MISSING: MISSING, UNMEASURED: UNMEASURED}
+        return Entry(word.get((absence or [MISSING])[0], "–"), "absent")
+    digits = metric_modules.metadata(record.metric).digits
     text = number(record.mean, record.std, digits)
-    about = _about((record.metric, record.region))
-    return Entry(text, style, hint, value=known(record.mean), data=about)
+    column = (record.metric, record.region)
+    below = _second_line(row.values[column], (record.ci_low, record.ci_high), digits)
+    return Entry(text, style, below=below, value=known(record.mean), data=_about(column))
+
+
+def _second_line(scores: pd.Series, ends: tuple[float, float], digits: int) -> str:
+    """Return what stands below a mean: its interval, or each subject where they are too few."""
+    if not math.isnan(ends[0]):
+        return interval(*ends, digits)
+    if 1 < len(scores) < FEWEST:
+        return ", ".join(number(score, digits=digits) for score in scores)
+    return ""
+
+
+def _second_lines(row: Row, shown: Sequence[Column]) -> str:
+    """Return what second lines of a row are called; empty if it has none."""
+    counts = {len(row.values[column]) for column in shown if column in row.values}
+    n = max(counts, default=0)
+    return INTERVAL if n >= FEWEST else EACH if n > 1 else ""
 
 
 def _about(column: Column) -> dict[str, str]:
     return dict(zip(("metric", "region"), column, strict=True))
-
-
-def _reading(ranked: bool) -> str:
-    """Return how to read a cell; of bold ones only if there are any."""
-    best = "For each scale and column the best is bold and the second best underlined."
-    return (
-        f"Mean ± sample standard deviation over n test subjects. {best + ' ' if ranked else ''}"
-        "Controls bound the table from below and above; they and marked rows are not ranked."
-    )
 
 
 def _footnotes(
@@ -230,19 +261,30 @@ def _footnotes(
     published: pd.DataFrame | None,
     baseline: str | None,
     unavailable: Mapping[str, str],
+    disorder: Mapping[tuple[str, Column], str],
 ) -> list[str]:
     cells = [row.cell for row in rows]
     found = []
     if frame["ci_low"].notna().any():
         found.append(
-            "95 % intervals of the mean (percentile bootstrap over subjects) are in the CSV"
-            " (ci_low, ci_high) and under the pointer in the HTML table."
+            "In brackets: Student's t interval of the mean over subjects, which covers it 95 times"
+            " of 100 if values are normal."
         )
+    if frame["n"].between(2, FEWEST - 1).any():
+        found.append(f"Fewer than {FEWEST} subjects have no interval; the value of each is shown.")
     if any(not metric_modules.metadata(metric).better for metric, _ in shown):
         found.append(
             "Gain and offset: least-squares fit of SR = gain × ground truth + offset over the"
             " region's voxels, the offset in fractions of the data range; 1 and 0 where intensities"
             " are kept. They explain the other values, and are neither ranked nor tested."
+        )
+    found += _unranked(disorder, cells)
+    if any(row.unmeasured for row in rows):
+        names = dict.fromkeys(metric for row in rows for metric, _ in row.unmeasured)
+        labels = ", ".join(metric_modules.metadata(name).label for name in names)
+        found.append(
+            f"unmeasured: in some subject {labels} found no edge in any slice. Missing is not"
+            " worst: such rows are not ranked by it."
         )
     if np.isinf(frame["mean"]).any():
         found.append("∞: equal to the ground truth.")
@@ -252,6 +294,8 @@ def _footnotes(
         return places([row.cell for row in rows if remark in row.remarks], cells)
 
     said = {remark: where(remark) for row in rows for remark in row.remarks}
+    if NOT_ABOVE in said:
+        said[NOT_ABOVE] = "; ".join(_held(row, cells) for row in rows if NOT_ABOVE in row.remarks)
     base = next((c["method_label"] for c in cells if c["method"] == baseline), baseline)
     found += footnotes.marks(said, base, held_by(cells))
     found += footnotes.training(cells)
@@ -264,6 +308,43 @@ def _footnotes(
             "published: as the paper printed it, over the volume."
         ]
     return found + footnotes.simulated(cells)
+
+
+def _reading(shown: Sequence[Column], margins: Mapping[str, float], ranked: bool) -> list[str]:
+    """Return what a cell is, and what is bold, if anything is."""
+    names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
+    about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
+    widths = ", ".join(f"{its.label} {width:g} {its.unit}".strip() for its, width in about)
+    within = f" or within a margin of it that does not matter ({widths})" if widths else ""
+    bold = (
+        f" For each scale and column bold is the best{within}; underlined the second best, if one"
+        " alone is bold."
+        if ranked
+        else ""
+    )
+    return [
+        f"Mean ± sample standard deviation over n test subjects.{bold} Controls bound the table"
+        " from below and above and are not ranked; marked rows are."
+    ]
+
+
+def _unranked(disorder: Mapping[tuple[str, Column], str], cells: Sequence[Mapping]) -> list[str]:
+    """Return which metrics rank nobody, and which of their controls are out of order."""
+    labels = {cell["dataset"]: cell["dataset_label"] for cell in cells}
+    return [
+        f"Not ranked and not tested on {labels[dataset]}: {heading(*column)}, whose controls are"
+        f" out of order: {said}. It does not measure quality here."
+        for (dataset, column), said in disorder.items()
+    ]
+
+
+def _held(row: Row, cells: Sequence[Mapping]) -> str:
+    """Return a row with how far it is from the baseline, and p."""
+    held = row.held
+    assert held is not None  # for it has been tested
+    about = metric_modules.metadata(held.metric)
+    gap = f"{signed(held.difference, about.digits)} {about.unit}".strip()
+    return f"{places([row.cell], cells)} ({gap}, p = {held.p:.3f}, n = {held.n})"
 
 
 def _missing(

@@ -7,8 +7,7 @@ from collections.abc import Hashable, Mapping
 def ranks(means: Mapping[Hashable, float], better: str, floor: float = 0.0) -> dict[Hashable, str]:
     """Return `best` and `second` by key.
 
-    Those that differ from the best by less than the floor (or not at all) are all best; several
-    best ones leave no second.
+    Those within the floor of the best are all best; several best ones leave no second.
 
     Args:
         means: By key; NaN takes no part.
@@ -25,7 +24,7 @@ def ranks(means: Mapping[Hashable, float], better: str, floor: float = 0.0) -> d
     found: dict[Hashable, str] = {}
     for name in ("best", "second"):
         top = choose(means.values())
-        tied = [key for key, mean in means.items() if mean == top or abs(mean - top) < floor]
+        tied = [key for key, mean in means.items() if mean == top or abs(mean - top) <= floor]
         found |= dict.fromkeys(tied, name)
         means = {key: mean for key, mean in means.items() if key not in found}
         if len(tied) > 1 or not means:

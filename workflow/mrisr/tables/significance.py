@@ -1,26 +1,39 @@
-"""The table of significance: how far every method is from the best one, and how sure that is."""
+"""The table of significance: every method against the baseline and each other, and their ranks."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from mrisr import metrics as metric_modules
-from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
-from mrisr.common.statistics import bootstrap_interval, holm, wilcoxon
-from mrisr.evaluate.measured import Column, Row, columns, heading, places, read_rows
-from mrisr.tables.numbers import signed
+from mrisr.common.statistics import FEWEST
+from mrisr.evaluate.controls import out_of_order
+from mrisr.evaluate.measured import (
+    Column,
+    Row,
+    columns,
+    heading,
+    margin,
+    places,
+    primary_region,
+    read_rows,
+)
+from mrisr.tables.contrasts import (
+    COLUMNS,
+    EQUIVALENT,
+    FEW,
+    NUMBERS,
+    PRIMARY,
+    adjust,
+    contrasts,
+)
+from mrisr.tables.numbers import interval, signed
+from mrisr.tables.rank_stability import agreement_block, friedman_notes, rank_block
 from mrisr.tables.table import Block, Entry, Table
 
-COLUMNS = [
-    *("dataset", "scale", "metric", "region", "best", "method", "n", "difference"),
-    *("ci_low", "ci_high", "p", "p_holm", "significant", "note"),
-]
-NUMBERS = ("difference", "ci_low", "ci_high", "p", "p_holm")
-ALPHA = 0.05
-FEW, INFINITE = "too few subjects to be significant", "infinite values, not tested"
+Groups = Sequence[tuple[float, Sequence[Row]]]  # scale, ranked rows
+Contrasts = Mapping[tuple, Mapping]  # by dataset, scale, metric, region, reference, method
 
 
 def significance_table(
@@ -28,146 +41,180 @@ def significance_table(
     *,
     seed: int,
     baseline: str | None = None,
+    primary: str = "psnr",
     metrics: Sequence[str] | None = None,
     regions: Sequence[str] | None = None,
+    margins: Mapping[str, float] | None = None,
 ) -> Table:
-    """Hold every ranked method against the best one of its dataset, scale, metric and region.
+    """Hold every ranked method against the baseline, and all pairs against each other.
 
-    The best has the highest (or lowest) mean; differences are taken subject by subject, tested by
-    Wilcoxon's signed-rank test, and the p-values of one dataset, scale, metric and region adjusted
-    by Holm's method. Controls, skipped, missing and marked rows take no part, nor do metrics
-    without a better direction.
+    Differences are taken subject by subject and tested by Wilcoxon's signed-rank test; two
+    one-sided t tests say whether a difference lies within the metric's margin. The contrasts of
+    the primary metric with the baseline, over all datasets and scales, are one family of Holm's
+    method, and all other tests of the study are another. Controls, skipped and missing rows take
+    no part, nor do metrics without a better direction or with controls out of order.
 
     Args:
         cells: One a dataset, scale and method, in the order to print; see
             `mrisr.evaluate.measured.read_rows`.
-        seed: The study's seed; the bootstrap intervals derive from it.
-        baseline: Name of the method that learned ones are held against, as in the quality table.
+        seed: The study's seed; the resamples of ranks derive from it.
+        baseline: Name of the method that the others are held against.
+        primary: The study's primary metric; it counts inside the mask, where it is taken there.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
+        margins: By metric, the difference of means that does not matter; default the metrics' own.
 
     Returns:
-        The table; its frame has the columns `COLUMNS`, a row a comparison. `difference` is the
-        mean of (method - best) in the metric's unit, `significant` whether the adjusted p is below
-        0.05. It is empty, with a footnote, where there are not two methods to compare.
+        The table; its frame has the columns `mrisr.tables.contrasts.COLUMNS`, a row a pair.
+        `difference` is the mean of (method - reference) in the metric's unit. It is empty, with a
+        footnote, where there are not two methods to compare.
 
     Raises:
         InputError: A metrics CSV is damaged, or two of them hold different subjects.
     """
     rows = read_rows(cells, baseline)
     shown = [c for c in columns(rows, metrics, regions) if metric_modules.metadata(c[0]).better]
-    records, blocks, alone = [], [], {}
+    disorder = out_of_order(rows, shown, baseline)
+    first = (primary, primary_region(shown, primary))
+    records: list[dict] = []
+    datasets: dict[str, tuple[str, list[tuple[float, list[Row]]]]] = {}
+    alone: dict[str, list[str]] = {}
     for dataset in dict.fromkeys(cell["dataset"] for cell in cells):
         inside = [row for row in rows if row.cell["dataset"] == dataset]
         label = str(inside[0].cell["dataset_label"])
-        groups = []
+        tested = [column for column in shown if (dataset, column) not in disorder]
+        groups: list[tuple[float, list[Row]]] = []
         for scale in dict.fromkeys(row.cell["scale"] for row in inside):
             ranked = [r for r in inside if r.cell["scale"] == scale and r.ranked and r.values]
-            by_column = {column: _compare(ranked, column, seed) for column in shown}
-            found = [record for compared in by_column.values() for record in compared]
+            found = [
+                record
+                for column in tested
+                for record in contrasts(ranked, column, baseline, first, margins)
+            ]
             if not found:
                 alone.setdefault(label, []).append(scale_name(scale))
                 continue
             records += found
-            lines = [
-                [
-                    Entry(
-                        str(row.cell["method_label"]),
-                        data={
-                            **{key: str(row.cell[key]) for key in ("dataset", "method")},
-                            "scale": scale_name(scale),
-                        },
-                    ),
-                    *(_entry(row.cell["method"], compared) for compared in by_column.values()),
-                    Entry(str(n := max(map(len, row.values.values()))), value=n),
-                ]
-                for row in ranked
-            ]
-            groups.append((f"{scale_name(scale)}×", lines))
-        if groups:
-            header = ["Method", *(heading(*column) for column in shown), "n"]
-            blocks.append(Block(label, header, groups, f"Difference from the best on {label}"))
-    frame = pd.DataFrame(records, columns=COLUMNS)
-    frame = frame.astype({**dict.fromkeys(NUMBERS, float), "significant": "boolean"})
-    return Table(frame, blocks, _footnotes(frame, cells, alone))
+            groups.append((scale, ranked))
+        datasets[dataset] = label, groups
+    adjust(records)
+    frame = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, float))
+    blocks, notes = [], []
+    lookup = {
+        tuple(r[k] for k in ("dataset", "scale", "metric", "region", "reference", "method")): r
+        for r in records
+    }
+    for dataset, (label, groups) in datasets.items():
+        tested = [column for column in shown if (dataset, column) not in disorder]
+        made = [
+            _baseline_block(label, groups, shown, baseline, lookup),
+            _pairs_block(label, groups, first, lookup),
+            rank_block(label, groups, tested, seed),
+            agreement_block(label, groups, tested),
+        ]
+        blocks += [block for block in made if block is not None]
+        notes += friedman_notes(label, groups, first) if first in tested else []
+    said = _footnotes(frame, cells, alone, first, baseline, shown, margins)
+    unranked = [
+        f"{heading(*column)}: not tested on {datasets[dataset][0]}, controls out of order ({why})."
+        for (dataset, column), why in disorder.items()
+    ]
+    return Table(frame, blocks, [*said, *notes, *unranked])
 
 
-def _compare(ranked: Sequence[Row], column: Column, seed: int) -> list[dict]:
-    """Return the comparisons of one column with its best method; none if it has fewer than two."""
-    metric, region = column
-    members = [row for row in ranked if column in row.values]
-    means = {i: float(np.mean(row.values[column].to_numpy())) for i, row in enumerate(members)}
-    finite = {i: mean for i, mean in means.items() if math.isfinite(mean)}
-    if len(members) < 2 or not finite:
-        return []
-    choose = max if metric_modules.metadata(metric).better == "higher" else min
-    best = members[choose(finite, key=finite.__getitem__)]
-    found, tested = [], []
-    for i, row in enumerate(members):
-        if row is best:
+def _about(row: Row, scale: float) -> dict[str, str]:
+    return {
+        **{key: str(row.cell[key]) for key in ("dataset", "method")},
+        "scale": scale_name(scale),
+    }
+
+
+def _baseline_block(
+    label: str, groups: Groups, shown: Sequence[Column], baseline: str | None, lookup: Contrasts
+) -> Block | None:
+    """Return a block with a row a method: its differences from the baseline in every column."""
+    found = []
+    for scale, ranked in groups:
+        if not any(row.cell["method"] == baseline for row in ranked):
             continue
-        differences = _differences(row, best, column)
-        record = {
-            **{key: row.cell[key] for key in ("dataset", "scale")},
-            **{"metric": metric, "region": region},
-            **{"best": best.cell["method"], "method": row.cell["method"]},
-            **{"n": len(differences), "note": INFINITE},
-            **dict.fromkeys(NUMBERS, math.nan),
-            "significant": pd.NA,
-        }
-        if i in finite:
-            low, high = bootstrap_interval(differences, seed)
-            record |= {
-                **{"difference": float(differences.mean()), "ci_low": low, "ci_high": high},
-                **{"p": wilcoxon(differences), "note": ""},
-            }
-            tested.append(record)
-        found.append(record)
-    for record, adjusted in zip(tested, holm([one["p"] for one in tested]), strict=True):
-        record |= {"p_holm": float(adjusted), "significant": bool(adjusted < ALPHA)}
-        if _least_p(record["n"], len(tested)) >= ALPHA:
-            record["note"] = FEW
-    return found
+        lines = []
+        for row in ranked:
+            if row.cell["method"] == baseline:
+                continue
+            where = row.cell["dataset"], scale
+            cells = [
+                _entry(lookup.get((*where, *column, baseline, row.cell["method"])))
+                for column in shown
+            ]
+            n = max(map(len, row.values.values()))
+            name = Entry(str(row.cell["method_label"]), data=_about(row, scale))
+            lines.append([name, *cells, Entry(str(n), value=n)])
+        found.append((f"{scale_name(scale)}×", lines))
+    if not found:
+        return None
+    base = next(
+        row.cell["method_label"] for _, its in groups for row in its
+        if row.cell["method"] == baseline
+    )  # fmt: skip
+    header = ["Method", *(heading(*column) for column in shown), "n"]
+    title, caption = f"{label}: against {base}", f"Difference from {base} on {label}"
+    return Block(title, header, found, caption, below="95 % interval; d; P")
 
 
-def _differences(row: Row, best: Row, column: Column) -> np.ndarray:
-    """Return method - best, one for each subject."""
-    scores, other = row.values[column], best.values[column]
-    if set(scores.index) != set(other.index):
-        apart = sorted(set(scores.index) ^ set(other.index))
-        raise InputError(
-            f"{row.cell['path']}: other subjects than in {best.cell['path']}"
-            f" ({', '.join(apart[:5])}{', ...' if len(apart) > 5 else ''}); delete both and run"
-            " again"
-        )
-    return scores.to_numpy() - other[scores.index].to_numpy()
-
-
-def _least_p(n: int, tests: int) -> float:
-    """Return the least adjusted p of a family: all n subjects agree in every comparison."""
-    return min(1.0, tests * 2 / 2**n)
-
-
-def _entry(method: str, comparisons: Sequence[Mapping]) -> Entry:
-    """Return what is printed of a method in a column."""
-    if any(comparison["best"] == method for comparison in comparisons):
-        return Entry("best", "best", value=0.0)
-    comparison = next(
-        (comparison for comparison in comparisons if comparison["method"] == method), None
+def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -> Block | None:
+    """Return a block of the primary metric: a row's method minus that of the column."""
+    members = dict.fromkeys(
+        (row.cell["method"], str(row.cell["method_label"])) for _, its in groups for row in its
     )
-    if comparison is None:
+    if len(members) < 3:
+        return None
+    found = []
+    for scale, ranked in groups:
+        lines = []
+        for row in ranked:
+            where = row.cell["dataset"], scale, *first
+            cells = []
+            for name, _ in members:
+                mine = row.cell["method"]
+                if (record := lookup.get((*where, name, mine))) is not None:
+                    cells.append(_entry(record, brief=True))
+                elif (record := lookup.get((*where, mine, name))) is not None:
+                    turned = {**record, "difference": -record["difference"]}
+                    cells.append(_entry(turned, brief=True))
+                else:
+                    cells.append(Entry("" if name == mine else "–", "absent"))
+            lines.append([Entry(str(row.cell["method_label"]), data=_about(row, scale)), *cells])
+        found.append((f"{scale_name(scale)}×", lines))
+    header = ["Method", *(label for _, label in members)]
+    title = f"{label}: all pairs, {heading(*first)}"
+    caption = f"Row minus column on {label}, {heading(*first)}"
+    return Block(title, header, found, caption, closing=0)
+
+
+def _entry(record: Mapping | None, *, brief: bool = False) -> Entry:
+    """Return what is printed of a comparison."""
+    if record is None:
         return Entry("–", "absent")
-    if math.isnan(comparison["p"]):
-        return Entry("∞", "absent", comparison["note"])
-    digits = metric_modules.metadata(comparison["metric"]).digits
-    hint = f"p = {_p(comparison['p'])}, adjusted {_p(comparison['p_holm'])}"
-    if not math.isnan(comparison["ci_low"]):
-        ends = " to ".join(signed(comparison[end], digits) for end in ("ci_low", "ci_high"))
-        hint = f"95 % interval of the mean difference: {ends}; {hint}"
-    star = "*" if comparison["significant"] else ""
-    text = f"{signed(comparison['difference'], digits)} ({_p(comparison['p_holm'])}){star}"
-    about = {key: str(comparison[key]) for key in ("metric", "region")}
-    return Entry(text, "", hint, value=comparison["difference"], data=about)
+    if math.isnan(record["p"]):
+        return Entry("∞", "absent", record["note"])
+    digits = metric_modules.metadata(record["metric"]).digits
+    hint = f"p = {_p(record['p'])}, adjusted {_p(record['p_holm'])}"
+    if not math.isnan(record["p_equivalence"]):
+        hint += f"; equivalence: adjusted p = {_p(record['p_equivalence'])}"
+    hint += f"; {record['conclusion']}"
+    mark = "*" if record["p_holm"] < 0.05 else ""
+    mark += "≈" if EQUIVALENT in record["conclusion"] else ""
+    text, below = signed(record["difference"], digits), ""
+    if not brief:
+        text += f" ({_p(record['p_holm'])})"
+        if not math.isnan(record["ci_low"]):
+            ends = record["ci_low"], record["ci_high"]
+            size = record["effect_size"]
+            parts = [interval(*ends, digits, sign=True)]
+            parts += [] if math.isnan(size) else [signed(size, 1)]
+            below = "; ".join([*parts, f"{record['superiority']:.2f}"])
+    about = {key: str(record[key]) for key in ("metric", "region")}
+    return Entry(text + mark, "", hint, below, value=record["difference"], data=about)
 
 
 def _p(value: float) -> str:
@@ -175,19 +222,40 @@ def _p(value: float) -> str:
 
 
 def _footnotes(
-    frame: pd.DataFrame, cells: Sequence[Mapping], alone: Mapping[str, Sequence[str]]
+    frame: pd.DataFrame,
+    cells: Sequence[Mapping],
+    alone: Mapping[str, Sequence[str]],
+    first: Column,
+    baseline: str | None,
+    shown: Sequence[Column],
+    margins: Mapping[str, float] | None,
 ) -> list[str]:
     found = []
     if len(frame):
+        names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
+        about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
+        widths = ", ".join(f"{its.label} {width:g} {its.unit}".strip() for its, width in about)
+        count = int((frame["family"] == PRIMARY).sum())
+        against = "with the baseline" if baseline in set(frame["reference"]) else "of all pairs"
         found += [
-            "Mean over n test subjects of a method's value minus that of the best method, which has"
-            " the highest (↑) or lowest (↓) mean; in parentheses p of a two-sided Wilcoxon"
-            " signed-rank test over subjects, adjusted by Holm's method for the comparisons of a"
-            " scale and column; * below 0.05. The best is chosen by the values that are tested,"
-            " which flatters it a little.",
-            "Controls, and rows that the quality table marks or has no values for, take no part.",
-            "95 % intervals of the mean difference (percentile bootstrap over subjects) and the"
-            " unadjusted p are in the CSV, and under the pointer in the HTML table.",
+            "Mean over n test subjects of a method's value minus the other's; in parentheses p of"
+            " a two-sided Wilcoxon signed-rank test over subjects, adjusted by Holm's method; *"
+            " below 0.05.",
+            f"Primary tests: the {count} contrasts {against} in {heading(*first)}, over all"
+            f" datasets and scales, one family of Holm's method. The other"
+            f" {len(frame) - count} tests of the study, over all metrics, regions, scales and"
+            " pairs, are another one and explore.",
+            "≈: equivalent, two one-sided t tests find the mean difference within the metric's"
+            f" margin (adjusted p below 0.05; margins: {widths or 'none'}). Neither * nor ≈: not"
+            " decided, which does not mean equal.",
+            f"Second lines: Student's t interval of the mean difference (95 %), none below {FEWEST}"
+            " subjects; d, the mean difference in standard deviations of the differences (d_z); P,"
+            " the share of subjects in which the method is better. Every pair of every metric is in"
+            " the CSV.",
+            "Ranks: mean over the subjects, 1 the best; in brackets between which ranks the mean of"
+            " a method lies in 95 % of 2,000 resamples of the subjects. Agreement: Kendall's tau"
+            " between the orders in which two metrics put the methods by their means.",
+            "Controls, and rows that have no values, take no part.",
         ]
     few = frame[frame["note"] == FEW]
     if len(few):
@@ -195,8 +263,9 @@ def _footnotes(
         chosen = [c for c in cells if (c["dataset"], c["scale"], c["method"]) in keys]
         counts = ", ".join(map(str, sorted(set(few["n"]))))
         found.append(
-            f"Too few subjects (n = {counts}): no adjusted p below 0.05 is possible even if all of"
-            f" them agree, so that nothing can be significant: {places(chosen, cells)}."
+            f"Too few subjects (n = {counts}) for the number of tests: no adjusted p below 0.05 is"
+            " possible in some family even if all of them agree, so that nothing can be significant"
+            f" there: {places(chosen, cells)}."
         )
     for dataset, scales in alone.items():
         where = ", ".join(f"{scale}×" for scale in scales)

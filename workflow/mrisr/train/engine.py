@@ -8,7 +8,7 @@ import hashlib
 import logging
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,10 +19,14 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from mrisr.common import devices, seeds
 from mrisr.common.errors import TrainingError
-from mrisr.methods.model_files import save_model
+from mrisr.methods.method import hr_patch
+from mrisr.methods.model_files import FILES, save_model
+from mrisr.methods.training_length import steps_per_epoch, total_steps
 from mrisr.networks.tiles import convert
 from mrisr.train import loop
+from mrisr.train.augment import brightness
 from mrisr.train.checkpoints import Checkpoints
+from mrisr.train.finished import Finished
 from mrisr.train.patches import GridBatches, QueryBatches, draw_patches
 from mrisr.train.slices import SliceBatches, load_slices
 
@@ -52,6 +56,7 @@ class TrainingJob:
         code: Digest of the code, so that other code starts anew.
         device: Where to train.
         masks: Where the LR files of one subject are data, one each; none for everywhere.
+        checksums: SHA-256 of all of these files; with them the finished model is kept aside.
     """
 
     name: str
@@ -68,6 +73,7 @@ class TrainingJob:
     train_denoised: Sequence[str] = ()
     val_denoised: Sequence[str] = ()
     masks: Sequence[str] = ()
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,9 @@ class Trained:
         state: Weights of the best model on the validation set (with `keep: last`, of the last
             step), on the CPU.
         log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
-        info: See `mrisr.train.loop.run`; died (the output became constant and training ended
-            there; `collapsed`: so is the kept model's), restarts, precision (of the training)
-            and precision_asked.
+        info: See `mrisr.train.loop.run`, where `collapsed` says that the kept model's output is
+            constant; also died (the output became constant, which ended the training), restarts,
+            passes over the patches, precision (of the training) and precision_asked.
     """
 
     state: dict[str, torch.Tensor]
@@ -91,7 +97,7 @@ class Trained:
 def train(
     job: TrainingJob,
     stop: loop.Stop = lambda step: False,
-    observe: loop.Observer = lambda step, network: None,
+    observe: loop.Observer = lambda step, network, seconds: None,
 ) -> Trained | None:
     """Train a network with L1 loss and Adam, and keep the best model on the validation set.
 
@@ -106,8 +112,8 @@ def train(
     Args:
         job: What to train.
         stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
-        observe: Called after every step with the steps done and the network, which it may
-            evaluate and must not change.
+        observe: Called after every step with the steps done, the network, which it may evaluate
+            and must not change, and the seconds of training so far, its own left out.
 
     Returns:
         The trained model, or None if `stop` ended the training.
@@ -123,7 +129,7 @@ def train(
     devices.arithmetic(PRECISION[training["precision"]])
     batches = _batches(job, patches, "train")
     validation = _validation_set(job, held_out)
-    per_epoch = training.get("steps_per_epoch") or max(1, len(patches) // training["batch"])
+    per_epoch = steps_per_epoch(training, len(patches))
 
     checkpoints = Checkpoints(job.checkpoints, _fingerprint(job, patches, held_out))
     state = checkpoints.load()
@@ -143,7 +149,12 @@ def train(
         )
         again = {"attempt": state["attempt"] + 1, "seconds": state["seconds"]}
         state = {**loop.fresh(), **again}
-    info = {**finished, "precision": training["precision"], "precision_asked": asked}
+    info = {
+        **finished,
+        "passes": round(finished["steps"] * training["batch"] / len(patches), 2),
+        "precision": training["precision"],
+        "precision_asked": asked,
+    }
     return Trained(state["best"]["weights"], state["rows"], info)
 
 
@@ -178,7 +189,7 @@ def train_and_save(
     """Train and write `model.safetensors`, `model.json` and `log.csv` into `folder`.
 
     SIGTERM and SIGUSR1 (what Slurm sends before its time limit) write a checkpoint and end the
-    job; the next run continues from it.
+    job; the next run continues from it. A training that was finished before is not done again.
 
     Args:
         job: What to train.
@@ -189,12 +200,18 @@ def train_and_save(
     Raises:
         TrainingError: Ended by a signal, or the loss is not finite.
     """
+    basis = [job.name, list(job.scales), job.spec, job.degradation, job.seed, job.code]
+    finished = Finished(job.checkpoints, [*basis, sorted(job.checksums.items())])
+    if job.checksums and finished.restore(folder):
+        return
     interruption = Interruption()
     trained = trainer(job, interruption)
     if trained is None:
         interruption.check(job.name)
     save_model(folder, trained.state, trained.log, {**about, **trained.info})
     shutil.rmtree(job.checkpoints, ignore_errors=True)
+    if job.checksums:
+        finished.keep([Path(folder) / name for name in FILES])
 
 
 def supported(job: TrainingJob) -> TrainingJob:
@@ -232,6 +249,7 @@ def _attempt(
             network.parameters(), training["learning_rate"], fused=device.type == "cuda"
         ),
         per_epoch=per_epoch,
+        total=total_steps(training, per_epoch),
         loss=lambda step: _loss(network, *batches(step), training)[0],
         validate=lambda network: _validate(network, validation, training, skipped),
         held_out="validation loss",
@@ -256,8 +274,10 @@ def _load(job: TrainingJob) -> tuple[Sequence, Sequence]:
         )
         return train, val
     query = job.spec["network"] == "query"
-    size = round(training["lr_patch"] * max(job.scales)) if query else training["patch"]
-    cut = (training["patches_per_subject"], size, training["border"], job.seed)
+    largest = max(job.scales)
+    size = round(training["lr_patch"] * largest) if query else hr_patch(training, largest)
+    inside = bool(training.get("foreground"))
+    cut = (training["patches_per_subject"], size, training["border"], job.seed, inside)
     train, val = draw_patches(job.train, *cut), draw_patches(job.val, *cut)
     log.info(
         "%s: %d training and %d validation patches of %d^3 from %d and %d subjects, on %s",
@@ -275,6 +295,8 @@ def _batches(
 ) -> GridBatches | QueryBatches | SliceBatches:
     parts = (job.seed, job.name, *job.scales, use)
     training, network = job.spec["training"], job.spec["network"]
+    if use != "train":  # losses of the validation set compare between recipes
+        training = {**training, "augment": None}
     coordinates = job.spec.get("coordinates", "edges")
     if _flat(job):
         how = (network, coordinates, job.degradation, job.device)
@@ -301,10 +323,31 @@ def _loss(
     with torch.autocast(truth.device.type, dtype=torch.bfloat16, enabled=low):
         output = network(*inputs)
     output = output.float()
-    loss = l1_loss(output, truth)
+    weight = _weight(inputs, training)
+    loss = (
+        l1_loss(output * weight, truth * weight) if weight is not None else l1_loss(output, truth)
+    )
     if denoised:
         loss = loss + training["denoise"]["weight"] * mse_loss(output, denoised[0])
     return loss, output
+
+
+def _weight(inputs: tuple, training: dict) -> torch.Tensor | None:
+    """Return how much each patch of a batch counts in the loss, shape (B, 1); None if all alike.
+
+    With `training.relative` errors are relative to the brightness of the patch, or subjects whose
+    brightest voxel is far above the rest would hardly count; with `training.even_scales` they are
+    relative to the scale, which the error of interpolation is about proportional to.
+    """
+    weight = None
+    if training.get("relative"):
+        weight = 0.2 / brightness(inputs[0])[:, None]
+    if training.get("even_scales") and len(inputs) == 3:
+        even = 1.5 * inputs[2].mean(dim=1, keepdim=True)
+        weight = even if weight is None else weight * even
+    if weight is not None and len(inputs) == 1:
+        weight = weight.view(-1, *[1] * (inputs[0].ndim - 1))
+    return weight
 
 
 @torch.no_grad()

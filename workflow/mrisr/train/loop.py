@@ -21,7 +21,12 @@ log = logging.getLogger("mrisr")
 COLLAPSED_STD = 1e-5
 
 Stop = Callable[[int], bool]
-Observer = Callable[[int, nn.Module], None]
+Observer = Callable[[int, nn.Module, float], None]
+# Of `training.clock`: the processor's counts all threads of this process, and no other work.
+CLOCKS: dict[str, Callable[[], float]] = {
+    "processor": lambda: time.process_time(),
+    "wall": lambda: time.monotonic(),
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Task:
         network: With random weights, on its device.
         optimizer: Of its parameters.
         per_epoch: Steps of an epoch.
+        total: Steps of the whole training.
         loss: Returns the loss of the training batch of a step, with its gradient.
         validate: Returns the validation loss of a network and the spread of its outputs.
         held_out: What the validation loss is called.
@@ -47,6 +53,7 @@ class Task:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     per_epoch: int
+    total: int
     loss: Callable[[int], torch.Tensor]
     validate: Callable[[nn.Module], tuple[float, float]]
     held_out: str = "validation"
@@ -73,7 +80,7 @@ def run(
     state: dict,
     checkpoints: Checkpoints,
     stop: Stop,
-    observe: Observer = lambda step, network: None,
+    observe: Observer = lambda step, network, seconds: None,
 ) -> dict | None:
     """Train from `state` to the end.
 
@@ -82,13 +89,13 @@ def run(
         state: See `fresh`, or a checkpoint; changed in place. At the end `best` has the weights.
         checkpoints: Where checkpoints go.
         stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
-        observe: Called after every step with the steps done and the network, its weights averaged
-            if those are kept.
+        observe: Called after every step with the steps done, the network (with averaged weights if
+            the training keeps those) and the seconds of training, without those of `observe`.
 
     Returns:
-        What `model.json` says of it: steps, epochs, epochs_asked, minutes_asked, ended (by the
-        epochs, the time budget, an early stop or a constant output), best_epoch, val_loss,
-        collapsed, seconds, parameters. None if `stop` ended it.
+        What `model.json` says of the training: steps, epochs, epochs_asked, minutes_asked, ended
+        (by the epochs, the time budget, an early stop or a constant output), best_epoch,
+        val_loss, collapsed, seconds, parameters. None if `stop` ended it.
 
     Raises:
         TrainingError: The loss is not finite.
@@ -105,7 +112,8 @@ def run(
     device = next(network.parameters()).device
     running = torch.tensor(state["loss"], dtype=torch.float64, device=device)
     minutes, patience = training.get("minutes"), training.get("patience")
-    now = spoke = saved = time.monotonic()
+    clock = CLOCKS[training.get("clock", "wall")]
+    begun, spoke, saved = clock(), time.monotonic(), time.monotonic()
 
     def save() -> None:
         state["loss"] = float(running)
@@ -115,7 +123,7 @@ def run(
             state["average"] = average.state_dict()
         checkpoints.save(state)
 
-    total = training["epochs"] * task.per_epoch
+    total = task.total
     ended = "epochs"
     while state["step"] < total:
         epoch, at = divmod(state["step"], task.per_epoch)
@@ -128,12 +136,12 @@ def run(
             _follow(average, network, training["average"], state["step"])
 
         spent = minutes is not None and state["seconds"] > 60 * minutes
-        if at + 1 == task.per_epoch or spent:
+        if at + 1 == task.per_epoch or spent or state["step"] == total:
             row, spread = _row(task, judged, state, float(running) / (at + 1), rate)
             running.zero_()
             last = spent or state["step"] == total
-            if now - spoke > task.pause or task.pause == 0 or last:
-                spoke = now
+            if time.monotonic() - spoke > task.pause or task.pause == 0 or last:
+                spoke = time.monotonic()
                 _tell(task, row, state["seconds"])
             late = epoch + 1 - state["best"]["epoch"]
             if task.ends_constant and spread < COLLAPSED_STD:
@@ -145,9 +153,9 @@ def run(
             if ended != "epochs":
                 log.info("%s: ended by the %s after step %d", name, ended, state["step"])
                 break
-        observe(state["step"], judged)
-        state["seconds"] += time.monotonic() - now
-        now = time.monotonic()
+        state["seconds"] += clock() - begun
+        observe(state["step"], judged, state["seconds"])
+        begun, now = clock(), time.monotonic()
         if now - spoke > 30:
             spoke = now
             log.info("%s: step %d of %d", name, state["step"], total)
@@ -166,7 +174,7 @@ def run(
     return {
         "steps": state["step"],
         "epochs": round(state["step"] / task.per_epoch, 2),
-        "epochs_asked": training["epochs"],
+        "epochs_asked": -(-total // task.per_epoch),
         "minutes_asked": minutes,
         "ended": ended,
         "best_epoch": best["epoch"],
@@ -237,7 +245,7 @@ def _row(
 def _tell(task: Task, row: dict, seconds: float) -> None:
     log.info(
         "%s: epoch %d of %d, step %d, training loss %s, %s %s, %.0f s",
-        *(task.name, row["epoch"], task.training["epochs"], row["step"]),
+        *(task.name, row["epoch"], -(-task.total // task.per_epoch), row["step"]),
         *(format(row["train_loss"], task.digits), task.held_out),
         *(format(row["val_loss"], task.digits), seconds),
     )

@@ -38,11 +38,11 @@ class Samples:
 
     Attributes:
         positions: Voxel centres in mm, float32, shape (N, 3).
-        values: Their intensities, float32, shape (N,).
+        intensities: Theirs, float32, shape (N,).
     """
 
     positions: torch.Tensor
-    values: torch.Tensor
+    intensities: torch.Tensor
 
     @property
     def centre(self) -> torch.Tensor:
@@ -68,14 +68,14 @@ def read_samples(
     Raises:
         InputError: Fewer than two voxels are data.
     """
-    where, values = [], []
+    where, intensities = [], []
     for index, file in enumerate(stacks):
         volume = load(file)
         used = load(masks[index]).data != 0 if masks else np.ones(volume.data.shape, bool)
         where.append(positions(volume.data.shape, volume.affine)[torch.from_numpy(used)])
-        values.append(torch.from_numpy(volume.data[used]))
-    samples = Samples(torch.cat(where).to(device), torch.cat(values).to(device))
-    if len(samples.values) < 2:
+        intensities.append(torch.from_numpy(volume.data[used]))
+    samples = Samples(torch.cat(where).to(device), torch.cat(intensities).to(device))
+    if len(samples.intensities) < 2:
         raise InputError(f"{stacks[0]}: no voxel to train on; look at the stacks and their masks")
     return samples
 
@@ -114,7 +114,7 @@ def train(job: TrainingJob, stop: loop.Stop = lambda step: False) -> Trained | N
     run = _Run(job, samples)
     log.info(
         "%s: %d voxels of %d stacks, %d steps an epoch, on %s",
-        *(job.name, len(samples.values), len(job.train), run.per_epoch, job.device),
+        *(job.name, len(samples.intensities), len(job.train), run.per_epoch, job.device),
     )
     checkpoints = Checkpoints(job.checkpoints, _fingerprint(job))
     state = checkpoints.load()
@@ -143,7 +143,7 @@ class _Run:
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), self.training["learning_rate"], fused=True
         )
-        count = len(samples.values)
+        count = len(samples.intensities)
         self.batch = min(self.training["batch"], count)
         # The rest of a pass is left to the next one: batch normalisation wants whole batches.
         self.per_epoch = count // self.batch
@@ -158,6 +158,7 @@ class _Run:
             network=self.network,
             optimizer=self.optimizer,
             per_epoch=self.per_epoch,
+            total=self.training["epochs"] * self.per_epoch,
             loss=self._loss,
             validate=self._validate,
             held_out="as asked",
@@ -167,18 +168,18 @@ class _Run:
         info = loop.run(task, state, checkpoints, stop)
         if info is None:
             return None
-        info |= {"voxels": len(self.samples.values), "restarts": 0}
+        info |= {"voxels": len(self.samples.intensities), "restarts": 0}
         return Trained(state["best"]["weights"], state["rows"], info)
 
     def _loss(self, step: int) -> torch.Tensor:
         epoch, at = divmod(step, self.per_epoch)
         if self.order[0] != epoch:
             random = torch.Generator().manual_seed(seeds.seed(*self.parts, "order", epoch))
-            order = torch.randperm(len(self.samples.values), generator=random)
+            order = torch.randperm(len(self.samples.intensities), generator=random)
             self.order = (epoch, order.to(self.job.device))
         chosen = self.order[1][at * self.batch : (at + 1) * self.batch]
         output = self._asked(self.network, self.samples.positions[chosen])
-        return mse_loss(output, self.samples.values[chosen])
+        return mse_loss(output, self.samples.intensities[chosen])
 
     def _asked(self, network: nn.Module, where: torch.Tensor) -> torch.Tensor:
         low = self.training["precision"] == "bfloat16"
@@ -190,7 +191,7 @@ class _Run:
         """Return the loss of the sample, and the spread of the outputs."""
         parts = self.sample.split(CPU_CHUNK)
         output = torch.cat([self._asked(network, self.samples.positions[part]) for part in parts])
-        value = mse_loss(output, self.samples.values[self.sample])
+        value = mse_loss(output, self.samples.intensities[self.sample])
         return float(value), float(output.std())
 
 

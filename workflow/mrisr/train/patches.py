@@ -18,11 +18,20 @@ from mrisr.common.errors import InputError
 from mrisr.common.progress import progress
 from mrisr.degrade.resample import lr_size, resampling_matrix
 from mrisr.networks.queries import query_coordinates
+from mrisr.train.augment import AIR, Augmentation
 from mrisr.volumes.io import load
+
+# How far beyond the highest scale the authors' code draws, before it rounds to 0.1.
+BEYOND = 0.04
 
 
 def draw_patches(
-    files: Sequence[str | Path], per_subject: int, size: int, border: int, seed: int
+    files: Sequence[str | Path],
+    per_subject: int,
+    size: int,
+    border: int,
+    seed: int,
+    inside: bool = False,
 ) -> torch.Tensor:
     """Cut random cubes out of ground-truth volumes (ArSSR 4.1.1).
 
@@ -32,6 +41,8 @@ def draw_patches(
         size: Edge length in voxels.
         border: Voxels left out at every face, fewer where an axis is too short for that.
         seed: The study's seed.
+        inside: Whether cubes are centred in the foreground (as far as the volume and `border`
+            allow), or lie anywhere.
 
     Returns:
         float32, shape (subjects * per_subject, size, size, size).
@@ -48,13 +59,16 @@ def draw_patches(
                 " set a smaller training.patch or another crop"
             )
         random = seeds.generator(seed, "patches", Path(file).name)
-        low = [min(border, (n - size) // 2) for n in data.shape]
+        low = np.array([min(border, (n - size) // 2) for n in data.shape])
+        high = np.array(data.shape) - size - low
+        centres = _foreground(data) if inside else None
         patches = []
         for _ in range(per_subject):
-            start = [
-                int(random.integers(a, n - size - a + 1))
-                for a, n in zip(low, data.shape, strict=True)
-            ]
+            if centres is None:
+                start = [int(random.integers(a, b + 1)) for a, b in zip(low, high, strict=True)]
+            else:
+                centre = centres[random.integers(len(centres))]
+                start = np.clip(centre - size // 2, low, high).tolist()
             patches.append(data[tuple(slice(a, a + size) for a in start)].copy())
         return np.stack(patches)
 
@@ -62,6 +76,12 @@ def draw_patches(
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         cubes = list(progress(pool.map(cut, files), "cut patches", len(files)))
     return torch.from_numpy(np.concatenate(cubes))
+
+
+def _foreground(data: np.ndarray) -> np.ndarray:
+    """Return the voxels brighter than 30 % of the mean without air, shape (N, 3)."""
+    found = np.argwhere(data > 0.3 * data[data > AIR].mean()) if (data > AIR).any() else []
+    return found if len(found) else np.array([data.shape]) // 2
 
 
 class Order:
@@ -91,7 +111,7 @@ class GridBatches:
     Args:
         patches: HR patches, shape (P, s, s, s).
         scale: The one scale trained on.
-        training: The method's training settings (`batch`).
+        training: The method's training settings (`batch`, `augment`).
         degradation: The study's degradation (`grid`, `antialias`).
         device: Where batches are made.
         seed_parts: What the draws depend on.
@@ -113,11 +133,12 @@ class GridBatches:
         matrix = resampling_matrix(low, size, grid) @ resampling_matrix(size, low, grid, fwhm)
         self.matrix = torch.tensor(matrix, dtype=torch.float32, device=device)
         self.order = Order(len(patches), training["batch"], *seed_parts)
+        self.augment = Augmentation(training.get("augment"), *seed_parts)
 
     def __call__(self, step: int) -> tuple[tuple[torch.Tensor], torch.Tensor]:
         """Return ((interpolated LR,), HR) of a step, each of shape (B, 1, s, s, s)."""
         chosen = torch.as_tensor(self.order(step), device=self.patches.device)
-        hr = self.patches[chosen]
+        hr = self.augment(self.patches[chosen], step)
         lr = _separable(hr, self.matrix)
         return (lr[:, None],), hr[:, None]
 
@@ -125,7 +146,8 @@ class GridBatches:
 class QueryBatches:
     """Batches for networks that are asked for intensities at coordinates (ArSSR).
 
-    For each patch of a batch a scale k is drawn from U(low, high) and rounded to 0.1; the HR
+    For each patch of a batch a scale k is drawn from U(low, high + 0.04) and rounded to 0.1, as the
+    authors' code does (so the lowest is drawn half as often as the others); the HR
     patch is a cube of round(l k) voxels and the LR patch of l voxels, and `queries` distinct
     voxels of the HR patch are drawn (ArSSR 4.1.1 and 4.1.3). l k differs within a batch, so the
     matrices of all scales are padded to the largest.
@@ -133,7 +155,8 @@ class QueryBatches:
     Args:
         patches: HR patches, shape (P, s, s, s) with s = round(l * high).
         scales: Lowest and highest scale.
-        training: The method's training settings (`batch`, `queries`, `lr_patch`, `anchor`).
+        training: The method's training settings (`batch`, `queries`, `lr_patch`, `anchor`,
+            `augment`, `own_scales`).
         coordinates: `edges` (published) or `grid`; see `query_coordinates`.
         degradation: The study's degradation.
         device: Where batches are made.
@@ -154,15 +177,20 @@ class QueryBatches:
         self.parts, self.device = seed_parts, device
         low, high = round(min(scales) * 10), round(max(scales) * 10)
         self.scales = [k / 10 for k in range(low, high + 1)]
+        self.own_scales = training.get("own_scales") or 0.0
+        # An axis that is left as it is has the last row.
+        rows = [*self.scales, 1.0] if self.own_scales else self.scales
         size, lr, grid = patches.shape[-1], training["lr_patch"], degradation["grid"]
-        matrices = np.zeros((len(self.scales), lr, size))
-        places = np.zeros((len(self.scales), size))
+        matrices = np.zeros((len(rows), lr, size))
+        places = np.zeros((len(rows), size))
         sizes, starts = [], []
-        for row, scale in enumerate(self.scales):
+        for row, scale in enumerate(rows):
             n = round(lr * scale)
             start = (size - n) // 2 if training["anchor"] == "centre" else 0
             fwhm = float(degradation["antialias"] or 0.0) * scale
-            matrices[row, :, start : start + n] = resampling_matrix(n, lr, grid, fwhm)
+            matrices[row, :, start : start + n] = (
+                resampling_matrix(n, lr, grid, fwhm) if n != lr else np.eye(lr)
+            )
             places[row, :n] = query_coordinates(n, lr, coordinates, grid)
             sizes.append(n)
             starts.append(start)
@@ -171,8 +199,10 @@ class QueryBatches:
         self.sizes = torch.tensor(sizes)
         self.lr = lr
         self.starts = torch.tensor(starts)
-        self.queries = min(training["queries"], min(sizes) ** 3)
+        least = sizes[0] * lr**2 if self.own_scales else sizes[0] ** 3
+        self.queries = min(training["queries"], least)
         self.order = Order(len(patches), training["batch"], *seed_parts)
+        self.augment = Augmentation(training.get("augment"), *seed_parts)
         # Scales are drawn on the host, which needs to know the largest: asking a GPU for it would
         # make every step wait for the one before.
         self.host = torch.Generator()
@@ -190,39 +220,68 @@ class QueryBatches:
         self.random.manual_seed(seed)
         self.host.manual_seed(seed)
         batch, size = len(chosen), self.patches.shape[-1]
-        draw = torch.randint(len(self.scales), (batch,), generator=self.host)
+        draw = self._scales(batch, step)
         sizes, starts = self.sizes[draw], self.starts[draw]
         edge = int(sizes.max())
         chosen, draw, sizes, starts = (
             torch.as_tensor(part).to(self.device, non_blocking=True)
             for part in (chosen, draw, sizes, starts)
         )
-        hr = self.patches[chosen]
-        lr = _separable(hr, self.matrices[draw])
+        hr = self.augment(self.patches[chosen], step)
+        lr = _separable(hr, *(self.matrices[draw[:, axis]] for axis in range(3)))
 
         # Distinct voxels: the K smallest of a random key for each voxel of the smallest cube
         # that holds all HR patches, voxels outside their own patch last.
         keys = torch.rand((batch, edge, edge, edge), generator=self.random, device=self.device)
-        inside = torch.arange(edge, device=self.device)[None] < sizes[:, None]
-        keys.masked_fill_(~inside[:, :, None, None], 2.0)
-        keys.masked_fill_(~inside[:, None, :, None], 2.0)
-        keys.masked_fill_(~inside[:, None, None, :], 2.0)
+        inside = torch.arange(edge, device=self.device) < sizes[..., None]
+        keys.masked_fill_(~inside[:, 0, :, None, None], 2.0)
+        keys.masked_fill_(~inside[:, 1, None, :, None], 2.0)
+        keys.masked_fill_(~inside[:, 2, None, None, :], 2.0)
         flat = keys.flatten(1).topk(self.queries, dim=1, largest=False, sorted=False).indices
         index = torch.stack([flat // edge**2, flat // edge % edge, flat % edge], dim=-1)
 
         rows = self.places[draw]
         coordinates = torch.stack(
-            [torch.gather(rows, 1, index[..., axis]) for axis in range(3)], dim=-1
+            [torch.gather(rows[:, axis], 1, index[..., axis]) for axis in range(3)], dim=-1
         )
-        index = index + starts[:, None, None]
+        index = index + starts[:, None]
         flat = (index[..., 0] * size + index[..., 1]) * size + index[..., 2]
-        cell = (2 * self.lr / sizes)[:, None].expand(-1, 3)
+        cell = 2 * self.lr / sizes
         return (lr[:, None], coordinates, cell), torch.gather(hr.flatten(1), 1, flat)
 
+    def _one_scale(self, batch: int) -> torch.Tensor:
+        """Draw a scale for each patch: its place in `scales`."""
+        span = self.scales[-1] - self.scales[0]
+        if span == 0:
+            return torch.zeros(batch, dtype=torch.long)
+        above = torch.rand(batch, generator=self.host, dtype=torch.float64) * (span + BEYOND)
+        return (10 * above).round().long()
 
-def _separable(data: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """Apply a matrix (m, n), or one for each item (B, m, n), along all axes of (B, n, n, n)."""
-    for _ in range(3):
+    def _scales(self, batch: int, step: int) -> torch.Tensor:
+        """Draw the rows of the scales of a step, one for each axis: shape (B, 3), on the host.
+
+        Nearly always the three are the same; of the share `own_scales` of the patches each axis has
+        its own, and none, one or two are left as they are.
+        """
+        count = len(self.scales)
+        draw = self._one_scale(batch)[:, None].repeat(1, 3)
+        if not self.own_scales:
+            return draw
+        random = torch.Generator().manual_seed(seeds.seed(*self.parts, "own scales", step))
+        own = torch.rand(batch, generator=random) < self.own_scales
+        each = torch.randint(count, (batch, 3), generator=random)
+        left = torch.randint(3, (batch, 1), generator=random)
+        rank = torch.rand((batch, 3), generator=random).argsort(dim=1)
+        each = torch.where(rank < left, count, each)
+        return torch.where(own[:, None], each, draw)
+
+
+def _separable(data: torch.Tensor, *matrices: torch.Tensor) -> torch.Tensor:
+    """Apply matrices (m, n), or one for each item (B, m, n), along the axes of (B, n, n, n).
+
+    One for each axis, or one for all three.
+    """
+    for matrix in matrices if len(matrices) == 3 else 3 * matrices:
         # Reducing the first axis and moving it to the end three times visits every axis.
         flat = matrix @ data.flatten(2)
         data = flat.unflatten(2, data.shape[2:]).permute(0, 2, 3, 1).contiguous()

@@ -2,10 +2,12 @@
 
 import math
 
-# Of one_cycle: the share of the training in which it rises, and what it begins from and ends at,
-# relative to the highest.
+from mrisr.methods.training_length import total_steps
+
+# one_cycle: it rises during this share of the training, from LOWEST times the highest rate; it ends
+# at END times the highest.
 RISE, LOWEST, END = 0.3, 1 / 25, 1 / 250_000
-# Of stable: the share at the end in which it falls.
+# stable: it falls during this share at the end.
 FALL = 0.3
 
 
@@ -14,11 +16,11 @@ def learning_rate(training: dict, step: int, per_epoch: int, seconds: float) -> 
 
     Args:
         training: The method's training settings: `learning_rate`, the highest; `schedule`;
-            `halve_every` epochs of the schedule step; `warmup` steps of a linear rise;
-            `schedule_by`, steps (of all `epochs`) or time (of `minutes`).
+            `halve_every`, epochs between halvings (schedule `step`); `warmup`, steps of a linear
+            rise; `schedule_by`, steps (of the whole training) or time (of `minutes`).
         step: Steps done before.
         per_epoch: Steps of an epoch.
-        seconds: That the training has taken before.
+        seconds: Time that the training has taken so far.
     """
     highest, kind = training["learning_rate"], training.get("schedule", "step")
     warmup = training.get("warmup") or 0
@@ -29,7 +31,7 @@ def learning_rate(training: dict, step: int, per_epoch: int, seconds: float) -> 
     if training.get("schedule_by") == "time":
         done = seconds / (60 * training["minutes"])
     else:
-        done = step / (training["epochs"] * per_epoch)
+        done = step / total_steps(training, per_epoch)
     return highest * _share(kind, min(done, 1.0))
 
 

@@ -30,7 +30,7 @@ def load_slices(
     Args:
         files: Ground-truth slices, one voxel thick, in [0,1].
         denoised: The same slices denoised, or none.
-        size: Least height and width: of an HR tile.
+        size: Edge of an HR tile, which is the least height and width.
 
     Returns:
         For each slice float32 of shape (1, rows, columns), or (2, rows, columns) with the denoised
@@ -59,9 +59,9 @@ def load_slices(
 class SliceBatches:
     """Batches of random tiles.
 
-    For each slice of a batch a scale k is drawn from U(low, high): the HR tile has n = round(l k)
-    pixels an edge, the LR tile l, so that k is n / l exactly. HR tiles are cut anywhere in the
-    slice.
+    For each slice of a batch a scale k is drawn from U(low, high). The LR tile has l pixels an
+    edge and the HR tile n = round(l k), so that the scale is n / l exactly. HR tiles are cut
+    anywhere in the slice.
 
     Args:
         slices: See `load_slices`.

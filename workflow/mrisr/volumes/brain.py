@@ -2,9 +2,7 @@
 
 import nibabel as nib
 import numpy as np
-from nilearn import datasets
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 from mrisr.common.errors import InputError
 from mrisr.volumes.io import Volume
@@ -38,6 +36,8 @@ def find_brain(head: Volume, *, seed: int = 0, name: str = "image") -> Volume:
     Raises:
         InputError: ANTs gave up, or no brain was found.
     """
+    from nilearn import datasets
+
     image = datasets.load_mni152_template(resolution=2)
     affine = np.asarray(image.affine, np.float64)
     template = Volume(image.get_fdata(dtype=np.float32), affine)
@@ -120,6 +120,8 @@ def _with_skull(template: Volume, brain: np.ndarray) -> tuple[Volume, np.ndarray
 
 def _foreground(data: np.ndarray) -> np.ndarray:
     """Return where a head is, without the noise of the air around it."""
+    from skimage.filters import threshold_otsu
+
     smooth = ndimage.gaussian_filter(data.astype(np.float32), 1)
     # Half of Otsu's threshold: dark tissue belongs to the head.
     return ndimage.binary_fill_holes(smooth > 0.5 * threshold_otsu(smooth))

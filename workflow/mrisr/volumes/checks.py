@@ -35,13 +35,24 @@ BRIGHT = 0.99
 RINGING, DEEP, DEEP_PART = 0.01, 0.1, 0.01
 # The ground truth is divided by its maximum: one voxel so bright would turn the brain black.
 OUTSHINES = 100
+# Above this part of bright, it would turn it dark, and PSNR would count from that voxel: the
+# brightest vessels and fat of heads reach 4.
+HOT = 8
 # A background that lies flat (this part of the voxels, within this part of bright above the darkest
 # one) and higher than LIFTED is one with an offset, which no gain takes away.
 FLAT, WITHIN, LIFTED = 0.2, 0.05, 0.02
+# A background of one value is one within this part of bright. A mask above this part of the volume
+# is no mask.
+ONE_VALUE, WHOLE = 1e-6, 0.98
+WHITE = "intensity: {white: 99.9 %}"
 # So few voxels above 0 are no brain; so few different whole numbers are labels.
 FEW_VOXELS, FEW_LABELS = 0.001, 50
 # Edges of the volume as bright as this part of bright: contrast is inverted.
 INVERTED = 0.8
+# Dark voxels are below the first of these parts of bright. Beyond them, at least FLAT of the voxels
+# within WITHIN of the darkest, which must lie above the second, are a background with an offset
+# beside one that was set to 0. More than HALF within NARROW are CT: soft tissue is one value.
+DARK, CLEAR, NARROW, HALF = LIFTED, 0.05, 3, 0.5  # NARROW in hundredths
 DAMAGED = f"the header's orientation is damaged: {io.CONVERT}"
 
 
@@ -268,11 +279,12 @@ def _notes(image: io.Image, report: Report) -> list[str]:
     return notes
 
 
-def voxel_problems(data: np.ndarray) -> list[Problem]:
+def voxel_problems(data: np.ndarray, cut: bool = False) -> list[Problem]:
     """Return why voxels cannot become a ground truth.
 
     Args:
         data: Intensities, float32.
+        cut: Whether the brightest voxels are cut, so that one of them may be an outlier.
     """
     if bad := data.size - int(np.isfinite(data).sum()):
         what = f"{bad} of {data.size} voxels are NaN or infinite as 32-bit floats"
@@ -288,26 +300,34 @@ def voxel_problems(data: np.ndarray) -> list[Problem]:
     problems = []
     if low > LIFTED * bright and (data < low + WITHIN * bright).mean() > FLAT:
         what = f"background above 0: its darkest voxels are {low:.3g}, where bright is {bright:.3g}"
-        problems.append(Problem(what, f"take the offset out: subtract {low:.3g} from all voxels"))
+        remedy = (
+            f"take the offset out: subtract {low:.3g} from all voxels, or set"
+            f" intensity: {{black: {low:.3g}}} in the dataset's file"
+        )
+        problems.append(Problem(what, remedy))
     if low < -RINGING * bright:
         below = int((data < -RINGING * bright).sum())
         deep = int((data < -DEEP * bright).sum())
         if below > positive.size or deep > DEEP_PART * positive.size or low < -bright:
             problems.append(_negative(below, positive.size))
-    if high > OUTSHINES * bright:
+    if high > OUTSHINES * bright and not cut:
         what = (
             f"its maximum is {high:.3g}, {BRIGHT:.0%} of the voxels above 0 are below {bright:.3g}"
         )
-        remedy = "set such outliers to their neighbours' value: the maximum becomes 1"
+        remedy = (
+            "the maximum becomes 1: set such outliers to their neighbours' value, or set"
+            f" {WHITE} in the dataset's file"
+        )
         problems.append(Problem(what, remedy))
     return problems
 
 
-def voxel_notes(data: np.ndarray) -> list[str]:
+def voxel_notes(data: np.ndarray, cut: bool = False) -> list[str]:
     """Return what is unusual about voxels that can become a ground truth.
 
     Args:
         data: Intensities, float32, shape (X, Y, Z), some of them above 0.
+        cut: As in `voxel_problems`.
     """
     signal = data > 0
     count = int(signal.sum())
@@ -330,7 +350,96 @@ def voxel_notes(data: np.ndarray) -> list[str]:
     bright = float(np.quantile(data[signal], BRIGHT))
     if not notes and float(np.median(np.concatenate(faces))) > INVERTED * bright:
         notes.append("its edges are as bright as anything in it; is the contrast inverted?")
-    return notes
+    notes += background_notes(data, bright)
+    if not notes:
+        notes += _offset_notes(data, bright)
+    return notes + ([] if cut else hot_notes(data, bright))
+
+
+def background_notes(data: np.ndarray, bright: float) -> list[str]:
+    """Return what is to be said of a background that has one value, and that is not 0.
+
+    Args:
+        data: Intensities, float32.
+        bright: Their 99 % quantile above 0.
+    """
+    low = float(data.min())
+    share = float((data <= low + ONE_VALUE * bright).mean()) if low > 0 else 0.0
+    if share < FLAT:
+        return []
+    return [
+        f"its background is {low:.3g}, not 0 ({share:.0%} of the voxels): the mask is the whole"
+        f" volume, and a crop to it does nothing; set intensity: {{black: {low:.3g}}} in the"
+        " dataset's file"
+    ]
+
+
+def hot_notes(data: np.ndarray, bright: float | None = None) -> list[str]:
+    """Return what is to be said of a few voxels that are far brighter than all others.
+
+    Args:
+        data: Intensities, float32.
+        bright: Their 99 % quantile above 0, if it is known.
+    """
+    if bright is None:
+        positive = data[data > 0]
+        bright = float(np.quantile(positive, BRIGHT)) if positive.size else 0.0
+    high = float(data.max())
+    if not 0 < HOT * bright < high:
+        return []
+    count = int((data > HOT * bright).sum())
+    many = "voxels are" if count > 1 else "voxel is"
+    gained = 20 * np.log10(high / bright)
+    return [
+        f"its maximum is {high:.3g}, {high / bright:.3g} times the 99 % quantile of the voxels"
+        f" above 0 ({count} {many} above {HOT} times): intensities and PSNR are parts of the"
+        f" maximum, so PSNR is about {gained:.0f} dB higher than without; set {WHITE} in the"
+        " dataset's file, or mend the voxels"
+    ]
+
+
+def mask_notes(inside: np.ndarray) -> list[str]:
+    """Return what is to be said of a mask, made of the signal, that leaves nothing out.
+
+    Args:
+        inside: Nonzero inside.
+    """
+    share = float(np.count_nonzero(inside)) / inside.size
+    if share <= WHOLE:
+        return []
+    return [
+        f"its mask is {share:.1%} of the volume, for nearly all voxels are above 0: the background"
+        " is not 0, or is there none? Of a skull-stripped scan set intensity: {black: ...}, of a"
+        " head mask: {kind: template} in the dataset's file"
+    ]
+
+
+def _offset_notes(data: np.ndarray, bright: float) -> list[str]:
+    """Return whether an offset may have been added although some voxels are near 0.
+
+    Args:
+        data: Intensities, float32.
+        bright: What counts as bright.
+    """
+    rest = data[data > DARK * bright]
+    floor = float(np.quantile(rest, 0.01))
+    flat = float((rest < floor + WITHIN * bright).mean())
+    if floor > CLEAR * bright and flat > FLAT:
+        return [
+            f"{flat:.0%} of what is not 0 lies within {WITHIN:.0%} of {floor:.3g}, where bright is"
+            f" {bright:.3g}; is it a background with an offset, set to 0 in part?"
+        ]
+    rest = rest[rest > CLEAR * bright]  # without the noise of air
+    counts, edges = np.histogram(rest, 100, (0, bright))
+    bands = np.convolve(counts, np.ones(NARROW), "valid")
+    most = int(np.argmax(bands))
+    if bands[most] > HALF * max(1, rest.size) and most > 100 * CLEAR:
+        return [
+            f"{bands[most] / rest.size:.0%} of what is not dark lies between {edges[most]:.4g} and"
+            f" {edges[most + NARROW]:.4g}, where bright is {bright:.4g}; is it CT, or was an offset"
+            " added? PSNR and SSIM would be too high"
+        ]
+    return []
 
 
 def _negative(below: int, above: int) -> Problem:

@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import numpy as np
 
 from mrisr.common.errors import InputError, Problem, ScanError
 from mrisr.common.files import atomic
+from mrisr.common.layout import RESULTS
 
 # Grids are equal if no voxel lies farther off than this part of its smallest edge: what a
 # qform's five digits leave.
@@ -23,10 +25,17 @@ GRID_PART = 0.05
 PADDING, MGH_TAGS = 4096, 1 << 20
 # Deflate cannot pack more tightly; MRI that does half as well as SUSPICIOUS is unknown to us.
 DEFLATE_LIMIT, SUSPICIOUS = 1032, 50
+# Unpacked bytes: from MANY on, sizes are said before work; from TOO_MANY on, what is packed more
+# tightly than any MRI is refused. Masks are packed as tightly, and smaller.
+MANY, TOO_MANY = 1 << 28, 1 << 29
 MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 AGAIN = "copy or download it again"
 CONVERT = "convert the scan again with dcm2niix"
 Image = nib.Nifti1Image | nib.MGHImage
+
+# What `save` writes into the header of a volume whose scan lay otherwise in its file.
+STORED = "scan stored as "
+CODES = re.compile(re.escape(STORED) + r"(?=.*[LR])(?=.*[PA])(?=.*[IS])([LRPAIS]{3})")
 
 # What files that are no volumes begin with, whatever their name: place, bytes, what, remedy.
 STRANGERS = (
@@ -39,6 +48,7 @@ STRANGERS = (
 )
 STRANGER_BYTES = 132
 
+log = logging.getLogger("mrisr")
 # Its remarks on headers name no file; what matters of them is said by `mrisr.volumes.checks`.
 nib.imageglobals.logger.setLevel(logging.CRITICAL)
 
@@ -51,11 +61,14 @@ class Volume:
         data: Intensities, float32, shape (X, Y, Z).
         affine: Voxel indices to millimetres (RAS+), float64, shape (4, 4).
         header: The NIfTI header it was read with, or None (not read, or from another format).
+        stored: Where each axis went in the file of the scan that it was made of (LAS, ...); empty
+            where that is as its affine says.
     """
 
     data: np.ndarray
     affine: np.ndarray
     header: nib.Nifti1Header | None = field(default=None, repr=False)
+    stored: str = ""
 
     @property
     def voxel_size(self) -> np.ndarray:
@@ -67,8 +80,8 @@ def load_image(path: str | Path) -> Image:
     """Open a NIfTI or MGH file without reading its voxels.
 
     Raises:
-        ScanError: The file is missing, cannot be read, is neither, or is too short for the
-            voxels that its header states.
+        ScanError: The file is missing, cannot be read, is neither, is too short for the voxels
+            that its header states, or is large and packed more tightly than any scan.
     """
     path = Path(path)
     try:
@@ -83,7 +96,7 @@ def load_image(path: str | Path) -> Image:
         with path.open("rb") as file:
             start = file.read(STRANGER_BYTES)
         if not start:
-            raise ScanError(path, Problem("cannot be read (it is empty)", AGAIN))
+            raise ScanError(path, Problem("cannot be read (it is empty)", again(path)))
         for at, mark, what, remedy in STRANGERS:
             if start[at : at + len(mark)] == mark:
                 raise ScanError(path, Problem(what, remedy))
@@ -98,7 +111,8 @@ def load_image(path: str | Path) -> Image:
         what = f"not {kind} file ({_line(error, path)})"
         raise ScanError(path, Problem(what, "convert the scan with dcm2niix or nibabel")) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ScanError(path, Problem(f"cannot be read ({_line(error, path)})", AGAIN)) from None
+        what = f"cannot be read ({_line(error, path)})"
+        raise ScanError(path, Problem(what, again(path))) from None
     except Exception as error:  # what nibabel makes of a damaged header: ValueError, KeyError, ...
         what = f"its header is damaged ({type(error).__name__}: {_line(error, path)})"
         raise ScanError(path, Problem(what, CONVERT)) from None
@@ -107,6 +121,13 @@ def load_image(path: str | Path) -> Image:
         raise ScanError(path, Problem(what, "write it as one file .nii.gz with nibabel"))
     _check_length(image, path)
     return image
+
+
+def again(path: Path) -> str:
+    """Return how to get a file again that is damaged: a scan, or a result of a study."""
+    if path.parts[:1] != (RESULTS,):
+        return AGAIN
+    return "a result of the study: delete it and run snakemake again, which makes it again"
 
 
 def _missing(path: Path) -> Problem:
@@ -130,7 +151,13 @@ def _check_length(image: Image, path: Path) -> None:
             f"truncated or damaged: its header states {_shape(image.shape)} voxels, {stated} bytes"
             f" unpacked, more than {size} bytes can hold"
         )
-        raise ScanError(path, Problem(what, AGAIN))
+        raise ScanError(path, Problem(what, again(path)))
+    if stated > TOO_MANY and stated > SUSPICIOUS * size:
+        what = (
+            f"{size / 1e6:.1f} MB that would unpack to {stated / 1e6:,.0f} MB"
+            f" ({_shape(image.shape)} voxels), {stated // size} times as many, as no scan does"
+        )
+        raise ScanError(path, Problem(what, "if it is right, unpack it and name the .nii"))
     if not _packed(path) and size > stated + _padding(image):
         raise ScanError(path, _goes_on(image))
 
@@ -215,6 +242,9 @@ def read_data(image: Image, path: str | Path) -> np.ndarray:
 def _read(image: Image, path: Path) -> np.ndarray:
     """Read all voxels as float32; of gzip the whole stream, so that its checksum is verified."""
     stated = _stated_bytes(image)
+    if stated > MANY:
+        sizes = path.stat().st_size / 1e6, stated / 1e6, _shape(image.shape)
+        log.info("%s: reading %.1f MB, %.0f MB unpacked, %s voxels", path, *sizes)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             if not _packed(path):
@@ -233,7 +263,7 @@ def _read(image: Image, path: Path) -> np.ndarray:
         raise ScanError(path, Problem(what, "crop it, or use a larger machine")) from None
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ScanError(
-            path, Problem(f"truncated or damaged ({_line(error, path)})", AGAIN)
+            path, Problem(f"truncated or damaged ({_line(error, path)})", again(path))
         ) from None
 
 
@@ -263,7 +293,13 @@ def load(path: str | Path) -> Volume:
     image = load_image(path)
     data = read_data(image, path)
     header = image.header if isinstance(image.header, nib.Nifti1Header) else None
-    return Volume(data, affine_mm(image), header)
+    return Volume(data, affine_mm(image), header, _stored(header))
+
+
+def _stored(header: nib.Nifti1Header | None) -> str:
+    said = bytes(header["descrip"].tobytes()).rstrip(b"\0") if header is not None else b""
+    found = CODES.fullmatch(said.decode("latin-1"))
+    return found[1] if found else ""
 
 
 def save(volume: Volume, path: str | Path, note: str = "") -> None:
@@ -272,7 +308,8 @@ def save(volume: Volume, path: str | Path, note: str = "") -> None:
     Args:
         volume: Its data keep their type if that is uint8 or int16, else become float32.
         path: Ends in `.nii` or `.nii.gz`.
-        note: For the field `descrip` of the header, at most 80 bytes.
+        note: For the field `descrip` of the header, at most 80 bytes; default what the volume's
+            `stored` says.
     """
     data = volume.data
     if data.dtype == bool:
@@ -281,6 +318,8 @@ def save(volume: Volume, path: str | Path, note: str = "") -> None:
         data = np.asarray(data, dtype=np.float32)
     image = nib.Nifti1Image(data, volume.affine)
     image.header.set_xyzt_units("mm")
+    if not note and volume.stored:
+        note = f"{STORED}{volume.stored}"
     image.header["descrip"] = note.encode()
     image.set_sform(volume.affine, code="scanner")
     image.set_qform(volume.affine, code="scanner")
@@ -354,7 +393,8 @@ def canonical(volume: Volume) -> Volume:
     """Return a volume with its axes permuted and flipped to the nearest RAS+ orientation.
 
     Args:
-        volume: Shape (X, Y, Z), any orientation; a canonical one is returned as it is.
+        volume: Shape (X, Y, Z), any orientation; a canonical one is returned as it is. Another's
+            orientation stays known as `stored`.
     """
     orientation = nib.orientations.io_orientation(volume.affine)
     if np.array_equal(orientation, [[0, 1], [1, 1], [2, 1]]):
@@ -362,6 +402,7 @@ def canonical(volume: Volume) -> Volume:
     return Volume(
         nib.orientations.apply_orientation(volume.data, orientation),
         volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.data.shape),
+        stored=volume.stored or "".join(nib.aff2axcodes(volume.affine)),
     )
 
 

@@ -26,7 +26,9 @@ def load_scan(path: str | Path, form: Mapping | None = None) -> Volume:
     """
     checks.header(path, form).refuse()
     if form is None:
-        return load(path)
+        scan = load(path)
+        scan.stored = ""  # a file that is given as a scan is the scan
+        return scan
     from mrisr.volumes.hdf5 import load_hdf5
 
     return load_hdf5(path, form)

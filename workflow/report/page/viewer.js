@@ -23,7 +23,7 @@
     return unpacked.get(name);
   };
   const voxels = async (set, key) => {
-    const image = set.images.find((its) => its.key === key);
+    const image = set.images.find((one) => one.key === key);
     const count = set.shape.reduce((a, b) => a * b);
     const data = await blob(image.blob);
     return new Uint8Array(data, data.byteLength - count, count);
@@ -54,7 +54,7 @@
   const tell = () => {
     const set = state.set;
     if (!set || !state.image) return;
-    const image = set.images.find((its) => its.key === wanted());
+    const image = set.images.find((one) => one.key === wanted());
     const [x, y, z] = painter.voxel();
     const at = x + set.shape[0] * (y + set.shape[1] * z);
     const unit = set.white / 255;
@@ -79,7 +79,7 @@
   const open = async () => {
     const subject = get("subject").value;
     const scales = sets.filter((set) => name(set) === subject);
-    const set = scales.find((its) => String(its.scale) === get("scale").value) || scales[0];
+    const set = scales.find((one) => String(one.scale) === get("scale").value) || scales[0];
     const first = state.set === null || name(state.set) !== name(set) || String(state.set.shape) !== String(set.shape);
     state.set = set;
     get("mode").disabled = !set.measured;
@@ -117,7 +117,7 @@
   const subjects = [...new Set(sets.map(name))];
   const scalesOf = () => fill(get("scale"), sets.filter((set) => name(set) === get("subject").value)
     .map((set) => [String(set.scale), `${set.scale}×`]));
-  fill(get("subject"), subjects.map((its) => [its, its]));
+  fill(get("subject"), subjects.map((name) => [name, name]));
   scalesOf();
 
   const flip = (step) => {
@@ -254,9 +254,9 @@
         size = [0, 1, 2].map((axis) => header.getFloat32(80 + 4 * axis, true));
         at = shape.map((n) => Math.floor(n / 2));
       },
-      voxels: (its, how) => { data = its; window_ = how; draw(); },
+      voxels: (loaded, how) => { data = loaded; window_ = how; draw(); },
       plane: (index) => { plane = Math.min(index, 2); draw(); },
-      zoom: (its) => { factor = its; draw(); },
+      zoom: (times) => { factor = times; draw(); },
       smooth: (on) => { smooth = on; draw(); },
       cross: () => {},
       step,

@@ -8,8 +8,8 @@ const AGAIN = [408, 425, 429]; // beside 5xx: worth another try
 const identifier = () => {
   // crypto.randomUUID is missing where the page came without TLS.
   const hex = [...crypto.getRandomValues(new Uint8Array(16))].map((byte, at) => {
-    const its = at === 6 ? (byte & 0x0f) | 0x40 : at === 8 ? (byte & 0x3f) | 0x80 : byte;
-    return its.toString(16).padStart(2, "0");
+    const bits = at === 6 ? (byte & 0x0f) | 0x40 : at === 8 ? (byte & 0x3f) | 0x80 : byte;
+    return bits.toString(16).padStart(2, "0");
   }).join("");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 };
@@ -99,88 +99,88 @@ export class Answers {
 
   /** The reader's last word on a case, sent or not. */
   latest(name) {
-    return this.waiting.findLast((its) => its.case === name) ?? this.stored.get(name);
+    return this.waiting.findLast((answer) => answer.case === name) ?? this.stored.get(name);
   }
 
   unsent(name) {
-    return this.waiting.some((its) => its.case === name);
+    return this.waiting.some((answer) => answer.case === name);
   }
 
   /** "saved", "saving", "waiting" (for the next try), "asked" (the reader, about a clash) or "refused". */
   get state() {
-    if (this.waiting.some((its) => its.refused)) return "refused";
+    if (this.waiting.some((answer) => answer.refused)) return "refused";
     if (this.clash) return "asked";
     if (this.next !== null) return "waiting";
     return this.waiting.length ? "saving" : "saved";
   }
 
   get refusal() {
-    return this.waiting.find((its) => its.refused)?.refused;
+    return this.waiting.find((answer) => answer.refused)?.refused;
   }
 
   /** The first answer that met another one of the same case on the server. */
   get clash() {
-    return this.waiting.find((its) => its.clash);
+    return this.waiting.find((answer) => answer.clash);
   }
 
   give(name, scores, seconds) {
     if (same(scores, this.latest(name)?.scores)) return;
-    const last = this.waiting.findLast((its) => its.case === name);
+    const last = this.waiting.findLast((answer) => answer.case === name);
     if (last && last.revision === null) {
       this.#keep(Object.assign(last, { scores, seconds: last.seconds + seconds }));
     } else {
-      const its = { id: identifier(), case: name, scores, seconds, revision: null, made: Date.now() };
-      this.waiting.push(its);
-      this.#keep(its);
+      const answer = { id: identifier(), case: name, scores, seconds, revision: null, made: Date.now() };
+      this.waiting.push(answer);
+      this.#keep(answer);
     }
     this.#send();
   }
 
   retry() {
-    for (const its of this.waiting) delete its.refused;
+    for (const answer of this.waiting) delete answer.refused;
     if (this.wake) this.wake();
     else this.#send();
   }
 
   /** The reader has chosen: the stored answer, or the one given here. */
   settle(mine) {
-    const its = this.clash;
-    delete its.clash;
+    const answer = this.clash;
+    delete answer.clash;
     if (mine) {
-      this.#renew(its);
+      this.#renew(answer);
       this.#send();
     } else {
-      this.#forget(its);
+      this.#forget(answer);
     }
     this.tell();
   }
 
-  #keep(its) {
-    this.device.put(`answer/${its.id}`, its);
+  #keep(answer) {
+    this.device.put(`answer/${answer.id}`, answer);
   }
 
-  #forget(its) {
-    this.waiting = this.waiting.filter((other) => other !== its);
-    this.device.drop(`answer/${its.id}`);
+  #forget(answer) {
+    this.waiting = this.waiting.filter((other) => other !== answer);
+    this.device.drop(`answer/${answer.id}`);
   }
 
   /** Make it another answer, based on what the server has now. */
-  #renew(its) {
-    this.#forget(its);
-    this.waiting.push(Object.assign(its, { id: identifier(), revision: null }));
-    this.#keep(its);
+  #renew(answer) {
+    this.#forget(answer);
+    this.waiting.push(Object.assign(answer, { id: identifier(), revision: null }));
+    this.#keep(answer);
   }
 
   async #send() {
     if (this.busy) return this.tell();
     this.busy = true;
     for (;;) {
-      const its = this.waiting.find((one) => !one.clash && !one.refused);
-      if (!its) break;
-      if (its.revision === null) its.revision = this.stored.get(its.case)?.revision ?? 0;
-      this.#keep(its);
+      const answer = this.waiting.find((one) => !one.clash && !one.refused);
+      if (!answer) break;
+      if (answer.revision === null) answer.revision = this.stored.get(answer.case)?.revision ?? 0;
+      this.#keep(answer);
       this.tell();
-      const done = await this.#put(its);
+      const done = await this.#put(answer);
       if (done) {
         this.failures = 0;
         continue;
@@ -200,11 +200,11 @@ export class Answers {
   }
 
   /** Send one; false if it must be sent again. */
-  async #put(its) {
-    const { id, scores, seconds, revision } = its;
+  async #put(answer) {
+    const { id, scores, seconds, revision } = answer;
     let reply, body;
     try {
-      reply = await fetch(`answer/${encodeURIComponent(its.case)}`, {
+      reply = await fetch(`answer/${encodeURIComponent(answer.case)}`, {
         method: "PUT",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ id, scores, seconds, revision }),
@@ -216,23 +216,23 @@ export class Answers {
       return false;
     }
     if (reply.ok && Number.isInteger(body.revision)) {
-      this.stored.set(its.case, { scores: body.scores ?? scores, revision: body.revision });
-      this.#forget(its);
+      this.stored.set(answer.case, { scores: body.scores ?? scores, revision: body.revision });
+      this.#forget(answer);
       return true;
     }
     if (reply.status === 409 && "answer" in body) {
       if (!body.answer) {
         // The server knows of none: this one is its first.
-        this.stored.delete(its.case);
-        this.#renew(its);
+        this.stored.delete(answer.case);
+        this.#renew(answer);
         return true;
       }
-      this.stored.set(its.case, body.answer);
+      this.stored.set(answer.case, body.answer);
       // What the reader said last is what has to be weighed against the stored answer.
-      const last = this.waiting.findLast((one) => one.case === its.case);
-      if (last !== its) {
-        last.seconds += its.seconds;
-        this.#forget(its);
+      const last = this.waiting.findLast((one) => one.case === answer.case);
+      if (last !== answer) {
+        last.seconds += answer.seconds;
+        this.#forget(answer);
       }
       if (same(last.scores, body.answer.scores)) {
         this.#forget(last);
@@ -243,7 +243,7 @@ export class Answers {
       return true;
     }
     if (reply.ok || reply.status >= 500 || AGAIN.includes(reply.status)) return false;
-    its.refused = `${body.error ?? reply.statusText} (${reply.status})`;
+    answer.refused = `${body.error ?? reply.statusText} (${reply.status})`;
     return true;
   }
 }

@@ -3,8 +3,8 @@ import { Answers, Device, same } from "./answers.js";
 import { able, read, Viewer } from "./viewer.js";
 
 const get = (id) => document.getElementById(id);
-const make = (tag, its = {}, ...children) => {
-  const element = Object.assign(document.createElement(tag), its);
+const make = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
 };
@@ -98,17 +98,17 @@ const leave = () => {
 };
 
 // --- Where the reader is.
-const turn = (its) => {
-  screen = document.body.dataset.screen = its;
-  for (const part of ["loading", "welcome", "case", "end"]) get(part).hidden = part !== its;
-  get("dots").hidden = its === "loading" || its === "welcome";
-  get("again").hidden = its === "loading" || its === "welcome";
-  if (its !== "case") {
+const turn = (next) => {
+  screen = document.body.dataset.screen = next;
+  for (const part of ["loading", "welcome", "case", "end"]) get(part).hidden = part !== next;
+  get("dots").hidden = next === "loading" || next === "welcome";
+  get("again").hidden = next === "loading" || next === "welcome";
+  if (next !== "case") {
     clock.close();
     viewer?.rest();
   }
   paint();
-  if (its === "welcome" || its === "end") get(its).focus();
+  if (next === "welcome" || next === "end") get(next).focus();
 };
 const firstOpen = () => study.cases.findIndex(({ case: name }) => !answers.latest(name));
 const go = (index) => {
@@ -141,11 +141,11 @@ const backward = () => {
 
 let turns = 0;
 const open = async () => {
-  const mine = (turns += 1), its = current();
+  const mine = (turns += 1), item = current();
   clock.close();
   shown = null;
   delete document.body.dataset.ready;
-  document.body.dataset.case = its.case;
+  document.body.dataset.case = item.case;
   fillIn();
   usable(false);
   get("wait").hidden = false;
@@ -153,9 +153,9 @@ const open = async () => {
   get("reload-images").hidden = true;
   viewer.rest();
   try {
-    const pair = await load(its.case);
+    const pair = await load(item.case);
     if (mine !== turns) return;
-    viewer.show(pair, its.window);
+    viewer.show(pair, item.window);
   } catch (error) {
     if (mine !== turns) return;
     get("wait-text").textContent = `The images of this case could not be loaded (${error.message}). Trying again soon.`;
@@ -166,10 +166,10 @@ const open = async () => {
   // Both sides appear at once.
   requestAnimationFrame(() => requestAnimationFrame(() => {
     if (mine !== turns) return;
-    shown = its;
+    shown = item;
     get("wait").hidden = true;
     usable(true);
-    clock.open(its.case);
+    clock.open(item.case);
     document.body.dataset.ready = "yes";
     near();
   }));
@@ -235,15 +235,15 @@ const ending = (done, count) => {
 };
 
 const clash = () => {
-  const its = answers?.clash, box = get("clash");
-  if (!its || box.open) return;
-  const number = study.cases.findIndex(({ case: name }) => name === its.case) + 1;
+  const answer = answers?.clash, box = get("clash");
+  if (!answer || box.open) return;
+  const number = study.cases.findIndex(({ case: name }) => name === answer.case) + 1;
   get("clash-title").textContent = `Two answers to case ${number}`;
   const said = (scores, key) => study.choices[scores[key] + 2] ?? "–";
   get("clash-rows").replaceChildren(...study.questions.map(({ key, label }) => make("tr", {},
     make("th", { scope: "row", textContent: label }),
-    make("td", { textContent: said(its.clash.scores, key) }),
-    make("td", { textContent: said(its.scores, key) }))));
+    make("td", { textContent: said(answer.clash.scores, key) }),
+    make("td", { textContent: said(answer.scores, key) }))));
   box.showModal();
   // Enter, meant for the case, must not choose.
   get("clash-title").focus();
@@ -311,8 +311,8 @@ const acts = {
   o: () => viewer.one(),
   r: () => viewer.reset(),
 };
-const prefer = (its) => {
-  viewer.set(its);
+const prefer = (choice) => {
+  viewer.set(choice);
   device.put("view", { smooth: viewer.smooth, marks: viewer.marks, tool: viewer.tool });
 };
 const keydown = (event) => {
@@ -446,7 +446,7 @@ const begin = async () => {
       : `The study could not be loaded (${error.message}).`);
     return;
   }
-  const stored = new Map(study.cases.filter((its) => its.answer).map((its) => [its.case, its.answer]));
+  const stored = new Map(study.cases.filter((item) => item.answer).map((item) => [item.case, item.answer]));
   answers = new Answers(device, stored, () => { paint(); clash(); });
   viewer = new Viewer([...document.querySelectorAll(".frame")], view, () => {
     leave();

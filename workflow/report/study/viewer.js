@@ -99,13 +99,13 @@ export class Viewer {
   }
 
   /** Change the state: plane, smooth, tool, marks, zoom, width and level (% of the case's own window). */
-  set(its) {
-    Object.assign(this, its);
-    if (its.plane) this.chosen = its.plane;
+  set(choice) {
+    Object.assign(this, choice);
+    if (choice.plane) this.chosen = choice.plane;
     this.width = clamp(this.width, WIDTH);
     this.level = clamp(this.level, LEVEL);
-    if ("width" in its || "level" in its) this.stale.window = true;
-    if ("smooth" in its) this.stale.smooth = true;
+    if ("width" in choice || "level" in choice) this.stale.window = true;
+    if ("smooth" in choice) this.stale.smooth = true;
     this.#soon();
   }
 
@@ -283,7 +283,7 @@ export class Viewer {
   }
 
   #pinch(id, now, before) {
-    const [other] = [...this.fingers].filter(([its]) => its !== id).map(([, at]) => at);
+    const [other] = [...this.fingers].filter(([finger]) => finger !== id).map(([, at]) => at);
     const far = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
     const middle = [(now[0] + other[0]) / 2, (now[1] + other[1]) / 2];
     this.move((now[0] - before[0]) / 2, (now[1] - before[1]) / 2, middle);

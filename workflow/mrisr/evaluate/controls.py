@@ -1,0 +1,78 @@
+"""Whether a metric puts the controls of a study in their order; one that does not ranks nobody."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from mrisr import metrics as metric_modules
+from mrisr.common.layout import scale_name
+from mrisr.common.statistics import FEWEST, mean_interval
+from mrisr.evaluate.measured import Column, Row, paired
+
+#: Note on values of such a metric.
+OUT_OF_ORDER = "controls out of order"
+
+
+def out_of_order(
+    rows: Iterable[Row], columns: Sequence[Column], baseline: str | None
+) -> dict[tuple[str, Column], str]:
+    """Return the metrics of each dataset that put its controls out of order.
+
+    The order is lower controls (nearest), the baseline (cubic), the ground truth. Two of them are
+    out of order where the worse has the better mean and that is beyond chance: the 95 % interval
+    of the paired difference leaves out 0 or, below five subjects, all of them agree. One scale is
+    enough: what fails there is not to be trusted at others.
+
+    Args:
+        rows: What was measured, controls among it.
+        columns: Metrics and regions with a better direction.
+        baseline: Name of a method, or None.
+
+    Returns:
+        By dataset and column, the first two controls that are out of order, in words.
+    """
+    rows = list(rows)
+    found: dict[tuple[str, Column], str] = {}
+    places = dict.fromkeys((row.cell["dataset"], row.cell["scale"]) for row in rows)
+    for dataset, scale in places:
+        here = [r for r in rows if (r.cell["dataset"], r.cell["scale"]) == (dataset, scale)]
+        levels = [level for row in here if (level := _level(row.cell, baseline)) is not None]
+        bounds = [row for row in here if _level(row.cell, baseline) is not None]
+        ordered = [row for _, row in sorted(zip(levels, bounds, strict=True), key=lambda x: x[0])]
+        for column in columns:
+            for i, worse in enumerate(ordered):
+                for better in ordered[i + 1 :]:
+                    distinct = _level(worse.cell, baseline) != _level(better.cell, baseline)
+                    if distinct and _reversed(worse, better, column):
+                        said = _said(worse, better, column)
+                        found.setdefault((dataset, column), f"{said} at {scale_name(scale)}×")
+    return found
+
+
+def _level(cell: Mapping, baseline: str | None) -> int | None:
+    """Return a control's place in the order, None for what is no control and no baseline."""
+    if cell["skipped"] or cell.get("reference"):
+        return None
+    if cell["control"]:
+        return 2 if cell.get("ground_truth") else 0
+    return 1 if cell["method"] == baseline else None
+
+
+def _reversed(worse: Row, better: Row, column: Column) -> bool:
+    """Say whether the worse of two controls is the better one beyond chance."""
+    if column not in worse.values or column not in better.values:
+        return False
+    sign = -1 if metric_modules.metadata(column[0]).better == "lower" else 1
+    lead = sign * paired(better, worse, column)
+    if not np.isfinite(lead).all():  # infinite PSNR of the ground truth: as it has to be
+        return False
+    return bool((lead < 0).all()) if len(lead) < FEWEST else mean_interval(lead)[1] < 0
+
+
+def _said(worse: Row, better: Row, column: Column) -> str:
+    digits = metric_modules.metadata(column[0]).digits
+    one, other = (
+        f"{row.cell['method_label']} ({row.values[column].mean():.{digits}f})"
+        for row in (worse, better)
+    )
+    return f"{one} is better than {other}"

@@ -1,0 +1,58 @@
+"""Whether a model was trained long enough to stand for its method: never a matter of its scores."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from mrisr.common.errors import InputError
+
+#: Of the published steps; a model with fewer is a trial.
+FEW_STEPS = 0.1
+#: A validation loss that falls by more than `FALLING` over the last `LAST` of a training still
+#: falls; with fewer than `ROWS` values nobody can tell.
+LAST, FALLING, ROWS = 0.1, 0.01, 10
+
+
+def loss_fell(folder: str | Path) -> float | None:
+    """Return by which part the best validation loss fell over the last tenth of a training.
+
+    Args:
+        folder: Of a model; its `log.csv` has a row an epoch.
+
+    Returns:
+        0 to 1; None if nobody can tell.
+
+    Raises:
+        InputError: The log is damaged.
+    """
+    file = Path(folder) / "log.csv"
+    if not file.is_file():
+        return None
+    try:
+        with file.open(encoding="utf-8", newline="") as text:
+            losses = [float(row["val_loss"]) for row in csv.DictReader(text)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{file}: damaged ({error}); train the model again") from None
+    if len(losses) < ROWS:
+        return None
+    before = min(losses[: -max(1, round(LAST * len(losses)))])
+    return max(0.0, 1 - min(losses) / before) if before > 0 else None
+
+
+def too_short(description: Mapping, published_steps: int | None) -> bool:
+    """Say whether a model had fewer than a tenth of the published steps, or was still learning.
+
+    Args:
+        description: Its `model.json`, with `loss_fell`; or that of models of one subject each,
+            whose `steps` are a list. The shortest of them counts.
+        published_steps: Of the method, None if unknown.
+    """
+    steps = description.get("steps")
+    done = [entry for entry in steps if entry is not None] if isinstance(steps, list) else [steps]
+    least = min((entry for entry in done if entry is not None), default=None)
+    if least is not None and published_steps:
+        if least >= published_steps:
+            return False
+        if least < FEW_STEPS * published_steps:
+            return True
+    return (description.get("loss_fell") or 0.0) > FALLING

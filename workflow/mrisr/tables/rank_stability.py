@@ -1,0 +1,122 @@
+"""How far ranks of methods depend on who was scanned, and on the metric."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mrisr import metrics as metric_modules
+from mrisr.common.layout import scale_name
+from mrisr.common.statistics import (
+    FEWEST,
+    critical_difference,
+    friedman,
+    kendall,
+    mean_ranks,
+    rank_intervals,
+)
+from mrisr.evaluate.measured import Column, Row, heading
+from mrisr.tables.table import Block, Entry
+
+Groups = Sequence[tuple[float, Sequence[Row]]]  # scale, ranked rows
+
+
+def rank_block(label: str, groups: Groups, shown: Sequence[Column], seed: int) -> Block | None:
+    """Return a block of mean ranks, and between which ranks each method lies in 95 % of resamples.
+
+    Args:
+        label: Of the dataset.
+        groups: Its ranked methods by scale.
+        shown: Metrics and regions that rank.
+        seed: Of the resamples.
+
+    Returns:
+        None if there are not two methods with five subjects.
+    """
+    blocks = []
+    for scale, ranked in groups:
+        tables = {column: _scores(ranked, column) for column in shown}
+        tables = {column: table for column, table in tables.items() if table is not None}
+        if not tables:
+            continue
+        entries = {}
+        for column, scores in tables.items():
+            members = [row for row in ranked if column in row.values]
+            low, high = rank_intervals(scores, seed)
+            for i, (row, rank) in enumerate(zip(members, mean_ranks(scores), strict=True)):
+                below = f"[{low[i]:.0f}, {high[i]:.0f}]"
+                entries[row.cell["method"], column] = Entry(
+                    f"{rank:.1f}", below=below, value=float(rank)
+                )
+        lines = [
+            [
+                Entry(str(row.cell["method_label"])),
+                *(entries.get((row.cell["method"], c), Entry("–", "absent")) for c in shown),
+            ]
+            for row in ranked
+        ]
+        blocks.append((f"{scale_name(scale)}×", lines))
+    if not blocks:
+        return None
+    header = ["Method", *(heading(*column) for column in shown)]
+    title = f"{label}: ranks"
+    caption = f"Mean ranks over the subjects on {label}"
+    return Block(title, header, blocks, caption, closing=0, below="rank of the mean, 95 %")
+
+
+def agreement_block(label: str, groups: Groups, shown: Sequence[Column]) -> Block | None:
+    """Return Kendall's tau between the orders in which metrics put the methods; None of two."""
+    blocks = []
+    for scale, ranked in groups:
+        members = [row for row in ranked if all(column in row.values for column in shown)]
+        if len(members) < 3 or len(shown) < 2:
+            continue
+        orders = {
+            column: [_sign(column) * row.values[column].mean() for row in members]
+            for column in shown
+        }
+        lines = []
+        for column in shown:
+            taus = [kendall(orders[column], orders[other]) for other in shown]
+            cells = [Entry("–" if math.isnan(t) else f"{t:.2f}", value=t) for t in taus]
+            lines.append([Entry(heading(*column)), *cells])
+        blocks.append((f"{scale_name(scale)}×", lines))
+    if not blocks:
+        return None
+    header = ["Metric", *(heading(*column) for column in shown)]
+    title = f"{label}: agreement of metrics"
+    caption = f"Kendall's tau between the rankings by two metrics on {label}"
+    return Block(title, header, blocks, caption, closing=0)
+
+
+def friedman_notes(label: str, groups: Groups, primary: Column) -> list[str]:
+    """Return what Friedman's and Nemenyi's tests of the primary metric say, a sentence a scale."""
+    found = []
+    for scale, ranked in groups:
+        scores = _scores(ranked, primary)
+        if scores is None or scores.shape[1] < 3:
+            continue
+        n, methods = scores.shape
+        statistic, p = friedman(scores)
+        said = "<0.001" if p < 0.001 else f"= {p:.3f}"
+        found.append(
+            f"{label} at {scale_name(scale)}×, {heading(*primary)}: Friedman's test that all"
+            f" {methods} methods rank alike has χ² = {statistic:.1f}, p {said}; mean ranks that"
+            f" differ by less than {critical_difference(methods, n):.2f} (Nemenyi, 0.05) are not"
+            f" told apart (n = {n})."
+        )
+    return found
+
+
+def _scores(ranked: Sequence[Row], column: Column) -> np.ndarray | None:
+    """Return values, higher is better, shape (subjects, methods); None if they do not rank."""
+    members = [row.values[column] for row in ranked if column in row.values]
+    if len(members) < 2 or len(members[0]) < FEWEST:
+        return None
+    subjects = members[0].index
+    scores = np.stack([its[subjects].to_numpy(np.float64) for its in members], axis=1)
+    return _sign(column) * scores if np.isfinite(scores).all() else None
+
+
+def _sign(column: Column) -> int:
+    return -1 if metric_modules.metadata(column[0]).better == "lower" else 1

@@ -1,0 +1,108 @@
+"""Changed training patches: mirrored, turned, of another contrast, noisier.
+
+They are changed on the device and before LR patches are simulated, so that LR and HR agree. The
+draws of a step depend on the seed and the step's number alone.
+"""
+
+from collections.abc import Mapping
+
+import torch
+
+from mrisr.common import seeds
+
+# Below this share of the volume's maximum a voxel is air.
+AIR = 0.02
+# Of a changed contrast: the exponent's logarithm, and where the curve turns around, as a share of
+# its top, which is TOP times the mean of the patch.
+EXPONENT, TURN, TOP = 0.7, (0.3, 0.9), 2.5
+# Standard deviation of added noise, as a share of the mean of the patch; drawn log-uniformly.
+NOISE = (0.005, 0.06)
+
+
+def brightness(patches: torch.Tensor) -> torch.Tensor:
+    """Return the mean of each patch without air, shape (B,), at least 0.05.
+
+    Args:
+        patches: Intensities in [0,1], shape (B, ...).
+    """
+    flat = patches.flatten(1)
+    inside = flat > AIR
+    return ((flat * inside).sum(1) / inside.sum(1).clamp(min=1)).clamp(min=0.05)
+
+
+class Augmentation:
+    """Changes of the patches of a step.
+
+    Args:
+        chosen: `training.augment` of a method: `flips` and `turns`, whether patches are mirrored
+            and whether axes change places; `contrast` and `noise`, the share of patches whose
+            intensities go through a random curve, and that noise is added to.
+        seed_parts: What the draws depend on.
+    """
+
+    def __init__(self, chosen: Mapping | None, *seed_parts: object):
+        self.chosen, self.parts = dict(chosen or {}), seed_parts
+
+    def __call__(self, patches: torch.Tensor, step: int) -> torch.Tensor:
+        """Return the patches of a step, changed.
+
+        Args:
+            patches: Ground truth in [0,1], shape (B, s, s, s).
+            step: Number of the step.
+        """
+        if not any(self.chosen.values()):
+            return patches
+        # On the host, so that no step waits for a GPU.
+        random = torch.Generator().manual_seed(seeds.seed(*self.parts, "augment", step))
+        patches = torch.stack([self._moved(patch, random) for patch in patches])
+        count = len(patches)
+        share, power, peak, turned = torch.rand((4, count), generator=random)
+        if self.chosen.get("contrast"):
+            changed = _other_contrast(patches, power, peak, turned < 0.5)
+            chosen = _shaped(share < self.chosen["contrast"], patches)
+            patches = torch.where(chosen, changed, patches)
+        share, level = torch.rand((2, count), generator=random)
+        if self.chosen.get("noise"):
+            low, high = torch.tensor(NOISE).log()
+            sigma = _shaped((low + (high - low) * level).exp(), patches)
+            sigma = sigma * _shaped(brightness(patches), patches)
+            sigma = torch.where(_shaped(share < self.chosen["noise"], patches), sigma, 0)
+            noise = torch.randn(patches.shape, generator=random).to(patches.device)
+            # The magnitude, as a scanner reconstructs it.
+            patches = torch.where(sigma > 0, (patches + sigma * noise).abs(), patches)
+        return patches
+
+    def _moved(self, patch: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        axes = patch.ndim
+        order = torch.randperm(axes, generator=random).tolist()
+        mirrored = torch.randint(2, (axes,), generator=random).tolist()
+        if self.chosen.get("turns"):
+            patch = patch.permute(order)
+        if self.chosen.get("flips"):
+            patch = patch.flip([axis for axis in range(axes) if mirrored[axis]])
+        return patch
+
+
+def _shaped(scalars: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    """Return one scalar a patch as a tensor that multiplies patches, on their device."""
+    return scalars.to(patches.device).view(-1, *[1] * (patches.ndim - 1))
+
+
+def _other_contrast(
+    patches: torch.Tensor, power: torch.Tensor, peak: torch.Tensor, turned: torch.Tensor
+) -> torch.Tensor:
+    """Return intensities after a random curve: rising, or turning around inside; air stays 0.
+
+    Args:
+        patches: Shape (B, ...).
+        power: Uniform in [0,1], shape (B,).
+        peak: Likewise; where the curve turns.
+        turned: Whether it turns, shape (B,).
+    """
+    top = TOP * _shaped(brightness(patches), patches)
+    exponent = _shaped(((2 * power - 1) * EXPONENT).exp(), patches)
+    curve = (patches / top).clamp(min=0) ** exponent
+    low, high = TURN
+    peak = _shaped(low + (high - low) * peak, patches)
+    around = torch.where(curve < peak, curve, (2 * peak - curve).clamp(min=0))
+    return top * torch.where(_shaped(turned, patches), around, curve)
