@@ -48,9 +48,9 @@ def stacks(data: np.ndarray) -> list[np.ndarray]:
     return [stack(data, axis) for axis in (thin[:1] or range(3))]
 
 
-def signal(slices: np.ndarray) -> np.ndarray:
-    """Return which slices of (N, H, W) are not constant, shape (N,)."""
-    return slices.max(axis=(1, 2)) > slices.min(axis=(1, 2))
+def signal(slices: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """Return which slices of (N, H, W) have intensities further apart than `least`, shape (N,)."""
+    return slices.max(axis=(1, 2)) - slices.min(axis=(1, 2)) > least
 
 
 def checked(name: str, min_size: int, *arrays: np.ndarray) -> tuple[bool, list[np.ndarray]]:
