@@ -38,7 +38,16 @@ ROOT = Path(__file__).parent.parent
 @contextmanager
 def serving(folder: Path, *options: str, **settings: Any) -> Iterator[tuple[subprocess.Popen, str]]:
     """Serve a study in a process of its own; yield the process and its address."""
-    command = [sys.executable, "-m", "mrisr.cli.main", "study", "serve", str(folder), "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "mrisr.cli.main",
+        "readers",
+        "serve",
+        str(folder),
+        "--port",
+        "0",
+    ]
     process = subprocess.Popen(
         [*command, *options],
         stdout=subprocess.PIPE,

@@ -147,7 +147,7 @@ def test_subjects_are_reconstructed_on_the_grid_of_the_ground_truth_and_taken_up
 
     with pytest.raises(InputError, match="gone"):
         run("a", [*inputs[:2], "gone.nii.gz"])
-    staged = sorted((tmp_path / "staging").glob("*sub-*"))
+    staged = sorted((tmp_path / "staging").glob("[!.]*sub-*"))
     assert len(staged) == 2
     assert not (tmp_path / "sr").exists()
     first = staged[0].stat().st_mtime_ns

@@ -120,13 +120,13 @@ def test_batches_depend_on_seed_and_step_alone(patches):
 def test_scales_are_uniform_before_they_are_rounded(patches):
     batches = QueryBatches(patches, [2, 4], QUERY, "edges", DEGRADATION, CPU, "a")
     batches.host.manual_seed(0)
-    drawn = torch.bincount(batches._scales(204_000), minlength=21)
+    drawn = torch.bincount(batches._one_scale(204_000), minlength=21)
     assert len(drawn) == 21  # 2.0 to 4.0
     # U(2, 4.04): 0.05 of 2.04 round to 2.0, 0.1 to each of the others, 0.09 to 4.0.
     expected = torch.tensor([5_000, *[10_000] * 19, 9_000])
     assert (drawn - expected).abs().max() < 500
     one = QueryBatches(patches, [2, 2], QUERY, "edges", DEGRADATION, CPU, "a")
-    assert one._scales(5).tolist() == [0] * 5
+    assert one._one_scale(5).tolist() == [0] * 5
 
 
 def test_queries_are_at_most_the_voxels_of_the_smallest_patch(patches):

@@ -122,7 +122,7 @@ def validate(
         ConfigError: Every problem in one message, a line each: the key, what is wrong, and the
             nearest valid key or the values allowed.
     """
-    _refuse_unsafe(content, where)
+    refuse_unsafe(content, where)
     rules = _parsed((SCHEMAS / f"{schema}.schema.yaml").read_text(encoding="utf-8"))
     rules = {**rules, "properties": {**rules["properties"], **(properties or {})}}
     found = sorted(
@@ -155,7 +155,7 @@ def changes(pairs: Sequence[str]) -> dict:
     return found
 
 
-def _refuse_unsafe(content: Any, where: str, at: str = "") -> None:
+def refuse_unsafe(content: Any, where: str, at: str = "") -> None:
     """Refuse what no schema refuses: passwords in addresses, and names of several lines.
 
     What stands in a config ends in logs and results, and names stand in paths.
@@ -179,7 +179,7 @@ def _refuse_unsafe(content: Any, where: str, at: str = "") -> None:
     for key, value in items:
         if not key.isprintable():  # `$` of a schema's pattern would let a last line end pass
             raise ConfigError(f"{where}: key {key!r}: take the line end or tab out")
-        _refuse_unsafe(value, where, key)
+        refuse_unsafe(value, where, key)
 
 
 @cache

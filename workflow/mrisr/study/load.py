@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrisr.common.errors import ConfigError
-from mrisr.common.schema import changes, nearest, validate
+from mrisr.common.schema import changes, nearest, refuse_unsafe, validate
 from mrisr.metrics import Registry
 from mrisr.study import inherit
 from mrisr.study.check import check
@@ -47,6 +47,7 @@ def checked(config: dict, where: str = "config") -> Study:
     Raises:
         ConfigError: Every problem is named with the key and the nearest valid one.
     """
+    refuse_unsafe(config, where)  # before a message repeats what it holds
     for folder in _plugins(config):
         if not Path(folder).is_dir():
             others = [place.name for place in Path(folder).parent.glob("*/") if _is_plugin(place)]
