@@ -119,6 +119,8 @@ def _selection(
             raise ConfigError(f"{configfile}: has no dataset '{name}': {hint}")
         overrides, used = study.dataset_overrides(name), study.splits(name)
         min_sizes = {dataset_name: study.min_size(dataset_name) for dataset_name in used}
+        already = {Path(folder).resolve() for folder in study.plugins}
+        plugins = [folder for folder in plugins if folder.resolve() not in already]
         plugins, downloads = [*study.plugins, *plugins], Path(study.config["downloads"])
     if folder:
         overrides = {**overrides, "folder": folder}

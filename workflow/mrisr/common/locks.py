@@ -92,7 +92,7 @@ def claim(root: str, folder: str | Path, workplace: str | Path) -> None:
     Raises:
         InputError: Another workplace is named, from which a process works on it.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()  # Snakemake leaves its --directory before this process ends
     folder.mkdir(parents=True, exist_ok=True)
     mine = folder / secrets.token_hex(6)
     said = f"{Path(workplace).resolve()}: {_this_process()}"
