@@ -147,6 +147,7 @@ def environment():
 
 def jobs(output):
     """Return the rules that a dry-run would run, by the table that Snakemake prints."""
+    assert "Job stats:" in output, output
     lines = output.split("Job stats:")[1].split("\ntotal")[0].splitlines()
     rows = [line.split() for line in lines if len(line.split()) == 2]
     return {rule: int(count) for rule, count in rows if count.isdigit()}
