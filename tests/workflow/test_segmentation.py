@@ -54,7 +54,7 @@ def test_from_scan_to_report(study):
         np.testing.assert_allclose(labels.affine, truth.affine)
     table = pd.read_csv(study.results / "tables/segmentation.csv")
     assert ",".join(table.columns) == (
-        "dataset,scale,method,region,metric,n,mean,std,published,note"
+        "dataset,scale,method,region,metric,n,mean,std,ci_low,ci_high,published,note"
     )
     means = table.set_index(["method", "region", "metric"])["mean"]
     assert (means["identity"] == 1).all()
