@@ -166,22 +166,24 @@ def _draw(
                rows[scale, method]))
         for label, (method, cell) in zip(labels, cells.items(), strict=True)
     ]  # fmt: skip
-    its = canvas.figure.legend(
+    legend = canvas.figure.legend(
         handles=handles, loc="upper left", fontsize=TEXT, frameon=False, handlelength=1.0,
         bbox_to_anchor=((left + 2 * wide + gap + 0.05) / canvas.width, 1 - head / canvas.height),
         borderaxespad=0.0,
     )  # fmt: skip
-    shown.plain_labels(its.get_texts())
+    shown.plain_labels(legend.get_texts())
     return canvas
 
 
-def _point(axes: Axes, row: Row, metric: str, its: Look, cost: float | None, kind: str) -> None:
+def _point(
+    axes: Axes, row: Row, metric: str, method_look: Look, cost: float | None, kind: str
+) -> None:
     found = shown.values(row, metric)
     if not found.size or not np.isfinite(found).all():
         return
     if cost is None:
         if kind == "parameters":
-            axes.axhline(found.mean(), linewidth=0.8, zorder=1, **its.line)
+            axes.axhline(found.mean(), linewidth=0.8, zorder=1, **method_look.line)
         return
-    shown.interval(axes, cost, found, its)
-    axes.plot(cost, found.mean(), markersize=5, zorder=3, **shown.marker(its, row))
+    shown.interval(axes, cost, found, method_look)
+    axes.plot(cost, found.mean(), markersize=5, zorder=3, **shown.marker(method_look, row))

@@ -96,10 +96,12 @@ def adjust(records: Iterable[dict]) -> None:
     for family in (PRIMARY, SECONDARY):
         inside = [record for record in records if record["family"] == family]
         tested = [record for record in inside if not math.isnan(record["p"])]
-        for record, p in zip(tested, holm([its["p"] for its in tested]), strict=True):
+        for record, p in zip(tested, holm([contrast["p"] for contrast in tested]), strict=True):
             record["p_holm"] = float(p)
         alike = [record for record in inside if not math.isnan(record["p_equivalence"])]
-        for record, p in zip(alike, holm([its["p_equivalence"] for its in alike]), strict=True):
+        for record, p in zip(
+            alike, holm([contrast["p_equivalence"] for contrast in alike]), strict=True
+        ):
             record["p_equivalence"] = float(p)
         for record in tested:
             if _least_p(record["untied"], len(tested)) >= ALPHA:

@@ -333,7 +333,9 @@ def _reading(shown: Sequence[Column], margins: Mapping[str, float], ranked: bool
     """Return what a cell is, and what is bold if anything can be."""
     names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
     about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
-    widths = ", ".join(f"{its.label} {width:g} {its.unit}".strip() for its, width in about)
+    widths = ", ".join(
+        f"{details.label} {width:g} {details.unit}".strip() for details, width in about
+    )
     within = f" or within a margin of it that does not matter ({widths})" if widths else ""
     best = (
         f" For each scale and column the best is bold{within}; underlined the"

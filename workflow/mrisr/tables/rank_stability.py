@@ -114,7 +114,7 @@ def _scores(ranked: Sequence[Row], column: Column) -> np.ndarray | None:
     if len(members) < 2 or len(members[0]) < FEWEST:
         return None
     subjects = members[0].index
-    scores = np.stack([its[subjects].to_numpy(np.float64) for its in members], axis=1)
+    scores = np.stack([series[subjects].to_numpy(np.float64) for series in members], axis=1)
     return _sign(column) * scores if np.isfinite(scores).all() else None
 
 

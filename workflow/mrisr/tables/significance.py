@@ -153,7 +153,7 @@ def _baseline_block(
     if not found:
         return None
     base = next(
-        row.cell["method_label"] for _, its in groups for row in its
+        row.cell["method_label"] for _, ranked in groups for row in ranked
         if row.cell["method"] == baseline
     )  # fmt: skip
     header = ["Method", *(heading(*column) for column in shown), "n"]
@@ -164,7 +164,9 @@ def _baseline_block(
 def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -> Block | None:
     """Return a block of the primary metric: a row's method minus that of the column."""
     members = dict.fromkeys(
-        (row.cell["method"], str(row.cell["method_label"])) for _, its in groups for row in its
+        (row.cell["method"], str(row.cell["method_label"]))
+        for _, ranked in groups
+        for row in ranked
     )
     if len(members) < 3:
         return None
@@ -234,7 +236,9 @@ def _footnotes(
     if len(frame):
         names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
         about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
-        widths = ", ".join(f"{its.label} {width:g} {its.unit}".strip() for its, width in about)
+        widths = ", ".join(
+            f"{details.label} {width:g} {details.unit}".strip() for details, width in about
+        )
         count = int((frame["family"] == PRIMARY).sum())
         against = "with the baseline" if baseline in set(frame["reference"]) else "of all pairs"
         found += [
