@@ -177,7 +177,8 @@ def has_no_seams(name: str, plugins: Sequence[str | Path]) -> None:
     require(
         apart < 2e-5 * scale,
         f"{example.method.folder}: tiles differ from the whole by {apart:.2g}; what is computed"
-        " over a whole volume (a norm, attention) has no place in a network that is applied in tiles",
+        " over a whole volume (a norm, attention) has no place in a network that is applied in"
+        " tiles",
     )
 
 
