@@ -19,7 +19,7 @@ from mrisr.figures.scene import Key, measured_rows, text
 from mrisr.figures.style import PAPER, SMALL, TEXT, Look, look
 from mrisr.metrics import metadata
 
-#: What the log of a reconstruction says of where it ran.
+#: Line of a reconstruction's log that names device and threads.
 RAN = re.compile(r"on (?P<device>.+), (?P<threads>\d+) threads?$", re.MULTILINE)
 AXES = {"seconds": "Seconds a volume (job's wall time)", "parameters": "Parameters of the model"}
 
@@ -29,9 +29,9 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
     Args:
         params: dataset, its label, baseline, held, and cells of one scale as
-            `mrisr.figures.scene.measured_rows` takes them, each with `look`, `runs` (benchmark and
-            log of every reconstruction job, which need not be there) and `volumes`, how many each
-            made.
+            `mrisr.figures.scene.measured_rows` takes them. Each cell also has `look`, `runs`
+            (benchmark and log of every reconstruction job, which may be missing) and `volumes` (the
+            number of volumes of each job).
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     rows = measured_rows(params)
@@ -68,7 +68,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
 
 def _seconds(cell: Mapping) -> float | None:
-    """Return the mean seconds a volume over the jobs that have a benchmark, None without any."""
+    """Return the mean seconds a volume over the jobs with a benchmark; None if there are none."""
     found = []
     for run in cell["runs"]:
         try:
@@ -80,7 +80,7 @@ def _seconds(cell: Mapping) -> float | None:
 
 
 def _where(cells: Sequence[Mapping]) -> str:
-    """Return what the logs say of devices and threads."""
+    """Return the devices and threads that the logs name."""
     devices: dict[str, list[str]] = {}
     for cell in cells:
         for run in cell["runs"][:1]:
@@ -102,7 +102,7 @@ def _where(cells: Sequence[Mapping]) -> str:
 
 
 def _without(cells: Mapping[str, Mapping], costs: Mapping[str, Mapping]) -> str:
-    """Return which methods have no point, and why."""
+    """Return the methods without a point, and why they have none."""
     timed = [cell["method_label"] for method, cell in cells.items()
              if costs["seconds"][method] is None]  # fmt: skip
     bare = [cell["method_label"] for method, cell in cells.items()
