@@ -10,6 +10,6 @@ NIIVUE = PAGE.parent / "vendor" / "niivue.umd.js.gz"
 
 
 def page_digest() -> str:
-    """Return a digest of the files that shape the page and are not Python, 16 hexadecimal digits."""
+    """Return a digest of the page's files that are not Python, 16 hexadecimal digits."""
     files = [*sorted(file for file in PAGE.iterdir() if file.is_file()), NIIVUE]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
