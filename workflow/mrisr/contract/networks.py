@@ -1,4 +1,4 @@
-"""The contract of methods with a network: its size, its reach, and that it learns."""
+"""The contract of methods with a network: its size, its reach, and whether it learns."""
 
 import tempfile
 from collections.abc import Sequence
@@ -21,11 +21,12 @@ from mrisr.train.engine import TrainingJob, train
 from mrisr.volumes.io import save
 
 #: 10^12 floating-point operations, forward and backward, that training a model of the demo may
-#: take. The largest here takes 7.2, six minutes of a slow core; seconds differ from run to run.
+#: take. The largest model here takes 7.2, six minutes of a slow core. Seconds would differ from run
+#: to run.
 TRAINING_TFLOP = 10
-#: Minutes that may stand in demo.training.minutes: such a training ends by the clock.
+#: Largest demo.training.minutes; such a training ends by the clock.
 TRAINING_MINUTES = 7
-#: Steps that are tried; the last ones differ by what one step takes.
+#: Number of steps that are tried; the difference of the last two is the cost of one step.
 STEPS = 3
 
 
@@ -56,7 +57,7 @@ def learns_in_the_demo(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def _try_training(example: Sample, folder: Path) -> float:
-    """Train a few steps; return the TFLOP of all steps of the demo, 0 if they cannot be told."""
+    """Train a few steps; return the TFLOP of all steps of the demo, 0 if unknown."""
     method, where = example.method, example.method.folder
     marks: list[int] = []
 
@@ -84,9 +85,9 @@ def _try_training(example: Sample, folder: Path) -> float:
         f"{where}: after {len(marks)} steps the result is constant, or far beyond [0,1]",
     )
     if len(marks) < 2:
-        return 0.0  # a loop of its own that asks less often
+        return 0.0  # the method's own loop asks less often
     settings = method.spec["training"]
-    # The first and the last of an epoch count the validation too.
+    # The first and the last step of an epoch include the validation.
     step = min(b - a for a, b in pairwise(marks)) / 1e12
     if method.per_subject:
         passes = settings["epochs"] * DEMO_VOXELS / example.truth.data.size
@@ -95,7 +96,7 @@ def _try_training(example: Sample, folder: Path) -> float:
 
 
 def _job(example: Sample, folder: Path) -> TrainingJob:
-    """Return a training of a few steps, with files to train on in `folder`."""
+    """Return a training of a few steps, with training files in `folder`."""
     method, settings = example.method, example.method.spec["training"]
     few: dict = {"epochs": 1, "steps": None, "restarts": 0, "checkpoint_minutes": 10**6}
     scales, held_out = [example.scale], []
@@ -140,7 +141,7 @@ def _part(example: Sample) -> tuple[nn.Module, object, int, int, int]:
 def reaches_as_far_as_its_halo(name: str, plugins: Sequence[str | Path]) -> None:
     """Check that an input voxel changes output voxels up to `halo` away, and none beyond.
 
-    Weights are made positive, so that nothing cancels and no ReLU is shut.
+    Weights are made positive, so that nothing cancels and no ReLU outputs 0.
     """
     example = sample(name, plugins)
     network, function, halo, dimensions, factor = _part(example)
@@ -166,7 +167,7 @@ def reaches_as_far_as_its_halo(name: str, plugins: Sequence[str | Path]) -> None
 
 @torch.inference_mode()
 def has_no_seams(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check that tiles put together are the whole."""
+    """Check that joined tiles equal the whole volume."""
     example = sample(name, plugins)
     _, function, halo, dimensions, factor = _part(example)
     volume = torch.rand(1, 1, 4 * max(8, halo), *(10, 9)[: dimensions - 1])
@@ -184,7 +185,7 @@ def has_no_seams(name: str, plugins: Sequence[str | Path]) -> None:
 
 @torch.inference_mode()
 def decodes_as_it_is_called(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check that the grid, decoded in chunks, is what a call at its coordinates gives."""
+    """Check that a grid, decoded in chunks, equals a call at the grid's coordinates."""
     example = sample(name, plugins)
     network, image = example.network, torch.from_numpy(example.lr.data)[None, None]
     if example.method.input == "slice":

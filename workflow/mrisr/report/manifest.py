@@ -79,8 +79,8 @@ def durations(folder: str | Path) -> dict[str, dict[str, float]]:
 
     Returns:
         By stage (the first folder of the path): jobs, seconds (wall time, summed over jobs),
-        cpu_seconds, and peak_megabytes of the largest job. Jobs too short to
-        measure count with the values that they have.
+        cpu_seconds, and peak_megabytes of the largest job. Jobs too short to measure
+        count with the values that they have.
     """
     folder = Path(folder)
     stages: dict[str, dict[str, float]] = {}
