@@ -1,8 +1,9 @@
-"""The public face of mrisr: what a notebook or another project imports.
+"""The public face of mrisr: the names that a notebook or another project imports.
 
-These names are stable: their modules may move, `from mrisr.api import psnr` stays. Nothing inside
-the package imports this module. Each name is imported when it is first used, so `import mrisr.api`
-costs nothing and torch is loaded only by what needs it. docs/api.md has an example of each group.
+These names are stable: their modules may move, but `from mrisr.api import psnr` stays. Nothing
+inside the package imports this module. Each name is imported when it is first used. So importing
+`mrisr.api` costs nothing, and only names that need torch load it. docs/api.md has an example of
+each group.
 """
 
 import importlib
@@ -45,7 +46,7 @@ __all__ = [
     "vif",
 ]
 
-# Where each name lies: the module, and the name that it has there.
+# Module of each name, and its name there.
 _PLACES = {
     "MrisrError": ("mrisr.common.errors", "MrisrError"),
     "Volume": ("mrisr.volumes.io", "Volume"),

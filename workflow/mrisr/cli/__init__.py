@@ -1,1 +1,1 @@
-"""One module a command group; only argument parsing."""
+"""One module for each command group, with argument parsing only."""

@@ -1,6 +1,6 @@
-"""What a call of Snakemake gets wrong that it would answer with a traceback, said in a sentence.
+"""Errors in a call of Snakemake that would end in a traceback, told in a sentence instead.
 
-`profiles/default` calls it, which Snakemake reads before all else. Light: every call imports it.
+`profiles/default` calls it, which Snakemake reads first. Every call imports it, so it stays light.
 """
 
 import os
@@ -21,7 +21,7 @@ def check(words: Sequence[str]) -> None:
     """End Snakemake with a sentence if its configs or its folder cannot be used.
 
     Args:
-        words: Its command line, `sys.argv`.
+        words: Command line of Snakemake, `sys.argv`.
     """
     problem = next(problems(words[1:]), None)
     if problem is not None:
@@ -30,7 +30,7 @@ def check(words: Sequence[str]) -> None:
 
 
 def problems(words: Sequence[str]) -> Iterator[str]:
-    """Yield what is wrong with the configs and the folder that the words of a call name."""
+    """Yield problems of the configs and the folder in the words of a call."""
     for option, values in _options(words):
         if option in CONFIGS:
             for number, value in enumerate(values):
@@ -69,7 +69,7 @@ def _config_problems(path: Path, before: Sequence[str]) -> Iterator[str]:
 
 
 def _folder_problems(folder: Path) -> Iterator[str]:
-    """Yield why Snakemake cannot work in a folder, which it makes if it is not there."""
+    """Yield why Snakemake cannot work in a folder; a missing folder counts if it can be made."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not there.is_dir():
         yield f"--directory {folder}: {there} is no folder; name another"
@@ -81,14 +81,14 @@ def _folder_problems(folder: Path) -> Iterator[str]:
 
 
 def _holds_folders(folder: Path) -> bool:
-    """Say whether a folder can be made in it: of /proc and the like permissions do not tell."""
+    """Say whether a folder can be made in it; in /proc and the like, permissions do not tell."""
     state = folder / ".snakemake"
     if state.exists():
         return True
     try:
         state.mkdir()
         state.rmdir()
-    except FileExistsError:  # another call was first
+    except FileExistsError:  # another call made it first
         return True
     except OSError:
         return False
@@ -96,7 +96,7 @@ def _holds_folders(folder: Path) -> bool:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield long and short options with the words that they take: all up to the next option."""
+    """Yield long and short options with their words: all words up to the next option."""
     option, values = "", []
     for word in [*words, "--"]:
         if word.startswith("-") and word != "-":

@@ -1,4 +1,4 @@
-"""The command `mrisr config`: a study's config as it counts."""
+"""The command `mrisr config`: a study's config after all merges."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The commands `mrisr data`: what a user does with datasets before a study."""
+"""The commands `mrisr data`, for datasets before a study."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The option `--plugins`, and the folder that `mrisr new` writes to, which counts without it."""
+"""The option `--plugins`, and the folder of `mrisr new`, which counts without the option."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-#: Where `mrisr new` writes what it makes.
+#: Folder that `mrisr new` writes to.
 MINE = Path("mine")
 PARTS = ("methods", "datasets", "metrics")
 
@@ -22,7 +22,7 @@ Plugins = Annotated[
 
 
 def plugin_folders(given: Sequence[Path] | None) -> list[Path]:
-    """Return the folders that were given, else the one that `mrisr new` wrote to, if any."""
+    """Return the given folders, else the folder that `mrisr new` wrote to, if any."""
     if given:
         return list(given)
     return [MINE] if any((MINE / part).is_dir() for part in PARTS) else []

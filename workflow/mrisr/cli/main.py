@@ -1,4 +1,4 @@
-"""The command `mrisr`: what the workflow does, for single files."""
+"""The command `mrisr`: the steps of the workflow, for single files."""
 
 import os
 from pathlib import Path
@@ -119,7 +119,7 @@ def metrics(
 
 
 def _possible(reference: bool, settings: dict) -> list[str]:
-    """Return the metrics that are taken if none are named, and say what is left out."""
+    """Return the metrics that are computed if none are named, and report those left out."""
     chosen = []
     for name in metric_modules.names():
         about = metric_modules.metadata(name)

@@ -24,7 +24,7 @@ Folder = Annotated[
         help="Folder of yours that holds it; a study names it under `plugins`.", file_okay=False
     ),
 ]
-SHOWN = 8  # subjects that are named
+SHOWN = 8  # number of subjects that are named
 NAME = typer.Argument(help="Its name in paths and configs: a-z, 0-9 and _.")
 
 
@@ -185,7 +185,7 @@ def check(
 
 
 def _in_demo(name: str, folder: Path, key: str, value: str) -> list[str]:
-    """Return the commands that check something new, plan the demo study with it, and run it."""
+    """Return the commands that check a new part, plan the demo study with it, and run that."""
     config = [shlex.quote(f"plugins=[{folder}]"), shlex.quote(f"{key}={value}")]
     return [
         f"mrisr check {shlex.quote(str(folder))} --only {name}",
@@ -195,7 +195,7 @@ def _in_demo(name: str, folder: Path, key: str, value: str) -> list[str]:
 
 
 def _snakemake() -> str:
-    """Return how Snakemake is called from here."""
+    """Return the command that calls Snakemake from here."""
     if Path("Snakefile").exists() and Path("Snakefile").samefile(SNAKEFILE):
         return "snakemake"
     return f"snakemake --snakefile {shlex.quote(str(SNAKEFILE))}"

@@ -1,4 +1,4 @@
-"""The command `mrisr partial`: what exists of a study, while it runs."""
+"""The command `mrisr partial`: the results so far of a study that still runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +38,7 @@ def partial(
         from mrisr.study.load import load_study
 
         study = load_study(configfile, config or [])
-        metrics.use(study.plugins)  # tables and figures are made in this process
+        metrics.use(study.plugins)  # this process makes tables and figures
         if only_say:
             typer.echo(described(study.name, state(study)), nl=False)
             return

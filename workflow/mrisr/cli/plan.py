@@ -58,10 +58,10 @@ def plan(
 
 
 def _pairs(first: list[str], more: list[str]) -> list[str]:
-    """Return all KEY=VALUE of `--config A=1 B=2`, whose later words stand alone.
+    """Return all KEY=VALUE of `--config A=1 B=2`, where the later words have no option.
 
     Raises:
-        typer.BadParameter: Words stand alone without --config, or are no KEY=VALUE.
+        typer.BadParameter: There are words without --config, or words that are no KEY=VALUE.
     """
     wrong = [word for word in more if not first or "=" not in word or word.startswith("-")]
     if wrong:

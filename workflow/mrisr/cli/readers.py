@@ -203,7 +203,7 @@ def table(
 
 
 def _names(text: str) -> list[str]:
-    """Return the names of readers: as they are given, or R1, R2, ..."""
+    """Return the names of readers: the given ones, or R1, R2, ..."""
     if text.strip().isdecimal():
         return [f"R{number}" for number in range(1, int(text) + 1)]
     names = [name.strip() for name in text.split(",") if name.strip()]
@@ -213,7 +213,7 @@ def _names(text: str) -> list[str]:
 
 
 def _print(tokens: dict[str, str], url: str) -> None:
-    """Print links, which nothing else holds."""
+    """Print links, which are stored nowhere else."""
     typer.echo("Whoever has a link is that reader. Links are shown once:")
     width = max(map(len, tokens))
     for name, token in tokens.items():
@@ -229,7 +229,7 @@ def _loopback(host: str) -> bool:
         return False
 
 
-#: The commands by the name that they had: a study is a config everywhere else.
+#: The commands under their former name: everywhere else, a study is a config.
 renamed = typer.Typer(no_args_is_help=True, help="The former name of `mrisr readers`.")
 renamed.registered_commands = app.registered_commands
 

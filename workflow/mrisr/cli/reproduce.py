@@ -14,7 +14,7 @@ from mrisr.common.progress import job
 
 #: The papers' studies, `config/<name>.yaml`.
 PAPERS = ("arssr", "irem", "coord")
-# With one of these Snakemake is told how many cores or jobs there are.
+# Options that tell Snakemake how many cores or jobs there are.
 COUNTED = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
 CONDA = ("--sdm", "--software-deployment-method", "--use-conda")
 
@@ -58,7 +58,7 @@ def reproduce(
 
 
 def _check(papers: list[str], needs_bm3d: bool) -> None:
-    """Refuse what would stop a later study before the first one runs for days.
+    """Refuse what would stop a later study, before the first one runs for days.
 
     Raises:
         ConfigError: There is no such paper, its config is refused, or a package is missing.

@@ -1,4 +1,4 @@
 """The ground floor: errors, files that appear whole, locks, logs, seeds, schemas, paths, digests.
 
-Knows nothing of MRI.
+This package has no code about MRI.
 """

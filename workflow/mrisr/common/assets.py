@@ -1,15 +1,15 @@
-"""Files of the report's page that are no Python: template, style, scripts, the viewer's library."""
+"""Files of the report's page that are not Python: template, style, scripts, viewer library."""
 
 import hashlib
 
 from mrisr.common.paths import WORKFLOW
 
-#: Template, style and scripts of the page, and the library that it carries.
+#: Template, style and scripts of the page, and its library.
 PAGE = WORKFLOW / "report" / "page"
 NIIVUE = PAGE.parent / "vendor" / "niivue.umd.js.gz"
 
 
 def page_digest() -> str:
-    """Return a digest of all that is no Python and shapes the page, 16 hexadecimal digits."""
+    """Return a digest of the page's files that are not Python, 16 hexadecimal digits."""
     files = [*sorted(file for file in PAGE.iterdir() if file.is_file()), NIIVUE]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

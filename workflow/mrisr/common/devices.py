@@ -1,11 +1,11 @@
-"""Where, how exactly, and with how much memory torch computes."""
+"""The device, precision and memory with which torch computes."""
 
 import psutil
 import torch
 
 from mrisr.common.errors import InputError
 
-# As torch names what a CPU has: the first two are of x86, the others of ARM.
+# Names in torch of a CPU's units for bfloat16: the first two are of x86, the others of ARM.
 BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 
@@ -30,12 +30,12 @@ def pick(threads: int, wanted: str = "auto") -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """Return a device as people name it: its GPU, or a CPU."""
+    """Return the name of a device: that of its GPU, or a CPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether a device's own units multiply bfloat16; emulated, it is slower than float32.
+    """Return whether a device multiplies bfloat16 in hardware; emulated, it is slower than float32.
 
     Args:
         device: A GPU, or the CPU.
@@ -47,13 +47,13 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def arithmetic(products: str) -> None:
-    """Say how a GPU multiplies float32 numbers from now on; a CPU is not affected.
+    """Set how a GPU multiplies float32 numbers from now on; a CPU is not affected.
 
     Args:
         products: `ieee` (float32) or `tf32` (rounded to 10 bits of mantissa, several times
             faster).
     """
-    # By the older names: torch refuses to read these once the newer ones have been set.
+    # The older names: torch refuses to read these once the newer ones have been set.
     torch.backends.cuda.matmul.allow_tf32 = products == "tf32"
     torch.backends.cudnn.allow_tf32 = products == "tf32"
     # Shapes hardly change in training or over the tiles of a volume.
@@ -61,10 +61,10 @@ def arithmetic(products: str) -> None:
 
 
 def memory_mb(device: torch.device, limit: float | None = None) -> float:
-    """Return the memory that work on `device` may take, in MiB.
+    """Return the memory that work on `device` may use, in MiB.
 
     Args:
-        device: For a GPU, the memory that is free there counts, in whole GiB.
+        device: Device; for a GPU, its free memory in whole GiB counts.
         limit: Most memory on the CPU; default half of the memory that is available.
     """
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""What the processes that a workflow starts need to find this package."""
+"""Environment in which the processes of a workflow find this package."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Errors that a user can act on; each message names the culprit, what is wrong, what to do."""
+"""Errors that a user can act on: each message names the culprit, the problem and the remedy."""
 
 from dataclasses import dataclass
 
@@ -31,11 +31,11 @@ class ScanError(InputError):
 
     Attributes:
         name: The file or the subject.
-        problems: All that is wrong with it; at least one.
+        problems: All problems of the scan; at least one.
     """
 
     def __init__(self, name: object, *problems: Problem):
-        super().__init__(name, *problems)  # what pickle makes it from
+        super().__init__(name, *problems)  # the arguments from which pickle makes it again
         self.name, self.problems = name, problems
 
     def __str__(self) -> str:

@@ -17,8 +17,8 @@ log = logging.getLogger("mrisr")
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
-    The temporary name keeps all suffixes, so that writers which look at them still work, and is
-    random: jobs on two machines may write the same file, and process numbers repeat.
+    The temporary name keeps all suffixes, so that writers which look at them still work. It is
+    random, because jobs on two machines may write the same file, and process numbers repeat.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,21 +68,21 @@ def digest(content: object) -> str:
 
 
 class Staging:
-    """Finished items of a long job, kept aside until all are there.
+    """Finished items of a long job, kept aside until all are finished.
 
     Snakemake deletes the outputs of a job that failed or was killed. A job over many subjects
-    therefore writes each of them here first and moves all to their final names at its end; a
-    rerun finds what was finished. Items are only taken up again for the same `fingerprint`
-    (parameters and code), and the same `versions` of the item (its own inputs).
+    therefore writes each of them here first, and moves all to their final names at its end. A rerun
+    finds the finished items. It uses them only for the same `fingerprint` (parameters and code) and
+    the same `versions` of the item (inputs of that item).
     """
 
     def __init__(self, folder: str | Path, fingerprint: object, versions: Mapping | None = None):
-        """Open the folder, emptied if it was made under another fingerprint.
+        """Open the folder; empty it if it was made under another fingerprint.
 
         Args:
-            folder: Where items are kept.
+            folder: Folder for items.
             fingerprint: What all items depend on.
-            versions: By final path, what this item alone depends on.
+            versions: By final path, what only this item depends on.
         """
         self.folder, self.versions = Path(folder), versions or {}
         self.fingerprint = digest(fingerprint)
@@ -93,13 +93,13 @@ class Staging:
 
     def path(self, final: str | Path) -> Path:
         """Return where the item that will end at `final` is staged; see `finish`."""
-        # With the fingerprint: what another job leaves here is never taken for this one's.
+        # The fingerprint is in the name, so that items of another job are never taken for these.
         basis = f"{self.fingerprint}{final}{self.versions.get(final, '')}"
         name = hashlib.sha256(basis.encode()).hexdigest()[:12]
         return self.folder / f"{name}.{Path(final).name}"
 
     def pending(self, finals: list) -> list:
-        """Return those of `finals` that are not staged yet, or not as they were, in order."""
+        """Return, in order, those of `finals` that are not staged yet or have changed since."""
         return [final for final in finals if not is_whole(self.path(final))]
 
     def commit(self, finals: list) -> None:
@@ -111,7 +111,7 @@ class Staging:
 
 
 def finish(staged: Path) -> None:
-    """Note the checksum of an item that is staged, so that no damaged one gets a final name."""
+    """Note the checksum of a staged item, so that no damaged item gets a final name."""
     write_text(_noted(staged), sha256(staged))
 
 

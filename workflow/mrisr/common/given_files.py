@@ -1,9 +1,9 @@
-"""Files that a user gives: are they still those that a result was made of?
+"""Files that a user gives: have they changed since a result was made of them?
 
-Snakemake compares times. A scan that was replaced by an older one, or a link that was moved, would
-leave the old numbers. So who reads given files records them, and what stands for their content is
-a parameter of the rule: where it changes, the rule runs again. Light, because it is asked for
-every job of every plan.
+Snakemake compares times. It would keep the old numbers after a scan was replaced by an older one,
+or after a link was moved. So jobs that read given files record them. A text that stands for their
+content is a parameter of the rule; if it changes, the rule runs again. This module stays light,
+because every job of every plan uses it.
 """
 
 import json
@@ -19,13 +19,13 @@ BASIS_DIGITS = 16
 
 @dataclass
 class Record:
-    """What a result was made of.
+    """Record of the given files that a result was made of.
 
     Attributes:
-        basis: Stands for all replacements since the first run; empty before any. The rule's
-            parameter, so it must stay what it was when the result was made.
-        made_of: SHA-256 of each file as it was then, by path.
-        seen: Stamp and SHA-256 of each file as it was last looked at, by path.
+        basis: Text that stands for all replacements since the first run; empty before any. It is
+            the rule's parameter, so it must stay as it was when the result was made.
+        made_of: SHA-256 of each file at that time, by path.
+        seen: Stamp and SHA-256 of each file at the last look, by path.
     """
 
     basis: str = ""
@@ -34,19 +34,19 @@ class Record:
 
 
 def basis(record: str | Path, files: Iterable[str], refresh: bool = False) -> tuple[str, list[str]]:
-    """Return what stands for the content of given files, and which of them were replaced.
+    """Return a text for the content of given files, and the files that were replaced.
 
-    A file is read only if size, times or inode are not those of the record. Files that are new
-    in the list do not count: Snakemake sees them.
+    A file is read only if size, times or inode differ from the record. Files that are new in the
+    list do not count, because Snakemake sees them.
 
     Args:
-        record: Where `recorded` wrote what the result was made of; it may not be there.
-        files: The files as they are named now.
-        refresh: Write down what was read, so that the next look need not read it again.
+        record: Path of the record that `recorded` wrote; the file may be missing.
+        files: The files by their present names.
+        refresh: Record what was read, so that the next look need not read it again.
 
     Returns:
-        The basis: the record's if all is as it was, else another one, the same for the same
-        contents. And the files that are no longer what the result was made of.
+        The basis: that of the record if nothing changed, else another one, equal for equal
+        contents. And the files that differ from those that the result was made of.
     """
     known = read(record)
     replaced, looked_at = {}, {}
@@ -73,13 +73,13 @@ def basis(record: str | Path, files: Iterable[str], refresh: bool = False) -> tu
 
 
 def differing(made_of: dict[str, str]) -> list[str]:
-    """Return the paths whose SHA-256 is not the one stated; what is gone is left out."""
+    """Return the paths whose SHA-256 differs from the stated one; missing files are left out."""
     there = {name: known for name, known in made_of.items() if Path(name).is_file()}
     return [name for name, known in there.items() if sha256(name) != known]
 
 
 def warning(name: str, target: str) -> str:
-    """Return what is said of a file that was replaced since `target` was made of it."""
+    """Return the warning about a file that was replaced since `target` was made of it."""
     return (
         f"{name}: replaced since {target} was made of it, which is made again with all that follows"
     )
@@ -90,14 +90,14 @@ def recorded(given: Sequence[str], files: Iterable[str]) -> Iterator[dict[str, s
     """Record given files if the block that reads them succeeds.
 
     Args:
-        given: The record's path, and the basis that the rule was run with.
-        files: The given files; nothing is recorded if there is none.
+        given: Path of the record, and the basis that the rule ran with.
+        files: The given files; without any, nothing is recorded.
 
     Yields:
-        For SHA-256 by path, of files that the block reads anyway.
+        A mapping to fill with the SHA-256 by path of files that the block reads anyway.
     """
     names = list(map(str, files))
-    # Before they are read: what is replaced meanwhile is seen the next time.
+    # Taken before the files are read: a replacement in the meantime is seen the next time.
     stamps = {name: _stamp(name) for name in names}
     checksums: dict[str, str] = {}
     yield checksums
@@ -109,7 +109,7 @@ def recorded(given: Sequence[str], files: Iterable[str]) -> Iterator[dict[str, s
 
 
 def read(record: str | Path) -> Record:
-    """Return a record; an empty one if there is none, or none that can be read."""
+    """Return a record; an empty one if it is missing or unreadable."""
     try:
         content = json.loads(Path(record).read_text(encoding="utf-8"))
         return Record(str(content["basis"]), dict(content["made_of"]), dict(content["seen"]))
@@ -122,6 +122,6 @@ def _write(record: str | Path, content: Record) -> None:
 
 
 def _stamp(name: str) -> list[int]:
-    """Return what changes when a file is replaced, wherever a link leads."""
+    """Return values that change when a file is replaced, also behind a link."""
     about = Path(name).stat()
     return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]

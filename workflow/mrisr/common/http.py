@@ -1,4 +1,4 @@
-"""Downloads that go on where they broke off, and never leave half a file under its name."""
+"""Downloads that continue where they broke off, and never leave half a file under its name."""
 
 import logging
 import queue
@@ -27,7 +27,7 @@ RETRIES = 3
 BACK_OFF = 1.0  # seconds before the first retry; doubles with each
 TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 HEADER_SECONDS = 120  # until an answer begins, redirections included
-# A server that sends a byte a minute would hold the lock of the folder for ever.
+# A server that sends a byte a minute would otherwise hold the lock of the folder for ever.
 SLOWEST, SLOW_SECONDS = 1000, 60  # bytes a second, as the mean of so many seconds
 CHUNK = 1 << 20
 RESERVE = 100_000_000  # bytes of the disk that downloads leave free
@@ -51,7 +51,7 @@ class Unreachable(DownloadError):
 
 
 class Refused(DownloadError):
-    """The host refuses this user: no other file of it would come either."""
+    """The host refuses this user, so that no other file of the host would come either."""
 
 
 class Retry(Exception):
@@ -59,15 +59,14 @@ class Retry(Exception):
 
 
 def retrieve(url: str, target: str | Path, sha256: str) -> None:
-    """Download one file whose checksum is known, unless it is there and correct.
+    """Download one file with a known checksum, unless a correct one exists.
 
-    A file under the name of `target` with another checksum is replaced, once the right one has
-    arrived. What an interrupted download left (`<target>.part`) is continued. Several processes
-    may ask for the same file.
+    If `target` has another checksum, it is replaced once the right file has arrived. An interrupted
+    download (`<target>.part`) is continued. Several processes may ask for the same file.
 
     Args:
         url: `http` or `https` address.
-        target: Where it goes.
+        target: Path of the file.
         sha256: SHA-256 of the file, in hexadecimal.
 
     Raises:
@@ -119,9 +118,9 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def download(url: str, part: Path, *, offline: str, absent: str) -> str | None:
-    """Download `url` to `part`, going on where an earlier attempt left off.
+    """Download `url` to `part`, continuing an earlier attempt.
 
-    Whether the content is right is for the caller to check: what was left may be of another file.
+    The caller must check the content: the earlier attempt may belong to another file.
 
     Args:
         url: `http` or `https` address.
@@ -153,7 +152,7 @@ def retried(
     unreachable: tuple[type[Exception], ...],
     secrets: Iterable[str] = (),
 ) -> T:
-    """Do `work`, which goes on where it broke off, several times if need be.
+    """Do `work`, which continues where it broke off, several times if need be.
 
     Args:
         work: Downloads one file, or a list.
@@ -161,7 +160,7 @@ def retried(
         offline: What else to do where there is no network, for the message.
         transient: Errors worth another try, beside `Retry`.
         unreachable: Those of them that mean that there was no connection.
-        secrets: What must not stand in a message.
+        secrets: Texts that must not stand in a message.
 
     Raises:
         Unreachable: No connection in the last try.
@@ -190,12 +189,12 @@ def retried(
 
 
 def network_problem(error: Exception, secrets: Iterable[str] = ()) -> str:
-    """Return what went wrong, without what libraries wrap around it, and without secrets.
+    """Return the problem in words, without the wrapping of libraries, and without secrets.
 
-    The one place that puts network errors into words.
+    This is the only place that puts network errors into words.
 
     Args:
-        error: What `requests`, `urllib3` or `botocore` raised, or `Retry`.
+        error: Error of `requests`, `urllib3` or `botocore`, or `Retry`.
         secrets: Keys that must not be shown, beside those of the environment.
     """
     text = str(getattr(error, "kwargs", {}).get("error") or error)  # botocore's cause is there
@@ -212,10 +211,10 @@ def network_problem(error: Exception, secrets: Iterable[str] = ()) -> str:
 
 
 def arriving(stream: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """Yield what a server sends as it comes; `read` and `stream` wait until a chunk is full.
+    """Yield bytes as soon as a server sends them; `read` and `stream` wait for a full chunk.
 
     Args:
-        stream: The answer, its content not decoded: a .nii.gz stays packed.
+        stream: The answer with its content not decoded, so that a .nii.gz stays packed.
     """
     while chunk := stream.read1(CHUNK, decode_content=False):
         yield chunk
@@ -224,18 +223,18 @@ def arriving(stream: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
 def receive(
     chunks: Iterable[bytes], part: Path, url: str, size: int | None, append: bool = False
 ) -> None:
-    """Write what arrives to `part`; says now and then how much, if it takes long.
+    """Write arriving bytes to `part`; report the progress now and then if it takes long.
 
     Args:
         chunks: The bytes.
         part: Path of the unfinished file; its folder is made if need be.
         url: What is downloaded, for messages.
         size: Bytes of the whole file, if known.
-        append: Whether `part` holds what comes before.
+        append: Whether `part` holds the bytes before these.
 
     Raises:
         DownloadError: The disk has no room for it.
-        Retry: Less or more arrived, or too slowly; what is too much is removed.
+        Retry: Less or more arrived, or it arrived too slowly; surplus bytes are removed.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     last = since = time.monotonic()
@@ -248,7 +247,7 @@ def receive(
     with part.open("ab" if append else "wb") as file:
         for chunk in chunks:
             file.write(chunk)
-            if file.tell() - have > room:  # of a file whose size nobody states
+            if file.tell() - have > room:  # the server did not state the file's size
                 reason = "the server sends more than the disk has room for"
                 raise DownloadError(f"{safe(url)}: {reason}; check the address", reason)
             arrived += len(chunk)
@@ -313,10 +312,10 @@ def _continue(url: str, part: Path, offline: str, absent: str) -> str | None:
 
 
 def _begun(url: str, headers: dict[str, str]) -> requests.Response:
-    """Return an answer once its headers are there; each byte of them may take long, not all.
+    """Return an answer once its headers are there; the time limit is for all headers together.
 
     Raises:
-        Retry: They did not come in time.
+        Retry: The headers did not come in time.
     """
     came: queue.Queue[requests.Response | Exception] = queue.Queue()
 

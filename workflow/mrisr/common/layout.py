@@ -1,20 +1,20 @@
-"""The file contract: where each stage of a study puts its files, and nothing else."""
+"""The file contract: the paths of every stage of a study, and nothing else."""
 
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-#: Where all studies put their files, below the folder that Snakemake runs in.
+#: Folder of all studies, below the folder that Snakemake runs in.
 RESULTS = "results"
 SPLITS = ("train", "val", "test")
 STACKS = ("axial", "coronal", "sagittal")
-#: Folders of a study, in the order that their files are made.
+#: Folders of a study, in the order in which their files are made.
 FOLDERS = (
     *("sources", "splits", "hr", "masks", "denoised", "lr", "references", "models"),
     *("early_stopping", "sr", "beyond", "metrics", "segmentation", "overlap", "tables", "figures"),
     "reader_study",
 )
-#: What the HR references of real LR scans are called in files, and where people read.
+#: Name of the HR references of real LR scans in file names, and their label for people.
 HR_REFERENCE, HR_REFERENCE_LABEL = "hr_reference", "HR reference"
 #: Forms of each table and each figure.
 TABLE_SUFFIXES = ("csv", "md", "tex", "html")
@@ -32,7 +32,7 @@ def slice_name(subject: str, number: int) -> str:
 
 
 def subject_of(item: str) -> str:
-    """Return the subject that a slice is of; see `slice_name`."""
+    """Return the subject of a slice; see `slice_name`."""
     return item.rpartition("_slice-")[0]
 
 
@@ -42,10 +42,10 @@ def trained_name(scales: Iterable[float]) -> str:
 
 
 def inputs_by_item(items: Sequence[str], files: Sequence[str]) -> list[dict[str, str]]:
-    """Return the LR files of each item by the name of their stack, "" for a volume.
+    """Return each item's LR files by the name of the stack, which is "" for a volume.
 
     Args:
-        items: SR files, or others named after their items.
+        items: SR files, or other files named after their items.
         files: LR files, or masks of stacks: named after the items, or `<item>_<stack>`.
     """
     stacks = re.compile(rf"_({'|'.join(STACKS)}|stack-\d+)")
@@ -85,11 +85,11 @@ class Layout:
         return f"{self.root}/licences.md"
 
     def checked(self) -> str:
-        """Mark that every scan of the study could be prepared; nothing is trained before."""
+        """Mark that every scan of the study could be prepared; trainings wait for it."""
         return f"{self.root}/sources/checked"
 
     def hr(self, dataset: str, subject: str) -> str:
-        """Ground truth: canonical RAS, in [0,1], float32; there is none of real LR scans."""
+        """Ground truth: canonical RAS, in [0,1], float32; real LR scans have none."""
         return f"{self.root}/hr/{dataset}/{subject}.nii.gz"
 
     def hr_list(self, dataset: str, split: str) -> str:
@@ -101,7 +101,7 @@ class Layout:
         return f"{self.root}/masks/{dataset}/{subject}.nii.gz"
 
     def denoised(self, dataset: str, sigma: object, item: str) -> str:
-        """Ground-truth slice of a training set, denoised by BM3D with a strength."""
+        """Ground-truth slice of a training set, denoised by BM3D with the strength `sigma`."""
         return f"{self.root}/denoised/{dataset}/sigma{sigma}/{item}.nii.gz"
 
     def lr(self, dataset: str, scale: object, subject: str) -> str:
@@ -115,7 +115,7 @@ class Layout:
     def foreground_on_sr_grid(self, dataset: str, scale: object, subject: str) -> str:
         """Foreground of a real LR scan, 1 inside, uint8, on the SR grid.
 
-        Of a real stack, `<subject>_stack-<n>`: the voxels that are data, on the stack's grid.
+        For a real stack, `<subject>_stack-<n>`: the voxels that are data, on the stack's grid.
         """
         return f"{self.root}/masks/{dataset}/x{scale}/{subject}.nii.gz"
 
@@ -128,7 +128,7 @@ class Layout:
         return f"{self.root}/masks/{dataset}/reference/{subject}.nii.gz"
 
     def model(self, method: str, trained: str, *subject: str) -> str:
-        """Folder of a model; for models made per subject give the dataset and the subject too."""
+        """Folder of a model; models of one subject also need the dataset and the subject."""
         return "/".join([f"{self.root}/models/{method}/{trained}", *subject])
 
     def model_file(self, name: str, method: str, trained: str, *subject: str) -> str:
@@ -144,28 +144,28 @@ class Layout:
         return f"{self.root}/sr/{dataset}/{method}/x{scale}.tsv"
 
     def sr_stem(self, dataset: str, method: str, scale: object, subject: str | None = None) -> str:
-        """What the job that makes reconstructions is named after: all of a dataset, or one."""
+        """Name stem of the job that reconstructs: all of a dataset, or one subject."""
         folder = f"{self.root}/sr/{dataset}/{method}/x{scale}"
         return folder if subject is None else f"{folder}/{subject}"
 
     def metrics_stem(self, dataset: str, method: str, scale: object) -> str:
-        """What the job that takes metrics is named after."""
+        """Name stem of the job that computes metrics."""
         return f"{self.root}/metrics/{dataset}/{method}/x{scale}"
 
     def beyond(self, dataset: str, method: str, scale: object, item: str) -> str:
-        """The ground truth itself, super-resolved: there is nothing to compare it with."""
+        """The ground truth itself, super-resolved, with nothing to compare it with."""
         return f"{self.root}/beyond/{dataset}/{method}/x{scale}/{item}.nii.gz"
 
     def early_stopping(self, method: str, trained: str, name: str) -> str:
-        """Metrics of a longer training at some of its steps: `curve.csv`, `images.npz`."""
+        """Metrics at some steps of a longer training: `curve.csv`, `images.npz`."""
         return f"{self.root}/early_stopping/{method}/{trained}/{name}"
 
     def reader_study(self, name: str) -> str:
-        """What the server of a reader study needs: `study.json`, `images`, `answers.sqlite`."""
+        """Files for the server of a reader study: `study.json`, `images`, `answers.sqlite`."""
         return f"{self.root}/reader_study/{name}"
 
     def reader_key(self) -> str:
-        """Which method each image of the reader study is; not for readers."""
+        """Key that tells the method of each image of the reader study; not for readers."""
         return f"{self.root}/reader_study_key.csv"
 
     def metrics(self, dataset: str, method: str, scale: object) -> str:
@@ -173,11 +173,11 @@ class Layout:
         return f"{self.root}/metrics/{dataset}/{method}/x{scale}.csv"
 
     def metric_file(self, metric: str) -> str:
-        """What a metric's `fetch` said, as JSON: whether it can be taken, and why not."""
+        """Result of a metric's `fetch`, as JSON: whether it can be computed, and why not."""
         return f"{self.root}/metrics/{metric}.json"
 
     def ground_truth_scores(self, dataset: str) -> str:
-        """Metrics without reference of the ground truth itself, with its numbers of slices."""
+        """Metrics without reference of the ground truth itself, with numbers of slices."""
         return f"{self.root}/metrics/{dataset}/ground_truth.csv"
 
     def hr_reference_scores(self, dataset: str) -> str:
@@ -189,7 +189,7 @@ class Layout:
         return f"{self.root}/segmentation/{name}.nii.gz"
 
     def subject_priors(self, dataset: str, subject: str, name: str) -> str:
-        """What all segmentations of a subject share: `priors` (4-D) or `mask`."""
+        """Files that all segmentations of a subject share: `priors` (4-D) or `mask`."""
         return f"{self.root}/segmentation/{dataset}/priors/{subject}/{name}.nii.gz"
 
     def segmentation(
@@ -212,11 +212,11 @@ class Layout:
         return f"{self.root}/tables/{name}.{suffix}"
 
     def figure(self, name: str, suffix: str) -> str:
-        """A figure as `png` or `pdf`, or what it shows as `json`."""
+        """A figure as `png` or `pdf`, or its description as `json`."""
         return f"{self.root}/figures/{name}.{suffix}"
 
     def report(self) -> str:
-        """The one page to read."""
+        """The report, a single page."""
         return f"{self.root}/report.html"
 
     def manifest(self) -> str:
@@ -224,7 +224,7 @@ class Layout:
         return f"{self.root}/manifest.json"
 
     def staging(self, *parts: object) -> str:
-        """Folder of finished items of a job that is still running."""
+        """Folder for finished items of a running job."""
         path = "/".join(map(str, parts)).removeprefix(self.root + "/")
         return f"{self.root}/.staging/{path}"
 
@@ -233,9 +233,9 @@ class Layout:
         return f"{self.root}/.made_of/{path.removeprefix(self.root + '/')}.json"
 
     def log(self, path: str) -> str:
-        """The log of what makes `path` (or a stem of it); mirrors it under `logs/`."""
+        """Log of the job that makes `path` (or a stem of it), at the same place under `logs/`."""
         return f"{self.root}/logs/{path.removeprefix(self.root + '/')}.log"
 
     def benchmark(self, path: str) -> str:
-        """The benchmark of what makes `path`; mirrors it under `benchmarks/`."""
+        """Benchmark of the job that makes `path`, at the same place under `benchmarks/`."""
         return f"{self.root}/benchmarks/{path.removeprefix(self.root + '/')}.tsv"

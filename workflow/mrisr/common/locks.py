@@ -16,26 +16,26 @@ from mrisr.common.errors import InputError
 
 log = logging.getLogger("mrisr")
 
-# Errors of a file system that has no locks, or none for this file.
+# Errors of a file system that has no locks, or none for this kind of file.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EROFS)
 
 
 @contextmanager
 def alone(path: str | Path, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock that one process has at a time; it ends with the process, however that ends.
+    """Hold a lock that one process can have at a time; it ends when the process ends, in any way.
 
-    For jobs that make the same files: when Snakemake is killed, its Slurm jobs go on, and the next
-    run starts the same jobs beside them.
+    It is for jobs that make the same files: when Snakemake is killed, its Slurm jobs go on, and the
+    next run starts the same jobs beside them.
 
     Args:
         path: Path of the lock file; it is removed at the end.
-        waiting: Told who holds the lock, if another process does; then this one waits.
+        waiting: Called with the holder of the lock, if another process has it; then this one waits.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     told = False
     while True:
-        # Not flock: processes forked from this one would hold it too, and may outlive it.
+        # Not flock: processes forked from this one would share the lock, and may outlive it.
         file = path.open("a+", encoding="utf-8")
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,7 +52,7 @@ def alone(path: str | Path, waiting: Callable[[str], None]) -> Iterator[None]:
             file.close()
             time.sleep(0.5)
             continue
-        # The one before may have removed the file that was opened here.
+        # The holder before may have removed the file that was opened here.
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             with suppress(OSError):  # a full disk
                 file.truncate(0)
@@ -81,16 +81,18 @@ def held(path: str | Path) -> bool:
 def claim(root: str, folder: str | Path, workplace: str | Path) -> None:
     """Work on a study from one workplace, until this process ends.
 
-    For checkouts that share their results: Snakemake locks its own working folder alone, and each
-    would delete what the other has made. Processes of one workplace do not keep each other off.
+    This is for checkouts that share their results. Snakemake locks only its own working folder, and
+    each checkout would delete the files of the other. Processes of one workplace may work side by
+    side.
 
     Args:
         root: The study's results, for the message.
-        folder: Below it; holds a file for each process that works, which goes with the process.
+        folder: Folder below `root`; it has a file for each process at work, which the process
+            removes.
         workplace: The working folder of this process.
 
     Raises:
-        InputError: Another workplace is named, from which a process works on it.
+        InputError: A process is at work from another workplace; the message names it.
     """
     folder = Path(folder).resolve()  # Snakemake leaves its --directory before this process ends
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,7 @@ def claim(root: str, folder: str | Path, workplace: str | Path) -> None:
 
 
 def _held(path: Path, text: str) -> TextIO | None:
-    """Return a new file with a text, locked; None where there are no locks."""
+    """Return a new, locked file with a text; None where there are no locks."""
     while True:
         file = path.open("w+", encoding="utf-8")
         file.write(text)
@@ -134,11 +136,11 @@ def _held(path: Path, text: str) -> TextIO | None:
             return None
         if path.exists():
             return file
-        file.close()  # another process took it for one that was left over
+        file.close()  # another process took the file for one that was left over
 
 
 def _holder(path: Path) -> str | None:
-    """Return what a process that lives wrote to its file; removes one that was left over."""
+    """Return what a live process wrote to its file; remove a file that was left over."""
     with suppress(OSError), path.open(encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

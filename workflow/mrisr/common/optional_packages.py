@@ -1,8 +1,8 @@
-"""Packages that are not installed with this one, and what to say where they are missing."""
+"""Optional packages, and the message where one is missing."""
 
 from importlib.util import find_spec
 
-#: BM3D is the package of this name, its work is done by the other.
+#: The package of BM3D, and the package that does its work.
 BM3D = ("bm3d", "bm4d")
 BM3D_LACKING = (
     "training.denoise: the package bm3d is not installed; install it (pip install -r"

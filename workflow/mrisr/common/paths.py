@@ -1,4 +1,4 @@
-"""Where the package lies, and what lies beside it: the only place that asks."""
+"""Where the package and the folders beside it lie; no other module works this out."""
 
 from pathlib import Path
 

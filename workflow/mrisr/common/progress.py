@@ -24,9 +24,9 @@ _said = "progress"
 
 
 def say(what: str) -> None:
-    """Set what commands of a terminal say: `warnings` alone, `progress` (default), `everything`.
+    """Set the messages of commands: `warnings` alone, `progress` (default), `everything`.
 
-    `everything` has messages of libraries, and where a user's error arose.
+    `everything` adds messages of libraries, and the traceback of a user's error.
     """
     global _said
     _said = what
@@ -36,8 +36,8 @@ def progress(items: Iterable, description: str, total: int | None = None) -> Ite
     """Yield `items`; show a bar on a terminal, else a plain line at most every 10 seconds.
 
     Args:
-        items: What is worked on.
-        description: What is done, e.g. `prepare ds002748`.
+        items: Items to work on.
+        description: Name of the work, e.g. `prepare ds002748`.
         total: Number of items, if `items` has no length.
     """
     if _bars and sys.stderr.isatty():
@@ -55,9 +55,9 @@ def progress(items: Iterable, description: str, total: int | None = None) -> Ite
 
 @contextmanager
 def collected() -> Iterator[list[tuple[int, str]]]:
-    """Keep what the block logs from the log; yield a list that has level and text of it after.
+    """Keep the block's messages out of the log; yield a list that has them, with level, at the end.
 
-    For work in other processes, and for messages that are shown in another way.
+    It is for work in other processes, and for messages that are shown in another way.
     """
     notes = BufferingHandler(capacity=10_000)
     found: list[tuple[int, str]] = []
@@ -75,7 +75,7 @@ def collected() -> Iterator[list[tuple[int, str]]]:
 
 
 class _Safe(logging.Formatter):
-    """Takes secrets and control characters out of what libraries and servers say."""
+    """Removes secrets and control characters from messages of libraries and servers."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(redacted(super().format(record)))
@@ -83,12 +83,12 @@ class _Safe(logging.Formatter):
 
 @contextmanager
 def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
-    """Run a job's body: messages go to `log_file`, a user's error ends it without a traceback.
+    """Run a job's body: messages go to `log_file`, and a user's error ends it without traceback.
 
-    Waits while another process runs the same job: two writers of one output never mix.
+    It waits while another process runs the same job, so that two writers of one output never mix.
 
     Args:
-        log_file: Where messages and progress go, a file of this job's own; None for the terminal.
+        log_file: File for messages and progress, only for this job; None for the terminal.
         threads: Threads that torch and the numerical libraries may use.
     """
     for name in (
@@ -97,11 +97,11 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
     ):
         os.environ[name] = str(threads)
     global _bars
-    # Jobs run side by side: their bars would overwrite each other on the terminal.
+    # Jobs run side by side, and their bars would overwrite each other on the terminal.
     _bars = log_file is None and _said != "warnings"
     levels = {"warnings": logging.WARNING, "everything": logging.DEBUG}
     level = levels.get(_said, logging.INFO) if log_file is None else logging.INFO
-    # A full disk is told once, by what could not write its result.
+    # The code that cannot write its result reports a full disk; the log need not.
     logging.raiseExceptions = False
     with ExitStack() as held:
         logged = False
@@ -115,7 +115,7 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
             handler.setFormatter(_Safe("%(asctime)s %(message)s"))
             logging.basicConfig(level=level, handlers=[handler], force=True)
             logging.captureWarnings(True)
-            # It tells of every glyph that a PDF holds.
+            # fontTools reports every glyph in a PDF.
             logging.getLogger("fontTools").setLevel(logging.WARNING)
             if "torch" in sys.modules:
                 sys.modules["torch"].set_num_threads(threads)
@@ -135,7 +135,7 @@ def job(log_file: str | Path | None, threads: int = 1) -> Iterator[None]:
 
 
 def _explained(error: Exception) -> str | None:
-    """Return what a user needs to know; None of an error that is a fault of the program."""
+    """Return what a user needs to know; None for an error that is a fault of the program."""
     if isinstance(error, MrisrError):
         return str(error)
     if isinstance(error, FileNotFoundError) and str(error.filename).startswith(f"{RESULTS}/"):

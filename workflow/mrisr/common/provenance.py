@@ -1,4 +1,4 @@
-"""What made a result: a digest of the code that a stage uses, versions, commit, host."""
+"""Origin of a result: a digest of the code of a stage, versions, commit, host."""
 
 import ast
 import hashlib
@@ -47,7 +47,7 @@ NEUTRAL = (
 
 
 def version() -> str:
-    """Return the version of this package: of the installed one, else of the checkout."""
+    """Return the version of this package: the installed one, else that of the checkout."""
     try:
         return importlib.metadata.version("mrisr")
     except importlib.metadata.PackageNotFoundError:
@@ -58,11 +58,11 @@ def version() -> str:
 def code_digest(*roots: str | Path) -> str:
     """Return a digest of all code that `roots` use, 16 hexadecimal digits.
 
-    Snakemake does not see imports. A rule that has this digest among its params is run again
-    when, and only when, code that it uses has changed: the roots and every module of this
-    package that they import, directly or not. Comments, docstrings and layout do not count,
-    nor do modules that cannot change a number. Where a module lies does not count either: an
-    import stands for the code that it brings, so that a move runs nothing again.
+    Snakemake does not see imports. A rule with this digest among its params runs again if, and only
+    if, code that it uses has changed: the roots and every module of this package that they import,
+    directly or not. Comments, docstrings and layout do not count, nor do modules that cannot change
+    a number. The place of a module does not count either: an import stands for the code that it
+    brings, so that a move runs nothing again.
 
     Args:
         roots: Modules of this package (`mrisr.evaluate.subjects`) or paths of Python files.
@@ -79,9 +79,9 @@ def neutral() -> list[Path]:
 
 
 def _digest(path: Path, known: dict[Path, str]) -> str:
-    """Return the digest of a file's code and of all that it imports."""
+    """Return the digest of a file's code and of all code that it imports."""
     if path not in known:
-        known[path] = "circle"  # none in this package; plugins may have some
+        known[path] = "circle"  # this package has no circle; plugins may have one
         code, imports = _parse(path, path.stat().st_mtime_ns)
         used = [(name, _digest(_module_file(module), known)) for name, module in imports]
         known[path] = hashlib.sha256(f"{code}{sorted(used)}".encode()).hexdigest()
@@ -90,10 +90,10 @@ def _digest(path: Path, known: dict[Path, str]) -> str:
 
 @cache
 def _parse(path: Path, _mtime: int) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return the digest of one file's own code, and what it imports of this package.
+    """Return the digest of one file's own code, and its imports from this package.
 
     Returns:
-        The digest; of each import the name that it has here, and the module it comes from.
+        The digest; and for each import, its name here and the module it comes from.
     """
     tree = ast.parse(path.read_bytes(), filename=str(path))
     imports = tuple(sorted(set(_imports(tree))))

@@ -1,14 +1,14 @@
-"""Text from elsewhere that is shown to people: no secrets, no characters that steer a terminal."""
+"""Text from elsewhere, made safe to show: without secrets or characters that steer a terminal."""
 
 import os
 import re
 from collections.abc import Iterable
 
 HIDDEN = "***"
-# Shorter ones would hide parts of ordinary words.
+# Shorter secrets would hide parts of ordinary words.
 SHORTEST = 6
 _NAMED = re.compile(r"secret|token|password|access_key|api_key", re.IGNORECASE)
-# `user:password@`, also where an address is malformed and has no `//`.
+# `user:password@`, also in a malformed address without `//`.
 _USER = re.compile(r"(?P<before>^|[/\s'\"(=])[^/\s'\"(=@]+:(?!//)[^\s'\"@]*@(?=[^\s@])")
 _USER_ALONE = re.compile(r"://[^/\s'\"@]+@")
 _FIELD = re.compile(
@@ -24,8 +24,8 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a text without passwords, keys, tokens and signatures.
 
     Args:
-        text: What a library or a server said.
-        secrets: Those that are known, beside those of the environment.
+        text: Text of a library or a server.
+        secrets: Known secrets, in addition to those of the environment.
     """
     known = {secret for given in (*secrets, *_environment()) for secret in _forms(given)}
     for secret in sorted(known, key=len, reverse=True):
@@ -55,6 +55,6 @@ def _environment() -> list[str]:
 
 
 def _forms(secret: str) -> list[str]:
-    """Return how a secret may stand in a text: as it is, trimmed, and with escapes."""
+    """Return the forms of a secret in a text: as it is, trimmed, and with escapes."""
     forms = {secret, secret.strip(), secret.encode("unicode_escape").decode()}
     return [form for form in forms if len(form) >= SHORTEST]

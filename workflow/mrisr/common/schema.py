@@ -1,4 +1,4 @@
-"""YAML files checked against the schemas in `workflow/schemas`, with errors that help."""
+"""Checks of YAML files against the schemas in `workflow/schemas`, with errors that help."""
 
 import copy
 import difflib
@@ -16,11 +16,11 @@ from mrisr.common.errors import ConfigError
 from mrisr.common.paths import WORKFLOW
 
 SCHEMAS = WORKFLOW / "schemas"
-# Configs nest to about six, and hold some hundred values.
+# Configs nest to about six levels, and have some hundred values.
 DEEPEST, MOST_NODES = 50, 100_000
 # Octal (010) and sexagesimal (1:30) integers of YAML 1.1.
 ODD_NUMBER = re.compile(r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+)")
-# A number that YAML 1.1 takes as text, for it has no point before the exponent or no sign in it.
+# A number that YAML 1.1 reads as text, because it has no point or no sign for the exponent.
 TEXT_NUMBER = re.compile(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)")
 
 
@@ -49,7 +49,7 @@ def read_yaml(path: str | Path) -> dict:
 
 
 def _not_yaml(error: yaml.YAMLError, text: str) -> str:
-    """Return in a sentence why a text is no YAML."""
+    """Return a sentence that tells why a text is not YAML."""
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
         return str(error)
@@ -77,13 +77,13 @@ def yaml_text(content: dict) -> str:
 
 
 def _refuse_bombs(text: str) -> None:
-    """Refuse YAML that would keep the parser busy: nested too deeply, or aliases of aliases.
+    """Refuse YAML that would keep the parser busy: deep nesting, or aliases of aliases.
 
     Raises:
-        ConfigError: It is; the message names no file.
+        ConfigError: The YAML is of this kind; the message names no file.
     """
     depth = 0
-    # Without so many brackets or such an indentation nothing is that deep.
+    # Deep nesting needs this many brackets or this much indentation.
     if text.count("[") + text.count("{") > DEEPEST or " " * DEEPEST in text or "- " * 9 in text:
         for event in yaml.parse(text):
             depth += isinstance(event, yaml.CollectionStartEvent)
@@ -98,9 +98,9 @@ def _refuse_bombs(text: str) -> None:
 
 
 def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """Return how many values a YAML node stands for, its aliases written out."""
+    """Return the number of values of a YAML node, with its aliases written out."""
     if id(node) not in sizes:
-        sizes[id(node)] = MOST_NODES + 1  # of one that holds itself
+        sizes[id(node)] = MOST_NODES + 1  # for a node that holds itself
         parts = node.value if isinstance(node, yaml.CollectionNode) else []
         flat = [n for part in parts for n in (part if isinstance(part, tuple) else (part,))]
         sizes[id(node)] = 1 + sum(_expanded(part, sizes) for part in flat)
@@ -113,13 +113,13 @@ def validate(
     """Check `content` against `workflow/schemas/<schema>.schema.yaml`.
 
     Args:
-        content: What a YAML file holds.
+        content: Content of a YAML file.
         schema: `config`, `method` or `dataset`.
         where: The file's name, for the message.
-        properties: Schemas of further keys at the top.
+        properties: Schemas of further top-level keys.
 
     Raises:
-        ConfigError: Every problem in one message, a line each: the key, what is wrong, and the
+        ConfigError: One message for all problems, one a line: the key, what is wrong, and the
             nearest valid key or the values allowed.
     """
     refuse_unsafe(content, where)
@@ -129,17 +129,17 @@ def validate(
         jsonschema.Draft202012Validator(rules).iter_errors(content),
         key=lambda error: list(map(str, error.absolute_path)),
     )
-    # Of several missing keys each error explains all.
+    # If several keys are missing, each error explains all of them.
     lines = dict.fromkeys(line for error in found for line in _explain(error))
     if lines:
         raise ConfigError("\n  ".join([f"{where}: refused by the {schema} schema:", *lines]))
 
 
 def changes(pairs: Sequence[str]) -> dict:
-    """Return what `key=value` pairs say, values read as YAML, as Snakemake's --config reads them.
+    """Return the changes in `key=value` pairs, with values read as Snakemake's --config reads them.
 
     Raises:
-        ConfigError: A pair is none, or its value is not YAML.
+        ConfigError: A pair has no `=`, or its value is not YAML.
     """
     found = {}
     for pair in pairs:
@@ -158,10 +158,10 @@ def changes(pairs: Sequence[str]) -> dict:
 def refuse_unsafe(content: Any, where: str, at: str = "") -> None:
     """Refuse what no schema refuses: passwords in addresses, and names of several lines.
 
-    What stands in a config ends in logs and results, and names stand in paths.
+    The content of a config ends in logs and results, and names become parts of paths.
 
     Raises:
-        ConfigError: The key is named, and not its value.
+        ConfigError: The message names the key, but not its value.
     """
     if isinstance(content, Mapping):
         items = [(f"{at}.{key}" if at else str(key), value) for key, value in content.items()]
@@ -177,14 +177,14 @@ def refuse_unsafe(content: Any, where: str, at: str = "") -> None:
     else:
         items = []
     for key, value in items:
-        if not key.isprintable():  # `$` of a schema's pattern would let a last line end pass
+        if not key.isprintable():  # `$` in a schema's pattern lets a line end at the end pass
             raise ConfigError(f"{where}: key {key!r}: take the line end or tab out")
         refuse_unsafe(value, where, key)
 
 
 @cache
 def _parsed(text: str) -> Any:
-    """Parse YAML, each text once: every method is held against one schema, in every job."""
+    """Parse YAML, each text once: every job checks every method against one schema."""
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -201,7 +201,7 @@ def _is_plain_number(node: yaml.Node) -> bool:
 
 
 def _misread(node: yaml.Node) -> Iterator[str]:
-    """Yield what YAML 1.1 takes in silence and no user means: a key twice, 010 for 8."""
+    """Yield what YAML 1.1 silently reads as no user means it: a key twice, 010 for 8."""
     line = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}
@@ -228,10 +228,10 @@ def _misread(node: yaml.Node) -> Iterator[str]:
 
 
 def typed(value: Any) -> Any:
-    """Return values as YAML types them: `--config` of Snakemake leaves text inside lists and maps.
+    """Return values with their YAML types: Snakemake's `--config` leaves text in lists and maps.
 
     Args:
-        value: Text, or lists and mappings of it; `2.5`, `true` and `null` become what they say.
+        value: Text, or lists and mappings of text; `2.5`, `true` and `null` become their values.
     """
     if isinstance(value, dict):
         return {key: typed(item) for key, item in value.items()}
@@ -300,7 +300,7 @@ def _explain(error: jsonschema.ValidationError) -> Iterator[str]:
 
 
 def _as_number(value: object) -> str:
-    """Return how to write a number that YAML took as text, or nothing."""
+    """Return how to write a number that YAML read as text, or an empty text."""
     found = TEXT_NUMBER.fullmatch(value) if isinstance(value, str) else None
     if not found:
         return ""

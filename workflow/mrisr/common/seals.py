@@ -1,7 +1,7 @@
-"""Checksums of results that hold numbers: recorded by who writes, compared by who reads.
+"""Checksums of results with numbers: the writer records them, the reader compares them.
 
-Beside `x2.csv` lies `.x2.csv.sha256`, in the form of `sha256sum`. A file without one is taken as
-it is: it was made before seals were, or elsewhere.
+`.x2.csv.sha256`, in the form of `sha256sum`, lies beside `x2.csv`. A file without a checksum is
+accepted: it was made by an older version, or elsewhere.
 """
 
 from functools import lru_cache
@@ -12,7 +12,7 @@ from mrisr.common.files import sha256, write_text
 
 
 def path_of(path: str | Path) -> Path:
-    """Return where the checksum of a file is."""
+    """Return the path of a file's checksum."""
     path = Path(path)
     return path.with_name(f".{path.name}.sha256")
 
@@ -25,23 +25,23 @@ def write(path: str | Path, text: str) -> None:
 
 
 def seal(path: str | Path) -> None:
-    """Record the size and the checksum of a file that is complete."""
+    """Record the size and the checksum of a complete file."""
     path = Path(path)
     write_text(path_of(path), f"{sha256(path)}  {path.name}\n# {path.stat().st_size} bytes\n")
 
 
 def unseal(path: str | Path) -> None:
-    """Forget a file's checksum, before the file is replaced: no seal is ever of another file."""
+    """Delete a file's checksum before the file is replaced, so that it never fits another file."""
     path_of(path).unlink(missing_ok=True)
 
 
 def check(path: str | Path) -> None:
     """Refuse a file that changed since it was sealed.
 
-    The size is compared first; the bytes are read once a process, as long as size and time stay.
+    The size is compared first. A process reads the bytes once, as long as size and time stay.
 
     Raises:
-        InputError: It changed.
+        InputError: The file changed.
     """
     path = Path(path)
     try:

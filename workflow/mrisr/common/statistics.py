@@ -7,7 +7,7 @@ import numpy as np
 from mrisr.common.errors import InputError
 from mrisr.common.seeds import generator
 
-#: Fewer subjects than this have no interval: what it would cover hangs on their distribution.
+#: Fewer subjects have no interval: its coverage would depend on their distribution.
 FEWEST = 5
 
 
@@ -16,11 +16,11 @@ def mean_interval(
 ) -> tuple[float, float]:
     """Return Student's t interval of the mean (Student 1908).
 
-    It covers the mean of normal values as often as it says at any n. A percentile bootstrap does
-    not: of five values it covers 84 %, see `bench/coverage.py`.
+    For normal values it has the stated coverage at any n. A percentile bootstrap does not: with
+    five values it covers 84 %, see `bench/coverage.py`.
 
     Args:
-        sample: One a subject, shape (n,), any unit.
+        sample: One value for each subject, shape (n,), any unit.
         confidence: Coverage, between 0 and 1.
 
     Returns:
@@ -44,7 +44,7 @@ def wilcoxon(differences: Sequence[float] | np.ndarray, alternative: str = "two-
     ties; a normal approximation with continuity and tie correction beyond.
 
     Args:
-        differences: One a subject, shape (n,).
+        differences: One for each subject, shape (n,).
         alternative: `two-sided`, `greater` (differences tend to be above 0) or `less`.
 
     Returns:
@@ -68,7 +68,7 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return p-values adjusted for a family of tests by Holm's step-down method (Holm 1979).
 
     Args:
-        p: One a test, shape (m,), 0 to 1.
+        p: One for each test, shape (m,), 0 to 1.
 
     Returns:
         Shape (m,), in the order given: the largest (m - i) p_(i) up to each rank i = 0, 1, ...,
@@ -87,10 +87,10 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def effect_size(differences: Sequence[float] | np.ndarray) -> float:
-    """Return d_z, the mean of paired differences in their standard deviations (Cohen 1988).
+    """Return d_z, the mean of paired differences over their standard deviation (Cohen 1988).
 
     Args:
-        differences: One a subject, shape (n,).
+        differences: One for each subject, shape (n,).
 
     Returns:
         NaN for fewer than two differences, or if all are equal.
@@ -102,7 +102,7 @@ def effect_size(differences: Sequence[float] | np.ndarray) -> float:
 
 
 def superiority(lead: Sequence[float] | np.ndarray) -> float:
-    """Return the share of subjects that lead, ties counted half; NaN of none.
+    """Return the share of subjects with a lead, ties counted half; NaN without subjects.
 
     Args:
         lead: How much better each subject is, shape (n,).
@@ -115,7 +115,7 @@ def equivalence(differences: Sequence[float] | np.ndarray, margin: float) -> flo
     """Return p of two one-sided t tests that the mean lies beyond a margin (Schuirmann 1987).
 
     Args:
-        differences: One a subject, shape (n,).
+        differences: One for each subject, shape (n,).
         margin: Differences within it do not matter, above 0.
 
     Returns:
@@ -158,7 +158,7 @@ def friedman(scores: np.ndarray) -> tuple[float, float]:
 
 
 def critical_difference(methods: int, n: int, alpha: float = 0.05) -> float:
-    """Return the least difference of mean ranks that Nemenyi's test finds (Demsar 2006)."""
+    """Return the least difference of mean ranks that Nemenyi's test detects (Demsar 2006)."""
     from scipy.stats import studentized_range
 
     q = studentized_range.ppf(1 - alpha, methods, np.inf) / 2**0.5
@@ -166,7 +166,7 @@ def critical_difference(methods: int, n: int, alpha: float = 0.05) -> float:
 
 
 def kendall(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
-    """Return Kendall's tau-b of two orders (Kendall 1945); NaN if one has ties alone."""
+    """Return Kendall's tau-b of two orders (Kendall 1945); NaN if one has only ties."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     one, other = np.sign(a[:, None] - a), np.sign(b[:, None] - b)
     pairs = (np.abs(one).sum() * np.abs(other).sum()) ** 0.5
@@ -176,13 +176,13 @@ def kendall(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) ->
 def rank_intervals(
     scores: np.ndarray, seed: int, confidence: float = 0.95, resamples: int = 2000
 ) -> np.ndarray:
-    """Return between which ranks the mean of each method lies if subjects are drawn anew.
+    """Return the interval of each method's mean rank when subjects are resampled.
 
     Args:
         scores: Higher is better, shape (subjects, methods).
-        seed: Of the draws.
-        confidence: Share of the resamples.
-        resamples: How many.
+        seed: Seed of the draws.
+        confidence: Share of the resamples inside the interval.
+        resamples: Number of resamples.
 
     Returns:
         Low and high rank, 1 the best, shape (2, methods).

@@ -1,4 +1,4 @@
-"""What a disk or file server refuses, in words, and before work starts where it can be known."""
+"""Refusals of a disk or file server in words, found before work starts where possible."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mrisr.common.errors import InputError
 
-# What stands against writing, and is no fault of the program.
+# Errors that prevent writing and are not a fault of the program.
 STORAGE = {
     errno.ENOSPC: "no space left on the device; free some space",
     errno.EDQUOT: "over the quota; free some space",
@@ -19,16 +19,16 @@ STORAGE = {
 
 
 def storage_problem(error: OSError) -> str | None:
-    """Return what an error of the file system means and what to do; None for any other."""
+    """Return the meaning of a file system's error and the remedy; None for any other error."""
     known = STORAGE.get(error.errno or 0)
     return known and f"{error.filename or 'writing a file'}: {known}"
 
 
 def check_writable(folder: str | Path) -> None:
-    """Refuse a folder that no file can be written to; makes it if need be.
+    """Refuse a folder in which no file can be written; make it if need be.
 
     Raises:
-        InputError: It cannot be made, or nothing can be written there.
+        InputError: The folder cannot be made, or nothing can be written in it.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -41,12 +41,12 @@ def check_writable(folder: str | Path) -> None:
 
 
 def check_replaceable(*folders: str | Path) -> None:
-    """Refuse folders that hold a file or a folder which this user cannot write to.
+    """Refuse folders with a file or folder that this user cannot write to.
 
-    Snakemake itself writes logs and benchmarks, and would end in a traceback.
+    Snakemake itself writes logs and benchmarks, and would end with a traceback.
 
     Raises:
-        InputError: The first one that is found.
+        InputError: The first such file or folder.
     """
     for folder in map(Path, folders):
         for path in [folder, *folder.rglob("*")]:

@@ -7,12 +7,12 @@ WIDTH = 100
 
 
 def wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
-    """Return text as lines of at most 100 characters; only words longer than that stay longer.
+    """Return text as lines of at most 100 characters; only longer words make longer lines.
 
     Args:
         text: One paragraph.
-        first: What the first line begins with.
-        rest: What the others begin with.
+        first: Start of the first line.
+        rest: Start of the other lines.
     """
     return textwrap.wrap(
         text,
@@ -55,7 +55,7 @@ def duration(seconds: float) -> str:
 
 
 def listed(items: Sequence[str]) -> str:
-    """Return names as they stand in a sentence: `a, b and c`."""
+    """Return names as a sentence has them: `a, b and c`."""
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,7 +1,7 @@
 """Lists of the volumes that one job made, with their checksums.
 
-A rule that needs all volumes of a split takes their list as its input. Snakemake would look up
-each of hundreds of files. The list is written last: where it is, the volumes are.
+A rule that needs all volumes of a split takes their list as its input, or Snakemake would look up
+hundreds of files. The list is written last: if it exists, the volumes exist.
 """
 
 import csv
@@ -13,18 +13,18 @@ from pathlib import Path
 from mrisr.common.errors import InputError
 from mrisr.common.files import sha256, write_text
 
-#: How many unusable volumes a message names.
+#: Number of unusable volumes that a message names.
 NAMED = 5
 
 
 def write(path: str | Path, workers: int = 1, **kinds: Sequence[str | Path]) -> None:
-    """List volumes, an item a row.
+    """Write a list of volumes, with one item a row.
 
     Args:
-        path: TSV to write: for each kind a column of that name and one `<kind>_sha256`.
+        path: TSV to write; each kind has a column of its name and one `<kind>_sha256`.
         workers: Threads that read the volumes.
-        kinds: `image=[...]`, and `mask=[...]` of the same items in the same order; files that are
-            there, by the paths of the study's layout.
+        kinds: `image=[...]`, and `mask=[...]` of the same items in the same order: existing files,
+            by the paths of the study's layout.
     """
     with ThreadPoolExecutor(workers) as pool:
         columns = [
@@ -40,14 +40,14 @@ def write(path: str | Path, workers: int = 1, **kinds: Sequence[str | Path]) -> 
 
 
 def files(given: Iterable[str | Path], kind: str = "image") -> list[str]:
-    """Return the volumes that lists name, and those that are given themselves.
+    """Return the volumes that lists name, and volumes that are given themselves.
 
     Args:
         given: Lists (`.tsv`) and volumes, in any mixture.
         kind: Kind of the volumes in the lists.
 
     Raises:
-        InputError: A listed volume is not there.
+        InputError: A listed volume is missing.
     """
     return [file for file, _, _ in _volumes(given, kind)]
 
@@ -60,7 +60,7 @@ def checksums(given: Iterable[str | Path], kind: str = "image") -> dict[str, str
         kind: Kind of the volumes in the lists.
 
     Raises:
-        InputError: A listed volume is not there, or is not the one that was listed.
+        InputError: A listed volume is missing, or has another checksum than its list.
     """
     found, changed = {}, []
     for file, known, its_list in _volumes(given, kind):
@@ -75,7 +75,7 @@ def checksums(given: Iterable[str | Path], kind: str = "image") -> dict[str, str
 
 
 def _volumes(given: Iterable[str | Path], kind: str) -> list[tuple[str, str | None, str]]:
-    """Return each volume, its checksum if it is known, and its list."""
+    """Return each volume, its checksum if known, and its list."""
     found: list[tuple[str, str | None, str]] = []
     for file in map(str, given):
         found += _rows(file, kind) if file.endswith(".tsv") else [(file, None, "")]

@@ -1,8 +1,8 @@
-"""What every method, dataset and metric must keep, those of this package and those of a user.
+"""Rules that every method, dataset and metric must keep, in this package or in a user's folder.
 
-`method`, `dataset` and `metric` give the checks of one of them, each a function without arguments
-that raises `ContractError`, and as text a sentence. A test of one's own takes them like this, as
-the files that `mrisr new` writes do:
+`method`, `dataset` and `metric` return the checks of one of them. Each check is a function without
+arguments that raises `ContractError`; as text it is a sentence. A user's test can take the checks
+like this, as the files of `mrisr new` do:
 
     @pytest.mark.parametrize("check", contract.method("my_cnn", [PLUGIN]), ids=str)
     def test_keeps_the_contract(check):
@@ -29,7 +29,7 @@ class Check:
     """One clause of the contract.
 
     Attributes:
-        what: It as a sentence without a subject.
+        what: The clause as a sentence without a subject.
         function: Raises `mrisr.common.errors.ContractError`, or another error, if it is not kept.
     """
 
@@ -40,7 +40,7 @@ class Check:
         return self.what
 
     def __call__(self) -> None:
-        """Check; raises an error that says what is not kept."""
+        """Check; raise an error that says which clause is broken."""
         self.function()
 
 
@@ -48,8 +48,8 @@ def method(name: str, plugins: Sequence[str | Path] = ()) -> list[Check]:
     """Return the checks of a method; raises ConfigError if it cannot be loaded.
 
     Args:
-        name: Its folder.
-        plugins: Further folders that hold `methods/<name>/`.
+        name: Name of the method's folder.
+        plugins: Further folders with `methods/<name>/`.
     """
     from mrisr.contract import externals, methods, networks
 
@@ -72,8 +72,8 @@ def metric(name: str, plugins: Sequence[str | Path] = ()) -> list[Check]:
     """Return the checks of a metric; raises ConfigError if it cannot be loaded.
 
     Args:
-        name: Its module.
-        plugins: Further folders that hold `metrics/<name>.py`.
+        name: Name of the metric's module.
+        plugins: Further folders with `metrics/<name>.py`.
     """
     from mrisr.contract import metrics
 
@@ -88,11 +88,11 @@ def _with(plugins: Sequence[str | Path], function: Callable[[str], None], name: 
 
 
 def dataset(name: str, plugins: Sequence[str | Path] = ()) -> list[Check]:
-    """Return the checks of a dataset; no scan is opened, which is what `mrisr data check` does.
+    """Return the checks of a dataset; they open no scan, unlike `mrisr data check`.
 
     Args:
-        name: Its file.
-        plugins: Further folders that hold `datasets/<name>.yaml`.
+        name: Name of the dataset's file.
+        plugins: Further folders with `datasets/<name>.yaml`.
     """
     from mrisr.contract import datasets
 
@@ -101,7 +101,7 @@ def dataset(name: str, plugins: Sequence[str | Path] = ()) -> list[Check]:
 
 
 def found_in(plugin: str | Path) -> Iterator[tuple[str, str, Callable[[], list[Check]]]]:
-    """Yield everything that a plugin folder holds: kind, name, and what gives its checks.
+    """Yield the content of a plugin folder: kind, name, and a function that returns the checks.
 
     Raises:
         ConfigError: A name is taken twice or cannot be used.
@@ -120,18 +120,18 @@ def found_in(plugin: str | Path) -> Iterator[tuple[str, str, Callable[[], list[C
 
 
 def run(plugin: str | Path, only: Sequence[str], say: Callable[[str], None]) -> bool:
-    """Check what a plugin folder holds, and say what is kept and what is not.
+    """Check the content of a plugin folder, and say which clauses hold and which do not.
 
     Args:
         plugin: The folder.
         only: Names to check; default all.
-        say: Takes a line of text.
+        say: Called with a line of text.
 
     Returns:
         Whether the contract is kept.
 
     Raises:
-        ConfigError: The folder holds nothing, or none of that name.
+        ConfigError: The folder is empty, or has no part of such a name.
     """
     everything = list(found_in(plugin))
     known = [name for _, name, _ in everything]
@@ -156,7 +156,7 @@ def run(plugin: str | Path, only: Sequence[str], say: Callable[[str], None]) -> 
             try:
                 with collected():
                     check()
-            except Exception as error:  # also what a method itself did not expect
+            except Exception as error:  # also errors that a method itself did not expect
                 broken += 1
                 told = str(error) if isinstance(error, MrisrError) else repr(error)
                 say(f"  NOT KEPT  {check}\n            {told}")

@@ -1,4 +1,4 @@
-"""The contract of datasets, as far as it can be told without opening a scan."""
+"""The contract of datasets, as far as it can be checked without opening a scan."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from mrisr.data import datasets
 
 
 def says_what_it_is(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check the label, and that simulated scans are called so."""
+    """Check the label, and that it calls simulated scans simulated."""
     dataset = datasets.load(name, search=plugins)
     require(dataset.label.strip(), f"{dataset.path}: label: is empty")
     require(
@@ -20,7 +20,7 @@ def says_what_it_is(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def has_each_subject_once(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check the splits; of scans that the user has to get first, that this is told."""
+    """Check the splits; if the user has to get the scans first, check that this is explained."""
     dataset = datasets.load(name, search=plugins)
     if dataset.needs_folder:
         try:
@@ -40,7 +40,7 @@ def has_each_subject_once(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def finds_its_scans(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check that every subject of a folder on disk has one scan; none is opened."""
+    """Check that every subject of a folder on disk has one scan, without opening any."""
     dataset = datasets.load(name, search=plugins)
     for split in SPLITS:
         if dataset.folder is not None:

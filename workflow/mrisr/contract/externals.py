@@ -1,4 +1,4 @@
-"""The contract of methods that are a rule: tried in a study of two tiny subjects, by Snakemake."""
+"""The contract of methods that are rules: Snakemake tries them on two tiny subjects."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ from mrisr.volumes.io import load, save
 
 SNAKEFILE = ROOT / "Snakefile"
 SECONDS = 600
-# The same scan twice: what differs between them is not determined by the input.
+# The same scan twice: a difference between the outputs does not come from the input.
 SUBJECTS = ("sub-01", "sub-02")
 SHAPE = (24, 26, 28)
 CONFIG = """\
@@ -43,9 +43,9 @@ split: test
 
 
 def reconstructs_by_its_rules(name: str, plugins: Sequence[str | Path]) -> None:
-    """Run the rules on two subjects; check grid, affine, range, and that equal input gives equals.
+    """Run the rules on two subjects; check grid, affine, range, and equal output for equal input.
 
-    Slices are not tried: they are drawn from volumes by the workflow itself.
+    Slices are not tried, because the workflow itself draws them from volumes.
     """
     method = methods.get(name, search=plugins)
     where = method.folder
@@ -89,7 +89,7 @@ def reconstructs_by_its_rules(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def _snakemake(folder: Path, targets: Sequence[str]) -> str:
-    """Run Snakemake in a folder; return the end of what it said."""
+    """Run Snakemake in a folder; return the end of its output."""
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--cores", "1"),
         *("--directory", str(folder), "--configfile", str(folder / "config.yaml"), "--", *targets),

@@ -1,4 +1,4 @@
-"""The contract of methods: what all state, and what those in Python do."""
+"""The contract of methods: clauses for all, and clauses for those in Python."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,14 +22,14 @@ from mrisr.volumes.io import Volume
 
 Clause = Callable[[str, Sequence[str | Path]], None]
 
-#: Processor seconds that a volume of the demo may take.
+#: Processor seconds that one volume of the demo may take.
 VOLUME_SECONDS = 120
 #: How far intensities may lie outside of the ground truth's range, [0,1].
 OVERSHOOT = 0.5
 
 
 def says_what_it_is(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check the label, and that every job names what it asks for."""
+    """Check the label, and that every job states its requests."""
     method = methods.get(name, search=plugins)
     where = f"{method.folder}/method.yaml"
     require(method.label.strip(), f"{where}: label: is empty; name the method as tables shall")
@@ -47,7 +47,7 @@ def says_what_it_is(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def refuses_beyond_its_limits(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check that scales inside the limits are taken, and others refused with a reason."""
+    """Check that scales inside the limits are accepted, and others refused with a reason."""
     method = methods.get(name, search=plugins)
     limits, where = method.spec.get("limits", {}), f"{method.folder}/method.yaml: limits"
     wanted = limits.get("scales", [])
@@ -69,7 +69,7 @@ def refuses_beyond_its_limits(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def reconstructs_on_the_grid(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check shape, type, affine and values at every scale claimed."""
+    """Check shape, type, affine and values at every scale that the method claims."""
     method = methods.get(name, preset="demo", search=plugins)
     for scale in claimed(method):
         tried = sample(name, plugins, scale)
@@ -82,7 +82,7 @@ def reconstructs_on_the_grid(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def is_deterministic(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check that the same input gives the same bytes, and stays as it was."""
+    """Check that the same input gives the same bytes and is not changed."""
     tried = sample(name, plugins)
     volumes = [tried.lr] if isinstance(tried.lr, Volume) else list(tried.lr.values())
     before = [volume.data.copy() for volume in volumes]
@@ -99,9 +99,9 @@ def is_deterministic(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def keeps_the_range(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check that intensities stay those of the input; of a network, that they are no others.
+    """Check that intensities stay in the range of the input; for a network, within wide limits.
 
-    A network with random weights says little: it may not blow up.
+    The output of a network with random weights says little, but it may not blow up.
     """
     tried = sample(name, plugins)
     found, where = _apply(tried).data, tried.method.folder
@@ -137,7 +137,7 @@ def falls_back_to_a_cpu(name: str, plugins: Sequence[str | Path]) -> None:
 
 
 def is_quick_in_the_demo(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check what a volume of the demo takes, told from a small one."""
+    """Check the time for a volume of the demo, estimated from a small volume."""
     tried = sample(name, plugins)
     took = min(cpu_seconds(lambda: _apply(tried)) for _ in range(2))
     seconds = took * DEMO_VOXELS / tried.truth.data.size

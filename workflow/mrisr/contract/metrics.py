@@ -14,7 +14,7 @@ SHAPE, SMALL = (96, 100, 98), (64, 64, 64)
 
 
 def clauses(name: str) -> list[tuple[str, Callable[[str], None]]]:
-    """Return what a metric must keep: a sentence and a function of its name."""
+    """Return the clauses of a metric: a sentence, and a function that takes the metric's name."""
     about = metrics.metadata(name)
     found = [
         ("says what it is", says_what_it_is),
@@ -54,7 +54,7 @@ def leaves_its_arguments_alone(name: str) -> None:
 
 
 def prefers_the_truth(name: str) -> None:
-    """Check direction, range, and that the same volumes give the same value."""
+    """Check direction, range, and that equal volumes give equal values."""
     about, where = metrics.metadata(name), metrics.source(name)
     truth = _volume(0, SHAPE)
     blurred = ndimage.gaussian_filter(truth, 1.5)
@@ -72,7 +72,7 @@ def prefers_the_truth(name: str) -> None:
 
 
 def keeps_to_the_mask(name: str) -> None:
-    """Check that inside a mask what lies far outside does not matter, and else does."""
+    """Check that voxels far outside of a mask do not matter inside it, and matter without it."""
     truth, where = _volume(0, SHAPE), metrics.source(name)
     image = ndimage.gaussian_filter(truth, 1.0)
     mask = np.zeros(truth.shape, bool)
@@ -91,7 +91,7 @@ def keeps_to_the_mask(name: str) -> None:
 
 
 def value(name: str, reference: np.ndarray, image: np.ndarray, **options: object) -> float:
-    """Return a metric of a pair of volumes; on slices the mean, as an evaluation takes it."""
+    """Return a metric of a pair of volumes; on slices the mean, as in an evaluation."""
     if metrics.metadata(name).slices:
         return evaluate(reference, image, metrics=[name])["value"].item()
     pair = (reference, image) if metrics.metadata(name).reference else (image,)

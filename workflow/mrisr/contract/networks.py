@@ -1,4 +1,4 @@
-"""The contract of methods with a network: its size, its reach, and that it learns."""
+"""The contract of methods with a network: its size, its reach, and whether it learns."""
 
 import tempfile
 from collections.abc import Sequence
@@ -21,11 +21,12 @@ from mrisr.train.engine import TrainingJob, train
 from mrisr.volumes.io import save
 
 #: 10^12 floating-point operations, forward and backward, that training a model of the demo may
-#: take. The largest here takes 7.2, six minutes of a slow core; seconds differ from run to run.
+#: take. The largest model here takes 7.2, six minutes of a slow core. Seconds would differ from run
+#: to run.
 TRAINING_TFLOP = 10
-#: Minutes that may stand in demo.training.minutes: such a training ends by the clock.
+#: Largest demo.training.minutes; such a training ends by the clock.
 TRAINING_MINUTES = 7
-#: Steps that are tried; the last ones differ by what one step takes.
+#: Number of steps that are tried; the difference of the last two is the cost of one step.
 STEPS = 3
 
 
@@ -44,27 +45,27 @@ def has_the_stated_size(name: str, plugins: Sequence[str | Path]) -> None:
 
 def learns_in_the_demo(name: str, plugins: Sequence[str | Path]) -> None:
     """Check some steps of the demo's training: finite losses, a model that loads, its size."""
-    its = sample(name, plugins)
-    minutes = its.method.spec["training"].get("minutes") or float("inf")
+    example = sample(name, plugins)
+    minutes = example.method.spec["training"].get("minutes") or float("inf")
     with tempfile.TemporaryDirectory() as folder:
-        tflop = _try_training(its, Path(folder))
+        tflop = _try_training(example, Path(folder))
     require(
         tflop <= TRAINING_TFLOP or minutes <= TRAINING_MINUTES,
-        f"{its.method.folder}: training in the demo would take {tflop:.3g} TFLOP, more than"
+        f"{example.method.folder}: training in the demo would take {tflop:.3g} TFLOP, more than"
         f" {TRAINING_TFLOP}; shrink demo.training and demo.model of method.yaml",
     )
 
 
-def _try_training(its: Sample, folder: Path) -> float:
-    """Train a few steps; return the TFLOP of all steps of the demo, 0 if they cannot be told."""
-    method, where = its.method, its.method.folder
+def _try_training(example: Sample, folder: Path) -> float:
+    """Train a few steps; return the TFLOP of all steps of the demo, 0 if unknown."""
+    method, where = example.method, example.method.folder
     marks: list[int] = []
 
     def watch(step: int) -> bool:
         marks.append(counter.get_total_flops())
         return False
 
-    job = _job(its, folder)
+    job = _job(example, folder)
     with FlopCounterMode(display=False) as counter:
         trained = (method.function("train") or train)(job, watch)
     require(trained is not None and trained.log, f"{where}: training ended without a model")
@@ -75,36 +76,38 @@ def _try_training(its: Sample, folder: Path) -> float:
     require(np.isfinite(losses).all(), f"{where}: losses are not finite: {losses}")
     save_model(folder, trained.state, trained.log, trained.info)
     network = load_model(method, folder / "model.safetensors")
-    sr = reconstruct(method, network, its.lr, its.truth.data.shape, its.scale, its.truth.affine)
+    sr = reconstruct(
+        method, network, example.lr, example.truth.data.shape, example.scale, example.truth.affine
+    )
     extent = float(np.ptp(sr.data))
     require(
         extent < 10 and (extent > 0 or trained.info.get("collapsed")),
         f"{where}: after {len(marks)} steps the result is constant, or far beyond [0,1]",
     )
     if len(marks) < 2:
-        return 0.0  # a loop of its own that asks less often
+        return 0.0  # the method's own loop asks less often
     settings = method.spec["training"]
-    # The first and the last of an epoch count the validation too.
+    # The first and the last step of an epoch include the validation.
     step = min(b - a for a, b in pairwise(marks)) / 1e12
     if method.per_subject:
-        passes = settings["epochs"] * DEMO_VOXELS / its.truth.data.size
+        passes = settings["epochs"] * DEMO_VOXELS / example.truth.data.size
         return step * len(marks) / job.spec["training"]["epochs"] * passes
     return step * settings["epochs"] * (settings.get("steps_per_epoch") or 1)
 
 
-def _job(its: Sample, folder: Path) -> TrainingJob:
-    """Return a training of a few steps, with files to train on in `folder`."""
-    method, settings = its.method, its.method.spec["training"]
+def _job(example: Sample, folder: Path) -> TrainingJob:
+    """Return a training of a few steps, with training files in `folder`."""
+    method, settings = example.method, example.method.spec["training"]
     few: dict = {"epochs": 1, "steps": None, "restarts": 0, "checkpoint_minutes": 10**6}
-    scales, held_out = [its.scale], []
+    scales, held_out = [example.scale], []
     if method.per_subject:
-        files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in its.lr]
-        for file, stack in zip(files, its.lr.values(), strict=True):
+        files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in example.lr]
+        for file, stack in zip(files, example.lr.values(), strict=True):
             save(stack, file)
     else:
         few |= {"steps_per_epoch": STEPS, "patches_per_subject": settings.get("batch", 1)}
         flat = method.input == "slice"
-        edge = max(24, method.patch_size(its.scale) + 2 * settings.get("border", 0))
+        edge = max(24, method.patch_size(example.scale) + 2 * settings.get("border", 0))
         file = folder / ("sub-01_slice-1.nii.gz" if flat else "sub-01.nii.gz")
         save(truth((1, edge, edge) if flat else (edge, edge, edge)), file)
         files = held_out = [str(file)]
@@ -120,17 +123,17 @@ def _job(its: Sample, folder: Path) -> TrainingJob:
     )
 
 
-def _part(its: Sample) -> tuple[nn.Module, object, int, int, int]:
+def _part(example: Sample) -> tuple[nn.Module, object, int, int, int]:
     """Return a network, its part that is applied in tiles, its halo, dimensions and factor."""
-    network, where = its.network, its.method.folder
+    network, where = example.network, example.method.folder
     halo = getattr(network, "halo", None)
     require(
         isinstance(halo, int) and halo >= 0,
         f"{where}: the network has no integer `halo`: how many voxels away an input voxel can"
         " change an output voxel",
     )
-    part = network.encode if its.method.spec.get("network") == "query" else network
-    dimensions = 2 if its.method.input == "slice" else 3
+    part = network.encode if example.method.spec.get("network") == "query" else network
+    dimensions = 2 if example.method.input == "slice" else 3
     return network, part, halo, dimensions, getattr(network, "factor", 1)
 
 
@@ -138,10 +141,10 @@ def _part(its: Sample) -> tuple[nn.Module, object, int, int, int]:
 def reaches_as_far_as_its_halo(name: str, plugins: Sequence[str | Path]) -> None:
     """Check that an input voxel changes output voxels up to `halo` away, and none beyond.
 
-    Weights are made positive, so that nothing cancels and no ReLU is shut.
+    Weights are made positive, so that nothing cancels and no ReLU outputs 0.
     """
-    its = sample(name, plugins)
-    network, function, halo, dimensions, factor = _part(its)
+    example = sample(name, plugins)
+    network, function, halo, dimensions, factor = _part(example)
     network.double()
     for p in network.parameters():
         p.abs_().add_(1e-3)
@@ -156,17 +159,17 @@ def reaches_as_far_as_its_halo(name: str, plugins: Sequence[str | Path]) -> None
         far = max((place for place, there in enumerate(reached.tolist()) if there), default=-1)
         require(
             far == halo,
-            f"{its.method.folder}: along axis {axis} an input voxel reaches {far} voxels far, but"
-            f" the network's halo is {halo}; tiles would "
+            f"{example.method.folder}: along axis {axis} an input voxel reaches {far} voxels far,"
+            f" but the network's halo is {halo}; tiles would "
             + ("show seams" if far > halo else "be larger than they must be"),
         )
 
 
 @torch.inference_mode()
 def has_no_seams(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check that tiles put together are the whole."""
-    its = sample(name, plugins)
-    _, function, halo, dimensions, factor = _part(its)
+    """Check that joined tiles equal the whole volume."""
+    example = sample(name, plugins)
+    _, function, halo, dimensions, factor = _part(example)
     volume = torch.rand(1, 1, 4 * max(8, halo), *(10, 9)[: dimensions - 1])
     tiles = plan(volume.shape[2:], halo, 1)
     tiled, whole = apply_tiled(function, volume, tiles, factor=factor), function(volume)
@@ -174,17 +177,18 @@ def has_no_seams(name: str, plugins: Sequence[str | Path]) -> None:
     scale = max(1.0, float(whole.abs().max()))
     require(
         apart < 2e-5 * scale,
-        f"{its.method.folder}: tiles differ from the whole by {apart:.2g}; what is computed over a"
-        " whole volume (a norm, attention) has no place in a network that is applied in tiles",
+        f"{example.method.folder}: tiles differ from the whole by {apart:.2g}; what is computed"
+        " over a whole volume (a norm, attention) has no place in a network that is applied in"
+        " tiles",
     )
 
 
 @torch.inference_mode()
 def decodes_as_it_is_called(name: str, plugins: Sequence[str | Path]) -> None:
-    """Check that the grid, decoded in chunks, is what a call at its coordinates gives."""
-    its = sample(name, plugins)
-    network, image = its.network, torch.from_numpy(its.lr.data)[None, None]
-    if its.method.input == "slice":
+    """Check that a grid, decoded in chunks, equals a call at the grid's coordinates."""
+    example = sample(name, plugins)
+    network, image = example.network, torch.from_numpy(example.lr.data)[None, None]
+    if example.method.input == "slice":
         image = image[:, :, 0]
     axes = [torch.linspace(-1, 1, n) for n in (5, 23, 19)[-image.dim() + 2 :]]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)[None]
@@ -194,7 +198,7 @@ def decodes_as_it_is_called(name: str, plugins: Sequence[str | Path]) -> None:
     apart = float((fast - slow).abs().max())
     require(
         apart < 1e-5,
-        f"{its.method.folder}: a grid differs from the network's call by {apart:.2g}",
+        f"{example.method.folder}: a grid differs from the network's call by {apart:.2g}",
     )
 
 

@@ -1,4 +1,4 @@
-"""What methods are tried on: small volumes, their LR input, and a place for files."""
+"""Test material for methods: small volumes, their LR input, and a place for files."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,11 +25,11 @@ DEMO_VOXELS = 1.1e6
 
 @dataclass(frozen=True)
 class Sample:
-    """A method in its demo size, and what it is tried on.
+    """A method in its demo size, with volumes to try it on.
 
     Attributes:
         method: The method.
-        network: Its network with random weights, none of them 0, or None.
+        network: Network of the method with random weights, none of them 0, or None.
         truth: Ground truth, in [0,1].
         lr: LR volume, or stacks by name, at `scale`.
         scale: Up-sampling scale k.
@@ -43,7 +43,7 @@ class Sample:
 
 
 def sample(name: str, plugins: Sequence[str | Path], scale: float | None = None) -> Sample:
-    """Return a method with something to reconstruct at a scale, 2 if it can."""
+    """Return a method with a volume to reconstruct at a scale, by default 2 if it can."""
     method = methods.get(name, preset="demo", search=plugins)
     scale = scale or min(claimed(method), key=lambda candidate: abs(candidate - 2), default=2)
     kind = "volume" if method.input == "ground_truth" else method.input
@@ -54,7 +54,7 @@ def sample(name: str, plugins: Sequence[str | Path], scale: float | None = None)
         torch.manual_seed(0)
         network = method.build().eval() if method.learned else None
         for weights in network.parameters() if network is not None else ():
-            if not weights.any():  # what begins as nothing would show nothing
+            if not weights.any():  # weights of 0 would hide faults
                 nn.init.normal_(weights, std=0.1)
     return Sample(method, network, volume, lr, scale)
 
@@ -67,7 +67,7 @@ def truth(shape: tuple[int, ...]) -> Volume:
 
 
 def claimed(method: Method) -> list[float]:
-    """Return the scales that a method is tried at: those of some that it does not refuse."""
+    """Return the scales to try a method at: those of a list that it does not refuse."""
     scales = [1.5, 2, 3, 4]
     if method.models == "all_scales":
         scales = sorted({*scales, *method.spec["scale_range"]} - {1})
@@ -85,7 +85,7 @@ def without_gpu() -> Iterator[None]:
 
 
 def cpu_seconds(function: Callable[[], object]) -> float:
-    """Return the processor time of a call, of all threads."""
+    """Return the processor time of a call, over all threads."""
     start = time.process_time()
     function()
     return time.process_time() - start

@@ -36,7 +36,7 @@ def lr_size(n: int, scale: float) -> int:
 
 
 def lr_positions(n: int, m: int, grid: str = "corners") -> np.ndarray:
-    """Return where `n` HR samples lie among `m` LR samples, as LR indices, float64, shape (n,)."""
+    """Return the LR indices of `n` HR samples among `m` LR samples, float64, shape (n,)."""
     index = np.arange(n, dtype=np.float64)
     if grid == "corners":
         return index * ((m - 1) / max(n - 1, 1))
@@ -48,8 +48,8 @@ def resampling_matrix(n: int, m: int, grid: str = "corners", fwhm: float = 0.0) 
     """Return the matrix that resamples `n` samples to `m` by cubic B-splines.
 
     Args:
-        n: Samples in.
-        m: Samples out, more or fewer.
+        n: Number of input samples.
+        m: Number of output samples, more or fewer.
         grid: `corners` or `centres`.
         fwhm: Full width at half maximum, in input samples, of a Gaussian applied first (an
             anti-alias filter); 0 for none.
@@ -63,8 +63,8 @@ def resampling_matrix(n: int, m: int, grid: str = "corners", fwhm: float = 0.0) 
     if fwhm > 0:
         eye = ndimage.gaussian_filter1d(eye, fwhm / FWHM, axis=0, mode="nearest", truncate=6.0)
     # Interpolation along one axis only, so that a column is the response to one sample.
-    # Mode `mirror` is scipy's default where that is sane: for some sizes (22 to 20) rounding puts
-    # the last sample just outside, and the default mode `constant` then returns 0 there.
+    # Mode `mirror` equals scipy's default, except for some sizes (22 to 20): there rounding puts
+    # the last sample just outside, and the default mode `constant` returns 0.
     options = {"grid_mode": True, "mode": "nearest"} if grid == "centres" else {"mode": "mirror"}
     matrix = ndimage.zoom(eye, (m / n, 1), order=3, **options) if m != n or fwhm else eye
     matrix.setflags(write=False)
@@ -75,14 +75,14 @@ def resampling_matrix(n: int, m: int, grid: str = "corners", fwhm: float = 0.0) 
 def bicubic_matrix(n: int, m: int, grid: str = "centres") -> np.ndarray:
     """Return the matrix that resamples `n` samples to `m` by cubic convolution.
 
-    Keys' kernel (IEEE TASSP 1981, a = -0.5), stretched by n/m where that is above 1: its own
-    anti-alias filter. Weights beyond the image are left out and the others made to sum to 1. On
-    the grid `centres` equal to PIL's BICUBIC and to `torch.nn.functional.interpolate` with
-    mode="bicubic", antialias=True.
+    It is Keys' kernel (IEEE TASSP 1981, a = -0.5), stretched by n/m where that is above 1, which
+    makes it an anti-alias filter. Weights beyond the image are left out, and the others are scaled
+    to sum to 1. On the grid `centres` it equals PIL's BICUBIC and `torch.nn.functional.interpolate`
+    with mode="bicubic", antialias=True.
 
     Args:
-        n: Samples in.
-        m: Samples out, more or fewer.
+        n: Number of input samples.
+        m: Number of output samples, more or fewer.
         grid: `corners` or `centres`.
 
     Returns:
@@ -90,7 +90,7 @@ def bicubic_matrix(n: int, m: int, grid: str = "centres") -> np.ndarray:
     """
     if grid not in GRIDS:
         raise ValueError(f"grid {grid!r}: one of {', '.join(GRIDS)}")
-    positions = lr_positions(m, n, grid)  # of the samples out among the samples in
+    positions = lr_positions(m, n, grid)  # of output samples among input samples
     spacing = n / m if grid == "centres" or m < 2 else (n - 1) / (m - 1)
     t = abs(np.arange(n)[None, :] - positions[:, None]) / max(1.0, spacing)
     near, far = (1.5 * t - 2.5) * t * t + 1, ((-0.5 * t + 2.5) * t - 4) * t + 2
@@ -159,8 +159,8 @@ def downsample(
         grid: `corners` (published) or `centres`; see the module.
         antialias: FWHM of a Gaussian applied first, in LR voxels; None (published) for none.
         axes: Axes that are reduced; the others keep their size.
-        kernel: `spline` (published, ArSSR) or `bicubic` (published, Coord), which has an
-            anti-alias filter of its own; see `bicubic_matrix`.
+        kernel: `spline` (published, ArSSR) or `bicubic` (published, Coord), which includes an
+            anti-alias filter; see `bicubic_matrix`.
 
     Returns:
         Shape round(n / k) along `axes`, the type of `data`.
@@ -181,13 +181,13 @@ def upsample(
     Args:
         data: Shape (x, y, z), floating point.
         shape: Shape of the HR grid.
-        grid: Convention that `data` was made with.
+        grid: Convention that made `data`.
         kernel: `spline` or `bicubic`, see `bicubic_matrix`.
 
     Returns:
         Shape `shape`, the type of `data`.
     """
-    # The axis that grows least first: every later product is on a smaller array.
+    # Start with the axis that grows least, so that the arrays of later products are smaller.
     for axis in sorted(range(3), key=lambda a: shape[a] / data.shape[a]):
         if data.shape[axis] != shape[axis]:
             matrix = kernel_matrix(data.shape[axis], int(shape[axis]), kernel, grid)
@@ -198,7 +198,7 @@ def upsample(
 def lr_affine(
     affine: np.ndarray, hr_shape: tuple[int, ...], lr_shape: tuple[int, ...], grid: str
 ) -> np.ndarray:
-    """Return the affine of an LR volume: where its voxels really are, in millimetres.
+    """Return the affine of an LR volume, with the true place of its voxels in millimetres.
 
     Args:
         affine: Affine of the HR volume, shape (4, 4).
@@ -219,7 +219,7 @@ def lr_affine(
 def hr_affine(
     affine: np.ndarray, lr_shape: tuple[int, ...], hr_shape: tuple[int, ...], grid: str
 ) -> np.ndarray:
-    """Return the affine of the HR grid above an LR volume; the inverse of `lr_affine`."""
+    """Return the affine of the HR grid of an LR volume; the inverse of `lr_affine`."""
     inverse = lr_affine(np.eye(4), hr_shape, lr_shape, grid)
     return affine @ np.linalg.inv(inverse)
 
@@ -270,7 +270,7 @@ def degrade_subjects(
 
     Args:
         hr: Ground-truth files, one for each subject.
-        lr: For each name that `degrade` returns, the files to be written, one for each subject.
+        lr: For each name that `degrade` returns, the files to write, one for each subject.
         scale: Down-sampling scale k.
         degradation: See `degrade`.
         workers: Threads (compression and matrix products release the interpreter's lock).

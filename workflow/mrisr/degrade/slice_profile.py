@@ -1,10 +1,11 @@
 """Acquisition of a stack of thick slices, as a linear operator on the HR volume.
 
-Every LR voxel is a Gaussian mean of HR voxels around its centre, oriented as the stack is (Ebner
-et al. 2020, section 2.4): in the slice its full width at half maximum is 1.2 times the spacing,
-across it is the slice thickness, and it is cut at 3 sigma. Nothing is stored per pair of voxels.
-A stack whose axes are those of the HR grid is a product of three small matrices; any other is
-the HR volume sampled on a finer grid along the stack's axes, and then such a product.
+Every LR voxel is a Gaussian mean of HR voxels around its centre, oriented like the stack (Ebner et
+al. 2020, section 2.4). Its full width at half maximum is 1.2 times the spacing in the slice, and
+the slice thickness across it; it is cut at 3 sigma. Nothing is stored per pair of voxels. If a
+stack's axes are those of the HR grid, the operator is a product of three small matrices. For any
+other stack, the HR volume is first sampled on a finer grid along the stack's axes, and then
+multiplied in the same way.
 """
 
 import math
@@ -18,10 +19,10 @@ from mrisr.degrade.resample import FWHM
 IN_PLANE, CUT = 1.2, 3.0
 # An LR voxel carries no data if less than this share of its profile lies on the HR grid.
 COVERAGE = 0.5
-# HR voxels by which the axes of an aligned stack may run away from those of the grid, over its
-# whole length.
+# HR voxels by which an aligned stack's axes may deviate from those of the grid, over its whole
+# length.
 ALIGNED = 0.01
-# A profile narrower than this, in samples, would fall between them.
+# A narrower profile, in samples, would fall between the samples.
 NARROWEST = 0.3
 
 
@@ -30,14 +31,15 @@ class SliceOperator:
 
     Attributes:
         shape: Shape of the stack.
-        seen: LR voxels that the HR grid explains, bool, shape `shape`; the others are 0 in A x.
+        seen: LR voxels whose profile the HR grid covers, bool, shape `shape`; all others are 0 in
+            A x.
 
     Args:
         shape: Shape of the stack (a, b, c).
-        affine: Its voxels to millimetres, shape (4, 4).
+        affine: Affine of the stack, shape (4, 4).
         hr_shape: Shape of the HR volume (X, Y, Z).
-        hr_affine: Its voxels to millimetres.
-        device: Where to compute.
+        hr_affine: Affine of the HR volume.
+        device: Device to compute on.
         dtype: Type of the HR volumes and stacks.
     """
 
@@ -84,14 +86,14 @@ class SliceOperator:
             data = hr.permute(*self.axes)
         else:
             data = F.grid_sample(hr[None, None], self._grid(), align_corners=True)[0, 0]
-        # The axis that shrinks most first: every later product is on a smaller array.
+        # Start with the axis that shrinks most, so that the arrays of later products are smaller.
         order = sorted(range(3), key=lambda a: self.matrices[a].shape[0] / data.shape[a])
         for axis in order:
             data = _along(data, self.matrices[axis], axis)
         return data
 
     def _separable(self, to_hr: np.ndarray, sigma: np.ndarray) -> None:
-        """Prepare one matrix an axis; `sigma` in voxels of the stack."""
+        """Prepare one matrix for each axis; `sigma` in voxels of the stack."""
         assert self.axes is not None
         matrices = []
         for axis, along in enumerate(self.axes):
@@ -103,7 +105,7 @@ class SliceOperator:
     def _oblique(
         self, to_hr: np.ndarray, spacing: np.ndarray, sigma: np.ndarray, voxel: float
     ) -> None:
-        """Prepare the finer grid along the stack's axes, and a matrix an axis on it."""
+        """Prepare the finer grid along the stack's axes, and one matrix for each axis on it."""
         # Linear interpolation blurs too: this is its mean variance.
         profile_sigma = np.sqrt(np.maximum(sigma**2 - voxel**2 / 6, (NARROWEST * voxel) ** 2))
         finer = np.maximum(1, np.ceil(spacing / voxel)).astype(int)
@@ -140,17 +142,17 @@ def profile_widths(spacing: np.ndarray) -> np.ndarray:
     """Return the FWHM of the profile along each axis of a stack, in voxels of the stack.
 
     Args:
-        spacing: Voxel edges in mm; the longest is taken as the slice thickness.
+        spacing: Voxel edges in mm; the longest is the slice thickness.
 
     Returns:
-        1 across the slices, 1.2 in them.
+        1 across the slices, 1.2 within them.
     """
     across = np.arange(3) == np.argmax(spacing)
     return np.where(across, 1.0, IN_PLANE)
 
 
 def _aligned(turn: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the HR axis that each axis of a stack runs along, None if one runs along none."""
+    """Return the HR axis along which each axis of a stack runs; None if one runs along none."""
     axes = tuple(int(a) for a in np.abs(turn).argmax(axis=0))
     rest = np.abs(turn) * np.array(shape)
     rest[list(axes), range(3)] = 0
@@ -160,7 +162,7 @@ def _aligned(turn: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...] | None
 def _profiles(centres: np.ndarray, n: int, sigma: float) -> np.ndarray:
     """Return Gaussians around `centres` over `n` samples, cut at 3 sigma, shape (centres, n).
 
-    Rows sum to 1 where all of the profile lies on the samples, to less where some does not.
+    Rows sum to 1 if the whole profile lies on the samples, else to less.
     """
     sigma = max(sigma, NARROWEST)
     reach = math.ceil(CUT * sigma) + 1

@@ -1,1 +1,1 @@
-"""Metrics of subjects as CSV files, and back: with marks and outliers, and along a training."""
+"""Metrics of subjects: written as CSV, read back with marks and outliers, and along a training."""

@@ -1,4 +1,4 @@
-"""Whether a metric puts the controls of a study in their order; one that does not ranks nobody."""
+"""Whether a metric puts the controls of a study in their order; one that does not ranks nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,7 +9,7 @@ from mrisr.common.layout import scale_name
 from mrisr.common.statistics import FEWEST, mean_interval
 from mrisr.evaluate.measured import Column, Row, paired
 
-#: Note on values of such a metric.
+#: Note on the values of a metric that does not.
 OUT_OF_ORDER = "controls out of order"
 
 
@@ -19,14 +19,14 @@ def out_of_order(
     """Return the metrics of each dataset that put its controls out of order.
 
     The order is lower controls (nearest), the baseline (cubic), the ground truth. Two of them are
-    out of order where the worse has the better mean and that is beyond chance: the 95 % interval
-    of the paired difference leaves out 0 or, below five subjects, all of them agree. One scale is
-    enough: what fails there is not to be trusted at others.
+    out of order if the worse one has the better mean beyond chance: the 95 % interval of the paired
+    difference leaves out 0 or, below five subjects, all subjects agree. One scale is enough: a
+    metric that fails at one scale is not to be trusted at others.
 
-    Args:
+    rows: Measured rows, controls included.
         rows: What was measured, controls among it.
         columns: Metrics and regions with a better direction.
-        baseline: Name of a method, or None.
+        baseline: Name of the baseline, or None.
 
     Returns:
         By dataset and column, the first two controls that are out of order, in words.
@@ -50,7 +50,7 @@ def out_of_order(
 
 
 def _level(cell: Mapping, baseline: str | None) -> int | None:
-    """Return a control's place in the order, None for what is no control and no baseline."""
+    """Return a control's place in the order; None if it is neither control nor baseline."""
     if cell["skipped"] or cell.get("reference"):
         return None
     if cell["control"]:
@@ -59,12 +59,12 @@ def _level(cell: Mapping, baseline: str | None) -> int | None:
 
 
 def _reversed(worse: Row, better: Row, column: Column) -> bool:
-    """Say whether the worse of two controls is the better one beyond chance."""
+    """Say whether the worse of two controls has the better mean beyond chance."""
     if column not in worse.values or column not in better.values:
         return False
     sign = -1 if metric_modules.metadata(column[0]).better == "lower" else 1
     lead = sign * paired(better, worse, column)
-    if not np.isfinite(lead).all():  # infinite PSNR of the ground truth: as it has to be
+    if not np.isfinite(lead).all():  # infinite PSNR of the ground truth, as expected
         return False
     return bool((lead < 0).all()) if len(lead) < FEWEST else mean_interval(lead)[1] < 0
 

@@ -1,7 +1,7 @@
-"""Metrics at log-spaced steps of a training that goes on after the step at which weights are kept.
+"""Metrics at log-spaced steps of a training that continues after the step whose weights are kept.
 
-Figures 3 and A1 of Van Veen et al. 2022. The training starts with the same seed as the method's
-own and passes through the same weights; only the metrics of it are kept.
+Figures 3 and A1 of Van Veen et al. 2022. The training starts with the same seed as the method's own
+training, so it passes through the same weights. Only its metrics are kept.
 """
 
 import json
@@ -33,14 +33,14 @@ COLUMNS = ("step", "metric", "mean", "std", "n", "kept")
 
 
 def steps_of(last: int, points: int, kept: int, each: int = 0) -> list[int]:
-    """Return the steps at which metrics are taken.
+    """Return the steps at which metrics are computed.
 
     Args:
         last: Steps of the whole training.
-        points: How many, from step 1 to the last, spaced evenly in their logarithm and rounded
+        points: Number of steps, from step 1 to the last, evenly spaced on a log scale and rounded
             (some coincide at the beginning).
-        kept: The step at which weights are kept, added to them.
-        each: All of the first so many steps are added.
+        kept: The step whose weights are kept; it is added.
+        each: Number of first steps that are all added.
     """
     spaced = np.geomspace(1, last, points).round().astype(int).tolist()
     found = {*spaced, *range(1, min(each, last) + 1)}
@@ -64,18 +64,18 @@ def early_stopping(
     """Train on, and write `curve.csv` and `images.npz`.
 
     `curve.csv` has the columns step, metric, mean, std and n over the validation slices, each
-    reconstructed at `scale`, and kept, 1 at the step whose weights the method's own training
-    keeps; `images.npz` the first slice's ground truth and what was made of it,
-    by step, at `points`. Interrupted, it continues from the last checkpoint.
+    reconstructed at `scale`. Its column kept is 1 at the step whose weights the method's own
+    training keeps. `images.npz` has the first slice's ground truth and its reconstructions, by
+    step, at `points`. An interrupted training continues from the last checkpoint.
 
     Args:
-        job: The method's own training; `checkpoints` another folder than that one's.
+        job: The method's own training, but with another folder in `checkpoints`.
         method: The method.
-        scale: That validation slices are reconstructed at.
+        scale: Scale at which validation slices are reconstructed.
         last: Steps of the whole training.
         points: See `steps_of`.
-        folder: Where the files go.
-        each: See `steps_of`; of these steps the metrics are kept, and no image.
+        folder: Folder for the files.
+        each: See `steps_of`; these steps have metrics, but no image.
 
     Raises:
         TrainingError: Ended by a signal, or the loss is not finite.
@@ -88,7 +88,7 @@ def early_stopping(
     wanted, pictured = steps_of(last, points, kept, each), steps_of(last, points, kept)
     truths = [load(file) for file in job.val]
     lows = [degrade(truth, scale, job.degradation)[""] for truth in truths]
-    # A checkpoint is only of use together with what was observed before it: one fingerprint.
+    # A checkpoint needs the observations that were made before it, so both share one fingerprint.
     inputs = [*job.train, *job.val, *job.train_denoised, *job.val_denoised]
     fingerprint = [wanted, scale, job.seed, job.code, job.spec, [sha256(file) for file in inputs]]
     staged = Staging(f"{job.checkpoints}/observed", fingerprint)

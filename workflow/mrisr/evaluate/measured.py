@@ -1,4 +1,4 @@
-"""What was measured in each cell of a study, and which cells support a conclusion."""
+"""The measured values of each cell of a study, and which cells support a conclusion."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from mrisr.methods.budget import too_short
 UNDERTRAINED, COLLAPSED = "undertrained", "collapsed"
 NOT_ABOVE, UNTESTED = "not above the baseline", "not tested against the baseline"
 MARKS = {UNDERTRAINED: "†", COLLAPSED: "‡", NOT_ABOVE: "¶", UNTESTED: "§"}
-#: Marks of trainings that say little about their method, whatever they score.
+#: Marks of trainings that say little about their method, whatever their scores.
 DOUBTFUL = (UNDERTRAINED, COLLAPSED)
 ALPHA = 0.05
 #: Note on a value whose mean is infinite although some subjects are not.
@@ -30,12 +30,12 @@ Column = tuple[str, str]  # metric, region
 
 @dataclass(frozen=True)
 class Held:
-    """A learned method held against the baseline.
+    """Comparison of a learned method with the baseline.
 
     Attributes:
-        metric: In which.
+        metric: Metric of the comparison.
         difference: Mean over the subjects of the method's value minus the baseline's.
-        p: One-sided, of Wilcoxon's signed-rank test that the method is better.
+        p: One-sided p of Wilcoxon's signed-rank test that the method is better.
         n: Number of subjects.
     """
 
@@ -47,15 +47,16 @@ class Held:
 
 @dataclass(frozen=True)
 class Row:
-    """A method on a dataset at a scale.
+    """Measured values of a method on a dataset at a scale.
 
     Attributes:
-        cell: Its description, see `read_rows`.
-        values: By metric and region, each indexed by subject; empty if it is skipped or missing.
+        cell: Description of the cell, see `read_rows`.
+        values: By metric and region, each indexed by subject; empty if the cell is skipped or
+            missing.
         remarks: Notes on the row, as the tables' CSV has them.
-        held: How it compares with the baseline; None if it is not tested.
-        unmeasured: Metrics and regions that could not be measured in every subject; they have no
-            values, for means over other subjects do not compare.
+        held: Comparison with the baseline; None if there was no test.
+        unmeasured: Metrics and regions that could not be measured in every subject. They have no
+            values, because means over other subjects do not compare.
     """
 
     cell: Mapping
@@ -66,27 +67,28 @@ class Row:
 
     @property
     def ranked(self) -> bool:
-        """Whether it may be compared with others: no control, and not skipped."""
+        """Whether the row may be compared with others: it is neither a control nor skipped."""
         return not (self.cell["control"] or self.cell["skipped"])
 
 
 def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row]:
-    """Read the metrics of a study's cells and hold learned methods against the baseline.
+    """Read the metrics of a study's cells and compare learned methods with the baseline.
 
     Args:
-        cells: One a dataset, scale and method, in the order to print. Keys: dataset,
-            dataset_label, scale, method, method_label, control, learned, path (of the metrics
-            CSV), skipped (a reason or None), model (content of `model.json` or None),
-            published_steps (or None), and optionally simulated (the dataset is no scan), slices
-            (the CSV has a subject's slices, whose mean is the subject's value) and
-            has_ground_truth (False for real LR scans: only metrics without reference exist, and
-            nothing can be held against the baseline).
-        baseline: Name of the method that learned ones are held against, None for no check: a
-            one-sided Wilcoxon signed-rank test over the subjects, of PSNR (or the metric of the
-            cells' key held_by) inside the mask, where it is taken there, else over the volume.
+        cells: One for each dataset, scale and method, in the order to print. Keys: dataset,
+            dataset_label, scale, method, method_label, control, learned, path (of the metrics CSV),
+            skipped (a reason or None), model (content of `model.json` or None), published_steps (or
+            None). Optional keys: simulated (the dataset is no scan); slices (the CSV has a
+            subject's slices, whose mean is the subject's value); has_ground_truth (False for real
+            LR scans, which have only metrics without reference and no comparison with the
+            baseline).
+        baseline: Name of the method that learned ones are compared with, None for no test. The test
+            is a one-sided Wilcoxon signed-rank test over the subjects, of PSNR (or the metric of
+            the cells' key held_by). It uses values inside the mask, where they exist, else over the
+            volume.
 
     Returns:
-        One a cell, in their order.
+        One row for each cell, in the order of the cells.
 
     Raises:
         InputError: A metrics CSV is damaged, incomplete or holds NaN, or two of a dataset hold
@@ -134,16 +136,16 @@ def columns(
     regions: Sequence[str] | None = None,
     unavailable: Iterable[str] = (),
 ) -> list[Column]:
-    """Return what a table shows: all metrics over the volume, then inside the mask.
+    """Return the columns of a table: all metrics over the volume, then inside the mask.
 
     Metrics that need a ground truth are left out where no row has one.
 
     Args:
-        rows: What was measured.
-        metrics: Names in printed order; default those measured or unavailable, or all there are
-            if nothing has been measured.
-        regions: Default those measured.
-        unavailable: Metrics that have no values, and columns all the same.
+        rows: Measured rows.
+        metrics: Names in printed order; default the measured or unavailable ones, or all metrics if
+            nothing has been measured.
+        regions: Regions; default the measured ones.
+        unavailable: Metrics without values that have columns all the same.
     """
     rows = list(rows)
     compared = not rows or any(map(has_ground_truth, rows))
@@ -164,12 +166,12 @@ def columns(
 
 
 def has_ground_truth(row: Row) -> bool:
-    """Return whether a row's dataset has one; real LR scans have none."""
+    """Return whether a row's dataset has a ground truth; real LR scans have none."""
     return row.cell.get("has_ground_truth", True)
 
 
 def heading(metric: str, region: str) -> str:
-    """Return a column's heading: label, region, which way is better, unit."""
+    """Return a column's heading: label, region, better direction, unit."""
     about = metric_modules.metadata(metric)
     where = "" if region == "volume" else f" in {region}"
     arrow = {"higher": " ↑", "lower": " ↓", "": ""}[about.better]
@@ -177,7 +179,7 @@ def heading(metric: str, region: str) -> str:
 
 
 def places(chosen: Iterable[Mapping], cells: Sequence[Mapping]) -> str:
-    """Return methods of cells with their scales, and their datasets if `cells` have several."""
+    """Return the methods of cells with their scales, and their datasets if `cells` have several."""
     several = len({cell["dataset"] for cell in cells}) > 1
     scales: dict[tuple[str, str], list[str]] = {}
     for cell in chosen:
@@ -190,12 +192,12 @@ def places(chosen: Iterable[Mapping], cells: Sequence[Mapping]) -> str:
 
 
 def slices_note(metrics: Sequence[str], scores: Mapping[str, str | Path], empty: str) -> str:
-    """Return the footnote on metrics that are taken on slices; empty if there are none.
+    """Return the footnote on metrics of slices; empty if there are none.
 
     Args:
-        metrics: Names.
-        scores: What `mrisr.evaluate.subjects.score_subjects` wrote of the ground truth, by label
-            of the dataset.
+        metrics: Names of metrics.
+        scores: CSV of the ground truth's scores (`mrisr.evaluate.subjects.score_subjects`), by
+            label of the dataset.
         empty: Whether slices without signal are `exclude`d or `include`d.
     """
     about = [metric_modules.metadata(name) for name in metrics]
@@ -221,7 +223,7 @@ def _same_subjects(cells: Sequence[Mapping], by_cell: Sequence[tuple[Mapping, fr
     """Raise InputError if two methods of a dataset were measured in different subjects."""
     first: dict[str, tuple[str, set]] = {}
     for cell, (measured, _) in zip(cells, by_cell, strict=True):
-        if not measured or cell.get("reference"):  # HR references may exist of some subjects
+        if not measured or cell.get("reference"):  # some subjects may lack an HR reference
             continue
         subjects = set(next(iter(measured.values())).index)
         other, known = first.setdefault(cell["dataset"], (cell["path"], subjects))
@@ -240,7 +242,7 @@ def _apart(path: object, other: object, subjects: Sequence[str]) -> InputError:
 def _measured(
     by_column: dict[Column, pd.Series],
 ) -> tuple[dict[Column, pd.Series], frozenset[Column]]:
-    """Return what was measured in every subject, and the columns that were not."""
+    """Return the columns that were measured in every subject, and the others."""
     lost = frozenset(column for column, scores in by_column.items() if scores.isna().any())
     return {key: scores for key, scores in by_column.items() if key not in lost}, lost
 
@@ -281,33 +283,33 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
 
 
 def margin(metric: str, margins: Mapping[str, float] | None = None) -> float:
-    """Return within which difference two means of a metric do not matter, 0 if none.
+    """Return the margin below which two means of a metric do not differ in practice, or 0.
 
     Args:
-        metric: Name.
-        margins: The study's, which go before those of the metrics.
+        metric: Name of the metric.
+        margins: The study's margins, which replace those of the metrics.
     """
     return (margins or {}).get(metric, metric_modules.metadata(metric).margin)
 
 
 def primary_region(columns: Iterable[Column], metric: str) -> str:
-    """Return where a metric counts first: inside the mask, where it is taken there."""
+    """Return the region where a metric counts first: inside the mask, if it is measured there."""
     return "mask" if (metric, "mask") in set(columns) else "volume"
 
 
 def _must_have(metric: str) -> bool:
-    """Say whether a metric has a value for every volume."""
+    """Say whether a metric must have a value for every volume."""
     return metric not in metric_modules.names() or (
         metric_modules.metadata(metric).unmeasured is None
     )
 
 
 def held_by(cells: Iterable[Mapping], columns: Iterable[Column] | None = None) -> str:
-    """Return the metric in which learned methods are held against the baseline, and where.
+    """Return the metric in which learned methods are compared with the baseline, and its region.
 
     Args:
-        cells: Of the study.
-        columns: What was measured; None leaves out where the metric is taken.
+        cells: Cells of the study.
+        columns: Measured columns; None leaves out the region.
     """
     name = next((cell.get("held_by", "psnr") for cell in cells), "psnr")
     label = metric_modules.metadata(name).label
@@ -318,7 +320,7 @@ def held_by(cells: Iterable[Mapping], columns: Iterable[Column] | None = None) -
 
 
 def _held(row: Row, base: Row | None) -> Held | None:
-    """Return how a row compares with the baseline; None if that cannot be tested."""
+    """Return the comparison of a row with the baseline; None if no test is possible."""
     metric = row.cell.get("held_by", "psnr")
     column = (metric, primary_region(row.values, metric))
     if base is None or column not in row.values or column not in base.values:

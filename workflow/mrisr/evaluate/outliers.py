@@ -1,4 +1,4 @@
-"""What was measured on every subject, and which values stand out."""
+"""The measured values of every subject, and the outliers among them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ from mrisr.common import seals
 from mrisr.evaluate.read_table import read_table
 
 KEYS = ["dataset", "scale", "method", "metric", "region"]
-#: Fewer subjects than this have no outliers: their median absolute deviation says nothing.
+#: A cell with fewer subjects has no outliers: its median absolute deviation says nothing.
 FEWEST = 5
 #: Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
 LIMIT = 3.5
 
 
 def subject_values(cells: Sequence[Mapping]) -> pd.DataFrame:
-    """Read what was measured on every subject, as far as it has been.
+    """Read the values of every subject that have been measured so far.
 
     Args:
         cells: See `mrisr.plan.cells.cells`.

@@ -12,9 +12,9 @@ from mrisr import metrics as found
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.metrics import _slices
 
-# Slices that are scaled and handed to a metric at a time: bounds the memory of the copies.
+# Number of slices that are scaled and handed to a metric at a time: limits the memory of copies.
 CHUNK = 32
-# Two of 255 gray levels: a slice with less is black to the eye, and the ringing of an interpolation
+# Two of 255 gray levels. A slice with less is black to the eye, and the ringing of an interpolation
 # beside it has many times its contrast (a VIF of 40 in one slice has been seen).
 FAINT = 2 / 255
 
@@ -24,10 +24,10 @@ class Pair:
 
     Attributes:
         reference: Ground truth, or None.
-        image: What is compared with it.
+        image: The image that is compared with it.
         mask: Nonzero inside, or None.
         low: Least intensity of the ground truth (of the image, if there is none).
-        extent: Its greatest intensity minus the least.
+        extent: Greatest intensity of the ground truth minus the least.
         foreground: Where a real LR scan has signal, or None; see `__init__`.
     """
 
@@ -42,11 +42,11 @@ class Pair:
 
         Args:
             reference: Ground truth, or None.
-            image: What is compared with it.
+            image: The image that is compared with it.
             mask: Nonzero inside, or None.
-            foreground: For a reconstruction of a real LR scan, where that scan has signal: it
-                stands for the ground truth in the choice of slices, and the range of a normalised
-                scan, 0 to 1, in their intensities. So all methods are scored on the same slices.
+            foreground: Where a real LR scan has signal, for its reconstruction. It replaces the
+                ground truth in the choice of slices. The intensities of slices are scaled from 0 to
+                1, the range of a normalised scan. So all methods are scored on the same slices.
         """
         self.reference = None if reference is None else np.asarray(reference)
         self.image = np.asarray(image)
@@ -65,7 +65,7 @@ class Pair:
 
     @cached_property
     def signal(self) -> list[np.ndarray]:
-        """Which slices of each stack have more than FAINT of the intensities (or of the image's).
+        """Which slices of each stack have a range above FAINT of the range of all intensities.
 
         For a real LR scan: which slices meet its foreground.
         """
@@ -80,7 +80,7 @@ class Pair:
         return np.flatnonzero(signal) if empty_slices == "exclude" else np.arange(len(signal))
 
     def scaled(self, slices: np.ndarray) -> np.ndarray:
-        """Return slices with the range of the ground truth taken to 0..255."""
+        """Return slices with the range of the ground truth scaled to 0..255."""
         if slices.dtype not in (np.float32, np.float64):
             slices = slices.astype(np.float64)
         gain = 255 / self.extent if self.extent else 1.0
@@ -89,12 +89,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of an evaluation.
+    """One piece of an evaluation.
 
     Attributes:
         metrics: Names of metrics.
-        regions: Where those on volumes are taken.
-        stack: Which stack of slices, None for metrics on volumes.
+        regions: Regions of the metrics on volumes.
+        stack: Which stack of slices; None for metrics on volumes.
         start: First slice.
         stop: Slice after the last.
     """
@@ -107,7 +107,7 @@ class Work:
 
 
 def possible(pair: Pair, settings: Mapping[str, Mapping]) -> list[str]:
-    """Return the metrics that can be taken of a pair."""
+    """Return the metrics that a pair allows."""
     chosen = []
     least = min(min(slices.shape[1:]) for slices in _slices.stacks(pair.image))
     for name in found.names():
@@ -125,13 +125,13 @@ def possible(pair: Pair, settings: Mapping[str, Mapping]) -> list[str]:
 def plan(
     shape: tuple[int, ...], metrics: Sequence[str], regions: Sequence[str], pieces: int = 1
 ) -> list[Work]:
-    """Divide an evaluation.
+    """Divide an evaluation into pieces.
 
     Args:
         shape: Shape of the volume.
-        metrics: Names.
+        metrics: Names of metrics.
         regions: `volume`, `mask`.
-        pieces: Into how many parts each stack of slices is cut.
+        pieces: Number of parts that each stack of slices is cut into.
 
     Raises:
         ConfigError: No such metric or region.
@@ -175,11 +175,11 @@ def run(
         pair: The volumes.
         settings: Settings by metric.
         empty_slices: `exclude` or `include`.
-        device: For metrics on slices.
+        device: Device for metrics on slices.
         features: By metric, what `reference_features` gave for this work.
 
     Returns:
-        For volumes values by (metric, region), for slices arrays of scores by metric.
+        For volumes, values by (metric, region); for slices, arrays of scores by metric.
 
     Raises:
         InputError: A metric has no value.
@@ -204,7 +204,7 @@ def run(
     every = {name: np.concatenate([*batches, np.empty(0)]) for name, batches in scores.items()}
     if empty_slices == "include":
         return every
-    # No metric compares with None.
+    # No value compares equal to None.
     return {name: s[s != found.metadata(name).unmeasured] for name, s in every.items()}
 
 
@@ -216,10 +216,10 @@ def reference_features(
     *,
     empty_slices: str = "exclude",
 ) -> list[np.ndarray]:
-    """Return what a metric's `features` gives for the ground truth of a piece of work.
+    """Return the output of a metric's `features` for the ground truth of a piece of work.
 
     Returns:
-        By layer, float16, first axis the slices that count; empty if none does.
+        By layer, float16, first axis the slices that count; empty if no slice counts.
     """
     extra = found.parameters(name, settings.get(name))
     extra.pop("features", None)
@@ -247,15 +247,15 @@ def combine(
     """Return (metric, region, value) of a divided evaluation, in the order of the metrics.
 
     Args:
-        metrics: Names.
+        metrics: Names of metrics.
         regions: `volume`, `mask`.
         plan: Pieces of work.
-        parts: What `run` returned for each.
+        parts: Result of `run` for each piece.
         known: Values of metrics on slices that were left out of the work.
 
     Raises:
-        InputError: A value is NaN, or no slice was left for a metric. A metric that could not
-            measure any slice is NaN, see `Metadata.unmeasured`.
+        InputError: A value is NaN, or a metric has no slice left. A metric that could not measure
+            any slice is NaN, see `Metadata.unmeasured`.
     """
     rows = []
     for name in metrics:
@@ -282,7 +282,7 @@ def combine(
 
 
 def _mean(scores: np.ndarray, unmeasured: float | None) -> float:
-    """Return the mean over slices; NaN if none of them could be measured."""
+    """Return the mean over the measured slices; NaN if there are none."""
     return float(scores.mean()) if (scores != unmeasured).any() else float("nan")
 
 
@@ -331,24 +331,24 @@ def evaluate(
     empty_slices: str = "exclude",
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """Take metrics of a pair of volumes, or those without reference of one volume.
+    """Compute metrics of a pair of volumes, or those without reference of one volume.
 
     Args:
         reference: Ground truth, shape (X, Y, Z) canonical RAS, or (H, W), any intensity unit; None
             if there is none.
-        image: What is compared with it, same shape and unit.
+        image: The image that is compared with it, same shape and unit.
         mask: Nonzero inside, same shape; without it there is no region `mask`.
-        metrics: Names; default all that can be taken: those without reference if there is none,
-            and LPIPS only where its backbone is at hand.
+        metrics: Names; default all that are possible: without a ground truth only those that need
+            none, and LPIPS only where its backbone is at hand.
         regions: `volume`, `mask`; default both, if there is a mask.
         settings: Settings by metric, for example `{"lpc_si": {"sigma": 0.75}}`.
-        empty_slices: `exclude` leaves slices that are nearly constant in the ground truth (or the
-            image, if there is none) out of metrics that are taken on slices; `include` averages
-            over all.
+        empty_slices: `exclude` leaves nearly constant slices of the ground truth (or of the image,
+            if there is none) out of metrics on slices; `include` averages over all slices.
         device: `cpu` or `cuda`, for metrics on slices.
 
     Returns:
-        Tidy, a row a metric and region that the metric can be taken in: metric, region, value.
+        Tidy frame, one row for each metric and region where the metric exists: metric, region,
+        value.
         Metrics on slices see intensities that take the ground truth's range to 0..255.
 
     Raises:

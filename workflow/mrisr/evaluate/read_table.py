@@ -1,4 +1,4 @@
-"""CSV of results, read by one rule: who is named NA is somebody, an empty cell is nothing."""
+"""CSV of results, all read alike: the name NA is a name, an empty cell is missing."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from mrisr.common.errors import InputError
 
-#: Columns that name somebody or something; their cells are text, whatever they look like.
+#: Columns of names; their cells are text, whatever they look like.
 IDENTIFIERS = (
     *("subject", "reader", "case", "repeat_of", "dataset", "method", "metric", "region"),
     *("question", "label", "source"),
@@ -24,12 +24,12 @@ def read_table(
     Args:
         path: A CSV with a line of column names.
         text: Further columns whose cells stay text.
-        separator: Of columns: Snakemake's benchmarks have tabs.
-        missing: Further words that stand for nothing in columns that do not name anybody.
+        separator: Separator of columns; Snakemake's benchmarks have tabs.
+        missing: Further words for missing values in columns without names.
 
     Returns:
-        Its rows. Of columns that hold text only empty cells are missing; in others `nan`, as
-        numbers are written, is too.
+        The rows. In columns of text only empty cells are missing. In others `nan`, as numbers are
+        written, is missing too.
 
     Raises:
         InputError: Semicolons separate the columns.

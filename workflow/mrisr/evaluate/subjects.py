@@ -1,7 +1,7 @@
-"""Evaluation: reconstructions against the ground truth, a tidy CSV a method and scale.
+"""Evaluation of reconstructions against the ground truth: a tidy CSV a method and scale.
 
-What concerns the ground truth alone (its own scores, its features for LPIPS) is made once a
-dataset and shared by all methods and scales.
+The scores of the ground truth itself and its features for LPIPS are computed once a dataset, and
+shared by all methods and scales.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("subject", "metric", "region", "value")
-# Pieces that each stack of slices is cut into: evens out what the processes have to do.
+# Number of pieces that each stack of slices is cut into, to spread the work over the processes.
 PIECES = 2
 COUNTS = ("slices", "empty_slices")
 
 
 @dataclass(frozen=True)
 class Options:
-    """How metrics are taken.
+    """How metrics are computed.
 
     Attributes:
         metrics: Names of metrics, see `mrisr.metrics.names`.
@@ -54,30 +54,29 @@ class Options:
 
 
 def available(metrics: Sequence[str], fetched: Mapping[str, Mapping]) -> list[str]:
-    """Return the metrics that can be taken.
+    """Return the metrics that can be computed.
 
     Args:
-        metrics: Names.
-        fetched: What the `fetch` of those that need a file said.
+        metrics: Names of metrics.
+        fetched: Result of `fetch`, for each metric that needs a downloaded file.
     """
     return [name for name in metrics if fetched.get(name, {}).get("available", True)]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The files of a subject, and what is known of its ground truth.
+    """The files of a subject, and known values of its ground truth.
 
     Attributes:
-        name: In the rows.
+        name: Name in the rows.
         image: The reconstruction (or the ground truth itself, or an HR reference).
-        reference: The ground truth that it is compared with, on the same grid, if any.
-        mask: On the same grid; not read without the region `mask`.
+        reference: The ground truth to compare with, on the same grid, if any.
+        mask: Mask on the same grid; read only for the region `mask`.
         foreground: For an image without ground truth: where the real LR scan has signal, on the
-            grid of the image. Slices that it does not meet are left out, see
-            `Options.empty_slices`.
-        features: A folder where features of the ground truth are kept for other calls; not used
-            with a GPU, which is faster than reading them.
-        scores: Metrics of the ground truth itself: they stand for an image that equals it.
+            grid of the image. Slices outside of it are left out, see `Options.empty_slices`.
+        features: Folder that keeps features of the ground truth for other calls. It is not used
+            with a GPU, which computes them faster than they are read.
+        scores: Metrics of the ground truth itself, used for an image that equals it.
     """
 
     name: str
@@ -101,16 +100,16 @@ def evaluate_subjects(
     """Evaluate all subjects of a method and scale, several at a time.
 
     Args:
-        subjects: Each with image, reference and mask, in the order of the rows.
-        options: What is taken.
+        subjects: Subjects with image, reference and mask, in the order of the rows.
+        options: How metrics are computed.
         output: CSV: subject, metric, region, value (9 significant digits; `inf` stays `inf`).
-        scores: What `score_subjects` wrote of the ground truth, for `Subject.scores`.
-        staging: Where finished subjects wait, so that a killed job goes on after them.
-        workers: Processes, of one thread each; with a GPU this process does all.
+        scores: CSV that `score_subjects` wrote of the ground truth, for `Subject.scores`.
+        staging: Where finished subjects wait, so that a killed job continues after them.
+        workers: Processes, of one thread each; with a GPU this process does all the work.
 
     Raises:
-        InputError: A file is unusable, off the grid of its ground truth, or not finite; all such
-            subjects are named, and no file is written.
+        InputError: A file is unusable, off the grid of its ground truth, or not finite. The message
+            names all such subjects, and no file is written.
         ConfigError: No such metric or region.
     """
     known = _scores(scores) if scores is not None else {}
@@ -134,13 +133,13 @@ def evaluate_files(
     *,
     workers: int = 1,
 ) -> "pd.DataFrame":
-    """Take metrics of two volumes in files, or those without reference of one.
+    """Compute metrics of two volumes in files, or those without reference of one.
 
     Args:
         image: A volume, for example a reconstruction, in any orientation.
-        reference: What it is compared with, on the same grid and affine, or None.
-        mask: On the same grid, or None.
-        options: What is taken.
+        reference: The volume to compare with, on the same grid and affine, or None.
+        mask: Mask on the same grid, or None.
+        options: How metrics are computed.
         workers: Processes.
 
     Returns:
@@ -168,14 +167,14 @@ def score_subjects(
     staging: Staging | None = None,
     workers: int = 1,
 ) -> None:
-    """Take the metrics without reference: of the ground truth itself, or where there is none.
+    """Compute metrics without reference, of ground truths or of images that have none.
 
     Args:
-        subjects: Each with an image; with the foreground of the scan, if it is real LR.
-        options: What is taken; metrics that compare are passed over.
-        output: CSV as that of `evaluate_subjects`.
-        counts: Whether a subject has two rows more: the number of `slices` in the three
-            directions, and that of `empty_slices` among them.
+        subjects: Subjects with an image; for real LR also with the foreground of the scan.
+        options: How metrics are computed; metrics with a reference are left out.
+        output: CSV like that of `evaluate_subjects`.
+        counts: Whether a subject has two more rows: the number of `slices` in the three directions,
+            and the number of `empty_slices` among them.
         staging: As in `evaluate_subjects`.
         workers: Processes.
 
@@ -193,10 +192,10 @@ class _Evaluation:
 
     Attributes:
         subject: The subject.
-        staged: Where its rows wait, if they do.
-        plan: Its pieces of work.
-        parts: What came out of those that are done.
-        lines: Its rows, once all pieces are done.
+        staged: Where the subject's rows wait, if they are staged.
+        plan: Pieces of the subject's work.
+        parts: Results of the finished pieces.
+        lines: The subject's rows, once all pieces are done.
     """
 
     subject: Subject
@@ -206,7 +205,7 @@ class _Evaluation:
     lines: list[str] = field(default_factory=list)
 
     def begin(self, options: Options) -> None:
-        """Take up rows that were staged, or plan the work; raises InputError."""
+        """Load staged rows, or plan the work; raises InputError."""
         if self.staged and is_whole(self.staged):
             self.lines = self.staged.read_text(encoding="utf-8").splitlines()
             return
@@ -215,11 +214,11 @@ class _Evaluation:
             plan = pieces.plan(shape, options.metrics, options.regions, PIECES)
         except InputError as error:
             raise InputError(_about(self.subject, error)) from None
-        # Without a metric the files are checked, and slices counted.
+        # Without a metric, files are checked and slices counted all the same.
         self.plan = plan or [Work(())]
 
     def take(self, part: dict, options: Options, counts: bool) -> None:
-        """Add what came out of a piece; make the rows after the last; raises InputError."""
+        """Add the result of a piece; make the rows after the last one; raises InputError."""
         self.parts.append(part)
         if len(self.parts) < len(self.plan):
             return
@@ -249,7 +248,7 @@ def _evaluate(
         _Evaluation(subject, staging.path(f"{subject.name}.csv") if staging else None)
         for subject in subjects
     ]
-    # Each problem once, in the order in which they are met.
+    # Each problem once, in the order of discovery.
     problems: dict[str, None] = {}
     for evaluation in evaluations:
         try:
@@ -259,7 +258,7 @@ def _evaluate(
     planned = [(evaluation, work) for evaluation in evaluations for work in evaluation.plan]
 
     workers = 1 if options.device != "cpu" else min(workers, len(planned))
-    # With many subjects each stays with one process, which reads it once.
+    # With many subjects, each subject stays with one process, which reads it once.
     count = sum(bool(evaluation.plan) for evaluation in evaluations)
     chunk = len(planned) // count if count and count >= 2 * workers else 1
     with _pool(workers, chunk) as run:
@@ -278,14 +277,14 @@ def _evaluate(
 
 
 def _write(output: str | Path, lines: Sequence[str], staging: Staging | None) -> None:
-    """Write a CSV, and forget what was staged for it."""
+    """Write a CSV, and delete what was staged for it."""
     seals.write(output, "\n".join([",".join(COLUMNS), *lines]) + "\n")
     if staging:
         staging.commit([])
 
 
 def _part(piece: tuple[Subject, Work, Options]) -> tuple[str | None, dict]:
-    """Return what is wrong with a subject, or None, and the values of a piece of work."""
+    """Return a subject's problem, or None, and the values of a piece of work."""
     subject, work, options = piece
     try:
         pair, equal = _pair(subject.image, subject.reference, subject.mask, subject.foreground)
@@ -314,7 +313,7 @@ def _part(piece: tuple[Subject, Work, Options]) -> tuple[str | None, dict]:
 
 
 def _about(subject: Subject, error: InputError) -> str:
-    """Return a problem with the files that it concerns."""
+    """Return a problem together with the files that it concerns."""
     against = f" against {subject.reference}" if subject.reference else ""
     return f"{subject.image}{against}: {error}"
 
@@ -352,7 +351,7 @@ def _pair(
 
 
 def _scores(path: str | Path) -> dict[str, dict[str, float]]:
-    """Return what `score_subjects` wrote, by subject and metric."""
+    """Return the scores that `score_subjects` wrote, by subject and metric."""
     found: dict[str, dict[str, float]] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]:
         subject, metric, _, value = line.split(",")
@@ -362,9 +361,9 @@ def _scores(path: str | Path) -> dict[str, dict[str, float]]:
 
 
 def _features(folder: str | Path, work: Work, pair: Pair, options: Options) -> dict[str, list]:
-    """Return features of the ground truth for a piece of work, kept by an earlier call or now.
+    """Return the ground truth's features for a piece of work, from the folder or computed now.
 
-    They are rounded to float16 in any case, so that it does not matter who came first.
+    They are always rounded to float16, so that a computed one equals a stored one.
     """
     from safetensors.numpy import load_file, save_file
 
@@ -394,7 +393,7 @@ def _features(folder: str | Path, work: Work, pair: Pair, options: Options) -> d
 
 @contextmanager
 def _pool(workers: int, chunk: int = 1) -> Iterator[Callable]:
-    """Yield a function like `map`, over processes if there are several workers."""
+    """Yield a function like `map`; with several workers it runs in processes."""
     if workers > 1:
         with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
             yield lambda function, tasks: pool.map(function, tasks, chunksize=chunk)

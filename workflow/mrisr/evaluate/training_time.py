@@ -1,8 +1,8 @@
-"""Quality against the time of a training: PSNR over cubic on the way, in model.json.
+"""Quality against training time: PSNR over cubic during a training, kept in model.json.
 
-Measured in the middle of the validation subjects, never of test subjects. On the way the learning
-rate is as high as the schedule has it, so that a training that ends there with a falling rate
-would do better; the last row is of the weights that are kept.
+It is measured in the middle of the validation subjects, never in test subjects. During a training
+the learning rate is as high as the schedule sets it. A training that ended there with a falling
+rate would score better. The last row is of the weights that are kept.
 """
 
 import json
@@ -30,12 +30,12 @@ EDGE = 64
 
 @dataclass(frozen=True)
 class Case:
-    """A cube of a validation subject at one scale.
+    """The middle cube of a validation subject at one scale.
 
     Attributes:
         truth: Ground truth.
-        lr: Simulated from the cube.
-        scale: Of the simulation.
+        lr: LR simulated from the cube.
+        scale: Scale of the simulation.
         cubic: PSNR of cubic interpolation in dB.
     """
 
@@ -46,7 +46,7 @@ class Case:
 
 
 def middle(volume: Volume, edge: int) -> Volume:
-    """Return the cube of `edge` voxels in the middle of a volume, or what there is of it."""
+    """Return the cube of `edge` voxels in the middle of a volume, smaller where the volume is."""
     spans = []
     for n in volume.data.shape:
         size = min(edge, n)
@@ -58,11 +58,11 @@ def middle(volume: Volume, edge: int) -> Volume:
 
 
 class Curve:
-    """Takes the measurements of a training.
+    """Measures a training as it goes on.
 
     Args:
-        job: The training; `training.curve` of its spec says at which minutes and scales.
-        method: Its method.
+        job: The training; `training.curve` of its spec has the minutes and scales.
+        method: The method that is trained.
     """
 
     def __init__(self, job: TrainingJob, method: "Method"):
@@ -75,14 +75,14 @@ class Curve:
             for file in job.val
             for case in self._cases(middle(load(file), chosen.get("edge", EDGE)), wanted)
         ]
-        # Rows are of use together with the checkpoint of the same training alone.
+        # Rows belong to the checkpoint of the same training only.
         mark = digest([job.name, list(job.scales), job.seed, job.code, job.spec, list(job.val)])
         self.file = Path(f"{job.checkpoints}-curve-{mark}.json")
         self.rows: list[dict] = json.loads(self.file.read_text()) if self.file.exists() else []
 
     def observe(self, step: int, network: torch.nn.Module, seconds: float) -> None:
-        """Measure, if a wanted minute is over since the last measurement."""
-        # A training that was killed goes on from before: what it measured since is taken anew.
+        """Measure, if a wanted minute has passed since the last measurement."""
+        # A training that was killed continues from an earlier step, and measures again from there.
         self.rows = [row for row in self.rows if row["step"] < step]
         before = max((row["minutes"] for row in self.rows), default=0.0)
         if not any(before < minute <= seconds / 60 for minute in self.minutes):
@@ -93,7 +93,7 @@ class Curve:
         write_json(self.file, self.rows)
 
     def finish(self, trained: Trained) -> list[dict]:
-        """Return all rows; the last is of the weights that are kept."""
+        """Return all rows; the last one is of the weights that are kept."""
         network = self.method.build()
         network.load_state_dict(trained.state)
         network = network.to(self.job.device).eval()
@@ -132,10 +132,10 @@ def _psnr(truth: Volume, image: np.ndarray) -> float:
 
 
 def with_curve(method: "Method") -> Callable[..., Trained | None]:
-    """Return the engine as a trainer that also measures, and adds `curve` to what model.json says.
+    """Return the engine as a trainer that also measures, and adds `curve` to model.json.
 
     Args:
-        method: What is trained.
+        method: The method that is trained.
     """
 
     def trainer(job: TrainingJob, stop: Callable[[int], bool]) -> Trained | None:

@@ -1,1 +1,1 @@
-"""One module a figure, drawn from what plan/figures.py says; shared canvas, style, scene."""
+"""One module for each kind of figure that plan/figures.py plans; shared canvas, style, scene."""

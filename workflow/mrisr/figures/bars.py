@@ -16,19 +16,18 @@ from mrisr.figures.scene import MISSING, NOT_APPLICABLE, marks, measured_rows, r
 from mrisr.metrics import metadata
 
 METRICS = ("psnr", "ssim")
-# From dark to light, so that neighbours differ in gray; hatches tell them apart as well.
+# From dark to light, so that neighbours differ in gray too; hatches also tell them apart.
 FILLS = ["#1b1b1b", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999"]
 HATCHES = ["", "///", "...", "\\\\\\", "xx", "--", "++", "oo"]
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw the mean over the test subjects as bars from 0, the standard deviation as whiskers.
+    """Draw the mean over the test subjects as a bar from 0, with the standard deviation as whisker.
 
     Args:
         params: dataset, its label, and cells (without controls), held and baseline, as
-            `mrisr.plan.figures` makes them; marked methods carry their marks in the legend.
-            A method that is skipped has no bar (n/a), one that is not measured yet is said to be
-            missing.
+            `mrisr.plan.figures` makes them. Marked methods have their marks in the legend. A
+            skipped method has no bar (n/a), and the figure names methods that are not measured yet.
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     cells, rows = params["cells"], measured_rows(params)
@@ -72,7 +71,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
 
 def _values(row: Row) -> dict[str, np.ndarray] | str:
-    """Return the values of all subjects by metric, or the word that says why there are none."""
+    """Return the values of all subjects by metric, or the word that stands in their place."""
     if row.cell["skipped"]:
         return NOT_APPLICABLE
     found = {name: subject_values(row, name) for name in METRICS}

@@ -1,4 +1,4 @@
-"""Panels and text at places in inches, with sizes that hold on paper."""
+"""Panels and text at positions in inches, with sizes that suit print."""
 
 import textwrap
 
@@ -13,17 +13,17 @@ from matplotlib.patches import Rectangle
 from mrisr.figures.style import GRAY, HEAD, PAPER, SMALL, TEXT
 from mrisr.figures.view import Box, View, extent
 
-LETTER = 0.56  # mean width of a letter, of its size
-FULL = 1.4  # inches of a panel on the screen; narrower ones get more pixels
+LETTER = 0.56  # mean width of a letter, as a share of the font size
+FULL = 1.4  # width of a panel on the screen in inches; narrower ones get more pixels
 
 
 class Canvas:
     """A figure laid out in inches from its upper left corner.
 
     Attributes:
-        figure: What is drawn on.
-        width: In inches.
-        height: In inches.
+        figure: The figure to draw on.
+        width: Width in inches.
+        height: Height in inches.
     """
 
     def __init__(self, width: float, height: float):
@@ -44,7 +44,7 @@ class Canvas:
         return axes
 
     def text(self, x: float, y: float, text: str, size: float = TEXT, **style: object) -> None:
-        """Write text whose upper end is at y; a dollar sign is no formula."""
+        """Write text whose upper end is at y; a dollar sign does not start a formula."""
         style = {"va": "top", **style}
         self.figure.text(
             *(x / self.width, 1 - y / self.height, text), fontsize=size, parse_math=False, **style
@@ -55,13 +55,13 @@ class Canvas:
         self.text(x, 0.06, text, HEAD, weight="bold")
 
     def label(self, x: float, y: float, wide: float, name: str) -> None:
-        """Write the name of a column that is `wide` inches, broken into lines, its foot at y."""
+        """Write the name of a column `wide` inches across, broken into lines that end at y."""
         size, text = fitted(name, wide)
         self.text(x + wide / 2, y, text, size, ha="center", va="bottom", linespacing=1.0)
 
 
 def fitted(name: str, wide: float, size: float = TEXT) -> tuple[float, str]:
-    """Return a name broken into lines that fit, and the size at which they do."""
+    """Return a name broken into lines that fit, and the font size at which they fit."""
     most = max(3, int(wide * 72 / (LETTER * size)))
     lines = textwrap.wrap(name, most, break_long_words=False, break_on_hyphens=True) or [""]
     longest = max(map(len, lines))
@@ -69,17 +69,17 @@ def fitted(name: str, wide: float, size: float = TEXT) -> tuple[float, str]:
 
 
 def lines_of(names: list[str], wide: float) -> int:
-    """Return how many lines the longest of the columns' names takes."""
+    """Return the number of lines of the column name with the most lines."""
     return max((fitted(name, wide)[1].count("\n") + 1 for name in names), default=1)
 
 
 def column_width(count: int, around: float, gap: float, most: float = FULL) -> float:
-    """Return how wide each of `count` columns can be on paper, beside `around` inches."""
+    """Return how wide each of `count` columns can be on paper, with `around` inches beside them."""
     return min(most, (PAPER - around) / count - gap)
 
 
 def detail(wide: float) -> float:
-    """Return how many more pixels a figure needs whose image panels are `wide` inches."""
+    """Return by what factor a figure with panels of `wide` inches needs more pixels."""
     return float(np.clip(np.ceil(2 * FULL / wide) / 2, 1, 2.5))
 
 
@@ -100,7 +100,7 @@ def word(axes: Axes, text: str) -> None:
 
 
 def sides(axes: Axes, view: View) -> None:
-    """Write which side of the patient is left and right."""
+    """Write which sides of the patient are left and right."""
     for letter, x, side in zip(view.sides, (0.02, 0.98), ("left", "right"), strict=True):
         axes.text(
             *(x, 0.01, letter), ha=side, va="bottom", color="white", fontsize=SMALL,
@@ -109,7 +109,7 @@ def sides(axes: Axes, view: View) -> None:
 
 
 def frame(axes: Axes, box: Box) -> None:
-    """Draw a box on an image, to be seen on black and on white."""
+    """Draw a box on an image, visible on black and on white."""
     axes.add_patch(
         Rectangle((box.left, box.top), box.side, box.side, fill=False, edgecolor="white",
                   linewidth=0.6, path_effects=_halo(1.3))
@@ -117,12 +117,12 @@ def frame(axes: Axes, box: Box) -> None:
 
 
 def stroke(axes: Axes, x: list[float], y: list[float]) -> None:
-    """Draw a line on an image, likewise."""
+    """Draw a line on an image, visible on black and on white."""
     axes.plot(x, y, color="white", linewidth=0.7, path_effects=_halo(1.5), solid_capstyle="butt")
 
 
 def enlarge(axes: Axes, box: Box) -> None:
-    """Show only what is in the box."""
+    """Show only the part inside the box."""
     axes.set_xlim(box.left, box.left + box.side)
     axes.set_ylim(box.top + box.side, box.top)
 

@@ -19,7 +19,7 @@ from mrisr.figures.scene import Key, measured_rows, text
 from mrisr.figures.style import PAPER, SMALL, TEXT, Look, look
 from mrisr.metrics import metadata
 
-#: What the log of a reconstruction says of where it ran.
+#: Line of a reconstruction's log that names device and threads.
 RAN = re.compile(r"on (?P<device>.+), (?P<threads>\d+) threads?$", re.MULTILINE)
 AXES = {"seconds": "Seconds a volume (job's wall time)", "parameters": "Parameters of the model"}
 
@@ -29,9 +29,9 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
     Args:
         params: dataset, its label, baseline, held, and cells of one scale as
-            `mrisr.figures.scene.measured_rows` takes them, each with `look`, `runs` (benchmark and
-            log of every reconstruction job, which need not be there) and `volumes`, how many each
-            made.
+            `mrisr.figures.scene.measured_rows` takes them. Each cell also has `look`, `runs`
+            (benchmark and log of every reconstruction job, which may be missing) and `volumes` (the
+            number of volumes of each job).
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     rows = measured_rows(params)
@@ -68,7 +68,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
 
 def _seconds(cell: Mapping) -> float | None:
-    """Return the mean seconds a volume over the jobs that have a benchmark, None without any."""
+    """Return the mean seconds a volume over the jobs with a benchmark; None if there are none."""
     found = []
     for run in cell["runs"]:
         try:
@@ -80,7 +80,7 @@ def _seconds(cell: Mapping) -> float | None:
 
 
 def _where(cells: Sequence[Mapping]) -> str:
-    """Return what the logs say of devices and threads."""
+    """Return the devices and threads that the logs name."""
     devices: dict[str, list[str]] = {}
     for cell in cells:
         for run in cell["runs"][:1]:
@@ -102,7 +102,7 @@ def _where(cells: Sequence[Mapping]) -> str:
 
 
 def _without(cells: Mapping[str, Mapping], costs: Mapping[str, Mapping]) -> str:
-    """Return which methods have no point, and why."""
+    """Return the methods without a point, and why they have none."""
     timed = [cell["method_label"] for method, cell in cells.items()
              if costs["seconds"][method] is None]  # fmt: skip
     bare = [cell["method_label"] for method, cell in cells.items()
@@ -166,22 +166,24 @@ def _draw(
                rows[scale, method]))
         for label, (method, cell) in zip(labels, cells.items(), strict=True)
     ]  # fmt: skip
-    its = canvas.figure.legend(
+    legend = canvas.figure.legend(
         handles=handles, loc="upper left", fontsize=TEXT, frameon=False, handlelength=1.0,
         bbox_to_anchor=((left + 2 * wide + gap + 0.05) / canvas.width, 1 - head / canvas.height),
         borderaxespad=0.0,
     )  # fmt: skip
-    shown.plain_labels(its.get_texts())
+    shown.plain_labels(legend.get_texts())
     return canvas
 
 
-def _point(axes: Axes, row: Row, metric: str, its: Look, cost: float | None, kind: str) -> None:
+def _point(
+    axes: Axes, row: Row, metric: str, method_look: Look, cost: float | None, kind: str
+) -> None:
     found = shown.values(row, metric)
     if not found.size or not np.isfinite(found).all():
         return
     if cost is None:
         if kind == "parameters":
-            axes.axhline(found.mean(), linewidth=0.8, zorder=1, **its.line)
+            axes.axhline(found.mean(), linewidth=0.8, zorder=1, **method_look.line)
         return
-    shown.interval(axes, cost, found, its)
-    axes.plot(cost, found.mean(), markersize=5, zorder=3, **shown.marker(its, row))
+    shown.interval(axes, cost, found, method_look)
+    axes.plot(cost, found.mean(), markersize=5, zorder=3, **shown.marker(method_look, row))

@@ -1,4 +1,4 @@
-"""Metrics against the steps of a training that goes on: whether it should stop early.
+"""Metrics against the steps of a training that continues: should it have stopped early?
 
 Figures 3 and A1 of Van Veen et al. 2022.
 """
@@ -20,17 +20,18 @@ from mrisr.evaluate.read_table import read_table
 from mrisr.figures.files import Record, plain, write
 
 COLUMNS = ["step", "metric", "mean", "std", "n", "kept"]
-# By metric, so that they also differ in gray.
+# With more points than this, markers would be a band.
 MANY = 60
+# Colour, marker and dashes by metric, which also differ in gray.
 LINES = {"psnr": ("#0072B2", "o", "-"), "vif": ("#D55E00", "s", "--")}
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw PSNR and VIF against steps, below what the network made of one slice on the way.
+    """Draw PSNR and VIF against steps; below, reconstructions of one slice during the training.
 
     Args:
-        params: As `mrisr.plan.figures` makes them: method, its label, dataset, scale, and curve and
-            images, files of `mrisr.evaluate.early_stopping`.
+        params: As `mrisr.plan.figures` makes them: method, its label, dataset, scale, and the files
+            curve and images of `mrisr.evaluate.early_stopping`.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
@@ -59,10 +60,10 @@ def caption(
 
     Args:
         label: Label of the method.
-        scale: That slices were reconstructed at.
+        scale: Scale at which slices were reconstructed.
         curve: Content of `curve.csv`.
         kept: The step whose weights are used, if the curve has it.
-        steps: Whose images are shown.
+        steps: Steps whose images are shown.
     """
     n = int(curve["n"].iloc[0])
     best = {
@@ -100,7 +101,7 @@ def _read(curve: str | Path, images: str | Path) -> tuple[pd.DataFrame, dict[str
 
 
 def _chosen(steps: Sequence[int], kept: Sequence[int]) -> list[int]:
-    """Return whose images are shown: an early step, the one whose weights are used, the last."""
+    """Return the steps shown: an early one, the one whose weights are used, and the last."""
     middle = kept[0] if kept else steps[len(steps) // 2]
     early = max([step for step in steps if step <= middle**0.75] or steps[:1])
     return sorted({early, middle, steps[-1]})

@@ -1,7 +1,7 @@
-"""What a figure is written as: PNG, PDF, and a JSON record that says what it shows.
+"""Files of a figure: PNG, PDF, and a JSON record that describes its content.
 
-Same input, same bytes: only matplotlib's object API is used, with its own defaults whatever the
-user has set, and no date or version is stored.
+The same input gives the same bytes. Only matplotlib's object API is used, with matplotlib's own
+defaults instead of the user's settings, and no date or version is stored.
 """
 
 import importlib
@@ -18,19 +18,19 @@ from matplotlib.figure import Figure
 from mrisr.common.errors import InputError
 from mrisr.common.files import atomic, write_json
 
-RESOLUTION = 200  # of PNG, in dots per inch
-# Figures print as large as they are drawn: editable text, no Type 3 fonts, which journals refuse.
+RESOLUTION = 200  # of PNGs, in dots per inch
+# Editable text without Type 3 fonts, which journals refuse.
 SETTINGS = {"pdf.fonttype": 42}
 METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a figure shows; a field that does not apply is None.
+    """Description of a figure; a field that does not apply is None.
 
     Attributes:
         title: Heading, e.g. dataset, subject and scales.
-        caption: Full text, made from what is shown.
+        caption: Full text, made from the figure's content.
         section: Section of the report.
         dataset: Name of the dataset.
         subject: Name of the subject.
@@ -49,7 +49,7 @@ class Record:
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Draw with matplotlib's own defaults, then give the user's settings back."""
+    """Draw with matplotlib's own defaults, then restore the user's settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
@@ -59,13 +59,13 @@ def plain() -> Iterator[None]:
 def write(
     figure: Figure, record: Record, outputs: Sequence[str | Path], detail: float = 1.0
 ) -> None:
-    """Write a figure; call it inside `plain`, in which the figure was drawn.
+    """Write a figure; call it inside the `plain` block that drew the figure.
 
     Args:
-        figure: What was drawn.
-        record: What it shows.
+        figure: The figure.
+        record: Description of the figure.
         outputs: `.png`, `.pdf` and `.json` files; the name in the record is the JSON's stem.
-        detail: How many times the usual resolution the PNG has, for many small panels.
+        detail: Factor on the usual resolution of the PNG, for many small panels.
     """
     for output in map(Path, outputs):
         kind = output.suffix.removeprefix(".")
@@ -101,7 +101,7 @@ def draw(kind: str, params: Mapping, outputs: Sequence[str | Path]) -> None:
 
     Args:
         kind: See `mrisr.plan.figures.Planned`.
-        params: Likewise.
+        params: See `mrisr.plan.figures.Planned`.
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     importlib.import_module(f"mrisr.figures.{kind}").draw(params, outputs)

@@ -1,4 +1,4 @@
-"""A grid of images: a row a scale, a column a method, each with a second panel below."""
+"""A grid of images: one row a scale, one column a method, each image with panels below it."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from mrisr.figures.canvas import Canvas, column_width, detail, lines_of
 from mrisr.figures.style import HEAD, SMALL, TEXT
 
 GAP, LEFT = 0.03, 0.38  # inches
-LINE = TEXT * 1.2 / 72  # of text
+LINE = TEXT * 1.2 / 72  # height of a line of text in inches
 
 
 class Grid(Canvas):
@@ -16,7 +16,7 @@ class Grid(Canvas):
 
     Attributes:
         wide: Width of a panel in inches.
-        detail: How many more pixels it needs than others, see `mrisr.figures.canvas.detail`.
+        detail: Factor on the number of pixels, see `mrisr.figures.canvas.detail`.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Grid(Canvas):
 
         Args:
             title: Heading.
-            columns: Their names.
-            rows: Their names.
+            columns: Names of the columns.
+            rows: Names of the rows.
             ratio: Height of an image over its width.
-            below: Heights of the panels below each image, likewise.
+            below: Ratios, height over width, of the panels below each image.
             right: Inches left free on the right.
             foot: Inches left free at the foot.
             above: Whether there is a line of text above each image.
@@ -46,7 +46,7 @@ class Grid(Canvas):
         self.detail = detail(self.wide)
         self.talls = [self.wide * height_ratio for height_ratio in (ratio, *below)]
         self.above = 0.13 if above else 0.03
-        # Short titles of narrow figures are wider than their columns.
+        # In narrow figures even a short title is wider than its columns.
         self.inner = len(columns) * (self.wide + GAP)
         width = max(LEFT + self.inner + right, LEFT + 0.6 * HEAD / 72 * len(title) + 0.1)
         self.head = 0.24 + LINE * lines_of(list(columns), self.wide)
@@ -72,11 +72,11 @@ class Grid(Canvas):
         return self.panel(self.x(column), self.y(row, below), self.wide, self.talls[below])
 
     def plot(self, row: int, column: int, below: int, **more: object) -> Axes:
-        """Return axes with a frame in the place of a panel."""
+        """Return axes with a frame, in place of a panel."""
         return self.axes(self.x(column), self.y(row, below), self.wide, self.talls[below], **more)
 
     def note(self, row: int, column: int, text: str) -> None:
-        """Write the line above an image."""
+        """Write the line of text above an image."""
         self.text(
             self.x(column) + self.wide / 2, self.y(row) - 0.02, text, SMALL, ha="center",
             va="bottom",

@@ -1,4 +1,4 @@
-"""Masks of lesions that lie beside a dataset's scans, and which lesion a figure shows."""
+"""Masks of lesions that lie beside a dataset's scans, and the choice of the lesion to show."""
 
 import csv
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Target:
 
     Attributes:
         view: The slice.
-        place: Its inmost point, where it is displayed.
-        edge: The nearest point of its outline, likewise.
+        place: Inmost point of the lesion, in the displayed image.
+        edge: Nearest point of its outline, in the displayed image.
         millilitres: Volume of the whole lesion.
     """
 
@@ -31,10 +31,10 @@ class Target:
 
 
 def listed(sources: str | Path, subject: str) -> Path:
-    """Return the file of a subject in a list that `mrisr.data.fetch.fetch` wrote.
+    """Return the file of a subject from a list that `mrisr.data.fetch.fetch` wrote.
 
     Raises:
-        InputError: The subject is not in it.
+        InputError: The list lacks the subject.
     """
     with Path(sources).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
@@ -49,7 +49,7 @@ def on_grid(path: str | Path, truth: Volume, name: str | Path) -> Volume:
     Args:
         path: NIfTI or MGH on the grid of the raw scan in any orientation, nonzero inside.
         truth: The ground truth, which has the scan's voxels: turned to RAS, cropped or padded.
-        name: Name of its file, for messages.
+        name: Name of the lesions' file, for messages.
 
     Returns:
         0 and 1 on the grid of `truth`, uint8; 0 where the file does not reach.
@@ -77,13 +77,13 @@ def on_grid(path: str | Path, truth: Volume, name: str | Path) -> Volume:
 
 
 def largest(lesions: Volume, mask: Volume, name: str | Path, view: View | None = None) -> Target:
-    """Return the largest lesion in the slice where its section is largest.
+    """Return the largest lesion, in the slice where its section is largest.
 
     Args:
         lesions: 0 and 1, shape (X, Y, Z), RAS.
         mask: Mask of the brain, on the same grid; the view is cropped to it.
         name: Name of the lesions' file, for messages.
-        view: A slice to stay in: the lesion with the largest section there.
+        view: A slice to stay in; then the lesion with the largest section there.
 
     Raises:
         InputError: There is no lesion (in that slice).
@@ -104,7 +104,7 @@ def largest(lesions: Volume, mask: Volume, name: str | Path, view: View | None =
         others = tuple(a for a in range(3) if a != axis)
         view = view_at(mask, axis, int(np.argmax(chosen.sum(axis=others))))
     section = take(chosen, view)
-    if not section.any():  # beyond the mask's section, which the view is cropped to
+    if not section.any():  # outside the mask's section, to which the view is cropped
         whole = displayed(chosen, view.axis, view.index)
         view = View(view.axis, view.index, (slice(0, whole.shape[0]), slice(0, whole.shape[1])),
                     view.aspect, view.width)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What figures of measured values share: which values, and how what is missing is said."""
+"""Shared parts of figures of measured values: choice of values, and words for missing ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,12 +13,13 @@ from mrisr.figures.style import SMALL, TEXT, Look
 
 REGION = "volume"
 INTERVALS = f"95 % t interval (below {FEWEST} subjects, every subject as a dash)"
-# The first that was measured is shown beside PSNR, the nearest to what an eye sees first.
+# The first one that was measured is shown beside PSNR. They are ordered by likeness to human
+# vision.
 PERCEPTUAL = ("lpips", "vif", "ssim")
 
 
 def ranked_metrics(rows: Iterable[Row], wanted: Sequence[str]) -> list[str]:
-    """Return those of the wanted metrics that have a better and a worse and were measured."""
+    """Return the wanted metrics that were measured and have a better direction."""
     present = {metric for row in rows for metric, region in row.values if region == REGION}
     return [name for name in wanted if name in present and metrics.metadata(name).better]
 
@@ -33,13 +34,13 @@ def perceptual(rows: Iterable[Row]) -> list[str]:
 
 
 def values(row: Row, metric: str) -> np.ndarray:
-    """Return a metric's values, one a subject, shape (n,); empty if there are none."""
+    """Return a metric's values, one for each subject, shape (n,); empty if there are none."""
     found = row.values.get((metric, REGION))
     return np.empty(0) if found is None else found.to_numpy(np.float64)
 
 
 def label(name: str, method: str, rows: Mapping[Key, Row]) -> str:
-    """Return a method's label with what is missing, n/a or marked at which scale."""
+    """Return a method's label, with the scales at which it is missing, n/a or marked."""
     by_scale = {scale: row for (scale, other), row in rows.items() if other == method}
     said = []
     for word, chosen in (
@@ -65,10 +66,10 @@ def marker(look: Look, row: Row) -> dict:
 
 
 def interval(axes: Axes, x: float, found: np.ndarray, look: Look) -> list[float]:
-    """Draw the interval of a mean, or every subject where they are too few for one.
+    """Draw the interval of a mean, or every subject if there are too few for an interval.
 
     Returns:
-        The ends of what was drawn.
+        Low and high end of what was drawn.
     """
     low, high = mean_interval(found)
     if np.isfinite(low):
@@ -86,7 +87,7 @@ def words(rows: Iterable[Row]) -> list[str]:
 
 
 def hollow(rows: Iterable[Row]) -> str:
-    """Return what a caption says of hollow markers, if there are any."""
+    """Return the caption's sentence on hollow markers, if there are any."""
     rows = list(rows)
     present = [mark for mark in DOUBTFUL if any(mark in row.remarks for row in rows)]
     if not present:
@@ -96,7 +97,7 @@ def hollow(rows: Iterable[Row]) -> str:
 
 
 def subjects(rows: Iterable[Row]) -> str:
-    """Return the number of subjects as it prints."""
+    """Return the number of subjects as text."""
     counts = sorted({len(scores) for row in rows for scores in row.values.values()})
     if not counts:
         return "nothing is measured yet"
@@ -106,7 +107,7 @@ def subjects(rows: Iterable[Row]) -> str:
 
 
 def frame(axes: Axes, metric: str | None = None) -> None:
-    """Give axes the style of all figures, and a metric's name with which way is better."""
+    """Give axes the common style, with a metric's name and its better direction."""
     axes.grid(True, axis="y", color="0.92", linewidth=0.5)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=SMALL, length=2, width=0.5, pad=1.5)

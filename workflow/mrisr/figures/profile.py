@@ -1,7 +1,7 @@
-"""Intensity along a line: the ground truth's and every reconstruction's, a panel each.
+"""Intensity along a line: the ground truth and every reconstruction, with a panel for each.
 
-As Figures 6 and 8 of the ArSSR paper, versions 2 and 1 (arXiv 2110.14476), which lays all methods
-over each other at 3x; so does the panel below the image.
+As Figures 6 and 8 of the ArSSR paper, versions 2 and 1 (arXiv 2110.14476). The paper lays all
+methods over each other at 3x; the panel below the image does the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ from mrisr.figures.view import Place, along, most_varied
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw the slice with the line, and profiles, a row a scale and a column a method.
+    """Draw the slice with the line, and the profiles: one row a scale, one column a method.
 
     Args:
-        params: dataset, its label, `line` (two voxels of the ground truth in one slice, `from`
-            and `to`; None for the horizontal or vertical line inside the mask along which the
-            ground truth varies most), and what `mrisr.figures.scene.read_scene` takes; cells also
-            have `look`.
+        params: dataset, its label, `line`, and what `mrisr.figures.scene.read_scene` takes; cells
+            also have `look`. `line` has two voxels of the ground truth in one slice, `from` and
+            `to`. None takes the horizontal or vertical line inside the mask along which the ground
+            truth varies most.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
@@ -80,13 +80,13 @@ def _caption(params: Mapping, scene: Scene, line: tuple[Place, Place], given: bo
 
 
 def _draw(scene: Scene, line: tuple[Place, Place], looks: Mapping[str, int], title: str) -> Canvas:
-    # Inches. As many methods side by side as remain readable, the others below.
+    # Inches. As many methods side by side as stay readable, the others below them.
     left, image, gap, wide_least = 0.05, 1.5, 0.06, 0.55
     x0 = left + image + 0.45
     across = min(len(scene.methods), int((PAPER - x0) / (wide_least + gap)))
     wide = min(1.5, (PAPER - x0 - 0.05) / max(1, across) - gap)
     lines = -(-len(scene.methods) // max(1, across))
-    # Names stand above every line of panels, but once is enough where all rows are the same.
+    # Names stand above every line of panels, but only once if all rows are the same.
     once = lines == 1
     tall, name, between = min(0.85, 1.2 * wide), 0.24, 0.12
     ratio = scene.wanted.shape[0] * scene.view.aspect / scene.wanted.shape[1]
@@ -115,7 +115,7 @@ def _draw(scene: Scene, line: tuple[Place, Place], looks: Mapping[str, int], tit
     }
     intensities = np.concatenate([wanted, *profiles.values()])
     room = 0.06 * float(np.ptp(intensities) or 1)
-    # Room for the number at the upper end.
+    # Leave room for the number at the upper end.
     limits = float(intensities.min()) - room, float(intensities.max()) + 4 * room
     mm = np.linspace(0, _length(scene, line), len(wanted))
     _together(canvas.axes(left + 0.3, below, image - 0.3, together), scene, profiles, wanted, mm,

@@ -1,4 +1,4 @@
-"""Every metric against the up-sampling scale, a line a method, with intervals of the means."""
+"""Every metric against the up-sampling scale: one line a method, with intervals of the means."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,16 +17,16 @@ from mrisr.figures.scene import Key, measured_rows, text, times
 from mrisr.figures.style import PAPER, TEXT, look
 
 COLUMNS = 3
-SPREAD = 0.22  # of the least distance of two scales, over which intervals lie side by side
+SPREAD = 0.22  # share of the least distance of two scales, over which intervals are spread
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw a panel a metric: means over the subjects at every scale, with 95 % intervals.
+    """Draw a panel for each metric: means over the subjects at every scale, with 95 % intervals.
 
     Args:
         params: dataset, its label, baseline, held, metrics in the order shown, and cells as
-            `mrisr.figures.scene.measured_rows` takes them, each with `look`. Controls, the ground
-            truth among them, are drawn in gray, as bounds.
+            `mrisr.figures.scene.measured_rows` takes them, each with `look`. Controls, including
+            the ground truth, are drawn in gray as bounds.
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     rows = measured_rows(params)
@@ -140,7 +140,7 @@ def _panel(
         if points:
             axes.plot(*zip(*points, strict=True), linewidth=0.9, zorder=1, **style.line)
     if limits:
-        # Bounds that are as far from the methods as these are apart would squeeze them.
+        # Bounds farther from the methods than the methods' own range would squeeze them.
         reach = float(np.ptp(limits)) or 1e-3
         inside = [bound for bound in bounds if min(limits) - reach <= bound <= max(limits) + reach]
         axes.set_ylim(min(limits + inside) - 0.08 * reach, max(limits + inside) + 0.08 * reach)

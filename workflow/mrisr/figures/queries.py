@@ -1,6 +1,6 @@
-"""A detail of one slice by every method, and from the same input at twice the scale.
+"""A detail of one slice by every method, and by one method at twice the scale.
 
-Figure 1 (right) of Van Veen et al. 2022: a scale-agnostic method needs no other model for that.
+Figure 1 (right) of Van Veen et al. 2022: a scale-agnostic method does this with the same model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ Part = tuple[int, int, int, int]  # first row and column, rows and columns of a 
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw the slice with a box, and of what is in the box input, reconstructions and truth.
+    """Draw the slice with a box, and inside the box the input, the reconstructions and the truth.
 
     Args:
         params: As `mrisr.plan.figures` makes them: dataset, its label, subject, scale, grid, truth,
             mask, lr, cells (with `image`) and beyond: at most one scale-agnostic method and its
-            model, which is asked for the LR slice at twice the scale.
+            model, which reconstructs the LR slice at twice the scale.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
@@ -82,7 +82,7 @@ def caption(subject_of: str, subject: str, plane: str, scale: float, beyond: boo
     Args:
         subject_of: Label of the dataset.
         subject: Name of the slice shown.
-        plane: Its plane.
+        plane: Plane of the slice.
         scale: Scale of the reconstructions.
         beyond: Whether one method is shown at twice the scale.
     """
@@ -101,7 +101,7 @@ def caption(subject_of: str, subject: str, plane: str, scale: float, beyond: boo
 
 
 def _crop(data: np.ndarray, shape: Sequence[int], view: View, box: Part) -> np.ndarray:
-    """Return what of a volume lies in the box, on any grid of the ground truth's field of view."""
+    """Return the part of a volume in the box, on any grid with the ground truth's field of view."""
     full = displayed(data, view.axis, view.index)
     across, up = (n for axis, n in enumerate(shape) if axis != view.axis)
     row, column = (view.window[i].start + box[i] for i in range(2))
@@ -118,7 +118,7 @@ def _draw(
     aspect: float,
     title: str,
 ) -> Figure:
-    # The slice takes the first place of a grid as wide as a page's text.
+    # The slice takes the first place of a grid as wide as the page's text.
     wide, gap, head, text = 1.66, 0.06, 0.35, 0.2
     tall = wide * aspect * box[2] / box[3]
     rows = -(-(1 + len(panels)) // COLUMNS)

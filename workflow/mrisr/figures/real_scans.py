@@ -1,8 +1,7 @@
 """The figure of real LR scans: the scan, its reconstructions, an HR reference if there is one.
 
-As Figures 8 and 10 of the ArSSR paper, versions 2 and 1 (arXiv 2110.14476). There is no ground
-truth, so no error is drawn: below each image its centre is enlarged, and below that stands the
-intensity along a line.
+As Figures 8 and 10 of the ArSSR paper, versions 2 and 1 (arXiv 2110.14476). Without a ground truth
+no error is drawn. Below each image are its enlarged centre and the intensity along a line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,8 +41,8 @@ from mrisr.prepare.real_volumes import foreground, resampled, sr_grid
 from mrisr.volumes.io import Volume, load
 
 LR, REFERENCE = "LR scan", HR_REFERENCE_LABEL
-ENLARGED = 0.35  # side of the part that is enlarged, of the shorter side of the image
-PROFILE = 0.6  # height of a profile, of its width
+ENLARGED = 0.35  # side of the enlarged part, as a share of the shorter side of the image
+PROFILE = 0.6  # height of a profile, as a share of its width
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
@@ -54,10 +53,10 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     reconstructions share one gray window; the reference, another acquisition, has its own.
 
     Args:
-        params: dataset, its label, subject, lr (the scan in canonical RAS; the slice is taken
-            where its foreground's section is largest), reference (HR scan of the same subject,
-            where it lies in mm, or None), and cells, each with `look` and `image` on the SR grid,
-            None where the method does not apply.
+        params: dataset, its label, subject, lr, reference and cells. lr is the scan in canonical
+            RAS; the slice shown is where its foreground's section is largest. reference is an HR
+            scan of the same subject, placed in mm, or None. Each cell has `look`, and `image` on
+            the SR grid (None where the method does not apply).
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
@@ -109,7 +108,7 @@ def _reconstruction(cell: Mapping, shape: Sequence[int], view: View) -> np.ndarr
 
 
 def _middle(image: np.ndarray, view: View) -> Box:
-    """Return the middle of an image, which is enlarged."""
+    """Return the middle of an image, the part that is enlarged."""
     _, right, bottom, _ = extent(image, view.aspect)
     side = ENLARGED * min(right, bottom)
     return Box((right - side) / 2, (bottom - side) / 2, side)
@@ -143,7 +142,7 @@ def _caption(
 
 
 def refined(view: View, lr_shape: Sequence[int], sr_shape: Sequence[int]) -> View:
-    """Return the view of the SR grid that shows what a view of the LR grid does.
+    """Return the view of the SR grid that shows the same as a view of the LR grid.
 
     Args:
         view: View of the LR grid; the SR grid has the same field of view.
@@ -152,7 +151,7 @@ def refined(view: View, lr_shape: Sequence[int], sr_shape: Sequence[int]) -> Vie
     """
     ratio = [n / m for n, m in zip(sr_shape, lr_shape, strict=True)]
     across, up = (ratio[axis] for axis in range(3) if axis != view.axis)
-    # The SR slice whose centre is nearest to the LR slice's.
+    # The SR slice whose centre is nearest to the centre of the LR slice.
     index = round((view.index + 0.5) * ratio[view.axis] - 0.5)
     rows, columns = (
         slice(round(side.start * k), round(side.stop * k))
@@ -163,7 +162,7 @@ def refined(view: View, lr_shape: Sequence[int], sr_shape: Sequence[int]) -> Vie
 
 
 def _slice(volume: Volume, shape: Sequence[int], affine: np.ndarray, view: View) -> np.ndarray:
-    """Return what a view of a grid shows of a volume that has another grid."""
+    """Return the slice of a volume in a view of another grid."""
     shift, thin = np.eye(4), list(shape)
     shift[view.axis, 3], thin[view.axis] = view.index, 1
     data = resampled(volume, thin, affine @ shift)
@@ -184,7 +183,7 @@ def _draw(
     if params["reference"] is not None:
         names[REFERENCE] = REFERENCE
     scan = shown[0.0, LR]
-    # In units of LR voxels' width, so that a part is the same on every grid.
+    # In widths of LR voxels, so that a part is the same on every grid.
     whole = extent(scan, view.aspect)
     rows = [f"{scale_name(scale)}×" for scale in scales]
     ratio = whole[2] / whole[1]
@@ -232,7 +231,7 @@ def _draw(
 def _along(
     image: np.ndarray, scan: np.ndarray, view: View, line: tuple[Place, Place]
 ) -> np.ndarray:
-    """Return what an image holds along a line of the scan's, every half of its own voxels."""
+    """Return the intensity of an image along a line of the scan, every half image voxel."""
     finer = image.shape[1] / scan.shape[1]
     aspect = view.aspect * finer * scan.shape[0] / image.shape[0]
     return along(image, aspect, tuple((x * finer, y * finer) for x, y in line))

@@ -48,7 +48,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
 
 def _lr(volume: Volume, scene: Scene) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-    """Return the LR slice nearest to the view, and where it lies in the view's image."""
+    """Return the LR slice nearest to the view, and its extent in the view's image."""
     view, shape = scene.view, scene.truth.data.shape
     onto = np.linalg.inv(scene.truth.affine) @ volume.affine  # LR voxels to the ground truth's
     middle = (np.asarray(volume.data.shape) - 1) / 2

@@ -1,4 +1,4 @@
-"""What a figure of images shows of one subject: its ground truth, every cell's slice and marks."""
+"""One subject in a figure of images: the ground truth, and the slice and marks of every cell."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -27,15 +27,15 @@ class Scene:
 
     Attributes:
         truth: The ground truth.
-        view: Which slice.
-        wanted: The ground truth there, shape (rows, columns).
-        inside: The mask there.
+        view: The slice.
+        wanted: The slice of the ground truth, shape (rows, columns).
+        inside: The slice of the mask.
         top: End of the gray window, the 99.9th percentile of `wanted`.
         methods: Labels by name, in the order shown.
         scales: In the order shown.
-        images: Slices by scale and method, or the word that stands in their place.
-        above: PSNR and marks, likewise.
-        remarks: What a caption says of words and marks that appear.
+        images: Slices by scale and method, or a word in place of a slice.
+        above: PSNR and marks, by scale and method.
+        remarks: Sentences of the caption on words and marks that appear.
     """
 
     truth: Volume
@@ -51,14 +51,14 @@ class Scene:
 
 
 def read_scene(params: Mapping, view: View | None = None) -> Scene:
-    """Read what `mrisr.plan.figures` has planned for a figure of images.
+    """Read the files that `mrisr.plan.figures` planned for a figure of images.
 
     Args:
         params: subject, truth and mask (NIfTI, canonical RAS), cells (each with `image`, None
             where the method does not apply, and what `mrisr.evaluate.measured.read_rows` takes),
             baseline (a method's name or None), held (its cells that are not shown), and optionally
             `at`, a voxel (i, j, k) that the slice goes through.
-        view: Which slice; default through `at`, else where the mask's section is largest.
+        view: The slice; default through `at`, else where the mask's section is largest.
 
     Raises:
         InputError: A file is unusable, not RAS or off the grid, or `at` lies outside.
@@ -68,7 +68,7 @@ def read_scene(params: Mapping, view: View | None = None) -> Scene:
     mask = load_like(params["mask"], truth, name)
     if view is None:
         view = chosen_view(mask, params)
-    # In 2-D one slice is shown, and its own values, not the means of its subject's slices.
+    # A 2-D figure shows one slice with the values of that slice, not the means of its subject.
     one_slice = {
         key: [{**cell, "slices": False} for cell in params[key]] for key in ("cells", "held")
     }
@@ -117,7 +117,7 @@ def check_voxel(at: Iterable[float], shape: Iterable[int], params: Mapping) -> N
 
 
 def measured_rows(params: Mapping) -> dict[Key, Row]:
-    """Return what was measured in the cells, with their marks, by scale and method."""
+    """Return the measured rows of the cells, with their marks, by scale and method."""
     cells = [
         {**cell, "model": known(cell["model"])} for cell in [*params["cells"], *params["held"]]
     ]
@@ -126,7 +126,7 @@ def measured_rows(params: Mapping) -> dict[Key, Row]:
 
 
 def remarks(words: Iterable[object], rows: Iterable[Row]) -> str:
-    """Return sentences on n/a, missing and the marks of trainings, of those that appear."""
+    """Return sentences on the words n/a and missing and on marks, for those that appear."""
     words = [word for word in words if isinstance(word, str)]
     rows = [row for row in rows if row.values]
     found = [remark for remark in DOUBTFUL if any(remark in row.remarks for row in rows)]
@@ -139,7 +139,7 @@ def remarks(words: Iterable[object], rows: Iterable[Row]) -> str:
 
 
 def marks(row: Row) -> str:
-    """Return the marks of a row's training, as they stand in the tables."""
+    """Return the marks of a row's training, as tables print them."""
     return "".join(MARKS[remark] for remark in DOUBTFUL if remark in row.remarks)
 
 
@@ -154,7 +154,7 @@ def text(*parts: str) -> str:
 
 
 def times(scales: Iterable[float]) -> str:
-    """Return scales as a sentence names them: 2×, 2.5× and 3×."""
+    """Return scales as words of a sentence: 2×, 2.5× and 3×."""
     names = [f"{scale_name(scale)}×" for scale in scales]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
@@ -173,7 +173,7 @@ def record(params: Mapping, scene: Scene, heading: str, caption: str) -> Record:
 
 
 def title(params: Mapping, scales: Iterable[float]) -> str:
-    """Return a heading of dataset, subject and scales."""
+    """Return a heading with dataset, subject and scales."""
     return ", ".join([params["label"], params["subject"], *[f"{scale_name(k)}×" for k in scales]])
 
 

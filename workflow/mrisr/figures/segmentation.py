@@ -70,8 +70,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
     Args:
         params: dataset, its label, subject, truth (canonical RAS) and labels (its segmentation),
-            baseline, held, and cells, each with `image`, the `labels` of it and the file of
-            `overlap`, whose mean Dice is printed above the columns.
+            baseline, held, and cells. Each cell has `image`, its `labels`, and the file of its
+            `overlap`, whose mean Dice stands above the column.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
@@ -152,7 +152,7 @@ def _draw(
     wholes = [extent(take(truth, view), view.aspect) for view in views]
     talls = [wide * bottom / width for _, width, bottom, _ in wholes]
     head = 0.45 + TEXT * 1.2 / 72 * lines_of(list(names.values()), wide)
-    # Three columns are too narrow for six names in one line.
+    # The width of three columns does not hold six names in one line.
     in_line = 6 if len(columns) * wide > 5 else 3
     foot = 0.22 if in_line == 6 else 0.36
     width = max(left + len(columns) * (wide + gap) + right, 3.4)

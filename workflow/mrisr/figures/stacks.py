@@ -1,7 +1,7 @@
 """Reconstructions from stacks: three planes of one subject, every method (IREM, Fig. 5 and 6).
 
-One figure for a ground truth and one for real stacks, which differ in what the first column is.
-Planes are those through the middle of the mask. Display is radiological.
+One figure for a ground truth and one for real stacks; they differ in the first column. Planes go
+through the middle of the mask. Display is radiological.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from mrisr.volumes.stacks import sampled
 PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 LETTERS = {"axial": ("R", "L"), "coronal": ("R", "L"), "sagittal": ("A", "P")}
 MARGIN = 4  # voxels shown around the mask
-ENLARGED = 0.4  # side of the part that is enlarged, of the shorter side of the axial plane
+ENLARGED = 0.4  # side of the enlarged part, as a share of the shorter side of the axial plane
 TRUTH, REFERENCE, STACK = "Ground truth", HR_REFERENCE_LABEL, "LR stack"
 
 
@@ -34,7 +34,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw a subject's reconstructions at one scale, in three planes, the axial one enlarged below.
 
     Columns are the stack that was acquired in the plane, the methods, and the ground truth or the
-    HR reference. An image of another grid is interpolated linearly to that of the reconstructions.
+    HR reference. An image on another grid is interpolated linearly to the grid of the
+    reconstructions.
 
     Args:
         params: dataset, its label, subject, scale, stacks (LR files of the subject by name), mask
@@ -139,7 +140,7 @@ def _planes(data: np.ndarray, views: Mapping) -> dict[str, np.ndarray]:
 
 
 def _acquired(stacks: Sequence[Volume], mask: Volume, views: Mapping) -> dict[str, np.ndarray]:
-    """Return each plane of the stack whose slices are nearest to it."""
+    """Return, for each plane, a slice of the stack whose slices are most parallel to it."""
     found = {}
     for plane, (axis, index, window) in views.items():
         across = mask.affine[:3, axis] / np.linalg.norm(mask.affine[:3, axis])
@@ -161,7 +162,7 @@ def _acquired(stacks: Sequence[Volume], mask: Volume, views: Mapping) -> dict[st
 
 
 def _fitting(text: str, wide: float) -> float:
-    """Return the size at which a line takes `wide` inches: a letter is about 0.6 of it wide."""
+    """Return the font size of a line `wide` inches long: a letter is about 0.6 of it wide."""
     return 72 * wide / (0.6 * max(1, len(text)))
 
 
@@ -242,7 +243,7 @@ def _draw(
 
 
 def _all(columns: Mapping, label: str, out: bool) -> np.ndarray:
-    """Return all intensities shown, of one column or of all others."""
+    """Return all intensities shown, of one column or of all columns but it."""
     parts = [
         image.ravel()
         for name, planes in columns.items()

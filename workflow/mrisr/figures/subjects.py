@@ -1,4 +1,4 @@
-"""Every subject's value, and its difference to the baseline, a column a scale."""
+"""Every subject's value, and its difference from the baseline: one column a scale."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -27,11 +27,11 @@ from mrisr.figures.style import PAPER, SMALL, TEXT, Look, look
 from mrisr.metrics import metadata
 
 LABEL = 18  # letters in a line of a method's name
-JITTER = 0.5  # of a method's place, over which its subjects are spread in the order of the split
+JITTER = 0.5  # share of a method's place over which its subjects spread, in the order of the split
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw the values of PSNR and of a perceptual metric, and below each their paired differences.
+    """Draw the values of PSNR and of a perceptual metric, with paired differences below each.
 
     Args:
         params: dataset, its label, baseline, held, and cells as
@@ -76,7 +76,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
 
 def _differs(rows: Mapping[Key, Row], metric: str, base: str | None) -> bool:
-    """Say whether any method's subjects can be held against the baseline's."""
+    """Say whether any method has subjects to compare with the baseline's."""
     key = (metric, shown.REGION)
     return any(
         method != base and key in row.values and key in rows[scale, base].values
@@ -96,7 +96,7 @@ def _draw(
     base = params["baseline"] if params["baseline"] in names else None
     looks = {cell["method"]: look(cell["look"]) for cell in params["cells"]}
     labels = ["\n".join(textwrap.wrap(name, LABEL)) for name in names.values()]
-    # Inches; the labels stand upright below the last panel.
+    # Inches; labels stand upright below the last panel.
     left, gap, head, between, tall = 0.5, 0.38, 0.5, 0.1, 1.1
     longest = max(len(line) for label in labels for line in label.splitlines())
     foot = 0.12 + LETTER * SMALL / 72 * longest
@@ -132,7 +132,7 @@ def _draw(
 
 
 def _say(axes: Axes, place: int, row: Row) -> None:
-    """Write a row's marks, or why there is nothing, where its points are."""
+    """Write a row's marks where its points are, or why it has no points."""
     word = NOT_APPLICABLE if row.cell["skipped"] else MISSING if not row.values else marks(row)
     high = 0.97 if row.values else 0.5
     axes.text(
@@ -150,7 +150,7 @@ def _method(
     look: Look,
     baseline_row: Row | None,
 ) -> None:
-    """Draw a method's subjects, as they are, or minus the baseline if there is a row of it."""
+    """Draw a method's subjects: the values, or differences from the baseline's row if given."""
     found = row.values.get((metric, shown.REGION))
     if found is None:
         return

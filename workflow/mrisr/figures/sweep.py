@@ -19,7 +19,7 @@ COLOURS, MARKERS = ("#000000", "#D55E00", "#0072B2", "#009E73"), "osD^"
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw the mean over the test subjects against a hyper-parameter, a line a scale.
+    """Draw the mean over the test subjects against a hyper-parameter: one line a scale.
 
     Args:
         params: dataset, its label, method (label), parameter (its name), cells as
@@ -55,8 +55,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
 
 def _points(cells: Sequence[Mapping]) -> dict[float, dict[str, np.ndarray]]:
-    """Return the values of all subjects, by the parameter's value and metric."""
-    # Nothing is marked here, so what became of the models does not matter.
+    """Return the values of all subjects, by the parameter's value and by metric."""
+    # This figure has no marks, so the descriptions of the models are not needed.
     ordered = sorted(cells, key=lambda cell: cell["value"])
     rows = read_rows([{**cell, "model": None} for cell in ordered])
     return {

@@ -1,6 +1,6 @@
 """The figure of training curves: losses of every model against its steps.
 
-As Figure 12 of the ArSSR paper (arXiv 2110.14476v1), with a row for each scale that models were
+As Figure 12 of the ArSSR paper (arXiv 2110.14476v1), with one row for each scale that models were
 trained on.
 """
 
@@ -24,9 +24,9 @@ from mrisr.methods.model_files import LOSSES
 
 TITLE = "Training and validation loss"
 SIDES = {"train_loss": "Training loss", "val_loss": "Validation loss"}
-# Where the largest value is this many times the smallest, a linear axis hides the small ones.
+# Above this ratio of the largest to the smallest value, a linear axis hides the small values.
 LOG_STEPS, LOG_LOSS = 5, 4
-POINTS = 100  # of a line; more epochs are averaged, or their noise hides the other lines
+POINTS = 100  # points of a line; more epochs are averaged, or their noise hides the other lines
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Curve:
     """The losses of one model.
 
     Attributes:
-        label: Label of its method.
-        trained: Name of its folder: `x2`, or `x2-4` for all scales from 2 to 4.
+        label: Label of the method.
+        trained: Name of the model's folder: `x2`, or `x2-4` for all scales from 2 to 4.
         step: Optimiser steps at the end of each epoch.
-        losses: By name (`train_loss`, `val_loss`), a value an epoch.
-        look: Place of its method among the study's, see `mrisr.figures.style.look`.
+        losses: By name (`train_loss`, `val_loss`), one value for each epoch.
+        look: Place of the method among the study's methods, see `mrisr.figures.style.look`.
         keeps_last: Whether the weights of the last epoch were kept.
         denoised: Whether the losses have a denoising term.
     """
@@ -53,7 +53,7 @@ class Curve:
 
     @property
     def kept(self) -> int:
-        """Index of the epoch whose weights were kept: the last, or that of the least loss."""
+        """Index of the epoch whose weights were kept: the last one, or that of the least loss."""
         if self.keeps_last:
             return len(self.step) - 1
         return int(np.nanargmin(self.losses["val_loss"]))
@@ -61,7 +61,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Scales:
-    """Which axes are logarithmic, the same for all rows."""
+    """The axes that are logarithmic, the same for all rows."""
 
     steps: bool
     loss: bool
@@ -73,11 +73,11 @@ def read_curves(
     """Read the losses of models.
 
     Args:
-        models: Each with label, trained, look, and folder, where its `log.csv` lies.
+        models: Each with label, trained, look, and the folder of its `log.csv`.
 
     Returns:
-        Curves, models for all scales first, then by scale; and the models that have no losses,
-        because they were not trained here; and those that are not there yet.
+        The curves, models for all scales first, then by scale; the models without losses, because
+        they were not trained here; and the models that do not exist yet.
 
     Raises:
         InputError: A `log.csv` is damaged.
@@ -118,9 +118,9 @@ def caption(
     """Return the figure's caption.
 
     Args:
-        curves: What it shows, see `read_curves`.
-        without: The models that it does not show, because they were not trained here.
-        missing: Those that are not there yet.
+        curves: The curves shown, see `read_curves`.
+        without: The models that are not shown, because they were not trained here.
+        missing: The models that do not exist yet.
     """
     parts = ["No losses are recorded."]
     if curves:
@@ -163,7 +163,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw losses against steps, training on the left and validation on the right.
 
     Args:
-        params: `models`, see `read_curves`. Those trained for the same scale share a row.
+        params: `models`, see `read_curves`. Models trained for the same scale share a row.
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     curves, without, missing = read_curves(params["models"])
@@ -185,12 +185,12 @@ def _rows(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
 
 
 def _span(trained: str) -> str:
-    """Return what a model was trained for as it prints: 2×, or 2× to 4×."""
+    """Return the scales of a model as text: 2×, or 2× to 4×."""
     return " to ".join(f"{scale}×" for scale in trained.removeprefix("x").split("-"))
 
 
 def _scales(curves: Sequence[Curve]) -> Scales:
-    """Choose the axes: logarithmic if in any row a linear one would squeeze something."""
+    """Choose the axes: logarithmic if a linear axis would squeeze the values in any row."""
     steps = loss = False
     for row in _rows(curves).values():
         ends = [curve.step[-1] for curve in row]
@@ -202,7 +202,7 @@ def _scales(curves: Sequence[Curve]) -> Scales:
 
 
 def _averaged(curve: Curve, loss: str, log: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return steps and losses of at most `POINTS` runs of neighbouring epochs, their means."""
+    """Return the mean steps and losses of at most `POINTS` runs of neighbouring epochs."""
     epochs = len(curve.step)
     if epochs <= POINTS:
         return curve.step, curve.losses[loss]
@@ -219,7 +219,7 @@ def _draw(curves: Sequence[Curve], missing: Sequence[Mapping] = ()) -> Figure:
     # Inches.
     gap, left, head, foot, between = 0.3, 0.55, 0.5, 0.4, 0.15
     tall = 1.6 if len(rows) <= 3 else 1.25
-    # The legend: its handles, and its letters, of a mean width.
+    # Width of the legend: its handles, and its letters at their mean width.
     right = 0.45 + 0.58 * TEXT / 72 * max([8, *map(len, labels)])
     wide = (PAPER - left - between - right) / 2
     count = max(1, len(rows))

@@ -1,4 +1,4 @@
-"""Quality against training time: one curve a method, a panel a scale."""
+"""Quality against training time: one curve a method, one panel a scale."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,9 +28,9 @@ class Line:
 
     Attributes:
         label: Label of the method.
-        minutes: Of training, shape (N,).
+        minutes: Minutes of training, shape (N,).
         gain: Mean PSNR over cubic interpolation in dB, shape (N,).
-        look: Place of the method among the study's.
+        look: Place of the method among the study's methods.
     """
 
     label: str
@@ -43,11 +43,11 @@ def read_lines(models: Sequence[Mapping]) -> tuple[dict[float, list[Line]], list
     """Read the curves of models.
 
     Args:
-        models: Each with label, look, and folder, where `model.json` lies.
+        models: Each with label, look, and the folder of its `model.json`.
 
     Returns:
-        Lines by scale, lowest first; labels of models that are not there yet; and whether time
-        is the processor's.
+        Lines by scale, lowest first; labels of the models that do not exist yet; and whether time
+        is processor time.
 
     Raises:
         InputError: A `model.json` is damaged.
@@ -80,8 +80,8 @@ def caption(lines: Mapping[float, Sequence[Line]], missing: Sequence[str], core:
 
     Args:
         lines: See `read_lines`.
-        missing: Likewise.
-        core: Whether time is the processor's.
+        missing: See `read_lines`.
+        core: Whether time is processor time.
     """
     if not lines:
         return "No curve is recorded." + _missing(missing)
@@ -109,10 +109,10 @@ def _ranked(lines: Sequence[Line]) -> list[Line]:
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw PSNR over cubic interpolation against the time of training.
+    """Draw PSNR over cubic interpolation against training time.
 
     Args:
-        params: `models`, see `read_lines`, each with the name of its method.
+        params: `models`, see `read_lines`, each with the name of the method.
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     lines, missing, core = read_lines(params["models"])
@@ -138,7 +138,7 @@ def _draw(lines: Mapping[float, Sequence[Line]], core: bool) -> Figure:
     wide = (PAPER - LEFT - 0.1) / across - GAP
     ends = [line.gain for group in lines.values() for line in group]
     top = max([0.5, *(float(gain.max()) for gain in ends)])
-    # Untrained networks are tens of dB below; what matters lies about 0.
+    # Untrained networks are tens of dB below; the values that matter lie about 0.
     bottom = max(-2.0, min([-0.5, *(float(gain.min()) for gain in ends)]))
     handles: dict[str, object] = {}
     for number, (scale, group) in enumerate(lines.items()):

@@ -1,4 +1,4 @@
-"""Which part of a volume a figure shows, chosen by rule or by the config.
+"""The part of a volume that a figure shows, chosen by rule or by the config.
 
 Display is radiological: anterior (superior) up, the patient's right (sagittal: anterior) left.
 """
@@ -15,9 +15,9 @@ from mrisr.common.errors import InputError
 from mrisr.volumes.io import Volume, check_grid, load
 
 MARGIN = 4  # voxels shown around the mask
-ENLARGED = 0.3  # side of the part that is enlarged, of the shorter side of the image
-LINE = 0.4  # length of a profile, likewise
-RIM = 3  # voxels at the mask's edge, whose contrast with the background is no detail
+ENLARGED = 0.3  # side of the enlarged part, as a share of the shorter side of the image
+LINE = 0.4  # length of a profile, as a share of the shorter side of the image
+RIM = 3  # voxels at the mask's edge, whose contrast with the background is not a detail
 PLANES = ("sagittal", "coronal", "axial")
 
 Place = tuple[float, float]  # x to the right and y down from the image's corner, in voxel widths
@@ -25,7 +25,7 @@ Place = tuple[float, float]  # x to the right and y down from the image's corner
 
 @dataclass(frozen=True)
 class View:
-    """What is shown of a volume on the grid of the ground truth.
+    """The part of a volume that is shown, on the grid of the ground truth.
 
     Attributes:
         axis: Axis across the slice: 2 (axial), or the one that is a single voxel thick.
@@ -48,18 +48,18 @@ class View:
 
     @property
     def sides(self) -> tuple[str, str]:
-        """What is on the left and on the right of the image, as a letter each."""
+        """The letters of the sides on the left and on the right of the image."""
         return ("A", "P") if self.plane == "sagittal" else ("R", "L")
 
     @property
     def orientation(self) -> str:
-        """What a caption says of the display."""
+        """The caption's sentence on the display."""
         up = "anterior" if self.plane == "axial" else "superior"
         left = "anterior" if self.plane == "sagittal" else "the patient's right"
         return f"Radiological display: {up} is up, {left} is on the left."
 
     def place(self, voxel: Sequence[float], shape: Sequence[int]) -> Place:
-        """Return where a voxel of a volume of this shape is displayed."""
+        """Return the place of a voxel in the displayed image of a volume of this shape."""
         across, up = (a for a in range(3) if a != self.axis)
         rows, columns = self.window
         column = shape[across] - 1 - voxel[across] - columns.start
@@ -80,7 +80,7 @@ def load_truth(path: str | Path) -> Volume:
     """Load a ground truth.
 
     Raises:
-        InputError: It is unusable or not in canonical RAS.
+        InputError: The volume is unusable or not in canonical RAS.
     """
     truth = load(path)
     if nib.aff2axcodes(truth.affine) != ("R", "A", "S"):
@@ -92,7 +92,7 @@ def load_like(path: str | Path, truth: Volume, truth_path: str | Path) -> Volume
     """Load a volume that must lie on the grid of the ground truth.
 
     Raises:
-        InputError: It is unusable or off that grid.
+        InputError: The volume is unusable or off that grid.
     """
     volume = load(path)
     check_grid(volume, path, truth, truth_path)
@@ -104,7 +104,7 @@ def choose_view(mask: Volume, name: str | Path = "mask") -> View:
 
     Args:
         mask: Nonzero inside, shape (X, Y, Z), RAS.
-        name: Name of its file, for messages.
+        name: Name of the mask's file, for messages.
 
     Raises:
         InputError: The mask is empty.
@@ -118,13 +118,13 @@ def choose_view(mask: Volume, name: str | Path = "mask") -> View:
 
 
 def slice_axis(shape: Sequence[int]) -> int:
-    """Return the axis that is a single voxel thick, else that of axial slices."""
+    """Return the axis that is a single voxel thick, else the axis of axial slices."""
     thin = [axis for axis, size in enumerate(shape) if size == 1]
     return thin[0] if thin else 2
 
 
 def view_at(mask: Volume, axis: int, index: int) -> View:
-    """Return a slice, cropped to the mask's section and a margin; all of it if that is empty."""
+    """Return a slice, cropped to the mask's section and a margin; whole if that is empty."""
     section = displayed(mask.data != 0, axis, index)
     across, up = (mask.voxel_size[a] for a in range(3) if a != axis)
     window = tuple(
@@ -158,7 +158,7 @@ def enlarged_side(image: np.ndarray, aspect: float) -> float:
 
 
 def box_around(centre: Place, side: float, image: np.ndarray, aspect: float) -> Box:
-    """Return the box about a place, moved into the image."""
+    """Return the box around a place, moved so that it lies in the image."""
     _, right, bottom, _ = extent(image, aspect)
     side = min(side, right, bottom)
     left, top = (
@@ -169,10 +169,10 @@ def box_around(centre: Place, side: float, image: np.ndarray, aspect: float) -> 
 
 
 def most_detail(image: np.ndarray, inside: np.ndarray, aspect: float) -> Box:
-    """Return the box with the most local detail: energy of what a Gaussian of 2 voxels removes.
+    """Return the box with the most local detail: the energy that a Gaussian of 2 voxels removes.
 
-    Only boxes count that lie in the mask but for a tenth, or as much as any does; the rim of the
-    mask is no detail.
+    Only boxes count that lie in the mask to nine tenths, or as far as any box does. The rim of the
+    mask is not a detail.
 
     Args:
         image: Slice of the ground truth, shape (rows, columns).
@@ -199,7 +199,7 @@ def most_varied(
         image: Slice of the ground truth, shape (rows, columns).
         inside: The mask there.
         aspect: Height of a voxel over its width.
-        box: A part to stay well inside of.
+        box: A part of the image that the line must stay well inside of.
 
     Returns:
         The line's ends, at centres of voxels.
@@ -208,7 +208,7 @@ def most_varied(
     length = LINE * min(right, bottom)
     inner = (inside != 0).astype(float)
     if box is not None:
-        # Not at its very edge, where the line would not be seen.
+        # Not at the edge of the box, where the line would not be seen.
         length, rim = min(length, 0.8 * box.side), 0.08 * box.side
         y, x = np.indices(image.shape) + 0.5
         for at, low in ((x, box.left), (y * aspect, box.top)):
@@ -234,7 +234,7 @@ def most_varied(
 
 
 def along(image: np.ndarray, aspect: float, line: tuple[Place, Place]) -> np.ndarray:
-    """Return what an image holds along a line, every half voxel width, interpolated linearly."""
+    """Return the intensity along a line every half voxel width, by linear interpolation."""
     (x0, y0), (x1, y1) = line
     count = 1 + max(1, round(2 * np.hypot(x1 - x0, y1 - y0)))
     rows = np.linspace(y0, y1, count) / aspect - 0.5
@@ -244,7 +244,7 @@ def along(image: np.ndarray, aspect: float, line: tuple[Place, Place]) -> np.nda
 
 
 def _window_sums(detail: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """Return the sum of every window of this size that lies inside, by its first voxel."""
+    """Return the sums of all windows of this size that lie inside, by their first voxel."""
     sums = np.pad(detail.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     rows, columns = (min(n, m) for n, m in zip(size, detail.shape, strict=True))
     return (

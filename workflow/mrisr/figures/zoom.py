@@ -1,4 +1,4 @@
-"""Images of every method and scale with a part of each enlarged below.
+"""Images of every method and scale, with an enlarged part below each.
 
 As Figures 5 and 7 (zoom), 10 and 13 (encoders) and 7 and 9 (a lesion, with an arrow) of the ArSSR
 paper, versions 2 and 1 (arXiv 2110.14476).
@@ -34,13 +34,13 @@ PAPER = {
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw a slice of the ground truth and of every cell, each with a part enlarged below.
+    """Draw a slice of the ground truth and of every cell, with an enlarged part below each.
 
     Args:
-        params: `kind` (zoom, lesion or encoders), dataset, its label, `inset` (`centre`, a voxel
-            of the ground truth, and `size` in mm; either may be absent), for a lesion `lesions`
-            (a list of raw scans, as `mrisr.data.fetch.fetch` writes it), and what
-            `mrisr.figures.scene.read_scene` takes.
+        params: `kind` (zoom, lesion or encoders), dataset, its label, `inset`, and what
+            `mrisr.figures.scene.read_scene` takes. `inset` has `centre`, a voxel of the ground
+            truth, and `size` in mm; either may be absent. A figure of a lesion also has `lesions`,
+            a list of raw scans as `mrisr.data.fetch.fetch` writes it.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
@@ -70,7 +70,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
 
 def _lesion_scene(params: Mapping) -> tuple[Scene, lesions.Target, str]:
-    """Return the slice of the largest lesion's largest section, where it is, and words for it."""
+    """Return the slice of the largest lesion's largest section, the lesion, and words for it."""
     truth = load_truth(params["truth"])
     mask = load_like(params["mask"], truth, params["truth"])
     path = lesions.listed(params["lesions"], params["subject"])
@@ -89,7 +89,7 @@ def _lesion_scene(params: Mapping) -> tuple[Scene, lesions.Target, str]:
 
 
 def _box(scene: Scene, inset: Mapping, target: lesions.Target | None) -> tuple[Box, str]:
-    """Return the part that is enlarged, and how it was chosen."""
+    """Return the enlarged part, and how it was chosen."""
     image, view = scene.wanted, scene.view
     side = enlarged_side(image, view.aspect)
     if "size" in inset:
@@ -150,7 +150,7 @@ def _draw(scene: Scene, box: Box, target: lesions.Target | None, title: str) -> 
 
 
 def _point(axes: Axes, place: Place, edge: Place, box: Box) -> None:
-    """Draw an arrow that ends at the lesion's edge and comes from outside."""
+    """Draw an arrow from outside to the lesion's edge."""
     across, down = edge[0] - place[0], edge[1] - place[1]
     length = max((across**2 + down**2) ** 0.5, 1e-6)
     reach = 0.25 * box.side

@@ -1,4 +1,4 @@
-"""Whether a model was trained long enough to stand for its method: never a matter of its scores."""
+"""Whether a model was trained long enough to represent its method, judged without its scores."""
 
 import csv
 from collections.abc import Mapping
@@ -6,21 +6,21 @@ from pathlib import Path
 
 from mrisr.common.errors import InputError
 
-#: Of the published steps; a model with fewer is a trial.
+#: Share of the published steps; a model with fewer is a trial.
 FEW_STEPS = 0.1
-#: A validation loss that falls by more than `FALLING` over the last `LAST` of a training still
-#: falls; with fewer than `ROWS` values nobody can tell.
+#: A validation loss still falls if it falls by more than `FALLING` over the last `LAST` of a
+#: training. With fewer than `ROWS` values this is unknown.
 LAST, FALLING, ROWS = 0.1, 0.01, 10
 
 
 def loss_fell(folder: str | Path) -> float | None:
-    """Return by which part the best validation loss fell over the last tenth of a training.
+    """Return the share by which the best validation loss fell over the last tenth of a training.
 
     Args:
-        folder: Of a model; its `log.csv` has a row an epoch.
+        folder: Folder of a model; its `log.csv` has one row for each epoch.
 
     Returns:
-        0 to 1; None if nobody can tell.
+        0 to 1; None if unknown.
 
     Raises:
         InputError: The log is damaged.
@@ -43,9 +43,9 @@ def too_short(description: Mapping, published_steps: int | None) -> bool:
     """Say whether a model had fewer than a tenth of the published steps, or was still learning.
 
     Args:
-        description: Its `model.json`, with `loss_fell`; or that of models of one subject each,
-            whose `steps` are a list. The shortest of them counts.
-        published_steps: Of the method, None if unknown.
+        description: Content of `model.json`, with `loss_fell`; or that of models of one subject
+            each, whose `steps` are a list. Then the shortest training counts.
+        published_steps: Published steps of the method, None if unknown.
     """
     steps = description.get("steps")
     done = [entry for entry in steps if entry is not None] if isinstance(steps, list) else [steps]

@@ -1,4 +1,4 @@
-"""Weights made elsewhere: read without running anything, checked against a network, taken over."""
+"""Weights made elsewhere: read without running code, checked against a network, imported."""
 
 import logging
 import pickle
@@ -18,8 +18,8 @@ from mrisr.methods.model_files import described, read_description, save_model
 
 log = logging.getLogger("mrisr")
 
-SHOWN = 3  # keys named in a message
-# What a model.json says of a network that its weights alone do not tell.
+SHOWN = 3  # number of keys that a message names
+# Facts of model.json about a network that its weights alone do not tell.
 FACTS = ("network", "coordinates", "scales", "weights_axes")
 
 Shapes = dict[str, tuple[int, ...]]
@@ -29,9 +29,9 @@ def read_weights(file: str | Path) -> dict[str, torch.Tensor]:
     """Read a state dict.
 
     Args:
-        file: `.safetensors`, or what `torch.save` made of a state dict (or of a mapping that
-            holds one as `state_dict`). `module.`, which DataParallel puts before every key, is
-            taken off.
+        file: `.safetensors`, or a file of `torch.save` with a state dict (or with a mapping that
+            has one as `state_dict`). The prefix `module.` of DataParallel is removed from every
+            key.
 
     Returns:
         Weights by name, on the CPU.
@@ -99,15 +99,15 @@ def import_model(
 ) -> None:
     """Write `model.safetensors`, `model.json` and `log.csv` from weights made elsewhere.
 
-    A `model.safetensors` of another study brings along what the files beside it say; of other
-    files only the weights are known. `model.json` says `imported`, and of which file.
+    A `model.safetensors` of another study also brings the facts in the files beside it. Of other
+    files only the weights are known. `model.json` says `imported`, and names the file.
 
     Args:
         method: The method that the weights are for, with the hyper-parameters of its network.
         file: See `read_weights`.
         folder: `models/<method>/<trained>`.
         scales: The scale that the model is for, or the lowest and the highest.
-        search: Further folders that hold `methods/<name>/`, to tell what a wrong file looks like.
+        search: Further folders with `methods/<name>/`, used to tell what a wrong file looks like.
 
     Raises:
         InputError: The weights cannot be read, or do not fit the method.
@@ -129,7 +129,7 @@ def import_model(
     own["scales"] = [float(scale) for scale in scales]
     _check_facts(method, file, facts, own)
     description = {
-        "preset": "published",  # if nothing else is known: the method's own hyper-parameters
+        "preset": "published",  # without other knowledge: the method's own hyper-parameters
         "steps": None,
         **facts,
         "method": method.name,
@@ -151,7 +151,7 @@ def import_model(
 
 
 def _facts(file: Path) -> dict:
-    """Return what is known of how weights were made, from the file that we write beside them."""
+    """Return known facts about how weights were made, from the file beside them."""
     if not described(file):
         return {}
     return {"weights_axes": "canonical", **read_description(file.parent)}
@@ -210,7 +210,7 @@ def _alike(given: Shapes, search: Sequence[str | Path]) -> Iterable[str]:
                 continue
             with torch.device("meta"):
                 found = _shapes(method.build().state_dict())
-        except Exception as error:  # a hint only: another method's fault must not hide this one
+        except Exception as error:  # only a hint: another method's fault must not hide this
             log.info("%s: not compared (%s)", name, error)
             continue
         if found == given:
@@ -218,7 +218,7 @@ def _alike(given: Shapes, search: Sequence[str | Path]) -> Iterable[str]:
 
 
 def _check_facts(method: Method, file: Path, facts: Mapping, own: Mapping) -> None:
-    """Refuse a model of another study that was made for something else than it is to do here."""
+    """Refuse a model of another study that was made for another purpose."""
     other = {key: facts[key] for key in FACTS if key in facts and facts[key] != own.get(key)}
     for key, value in (facts.get("model") or {}).items():
         if own.get("model", {}).get(key, value) != value:

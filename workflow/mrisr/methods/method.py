@@ -1,9 +1,9 @@
 """Methods are found, not registered: one folder each, `workflow/methods/<name>/`.
 
-A folder holds `method.yaml` (what it is, see `workflow/schemas/method.schema.yaml`) and
-`method.py` (the network or solver) or `rules.smk` (rules of its own, in any language); tests beside
-them are `test_*.py`. A variant is a name of its own on top of a folder: an encoder, a loss weight,
-a kernel. This module is light: it imports torch only when a network is built.
+A folder holds `method.yaml` (what it is, see `workflow/schemas/method.schema.yaml`) and `method.py`
+(the network or solver) or `rules.smk` (rules of its own, in any language). Tests beside them are
+`test_*.py`. A variant has its own name and changes some settings of a folder: an encoder, a loss
+weight, a kernel. This module is light: it imports torch only when a network is built.
 
 `method.py` defines some of:
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = WORKFLOW / "methods"
-PUBLISHED = "published"  # training.steps: as many as the method's published_steps
+PUBLISHED = "published"  # training.steps: the method's published_steps
 WEIGHTS = (".safetensors", ".pkl", ".pt", ".pth")  # files that can be imported
 
 
@@ -55,7 +55,7 @@ def folders(search: Sequence[str | Path] = ()) -> dict[str, Path]:
     """Return the folder of every method found, by name.
 
     Args:
-        search: Further folders that hold `methods/<name>/`; a name there must be new.
+        search: Further folders with `methods/<name>/`; a name there must be new.
     """
     found: dict[str, Path] = {}
     for root in [FOLDER, *(Path(folder) / "methods" for folder in search)]:
@@ -80,20 +80,20 @@ def get(
     preset: str = "published",
     search: Sequence[str | Path] = (),
 ) -> "Method":
-    """Load a method, or a variant of one.
+    """Load a method or a variant of a method.
 
     Args:
-        name: A method's folder, or any name if `overrides` has a `base`.
-        overrides: What differs from the folder's `method.yaml`, in the same keys. `model` may
-            be a file of weights, which is short for `weights`; `shipped` stands for those that
-            come with this package.
-        preset: `demo` applies the method's `demo` block first; weights that are imported keep the
-            method's own network.
-        search: Further folders that hold `methods/<name>/`.
+        name: Name of a method's folder, or any name if `overrides` has a `base`.
+        overrides: Changes to the folder's `method.yaml`, in the same keys. `model` may be a file of
+            weights, which is short for `weights`; `shipped` stands for the weights that come with
+            this package.
+        preset: `demo` applies the method's `demo` block first; imported weights keep the method's
+            own network.
+        search: Further folders with `methods/<name>/`.
 
     Raises:
         ConfigError: Unknown method (with the nearest name), a key that the schema refuses, or
-            `weights: shipped` of a method without.
+            `weights: shipped` for a method without shipped weights.
     """
     overrides = _weights_apart(overrides or {}, f"method '{name}'")
     found = folders(search)
@@ -108,7 +108,7 @@ def get(
     spec = merge(spec, changed)
     if spec.get("weights") == shipped.SHIPPED:
         file = shipped.weights_file(overrides.get("base", name), f"method '{name}'")
-        spec["weights"] = os.path.relpath(file)  # as all paths of a config
+        spec["weights"] = os.path.relpath(file)  # like all paths of a config
     if spec.get("training", {}).get("steps") == PUBLISHED:
         if "published_steps" not in spec:
             raise ConfigError(
@@ -125,7 +125,7 @@ def get(
 
 
 def unpack(packed: dict) -> "Method":
-    """Return the method that `Method.pack` packed, as far as it did."""
+    """Return the method that `Method.pack` packed, with the parts that it packed."""
     folder = (FOLDER / packed["folder"]).resolve()
     return Method(packed["name"], packed["spec"], folder, packed["preset"])
 
@@ -175,13 +175,13 @@ def hr_patch(training: Mapping[str, Any], scale: float) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """A method as a study uses it.
+    """A method with the settings of a study.
 
     Attributes:
-        name: Its name in paths and tables.
-        spec: `method.yaml` with the preset and all overrides applied; `deterministic` if the
-            study is.
-        folder: Where its code lies.
+        name: Name in paths and tables.
+        spec: `method.yaml` with the preset and all overrides applied; with `deterministic` if the
+            study is deterministic.
+        folder: Folder of the method's code.
         preset: `published` or `demo`.
         published: The training settings of the folder's `method.yaml`.
     """
@@ -202,7 +202,7 @@ class Method:
         """Refuse a specification that contradicts itself.
 
         Raises:
-            ConfigError: The method and key are named.
+            ConfigError: The message names the method and the key.
         """
         where = f"method '{self.name}'"
         if self.kind == "external" and not self.rules:
@@ -249,21 +249,21 @@ class Method:
 
     @property
     def control(self) -> bool:
-        """Whether it bounds the tables instead of competing."""
+        """Whether the method bounds the tables instead of competing."""
         return self.kind == "control"
 
     @property
     def learned(self) -> bool:
-        """Whether a model stands behind it."""
+        """Whether the method has a model."""
         return self.models != "none"
 
     @property
     def imported(self) -> bool:
-        """Whether its weights were made elsewhere, so that nothing is trained."""
+        """Whether the weights were made elsewhere, so that nothing is trained."""
         return "weights" in self.spec
 
     def weights_axes(self, file: str | Path) -> str:
-        """Return in which order weights see the axes, if nothing beside their file says it."""
+        """Return the order in which weights see the axes, if no file beside them tells it."""
         pickled = Path(file).suffix == ".pkl"
         authors = self.spec.get("authors_axes", "canonical") if pickled else "canonical"
         return self.spec.get("weights_axes", authors)
@@ -276,7 +276,7 @@ class Method:
         """Return the edge of the HR patches that a supervised method is trained on, in voxels.
 
         Args:
-            scale: Of the model, if there is one a scale.
+            scale: Scale of the model, if there is one model for each scale.
         """
         training = self.spec["training"]
         match self.spec.get("network"):
@@ -288,7 +288,7 @@ class Method:
 
     @property
     def denoising(self) -> dict | None:
-        """Weight and strength of the denoising term of its loss, or None without one."""
+        """Weight and strength of the denoising term of the loss, or None without one."""
         asked = self.spec.get("training", {}).get("denoise", {})
         return asked if asked.get("weight") else None
 
@@ -331,21 +331,21 @@ class Method:
         return asked
 
     def threads(self, stage: str) -> int:
-        """Return the threads of a job of `stage`; in a deterministic study it is one."""
+        """Return the threads of a job of `stage`; one in a deterministic study."""
         if self.spec.get("deterministic"):
             return 1
         return self.spec["resources"].get(stage, {}).get("threads", 1)
 
     def code(self, module: str) -> str:
-        """Return the digest of a stage's module and of this method's own code; tests are none."""
+        """Return the digest of a stage's module and of this method's code without tests."""
         files = sorted(self.folder.glob("*.py"))
         return code_digest(module, *(file for file in files if not file.match("test_*")))
 
     def pack(self, *keys: str) -> dict:
         """Return the parts of the specification that a stage depends on, for its params.
 
-        Only these make Snakemake run the stage again: a new label does not retrain a model. That
-        a study is deterministic is always among them, for other threads made other bytes.
+        Only these make Snakemake run the stage again: a new label does not retrain a model. Whether
+        a study is deterministic is always among them, because other threads make other bytes.
         """
         spec = {key: self.spec[key] for key in (*keys, "deterministic") if key in self.spec}
         folder = os.path.relpath(self.folder, FOLDER)
@@ -368,11 +368,11 @@ class Method:
         return sys.modules[name]
 
     def function(self, name: str) -> Any:
-        """Return a function of `method.py`, or None if it does not define it."""
+        """Return a function of `method.py`, or None if there is none of that name."""
         return getattr(self.module, name, None)
 
     def build(self, **hyperparameters: object) -> "torch.nn.Module":
-        """Build the network with the method's hyper-parameters, `hyperparameters` over them."""
+        """Build the network with the method's hyper-parameters, overridden by `hyperparameters`."""
         if self.function("build") is None:
             raise ConfigError(f"method '{self.name}' has no network: its method.py has no build()")
         return self.module.build(**{**self.spec.get("model", {}), **hyperparameters})

@@ -1,4 +1,4 @@
-"""Model files: weights as safetensors, beside them how they were made and the losses."""
+"""Model files: weights as safetensors, with a description of the training and the losses beside."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mrisr.methods.method import Method
 
-PER_SUBJECT = ("epochs", "steps", "seconds", "ended")  # of models made for one subject each
+PER_SUBJECT = ("epochs", "steps", "seconds", "ended")  # lists, for models made for one subject each
 FILES = ("model.safetensors", "log.csv", "model.json")
 LOSSES = ["epoch", "step", "train_loss", "val_loss", "learning_rate"]  # columns of log.csv
 
@@ -28,8 +28,8 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     Args:
         folder: `models/<method>/<trained>`.
         state: Weights by name.
-        rows: Losses, a row an epoch; none if the model was not trained here.
-        description: What `model.json` says.
+        rows: Losses, one row for each epoch; empty if the model was not trained here.
+        description: Content of `model.json`.
     """
     from safetensors.torch import save
 
@@ -37,7 +37,7 @@ def save_model(folder: str | Path, state: dict, rows: list[dict], description: d
     for name in FILES:
         seals.unseal(folder / name)
     with atomic(folder / "model.safetensors") as temporary:
-        # Not save_file: it keeps others from reading what is shared on a cluster.
+        # Not save_file: its files are not readable for others who share a cluster.
         temporary.write_bytes(save({name: value.contiguous() for name, value in state.items()}))
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else LOSSES)
@@ -53,12 +53,12 @@ def read_description(folder: str | Path | Sequence[str | Path]) -> dict:
     """Return the content of a model folder's `model.json`.
 
     Args:
-        folder: Of a model; or those of the models of one subject each. Their description is that
-            of the first, with `models`, their number; the numbers `epochs`, `steps`, `seconds`
-            and what `ended` each, as lists; and whether any of them has collapsed.
+        folder: Folder of a model, or folders of the models of one subject each. Their description
+            is that of the first, with `models`, their number; with `epochs`, `steps`, `seconds` and
+            `ended` of each as lists; and with `collapsed` if any of them collapsed.
 
     Raises:
-        InputError: It changed since it was made, or is damaged.
+        InputError: The file changed since it was made, or is damaged.
     """
     if not isinstance(folder, str | Path):
         each = [read_description(one) for one in folder]
@@ -77,9 +77,9 @@ def read_description(folder: str | Path | Sequence[str | Path]) -> dict:
 
 
 def known(folder: str | Sequence[str] | None) -> dict | None:
-    """Return what `read_description` does, of the models that are there (yet); None of none.
+    """Return `read_description` of the models that exist so far; None without any.
 
-    Of a single model with `loss_fell`, see `mrisr.methods.budget.loss_fell`.
+    A single model also has `loss_fell`, see `mrisr.methods.budget.loss_fell`.
     """
     folders = [folder] if isinstance(folder, str) else folder or []
     there = [one for one in folders if (Path(one) / "model.json").is_file()]
@@ -94,7 +94,7 @@ def own_training(description: Mapping) -> str:
     """Return in words how the models of one subject each were trained.
 
     Args:
-        description: What `read_description` returns of several folders.
+        description: Result of `read_description` for several folders.
     """
     count, goal = description["models"], description.get("epochs_asked")
     done = [entry for entry in description["epochs"] if entry is not None]
@@ -115,7 +115,7 @@ def shipped_training(description: Mapping) -> str:
     """Return in words how weights that come with mrisr were trained.
 
     Args:
-        description: Their `model.json`.
+        description: Content of the weights' `model.json`.
     """
     subjects = len(description["train_subjects"])
     return (
@@ -132,13 +132,13 @@ def _range(numbers: Sequence[float]) -> str:
 
 
 def described(file: str | Path) -> bool:
-    """Say whether weights lie in a model folder of a study, with what is known of them beside."""
+    """Say whether weights lie in a model folder of a study, with their description beside them."""
     file = Path(file)
     return file.name == "model.safetensors" and file.with_name("model.json").exists()
 
 
 def made_for_axes(file: str | Path) -> str:
-    """Return in which order a model sees axes, see `mrisr.volumes.axis_order`."""
+    """Return the order in which a model sees axes, see `mrisr.volumes.axis_order`."""
     about = read_description(Path(file).parent) if described(file) else {}
     return about.get("weights_axes", "canonical")
 
@@ -151,10 +151,10 @@ def load_model(
     Args:
         method: The method, with the hyper-parameters that the model was made with.
         file: A `model.safetensors`.
-        device: Where to put it.
+        device: Device to put it on.
 
     Returns:
-        The network; its attribute `axes` says in which order it sees a volume's axes.
+        The network; its attribute `axes` has the order in which it sees a volume's axes.
 
     Raises:
         InputError: The file is damaged or changed since it was made, or its weights do not fit

@@ -6,9 +6,9 @@ from mrisr.common.errors import ConfigError
 from mrisr.common.paths import WORKFLOW
 
 FOLDER = WORKFLOW / "weights"
-#: What a config says in place of a file.
+#: Word in a config in place of a file.
 SHIPPED = "shipped"
-#: The method whose weights are applied where none is named.
+#: The method whose weights are applied if none is named.
 DEFAULT = "cubic_residual"
 FILE = "model.safetensors"
 
@@ -22,11 +22,11 @@ def weights_file(method: str, where: str) -> Path:
     """Return the file of a method's shipped weights.
 
     Args:
-        method: The name of its folder.
-        where: What a message begins with.
+        method: Name of the method's folder.
+        where: Start of the message.
 
     Raises:
-        ConfigError: None come with this package; the methods that have some are named.
+        ConfigError: The method has no shipped weights; the message names the methods that have.
     """
     file = FOLDER / method / FILE
     if not file.is_file():

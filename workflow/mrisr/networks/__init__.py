@@ -1,1 +1,1 @@
-"""torch modules, and what applies them to a volume: tiles, grids, query coordinates."""
+"""torch modules, and their use on a volume: tiles, grids, query coordinates."""

@@ -1,4 +1,4 @@
-"""Networks that several methods are made of.
+"""Network parts that several methods share.
 
 Modules are named so that the checkpoints of ArSSR's authors (plain state dicts) load by key.
 """
@@ -98,7 +98,7 @@ class RDN(nn.Module):
         )
         self.output = nn.Conv3d(features, channels, 3, padding=1)
         self.halo = 4 + blocks * layers
-        # The blocks' outputs wait for their fusion while one block concatenates.
+        # The outputs of all blocks wait for their fusion while one block concatenates.
         self.channels_alive = features * (blocks + 2) + 2 * (features + layers * growth)
 
     def forward(self, lr: torch.Tensor) -> torch.Tensor:
@@ -158,7 +158,7 @@ class ArSSR(nn.Module):
         The size of the queried voxels does not matter to this network.
         """
         grid = coordinates.flip(-1)[:, :, None, None]
-        # Padding with zeros, as published: beyond the outer voxel centres features fade.
+        # Padded with zeros, as published, so features fade beyond the outer voxel centres.
         sampled = F.grid_sample(self.encode(lr), grid, mode="bilinear", align_corners=False)
         features = sampled[:, :, :, 0, 0].transpose(1, 2)
         return self.decode(features, coordinates.to(features.dtype))

@@ -1,13 +1,13 @@
 """The coordinate decoder of 2-D query networks: intensities from features, at any position.
 
 Van Veen et al. 2022, 3.1; where the paper is silent, Chen et al. 2021 (its reference for features
-of a convolutional encoder): each of the four features around a query, with its 3 x 3 neighbourhood,
-is decoded together with where the query lies from it and how large the queried pixel is; the four
-predictions are weighted by the area of the rectangle to the diagonally opposite feature.
+of a convolutional encoder). Each of the four features around a query is decoded with its 3 x 3
+neighbourhood, the position of the query relative to it, and the size of the queried pixel. Each of
+the four predictions is weighted by the area of the rectangle to the diagonally opposite feature.
 
-The first layer is linear in the neighbourhood: its product with all neighbourhoods is one 3 x 3
-convolution of the feature map; a query gathers four vectors of it, in place of four products
-with 576 numbers each.
+The first layer is linear in the neighbourhood, so its product with all neighbourhoods is one 3 x 3
+convolution of the feature map. A query then gathers four vectors of the result, in place of four
+products with 576 numbers each.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from torch import nn
 from mrisr.networks.edsr import EDSR
 
 TINY = 1e-9  # keeps the weights finite where a query lies on the outermost feature
-# Rows of the hidden layers that are computed at once: a core's share stays in its cache.
+# Rows of the hidden layers that are computed at once, so that a core's share stays in its cache.
 CPU_CHUNK, GPU_CHUNK = 2**11, 2**20
 
 
@@ -29,12 +29,12 @@ def taps(coordinates: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor,
 
     Args:
         coordinates: Shape (...), in [-1,1], the outer edges of the LR pixels.
-        m: LR pixels of the axis.
+        m: Number of LR pixels of the axis.
 
     Returns:
-        Their indices, where the coordinate lies from them in half LR pixels, and their weights
-        (of sum 1; of the other's distance), each of shape (..., 2). Beyond the outermost pixel
-        centres both are the outermost pixel.
+        Indices of the features, position of the coordinate relative to them in half LR pixels, and
+        their weights (of sum 1; each is the other's distance), each of shape (..., 2). Beyond the
+        outermost pixel centres both features are the outermost pixel.
     """
     place = ((coordinates + 1) * m - 1) / 2
     low = place.floor()
@@ -52,9 +52,9 @@ class CoordinateDecoder(nn.Module):
         features: Channels of the feature map.
         width: Neurons of the hidden layers.
         layers: Fully connected layers.
-        relative: Whether the first layer sees where the query lies from the feature.
+        relative: Whether the first layer sees the query's position relative to the feature.
         cell: Whether the first layer sees the size of the queried pixel.
-        unfold: Whether it sees the 3 x 3 features around each; else that one alone.
+        unfold: Whether it sees the 3 x 3 features around each feature, or that feature alone.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class CoordinateDecoder(nn.Module):
         """Decode features (N, C, h, w) at coordinates (N, K, 2) -> (N, K).
 
         Args:
-            features: The encoder's.
+            features: Features of the encoder.
             coordinates: Row and column, in [-1,1].
             cell: Size of the queried pixels in half LR pixels, shape (N, 2).
         """
@@ -163,7 +163,7 @@ class CoordinateDecoder(nn.Module):
         return self._first().weight[:, -2:]
 
     def _rest(self, x: torch.Tensor) -> torch.Tensor:
-        """Return intensities (K,) of what the first layer gave before its ReLU, (K, width)."""
+        """Return intensities (K,) from the first layer's output before its ReLU, (K, width)."""
         for layer in list(self.layers)[1:]:
             x = layer(F.relu(x, inplace=not torch.is_grad_enabled()))
         return x.squeeze(-1)

@@ -1,9 +1,9 @@
 """Decoders of query networks, arranged for the voxels of a regular grid.
 
-The published decoder is two(x + one(x)), x a feature vector and its voxel's coordinates. Its first
-layer is linear up to its bias and ReLU, and so is interpolation: the layer's product with the
-features is made on the LR grid, which has k^3 times fewer voxels, and interpolated with them. All
-other products go into buffers that are used again and stay in the cache.
+The published decoder is two(x + one(x)), where x is a feature vector and its voxel's coordinates.
+Its first layer is linear up to its bias and ReLU, and so is interpolation. So the layer's product
+with the features is computed on the LR grid, which has k^3 times fewer voxels, and interpolated
+with them. All other products go into buffers that are used again and stay in the cache.
 """
 
 import itertools
@@ -21,10 +21,10 @@ COLUMNS = 16
 
 
 class GridDecoder(Protocol):
-    """What `arrange` returns.
+    """Decoder that `arrange` returns.
 
     Attributes:
-        extra: Columns that are interpolated beside the features.
+        extra: Number of columns that are interpolated in addition to the features.
     """
 
     extra: int
@@ -33,11 +33,11 @@ class GridDecoder(Protocol):
         """Fill the last `extra` columns of (K, C + extra), a linear function of the first C."""
 
     def __call__(self, sampled: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
-        """Decode what was interpolated of the table.
+        """Decode interpolated rows of the table.
 
         Args:
             sampled: Shape (K, C + extra); overwritten.
-            coordinates: Where, shape (K, 3), in [-1,1].
+            coordinates: Coordinates of the rows, shape (K, 3), in [-1,1].
 
         Returns:
             Intensities, shape (K,), valid until the next call.
@@ -45,7 +45,7 @@ class GridDecoder(Protocol):
 
 
 def arrange(network: nn.Module) -> GridDecoder:
-    """Return the fastest decoder that there is for a query network, or its own `decode`."""
+    """Return the fastest decoder for a query network, or the network's own `decode`."""
     if isinstance(network, ArSSR) and type(network).decode is ArSSR.decode:
         return SkipDecoder(network.decoder)
     return PlainDecoder(network)

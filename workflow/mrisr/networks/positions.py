@@ -1,4 +1,4 @@
-"""A network of positions in mm, asked for the intensities of a grid."""
+"""A network of positions in mm, applied to the voxels of a grid."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from torch import nn
 from mrisr.networks.tiles import GPU_CHUNK
 from mrisr.volumes.stacks import positions
 
-# Positions that are decoded at once on a CPU: their activations stay in its caches.
+# Number of positions that a CPU decodes at once, so that activations stay in its caches.
 CPU_CHUNK = 2**12
 
 
@@ -17,13 +17,13 @@ CPU_CHUNK = 2**12
 def query(
     network: nn.Module, shape: Sequence[int], affine: np.ndarray, device: torch.device
 ) -> np.ndarray:
-    """Ask a network for the intensities of a grid, plane by plane.
+    """Compute a network's intensities on a grid, plane by plane.
 
     Args:
         network: Maps positions in mm (N, 3) to intensities (N,).
         shape: Shape of the grid.
-        affine: Its affine, in the space of the stacks that the network was trained on.
-        device: Where to compute.
+        affine: Affine of the grid, in the space of the stacks that the network was trained on.
+        device: Device to compute on.
 
     Returns:
         float32, shape `shape`.

@@ -1,4 +1,4 @@
-"""Where a query network is asked: coordinates of HR voxels along an axis, as methods want them."""
+"""Coordinates of HR voxels along an axis, in the form that query networks take."""
 
 import numpy as np
 
@@ -8,14 +8,13 @@ from mrisr.degrade.resample import lr_positions
 def query_coordinates(n: int, m: int, coordinates: str, grid: str) -> np.ndarray:
     """Return the coordinate in [-1,1] at which each of `n` HR voxels of an axis is queried.
 
-    -1 and 1 are the outer edges of the `m` LR voxels, as `grid_sample(align_corners=False)`
-    takes them.
+    -1 and 1 are the outer edges of the `m` LR voxels, as in `grid_sample(align_corners=False)`.
 
     Args:
-        n: HR voxels of the axis.
-        m: LR voxels of the axis.
-        coordinates: `edges` (published ArSSR: HR and LR share their edges, whatever the
-            degradation did) or `grid` (where the degradation put the voxels).
+        n: Number of HR voxels of the axis.
+        m: Number of LR voxels of the axis.
+        coordinates: `edges` (published ArSSR: HR and LR share their edges, whatever the degradation
+            did) or `grid` (the places where the degradation put the voxels).
         grid: Convention of the degradation, `corners` or `centres`.
 
     Returns:

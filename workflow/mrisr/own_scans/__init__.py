@@ -1,1 +1,1 @@
-"""`mrisr sr`: a scan or stacks of one's own, outside a study."""
+"""`mrisr sr`: a user's own scan or stacks, outside of a study."""

@@ -1,4 +1,4 @@
-"""The mean of what a network makes of a volume and of its mirror images."""
+"""The mean of a network's results for a volume and its mirror images."""
 
 from collections.abc import Callable
 from itertools import product
@@ -7,7 +7,7 @@ import numpy as np
 
 from mrisr.volumes.io import Volume
 
-#: Axes that are mirrored, the eight ways to do it.
+#: The eight choices of axes to mirror.
 FLIPS = tuple(
     tuple(axis for axis, mirrored in enumerate(chosen) if mirrored)
     for chosen in product((False, True), repeat=3)
@@ -18,11 +18,11 @@ def over_flips(apply: Callable[[Volume], Volume], lr: Volume) -> Volume:
     """Return the mean SR volume over the eight mirror images of an LR volume.
 
     Args:
-        apply: LR volume -> SR volume; its grid must not prefer a side.
+        apply: Function from LR volume to SR volume; its grid must not prefer a side.
         lr: Shape (x, y, z).
 
     Returns:
-        Shape and affine of what `apply` makes of `lr` itself.
+        The mean, with shape and affine of `apply(lr)`.
     """
     made = None
     for axes in FLIPS:

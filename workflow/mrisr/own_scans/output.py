@@ -13,20 +13,21 @@ from mrisr.volumes.checks import SPACE_BITS, same_place
 from mrisr.volumes.io import Volume, farthest
 
 SUFFIXES = (".nii", ".nii.gz")
-#: What `--clip` takes: the range of the scans that went in, or nothing.
+#: Values of `--clip`: the range of the input scans, or no range.
 CLIPS = ("scan", "none")
-TIME_BITS = 0x38  # of xyzt_units
-MILLIMETRE = 2  # its code of length
+TIME_BITS = 0x38  # bits of time in xyzt_units
+MILLIMETRE = 2  # code of the unit of length in xyzt_units
 COMMENT = 6  # code of a NIfTI extension of plain text
 HEADER = 348  # bytes of a NIfTI-1 header, little-endian as it is written
-FAR = 0.01  # of a voxel: what 32-bit numbers and the qform's quaternion leave
+FAR = 0.01  # of a voxel: error of 32-bit numbers and of the qform's quaternion
 
 
 def new_file(path: str | Path, force: bool) -> Path:
-    """Return where a volume is to be written.
+    """Return the path of a volume to write.
 
     Raises:
-        InputError: It has no name of a NIfTI file, or exists and is not to be replaced.
+        InputError: The name is not that of a NIfTI file, or the file exists and must not be
+            replaced.
     """
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
@@ -37,16 +38,16 @@ def new_file(path: str | Path, force: bool) -> Path:
 
 
 def clipped(volume: Volume, low: float, high: float, clip: str) -> str:
-    """Clip the intensities of a volume in place: overshoot beside edges is nothing that was seen.
+    """Clip the intensities of a volume in place, because overshoot beside edges was not measured.
 
     Args:
         volume: Float32.
-        low: Least intensity of what went in.
-        high: Greatest intensity of what went in.
-        clip: Of `CLIPS`.
+        low: Least intensity of the input.
+        high: Greatest intensity of the input.
+        clip: One of `CLIPS`.
 
     Returns:
-        What was done, for the log and the file.
+        A text for the log and the file.
 
     Raises:
         ConfigError: Another `clip`.
@@ -62,15 +63,15 @@ def clipped(volume: Volume, low: float, high: float, clip: str) -> str:
 
 
 def save_like(volume: Volume, scan: Volume, path: Path, comment: str, grid: str = "scan") -> None:
-    """Write float32 NIfTI in millimetres with what still holds of a scan's header.
+    """Write float32 NIfTI in millimetres, with the parts of a scan's header that still hold.
 
     Args:
-        volume: What is written, in the space of `scan`.
-        scan: Its header may be None.
-        path: Where it goes.
-        comment: Kept in the file as an extension of its header.
-        grid: `scan`: its axes are those of the scan; intent, description and the axes' roles hold
-            too. `other`: only the space and the unit of time do.
+        volume: Volume to write, in the space of `scan`.
+        scan: The scan; its header may be None.
+        path: File to write.
+        comment: Text for an extension of the file's header.
+        grid: `scan`: the axes are those of the scan, so intent, description and the axes' roles
+            hold too. `other`: only the space and the unit of time hold.
     """
     image = nib.Nifti1Image(volume.data, volume.affine)
     sform = qform = 1
@@ -86,7 +87,7 @@ def save_like(volume: Volume, scan: Volume, path: Path, comment: str, grid: str 
                 image.header[key] = header[key]
     image.set_sform(volume.affine, code=sform)
     image.set_qform(volume.affine, code=qform)
-    if sform and not _near(image.get_qform(), volume):  # a quaternion holds no shear
+    if sform and not _near(image.get_qform(), volume):  # a quaternion cannot hold shear
         qform = 0
         image.set_qform(volume.affine, code=qform)
     image.header["xyzt_units"] = units
@@ -97,19 +98,19 @@ def save_like(volume: Volume, scan: Volume, path: Path, comment: str, grid: str 
 
 
 def _read_back(written: Path, path: Path, volume: Volume, codes: tuple[int, int]) -> None:
-    """Hold a file against what it should say, by its bytes: before it gets its name.
+    """Compare the bytes of a file with what it should hold, before it gets its name.
 
-    Headers hold 32-bit numbers, and libraries have opinions about them: a wrong place or unit
-    would be seen by nobody.
+    Headers hold 32-bit numbers, and libraries change them in their own ways. Nobody would notice a
+    wrong position or unit.
 
     Args:
-        written: The file.
-        path: What it will be called, for messages.
-        volume: What was to be written.
-        codes: Of sform and qform.
+        written: File that was written.
+        path: Its final path, for messages.
+        volume: Volume that it should hold.
+        codes: Codes of sform and qform.
 
     Raises:
-        InputError: Positions, voxel sizes, units, codes or intensities are not those.
+        InputError: Positions, voxel sizes, units, codes or intensities are wrong.
     """
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(written, "rb") as file:
@@ -137,16 +138,16 @@ def _read_back(written: Path, path: Path, volume: Volume, codes: tuple[int, int]
 
 
 def _near(affine: np.ndarray, volume: Volume) -> bool:
-    """Tell whether an affine puts all voxels where a volume's own does."""
+    """Tell whether an affine puts all voxels where the volume's own affine does."""
     most = FAR * volume.voxel_size.min()
     return farthest(affine, volume.affine, volume.data.shape) <= most
 
 
 def _codes(scan: Volume) -> tuple[int, int]:
-    """Return the codes of sform and qform: of the spaces that the written matrix is in.
+    """Return the codes of sform and qform, which name the space of the written matrix.
 
-    The affine is the scan's sform where it has one. Its qform's code stays only if its qform
-    says the same.
+    The affine is the scan's sform where it has one. The code of the qform stays only if the qform
+    agrees.
     """
     sform, qform = (int(scan.header[key]) for key in ("sform_code", "qform_code"))
     if sform and qform and not same_place(scan.header, scan.data.shape):

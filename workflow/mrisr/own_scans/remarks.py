@@ -1,4 +1,4 @@
-"""What makes the result of a trained model doubtful: said before it is applied."""
+"""Reasons to doubt the result of a trained model, told before the model is applied."""
 
 from collections.abc import Iterator
 
@@ -9,20 +9,20 @@ from mrisr.own_scans.trained_model import TrainedModel
 from mrisr.prepare.real_volumes import foreground
 from mrisr.volumes.io import Volume
 
-# Voxels more elongated than this are no longer like the isotropic ones of training.
+# More elongated voxels are not like the isotropic ones of training.
 THICK = 2.5
-# A scan whose six outer planes are 0 to a smaller part is no brain on a background of 0.
+# If less than this share of a scan's six outer planes is 0, it is not a brain on background 0.
 EMPTY = 0.99
 # No brain is larger, in ml: skull-stripped scans of adults have 1,100 to 1,600, heads from 2,700.
 BRAIN_ML = 2200
 
 
 def doubts(scan: Volume, model: TrainedModel) -> Iterator[str]:
-    """Yield what speaks against a model's result on a scan, a sentence each.
+    """Yield reasons to doubt a model's result on a scan, one sentence each.
 
     Args:
-        scan: As it was read.
-        model: The one to be applied.
+        scan: The scan as read.
+        model: The model to apply.
     """
     said = model.description
     steps, goal = said.get("steps"), model.method.spec.get("published_steps")
@@ -44,7 +44,7 @@ def doubts(scan: Volume, model: TrainedModel) -> Iterator[str]:
 
 
 def _beyond_brain(scan: Volume) -> Iterator[str]:
-    """Yield what was measured that speaks against a skull-stripped scan; no contrast is judged."""
+    """Yield measured reasons to doubt that a scan is skull-stripped; contrast is not judged."""
     voxel_ml = float(np.prod(scan.voxel_size)) / 1000
     found = voxel_ml * np.count_nonzero(foreground(scan.data))
     if found > BRAIN_ML:

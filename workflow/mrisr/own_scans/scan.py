@@ -1,4 +1,4 @@
-"""Super-resolution of a scan of one's own: any orientation and intensity unit, true affine."""
+"""Super-resolution of a user's own scan: any orientation and intensity unit, true affine."""
 
 import logging
 from collections.abc import Sequence
@@ -47,30 +47,30 @@ def super_resolve(
 ) -> Volume:
     """Super-resolve a scan from file to file.
 
-    Inside, the scan is what a model was trained on: RAS, divided by its maximum, values below 0
-    set to 0. The SR volume is in the scan's own orientation and unit, float32.
+    Inside, the scan is like those that a model was trained on: RAS, divided by its maximum, values
+    below 0 set to 0. The SR volume has the scan's own orientation and unit, float32.
 
     Args:
         scan: A 3-D NIfTI file.
-        output: The NIfTI file to be written.
+        output: NIfTI file to write.
         scale: Up-sampling scale k; or None, and give `voxel_size`.
         model: See `mrisr.own_scans.trained_model.open_model`. Without it and without `method` the
             model that comes with mrisr is applied.
         method: A method without a model, `cubic` or `nearest`.
-        voxel_size: Of the SR volume in mm, as near as whole voxels come to it: a scale for each
-            axis, where the model can do that.
-        ensemble: Average over what the model makes of the scan's eight mirror images.
-        plugins: Further folders that hold `methods/<name>/`.
-        any_scale: Also scales that the model was not made for.
+        voxel_size: Voxel size of the SR volume in mm, as near as whole voxels come to it. Each axis
+            has its own scale, if the model allows that.
+        ensemble: Average the model's results for the scan's eight mirror images.
+        plugins: Further folders with `methods/<name>/`.
+        any_scale: Allow scales that the model was not made for.
         keep_normalised: Leave the intensities in [0,1], as the metrics of a study see them.
         device: `auto`, `cpu` or `cuda`.
         threads: Threads of the CPU.
-        memory_mb: That the network may take, in MiB; default half of what is available.
+        memory_mb: Memory that the network may use, in MiB; default half of the available memory.
         force: Replace an output that exists.
-        clip: What becomes of intensities beyond the scan's own: `scan` clips them, `none` does not.
+        clip: For intensities beyond the scan's own range: `scan` clips them, `none` does not.
 
     Returns:
-        What was written.
+        The SR volume.
 
     Raises:
         InputError: The scan, the model, the scale or the voxel size is refused, or the output
@@ -130,7 +130,7 @@ def super_resolve(
 def _refuse(
     chosen: TrainedModel | methods.Method, target: Target, name: str | Path, any_scale: bool
 ) -> None:
-    """Refuse scales that a model or method is not for, unless that is insisted on."""
+    """Refuse scales that a model or method is not made for, unless `any_scale` allows them."""
     reason = target.refused(chosen.refuses)
     if not reason and not target.isotropic and not getattr(chosen, "scale_per_axis", True):
         reason = f"scales {target}: it was trained for one scale along all axes"

@@ -1,4 +1,4 @@
-"""Super-resolution of stacks of one's own: several thick-slice scans to one isotropic volume."""
+"""Super-resolution of a user's own stacks: several thick-slice scans to one isotropic volume."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -44,29 +44,28 @@ def super_resolve_stacks(
 ) -> Volume:
     """Reconstruct one isotropic volume from several stacks, from file to file.
 
-    Inside, the stacks are what those of a study are, see
-    `mrisr.prepare.real_stacks.prepare_stacks`; the first one stays where it is. A method that is
-    optimised per subject is trained first.
+    Inside, the stacks are like those of a study, see `mrisr.prepare.real_stacks.prepare_stacks`;
+    the first one stays where it is. A method that is optimised per subject is trained first.
 
     Args:
         scans: 3-D files, two or more, in any orientation.
-        output: The NIfTI file to be written: along the first stack's axes, in its unit.
-        voxel_size: Edge of its voxels in mm.
+        output: NIfTI file to write, along the first stack's axes and in its unit.
+        voxel_size: Edge of the SR voxels in mm.
         method: A method whose input is stacks.
-        masks: One of each stack, nonzero inside; default the foreground of each.
-        plugins: Further folders that hold `methods/<name>/`.
-        register: Move all others to the first one.
-        minutes: Time that a training may take; default what the method says.
+        masks: One for each stack, nonzero inside; default the foreground of each.
+        plugins: Further folders with `methods/<name>/`.
+        register: Register all other stacks to the first one.
+        minutes: Time limit of a training; default that of the method.
         seed: Seed of registration and training.
         keep_normalised: Leave the intensities in [0,1].
         device: `auto`, `cpu` or `cuda`.
         threads: Threads of the CPU.
-        memory_mb: That the work may take, in MiB; default half of what is available.
+        memory_mb: Memory that the work may use, in MiB; default half of the available memory.
         force: Replace an output that exists.
-        clip: As in `mrisr.own_scans.scan.super_resolve`, of the range of all stacks.
+        clip: As in `mrisr.own_scans.scan.super_resolve`, with the range of all stacks.
 
     Returns:
-        What was written.
+        The SR volume.
 
     Raises:
         InputError: A stack or mask is refused, or the output exists.
@@ -137,7 +136,7 @@ def _usable(method: methods.Method) -> bool:
 
 
 def _content_seed(seed: int, stacks: Iterable[Volume]) -> int:
-    """Return a seed that depends on what the stacks hold, and not on how any file is called."""
+    """Return a seed that depends on the stacks' content, and not on the names of files."""
     digest = hashlib.sha256()
     for stack in stacks:
         digest.update(np.ascontiguousarray(stack.data).tobytes())

@@ -1,4 +1,4 @@
-"""The voxels that a scan of one's own is to get: from a scale, or from a voxel size in mm."""
+"""The voxels of the SR volume of a user's scan: from a scale, or from a voxel size in mm."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ import numpy as np
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 
-# An axis whose voxels are this little larger than asked for is left as it is.
+# An axis stays as it is if its voxels are at most this factor larger than asked for.
 ENOUGH = 1.02
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked for.
+    """The voxels asked for.
 
     Attributes:
-        scales: Up-sampling scale along each axis, 1 where it is left as it is.
+        scales: Up-sampling scale along each axis, 1 where the axis stays as it is.
         shape: Voxels of the SR volume.
     """
 
@@ -26,7 +26,7 @@ class Target:
 
     @property
     def isotropic(self) -> bool:
-        """Whether the scale is the same along all axes, as far as anyone sees."""
+        """Whether the scale is practically the same along all axes."""
         return max(self.scales) < ENOUGH * min(self.scales)
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class Target:
         """Return why one of the scales is refused, or None.
 
         Args:
-            refuses: Says so of a scale.
+            refuses: Returns why it refuses a scale, or None.
         """
         for scale in dict.fromkeys(self.scales):
             if scale > 1 and (reason := refuses(scale)):
@@ -55,7 +55,7 @@ def by_scale(shape: Sequence[int], scale: float) -> Target:
         scale: Above 1.
 
     Raises:
-        InputError: It is not.
+        InputError: The scale is not above 1.
     """
     if scale <= 1:
         raise InputError(f"scale {scale:g}: a scale above 1 is expected")
@@ -65,19 +65,19 @@ def by_scale(shape: Sequence[int], scale: float) -> Target:
 def by_voxel_size(
     shape: Sequence[int], voxel_size: Sequence[float], wanted: float, grid: str, where: str
 ) -> Target:
-    """Return the target whose voxels come nearest to a size, by a scale for each axis.
+    """Return the target whose voxels come nearest to a size, with one scale for each axis.
 
-    Axes that are as fine already, or finer, are left as they are.
+    Axes with voxels of that size or smaller stay as they are.
 
     Args:
         shape: Voxels of the scan.
-        voxel_size: Their size along each axis, mm.
+        voxel_size: Size of the voxels along each axis, mm.
         wanted: Size of the SR voxels, mm.
-        grid: How the SR grid lies above the scan's: `corners` or `centres`.
-        where: What a message begins with.
+        grid: Position of the SR grid over the scan's grid: `corners` or `centres`.
+        where: Start of the message.
 
     Raises:
-        InputError: The scan's voxels are no larger along any axis.
+        InputError: The scan's voxels are not larger than that along any axis.
     """
     ratios = np.asarray(voxel_size, dtype=np.float64) / wanted
     if ratios.max() < ENOUGH:

@@ -1,4 +1,4 @@
-"""A trained model as a file: what it is, which scales it does, how it is applied."""
+"""A trained model as a file: its description, its scales, and its use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class TrainedModel:
     """A model folder.
 
     Attributes:
-        method: What it is a model of, with the hyper-parameters that it was trained with.
-        file: Its weights.
-        description: What its `model.json` says.
+        method: Method of the model, with the hyper-parameters that it was trained with.
+        file: Weights of the model.
+        description: Content of the model's `model.json`.
     """
 
     method: Method
@@ -35,11 +35,11 @@ class TrainedModel:
 
     @property
     def grid(self) -> str:
-        """How the grid of a scan's SR volume lies above the scan's own: `corners` or `centres`.
+        """Position of the SR grid over the scan's own grid: `corners` or `centres`.
 
-        Where the model puts its voxels, so that the SR volume's affine is true. Query networks
-        are asked for places, so that the field of view can be kept whatever they were trained
-        on. All others follow the degradation that they were trained with.
+        It is where the model puts its voxels, so that the SR volume's affine is true. Query
+        networks take coordinates, so they can keep the field of view whatever they were trained on.
+        All others follow the degradation that they were trained with.
         """
         if self.method.spec["network"] == "query":
             return "centres"
@@ -56,11 +56,11 @@ class TrainedModel:
 
     @property
     def scale_per_axis(self) -> bool:
-        """Whether it was trained for another scale along each axis too."""
+        """Whether the model was also trained with different scales along the axes."""
         return self.description.get("scale_per_axis", False)
 
     def limits(self, target: Target) -> str:
-        """Return in a line what the model was made for, and where a target lies beyond that."""
+        """Return one line on what the model was made for, and where a target lies beyond that."""
         said, trained = self.description, self.description["scales"]
         span = f"{scale_name(min(trained))} to {scale_name(max(trained))}"
         parts = [
@@ -74,7 +74,7 @@ class TrainedModel:
 
     @property
     def scales(self) -> str:
-        """The scales that it is for, in words."""
+        """The scales of the model, in words."""
         trained = self.description["scales"]
         if self.method.models != "all_scales":
             return f"{_listed(trained)} only"
@@ -89,12 +89,12 @@ class TrainedModel:
 
 
 def open_model(path: str | Path, plugins: Sequence[str | Path] = ()) -> TrainedModel:
-    """Find out what a model is, without reading its weights.
+    """Describe a model without reading its weights.
 
     Args:
         path: A model folder of a study (`models/<method>/<trained>`), or its `model.safetensors`.
-        plugins: Folders that hold `methods/<name>/`, for models of methods that do not come with
-            this package.
+        plugins: Folders with `methods/<name>/`, for models of methods that do not come with this
+            package.
 
     Raises:
         InputError: No model, files missing or damaged, or a model made for one subject.
@@ -141,14 +141,14 @@ def _listed(scales: Sequence[float]) -> str:
 
 
 def describe(model: TrainedModel, path: str | Path) -> list[tuple[str, str]]:
-    """Return what is to be known of a model, as lines of a name and a text.
+    """Return the facts about a model, as lines of a name and a text.
 
     Args:
         model: See `open_model`.
-        path: As the user named it, for the command that applies it.
+        path: Path as the user gave it, for the command that applies the model.
 
     Raises:
-        InputError: Its description holds something else than numbers where they are expected.
+        InputError: The description has no numbers where they are expected.
     """
     try:
         lines = _lines(model, path)

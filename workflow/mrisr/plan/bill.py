@@ -13,28 +13,29 @@ from mrisr.plan.job_sizes import weights
 from mrisr.plan.jobs import STAGES, StudyJobs
 from mrisr.plan.kept_files import Keep
 
-#: Estimates may be off by this factor; tests hold them to it on studies that ran.
+#: Estimates are right within this factor. Tests compare them with studies that ran.
 FACTOR = 2
-SHOWN = 5  # longest jobs that are listed
+SHOWN = 5  # number of longest jobs in the list
 
 
 @dataclass
 class Stage:
-    """What a stage takes.
+    """Jobs of one stage, and what they take together.
 
     Attributes:
-        jobs: How many.
-        cpu_seconds: Of jobs on a CPU, and of those for a GPU whose time on one is not known.
-        gpu_jobs: How many ask for a GPU.
-        gpu_seconds: Of those, as far as their kind was recorded on a GPU.
-        gpu_unknown: Jobs that ask for a GPU and were never recorded on one.
-        on_cpu_seconds: What these take on a CPU, a part of `cpu_seconds`.
-        peak_mb: The largest job's memory.
-        asked_mb: The most that a job asks for.
-        kept_bytes: Of the files that stay.
-        passing_bytes: Of the files that are deleted once they have been used.
-        guessed: Jobs whose cost is that of another method or setting of their kind.
-        unknown: Jobs whose kind was never recorded.
+        jobs: Number of jobs.
+        cpu_seconds: CPU time of the jobs on a CPU, and of the jobs for a GPU whose time on a GPU is
+            not known.
+        gpu_jobs: Number of jobs that ask for a GPU.
+        gpu_seconds: GPU time of these jobs, as far as their kind was recorded on a GPU.
+        gpu_unknown: Number of jobs that ask for a GPU and were never recorded on one.
+        on_cpu_seconds: CPU time of these jobs on a CPU; a part of `cpu_seconds`.
+        peak_mb: Memory that the largest job needs.
+        asked_mb: Largest memory that a job asks for.
+        kept_bytes: Size of the files that stay.
+        passing_bytes: Size of the files that are deleted after their last use.
+        guessed: Number of jobs whose cost comes from another method or setting of their kind.
+        unknown: Number of jobs whose kind was never recorded.
     """
 
     jobs: int = 0
@@ -53,16 +54,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study takes.
+    """What a whole study takes.
 
     Attributes:
-        stages: By name, in order.
-        longest: The longest jobs: what they are, seconds, and the estimate.
+        stages: The stages by name, in order.
+        longest: The longest jobs: name, seconds and estimate of each.
         path: The longest chain of jobs that wait for each other.
-        path_seconds: What that chain takes, however many machines there are.
-        wall_seconds: What it takes by the number of jobs at a time.
+        path_seconds: Time of that chain, which more machines do not shorten.
+        wall_seconds: Wall time by the number of jobs that run at a time.
         tight: Rules whose jobs will need more memory than they ask for: MB needed, MB asked, and
-            how many times larger their volumes are than any that was recorded.
+            how many times larger their volumes are than the largest recorded ones.
     """
 
     stages: dict[str, Stage]
@@ -76,13 +77,13 @@ class Plan:
 def plan(
     study_jobs: StudyJobs, costs: Costs, parallel: Sequence[int] = (1,), remaining: bool = False
 ) -> Plan:
-    """Tell what a study takes.
+    """Estimate what a study takes.
 
     Args:
-        study_jobs: Its jobs.
-        costs: What jobs are known to cost.
-        parallel: Numbers of jobs at a time, for which wall time is told.
-        remaining: Leave out jobs whose files are all there.
+        study_jobs: The study's jobs.
+        costs: Recorded costs.
+        parallel: Numbers of jobs at a time, each with its own wall time.
+        remaining: Leave out jobs whose files all exist.
     """
     stages = {name: Stage() for name in STAGES}
     todo: list[tuple[Jobs, int, float]] = []
@@ -136,7 +137,7 @@ def _charge(stage: Stage, jobs: Jobs, count: int, estimate: Estimate) -> None:
 
 
 def _fill(stage: Stage, jobs: Jobs, study_jobs: StudyJobs, costs: Costs, kept: Keep) -> None:
-    """Add what the files of jobs take on disk, whether they are there already or not."""
+    """Add the disk space of the files of jobs, whether the files exist already or not."""
     for file, kind, voxels in files(jobs, study_jobs):
         size = voxels * (costs.bytes_a_voxel(kind) or 0)
         item = Path(file).name.removesuffix(".nii.gz")
@@ -181,7 +182,7 @@ def _critical(todo: Sequence[tuple[Jobs, int, float]]) -> list[tuple[str, float]
 
 
 def _wall(todo: Sequence[tuple[Jobs, int, float]], workers: int) -> float:
-    """Return when the last job ends if so many run at a time, those with much to follow first."""
+    """Return the wall time of `workers` jobs at a time; those with a long chain behind go first."""
     follow: Mapping[str, list[str]] = defaultdict(list)
     open_: dict[str, int] = {}
     left: dict[str, int] = {}
@@ -199,7 +200,7 @@ def _wall(todo: Sequence[tuple[Jobs, int, float]], workers: int) -> float:
     settled = [name for name, count in open_.items() if not count]
 
     def settle() -> None:
-        """Make jobs ready; where none is left to do, those that follow are ready at once."""
+        """Make jobs ready to run; jobs after a kind with no jobs left are ready at once."""
         while settled:
             name = settled.pop()
             if left[name]:

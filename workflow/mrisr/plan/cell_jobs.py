@@ -5,7 +5,7 @@ from mrisr.plan.job_list import JobList, method_request
 
 
 def add_reconstruction(jobs: JobList) -> None:
-    """Add what reconstructs."""
+    """Add the jobs that reconstruct."""
     study, layout = jobs.study, jobs.layout
     for cell in [*study.cells(), *jobs.shown]:
         if cell.skipped:
@@ -44,7 +44,7 @@ def add_reconstruction(jobs: JobList) -> None:
 
 
 def add_metrics(jobs: JobList) -> None:
-    """Add what takes metrics of reconstructions and ground truths."""
+    """Add the jobs that compute metrics of reconstructions and ground truths."""
     study, layout = jobs.study, jobs.layout
     fetched = [
         jobs.add("evaluate", f"fetch_metric_{name}", "fetch_metric", [layout.metric_file(name)], "")
@@ -86,13 +86,13 @@ def add_metrics(jobs: JobList) -> None:
 
 
 def add_segmentation(jobs: JobList) -> None:
-    """Add what segments ground truths and reconstructions, and compares the two."""
+    """Add the jobs that segment ground truths and reconstructions, and that compare the two."""
     study, layout = jobs.study, jobs.layout
     settings = study.segmentation
     for name in study.measured_datasets:
         items, voxels = study.items(name, "test"), jobs.sizes.working_voxels(name)
         about = {"size": voxels, "items": items}
-        about["voxels"] = jobs.sizes.hr_voxels(name)  # the scan itself is held as well
+        about["voxels"] = jobs.sizes.hr_voxels(name)  # memory holds the scan too
         files = [layout.subject_priors(name, "{item}", what) for what in ("priors", "mask")]
         aligned = jobs.add(
             *("segment", f"align_{name}", "align", files, files[0]),

@@ -1,4 +1,4 @@
-"""What tables, figures and the report need to know of a study, as plain values."""
+"""What tables, figures and the report need to know about a study, as plain values."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from mrisr.segment import priors
 from mrisr.study import tables_key
 from mrisr.study.study import Cell, Study
 
-#: What footnotes say of real LR.
+#: Footnotes about real LR.
 REAL_SCANS = (
     "the input is a scan, divided by its maximum; SR refines its grid by the scale along every axis"
     " and keeps its field of view."
@@ -22,7 +22,7 @@ REAL_STACKS = (
     " and SR is 0 beyond the stacks' common mask."
 )
 
-#: What footnotes say of a kind of mask.
+#: Footnotes about each kind of mask.
 MASKS = {
     "signal": "voxels with signal, closed and filled",
     "file": "given with the dataset",
@@ -32,28 +32,28 @@ MASKS = {
 
 @dataclass(frozen=True)
 class TableCell:
-    """One method on one dataset at one scale, as tables and figures need to know it.
+    """One method on one dataset at one scale, as tables and figures need it.
 
     Attributes:
         dataset: Name of the dataset.
-        dataset_label: What it is called.
+        dataset_label: Display name of the dataset.
         simulated: Whether its scans are simulated.
         scale: Up-sampling scale k.
         method: Name of the method.
-        method_label: What it is called.
-        control: Whether it bounds the tables and is not ranked.
-        ground_truth: Whether it is the control that is the ground truth.
-        learned: Whether a network learned.
-        skipped: Why it is not applied, or None.
+        method_label: Display name of the method.
+        control: Whether the method is a control: a bound of the tables that is not ranked.
+        ground_truth: Whether the method is the control that shows the ground truth itself.
+        learned: Whether the method learned a network.
+        skipped: Why the method is not applied, or None.
         path: CSV of the metrics (or overlaps); None where it is skipped.
         model: Folder of the model, or folders of the subjects' models; None without one.
-        beyond: Whether a model for all scales is asked for one that it was not trained on.
-        published_steps: Training steps of the paper, if it says.
+        beyond: Whether a model for all scales is applied at a scale that it was not trained on.
+        published_steps: Training steps of the paper, if the paper tells.
         published_training: Other settings of the paper's training.
         has_ground_truth: Whether the dataset has a ground truth.
         slices: Whether the study is 2-D.
-        held_by: The metric by which learned methods are held against the baseline.
-        reference: Whether it is the row of the HR references of real LR scans.
+        held_by: The metric by which learned methods are compared with the baseline.
+        reference: Whether this is the row of the HR references of real LR scans.
     """
 
     dataset: str
@@ -131,7 +131,7 @@ def describe(study: Study, cell: Cell) -> dict:
 
 
 def _beyond(cell: Cell) -> bool:
-    """Say whether a model for all scales is asked for one that it was not trained on."""
+    """Say whether a model for all scales is applied at a scale that it was not trained on."""
     trained = cell.method.spec.get("scale_range")
     return trained is not None and not min(trained) <= cell.scale <= max(trained)
 
@@ -161,7 +161,7 @@ def model_folders(models: Iterable[str | list[str] | None]) -> list[str]:
 
 
 def _with_references(study: Study, dataset: str, found: Sequence[TableCell]) -> list[TableCell]:
-    """Return cells with a row of the HR references after each scale of a dataset."""
+    """Return cells, with a row of the HR references added after each scale of a dataset."""
     complete = []
     for cell, following in zip(found, [*found[1:], None], strict=True):
         complete.append(cell)
@@ -189,7 +189,7 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
 
     Args:
         study: The study.
-        dataset: A test dataset, if they are about that one alone.
+        dataset: Test dataset that the notes are limited to; None for all.
     """
     measured = [name for name in study.measured_datasets if dataset in (None, name)]
     real = [name for name in study.real_datasets if dataset in (None, name)]
@@ -250,7 +250,7 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
 
 
 def _real(study: Study, real: list[str]) -> str:
-    """Return what is to be said of real LR scans."""
+    """Return the footnote about real LR scans."""
     datasets = [study.datasets[name] for name in real]
     labels = ", ".join(dataset.label for dataset in datasets)
     stacked = study.degradation["kind"] == "stacks"
@@ -271,7 +271,7 @@ def _real(study: Study, real: list[str]) -> str:
 
 
 def _slices(slices: dict) -> str:
-    """Return what is to be said of the slices of a 2-D study, and of what n counts."""
+    """Return the footnote about the slices of a 2-D study, and about what n counts."""
     count, axis = slices["count"], slices.get("axis", "sagittal")
     among = f"the central {slices['central']}" if "central" in slices else "all"
     multiple = slices.get("multiple", 1)
@@ -284,7 +284,7 @@ def _slices(slices: dict) -> str:
 
 
 def _drawn(dataset: Dataset) -> str:
-    """Return what is to be said of splits that the study drew."""
+    """Return the footnote about splits that the study drew."""
     how, counts = dataset.drawn or {}, dataset.subjects
     shares = "/".join(f"{100 * fraction:g}" for fraction in how["fractions"])
     return (
@@ -302,7 +302,7 @@ def _masks(study: Study, measured: list[str]) -> str:
 
 
 def _intensities(study: Study) -> str:
-    """Return which datasets do not have their maximum at 1 and 0 at 0."""
+    """Return the footnote about datasets whose 0 and maximum do not become 0 and 1."""
     said = {dataset.label: dataset.intensity for dataset in study.datasets.values()}
     return "; ".join(f"{label}: {text}" for label, text in said.items() if text)
 
@@ -316,9 +316,9 @@ def _crop(crop: dict) -> str:
 
 
 def published(study: Study) -> list[dict]:
-    """Return which published values stand beside which dataset: file, dataset, source.
+    """Return the published values that stand beside a dataset: file, dataset, source.
 
-    Those of `tables` and of `published` in the config; `published` has the last word.
+    They come from `tables` and from `published` in the config; `published` has the last word.
     """
     return _published(study, "quality", study.config["published"])
 
@@ -340,9 +340,9 @@ def models(study: Study) -> list[dict]:
 
 
 def has_losses(study: Study) -> bool:
-    """Say whether any model has losses to draw: trained here, or imported with its study's.
+    """Say whether any model has losses to draw: one trained here, or imported with its description.
 
-    Those of shipped weights are not: their loss is another one.
+    Shipped weights do not count: they were trained with another loss.
     """
     return any(
         not method.imported
@@ -352,7 +352,7 @@ def has_losses(study: Study) -> bool:
 
 
 def datasets(study: Study) -> list[dict]:
-    """Return what the report says of every dataset, with the numbers of subjects by split."""
+    """Return what the report shows of every dataset, with the number of subjects by split."""
     keys = ("description", "licence", "citation", "doi", "url", "simulated")
     return [
         {
@@ -415,7 +415,7 @@ def segmentation_notes(study: Study) -> dict[str, str]:
 
 
 def published_overlap(study: Study) -> list[dict]:
-    """Return which published overlaps stand beside which dataset, as `published` does."""
+    """Return the published overlaps that stand beside a dataset, as `published` does."""
     return _published(study, "overlap", study.segmentation["published"])
 
 
@@ -452,7 +452,7 @@ def paper_models(study: Study, spec: dict) -> list[str]:
 
 
 def baseline_label(study: Study) -> str | None:
-    """Return what the method is called that learned ones are held against, if there is one."""
+    """Return the label of the baseline that learned methods are compared with, or None."""
     name = study.config["baseline"]
     return None if name is None else study.methods[name].label
 

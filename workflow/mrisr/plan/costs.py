@@ -19,26 +19,26 @@ log = logging.getLogger("mrisr")
 
 FOLDER = WORKFLOW / "costs"
 JOBS, DISK = FOLDER / "jobs.csv", FOLDER / "disk.csv"
-#: CPU seconds and MB that a job takes to start, whatever it does: Python and its libraries.
+#: CPU seconds and MB that any job takes to start Python and its libraries.
 START_SECONDS, START_MB = 0.4, 150.0
-#: Multiplications for a voxel beyond which a method is a network.
+#: A method with more multiplications a voxel than this is a network.
 MACS = 100
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What jobs of one kind took together.
+    """What jobs of one kind cost together.
 
     Attributes:
         kind: See `mrisr.plan.job_list.Jobs`.
-        variant: Likewise.
+        variant: See `mrisr.plan.job_list.Jobs`.
         device: `cpu`, or the GPU's name.
-        study: Which study it was.
-        jobs: How many jobs.
-        size: Their work, see `Jobs.size`; summed.
-        seconds: CPU seconds on a CPU, wall seconds on a GPU; summed.
-        peak_mb: Memory of the largest.
-        voxels: Of the largest volume of that job.
+        study: Name of the study that ran.
+        jobs: Number of jobs.
+        size: Sum of their work, see `Jobs.size`.
+        seconds: Sum of their CPU seconds on a CPU, or of their wall seconds on a GPU.
+        peak_mb: Memory of the largest job.
+        voxels: Voxels of the largest volume of that job.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Cost:
 
     @property
     def key(self) -> tuple:
-        """By which a later record replaces this one."""
+        """Key under which a later record replaces this one."""
         return self.kind, self.variant, self.device, self.study, f"{self.voxels:.8g}"
 
     @property
@@ -65,14 +65,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes of files of one kind for each of their voxels (of a model: parameters).
+    """Bytes that files of one kind take for each voxel (a model: for each parameter).
 
     Attributes:
         kind: Folder under `results/<study>/`, e.g. `sr`.
-        study: Which study it was.
-        files: How many files.
-        voxels: Of all of them.
-        bytes: Of all of them.
+        study: Name of the study that ran.
+        files: Number of files.
+        voxels: Voxels of all files together.
+        bytes: Bytes of all files together.
     """
 
     kind: str
@@ -84,15 +84,15 @@ class Disk:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one job will cost.
+    """Estimated cost of one job.
 
     Attributes:
-        seconds: CPU seconds; of a job for a GPU, what it would be on a CPU.
-        gpu_seconds: Of a job that asks for a GPU, if one was ever recorded, else None.
-        peak_mb: Memory.
-        basis: How far it is known: `recorded`, `other` (from another method or setting of the
+        seconds: CPU seconds; for a job that asks for a GPU, its CPU seconds on a CPU.
+        gpu_seconds: GPU seconds of a job that asks for a GPU, if one was ever recorded, else None.
+        peak_mb: Memory in MB.
+        basis: Where the estimate comes from: `recorded`, `other` (another method or setting of the
             same kind), `unknown`.
-        grown: How many times larger its volumes are than any that was recorded, at least 1.
+        grown: How many times larger the volumes are than the largest recorded ones, at least 1.
     """
 
     seconds: float
@@ -103,14 +103,14 @@ class Estimate:
 
 
 class Costs:
-    """What is known of costs."""
+    """Recorded costs of jobs and files."""
 
     def __init__(self, costs: Iterable[Cost], disk: Iterable[Disk] = ()):
         self.costs, self.disk = list(costs), list(disk)
 
     @classmethod
     def load(cls, folder: str | Path = FOLDER) -> "Costs":
-        """Read what was recorded; nothing is known if there are no files.
+        """Read the recorded costs from a folder; without files nothing is known.
 
         Raises:
             ConfigError: A file has other columns or values than `record` writes.
@@ -119,7 +119,7 @@ class Costs:
         return cls(_read(folder / JOBS.name, Cost), _read(folder / DISK.name, Disk))
 
     def save(self, folder: str | Path) -> None:
-        """Write what is known to a folder."""
+        """Write all records to a folder."""
         for name, found, what in ((JOBS.name, self.costs, Cost), (DISK.name, self.disk, Disk)):
             text = io.StringIO()
             writer = csv.DictWriter(text, [f.name for f in fields(what)], lineterminator="\n")
@@ -131,14 +131,14 @@ class Costs:
             write_text(Path(folder) / name, text.getvalue())
 
     def updated(self, other: "Costs") -> "Costs":
-        """Return this with the rows of `other` added, in place of those that say the same."""
+        """Return these records with the rows of `other`, which replace rows of the same key."""
         costs = {row.key: row for row in [*self.costs, *other.costs]}
         disk = {(row.kind, row.study): row for row in [*self.disk, *other.disk]}
         return Costs(costs.values(), disk.values())
 
     def estimate(self, jobs: Jobs) -> Estimate:
-        """Return what one of `jobs` will cost."""
-        if not jobs.benchmarks:  # rules that hardly do anything
+        """Return the estimated cost of one of `jobs`."""
+        if not jobs.benchmarks:  # rules that take hardly any time
             return Estimate(START_SECONDS, None, START_MB, "recorded")
         row, basis = self._nearest(jobs, cpu=True)
         gpu, _ = self._nearest(jobs, cpu=False) if jobs.gpu else (None, "")
@@ -159,7 +159,7 @@ class Costs:
     def _work_seconds(self, known: Cost, jobs: Jobs) -> float:
         if not jobs.size or not known.size:
             return known.seconds / known.jobs
-        if jobs.kind not in ("train", "reconstruct"):  # whose records may be of other networks
+        if jobs.kind not in ("train", "reconstruct"):  # their records may be of other networks
             points = [
                 (row.size / row.jobs, row.seconds / row.jobs)
                 for row in self._like(known)
@@ -179,8 +179,8 @@ class Costs:
         return [c for c in self.costs if (c.kind, c.variant) == (known.kind, known.variant)]
 
     def _memory(self, known: Cost, jobs: Jobs) -> float:
-        """Return the peak MB of a job: a line through what was recorded of its kind."""
-        # Training holds patches, and a network reconstructs in tiles: volumes do not count.
+        """Return the peak MB of a job, from a line through the records of its kind."""
+        # Training holds patches, and a network works in tiles: the volume's size does not matter.
         if jobs.kind == "train" or (
             jobs.kind == "reconstruct" and known.size > MACS * known.voxels
         ):
@@ -196,18 +196,18 @@ class Costs:
         return max(START_MB, y + slope * (jobs.voxels - x))
 
     def _nearest(self, jobs: Jobs, cpu: bool) -> tuple[Cost | None, str]:
-        """Return the record that is most like a job, and how like it is."""
+        """Return the record most like a job, and how like it is (`Estimate.basis`)."""
         rows = [c for c in self.costs if c.kind == jobs.kind and (c.device == "cpu") == cpu]
         same = [c for c in rows if c.variant == jobs.variant]
         basis = "recorded" if same else "other"
         rows = same or _alike(rows, jobs.variant)
         if not rows:
             return None, "unknown"
-        # A network that was shrunk uses a processor worse: the nearest in work for each job.
+        # Small networks use a processor less well, so take the record nearest in work a job.
         return min(rows, key=lambda row: _distance(row.size / row.jobs, jobs.size)), basis
 
     def bytes_a_voxel(self, kind: str) -> float | None:
-        """Return bytes for each voxel of files of a kind, or None if never recorded."""
+        """Return the bytes that files of a kind take a voxel, or None if never recorded."""
         rows = [row for row in self.disk if row.kind == kind and row.voxels]
         return sum(r.bytes for r in rows) / sum(r.voxels for r in rows) if rows else None
 
@@ -215,12 +215,12 @@ class Costs:
 def record(study_jobs: StudyJobs, device: str | None = None) -> Costs:
     """Read what a study's jobs cost from its benchmarks and files.
 
-    Jobs without a benchmark are left out. So are trainings that were interrupted and went on: the
-    benchmark holds only the last part.
+    Jobs without a benchmark are left out. So are trainings that were interrupted and continued:
+    their benchmark holds only the last part.
 
     Args:
-        study_jobs: Of a study, as it ran.
-        device: Name of the GPU that jobs which ask for one had; None if there was none.
+        study_jobs: Jobs of a study that ran.
+        device: Name of the GPU that ran the jobs which ask for one; None if there was none.
 
     Raises:
         InputError: Nothing was recorded.
@@ -275,7 +275,7 @@ def _number(text: str) -> float:
 
 
 def _interrupted(jobs: Jobs, wall: float) -> bool:
-    """Say whether a training took longer than its benchmark."""
+    """Say whether a training took longer than its benchmark, so that it was interrupted."""
     if jobs.model is None:
         return False
     from mrisr.methods.model_files import read_description
@@ -318,9 +318,10 @@ def files(jobs: Jobs, study_jobs: StudyJobs) -> Iterable[tuple[str, str, float]]
 
 
 def _alike(rows: Sequence[Cost], variant: str) -> list[Cost]:
-    """Return the records whose variants share most with one that was never recorded.
+    """Return the records whose variants are most like a variant that was never recorded.
 
-    Among methods that is any; among lists of metrics, those with the most metrics in common.
+    All other methods are equally like it. Of lists of metrics, the most like have the most metrics
+    in common.
     """
     if not rows or "+" not in variant:
         return list(rows)

@@ -1,4 +1,4 @@
-"""Jobs from raw scans to what is trained on and reconstructed from."""
+"""Jobs that turn raw scans into training data and into LR input."""
 
 from mrisr.common.layout import scale_name
 from mrisr.data.datasets import Dataset
@@ -7,7 +7,7 @@ from mrisr.study.study import Study
 
 
 def add_data(jobs: JobList) -> None:
-    """Add what fetches, prepares and checks scans, priors and imported weights."""
+    """Add the jobs that fetch, prepare and check scans, priors and imported weights."""
     study, layout = jobs.study, jobs.layout
     prepared = []
     for name, dataset in study.datasets.items():
@@ -63,7 +63,7 @@ def add_data(jobs: JobList) -> None:
 
 
 def _trains(study: Study) -> bool:
-    """Say whether anything is trained: only trainings wait for the check of all scans."""
+    """Say whether anything is trained. Only trainings wait for the check of all scans."""
     return (
         any(not method.imported for method, _ in study.models())
         or bool(study.early_stopping)
@@ -72,14 +72,14 @@ def _trains(study: Study) -> bool:
 
 
 def _real(jobs: JobList, name: str, dataset: Dataset) -> list[str]:
-    """Add what prepares real LR scans and HR references; return the names of these jobs."""
+    """Add the jobs that prepare real LR scans and HR references; return their names."""
     study, layout = jobs.study, jobs.layout
     subjects = dataset.subjects["test"]
     voxels = jobs.sizes.raw_voxels(name)
     done = []
     for scale in map(scale_name, study.scales(name)):
         inputs = [file for s in subjects for file in study.inputs(name, s)]
-        # Of stacks, where each is data as well.
+        # For stacks also the masks of the voxels that are data.
         grids = [*subjects, *(inputs if dataset.stacked else [])]
         what = "stacks" if dataset.stacked else "real"
         done.append(
@@ -124,7 +124,7 @@ def _real(jobs: JobList, name: str, dataset: Dataset) -> list[str]:
 
 
 def add_degradation(jobs: JobList) -> None:
-    """Add what simulates LR."""
+    """Add the jobs that simulate LR."""
     study, layout = jobs.study, jobs.layout
     for name in study.measured_datasets:
         items = study.items(name, "test")

@@ -1,7 +1,7 @@
-"""Which figures a study has, and what each is drawn from: the one list that rules and report use.
+"""Which figures a study has and what each is drawn from: the one list for rules and report.
 
-Light, because the Snakefile imports it at parse time. A figure's module has a function
-`draw(params, outputs)`; a file that is named in `params` and is not there shows as missing.
+The Snakefile imports this module at parse time, so it stays light. A figure's module has a function
+`draw(params, outputs)`. A file that `params` names and that does not exist shows as missing.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,8 +14,8 @@ from mrisr.plan import cells as summary
 from mrisr.study.figures_key import KINDS, one_model, options, shown_cells
 from mrisr.study.study import Study
 
-ARSSR = "10.1109/JBHI.2022.3223106"  # of the paper whose encoders are compared
-LEAST = 3  # values of a hyper-parameter that make a line
+ARSSR = "10.1109/JBHI.2022.3223106"  # DOI of the paper whose encoders are compared
+LEAST = 3  # fewest values of a hyper-parameter that make a line
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Planned:
 
     Attributes:
         name: Stem of the files, `figures/<name>.{png,pdf,json}`.
-        kind: Of drawing, the module of `mrisr.figures` that draws it.
-        inputs: Files it is drawn from.
-        params: What the module's `draw` takes, plain values.
-        about: One sentence, the same in every study.
+        kind: Kind of figure, and the module of `mrisr.figures` that draws it.
+        inputs: Files that the figure is drawn from.
+        params: Arguments of the module's `draw`, plain values.
+        about: One sentence about the figure, the same in every study.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Planned:
 
     @property
     def module(self) -> str:
-        """The module that draws it."""
+        """The module that draws the figure."""
         return f"mrisr.figures.{self.kind}"
 
 
 def figures(study: Study) -> list[Planned]:
-    """Return the figures of a study, in the order of the report: those its data allow."""
+    """Return the figures that a study's data allow, in the order of the report."""
     found = []
     for kind, about in KINDS.items():
         for name in about.drawn_of(study):
@@ -67,13 +67,13 @@ def _subject(study: Study, dataset: str, settings: Mapping) -> str:
 
 
 def _wanted_scales(study: Study, dataset: str, settings: Mapping) -> list[float]:
-    """Return the scales of a figure: those asked for that the dataset has, else the dataset's."""
+    """Return the scales asked for that the dataset has, or all its scales if there are none."""
     there = [float(scale) for scale in study.scales(dataset)]
     return [scale for scale in map(float, settings.get("scales", there)) if scale in there] or there
 
 
 def _cells(study: Study, dataset: str, settings: Mapping, truth: bool = False) -> list[dict]:
-    """Return the cells of a figure; the ground truth, which images show anyway, if asked."""
+    """Return the cells of a figure; the ground truth, which images show anyway, only if `truth`."""
     scales = _wanted_scales(study, dataset, settings)
     return _with_looks(
         study,
@@ -91,8 +91,8 @@ def _cells(study: Study, dataset: str, settings: Mapping, truth: bool = False) -
 def _with_looks(study: Study, cells: list[dict]) -> list[dict]:
     """Return cells with `look`, see `mrisr.figures.style.look`.
 
-    It is the method's place among the study's methods without controls, and of a control the bound
-    that it is.
+    The look of a method is its place among the study's methods without controls. The look of a
+    control is the bound that it sets.
     """
     order = [method.name for method in study.methods.values() if not method.control]
     return [
@@ -107,7 +107,7 @@ def _with_looks(study: Study, cells: list[dict]) -> list[dict]:
 
 
 def _images(study: Study, cells: list[dict], subject: str) -> list[dict]:
-    """Return cells with the `image` of a subject, None for what is skipped."""
+    """Return cells with the `image` of a subject, None for skipped cells."""
     return [
         {
             **cell,
@@ -122,7 +122,7 @@ def _images(study: Study, cells: list[dict], subject: str) -> list[dict]:
 
 
 def _scene(study: Study, dataset: str, settings: Mapping, cells: list[dict] | None = None) -> dict:
-    """Return what `mrisr.figures.scene.read_scene` takes."""
+    """Return the arguments of `mrisr.figures.scene.read_scene`."""
     subject = _subject(study, dataset, settings)
     cells = _images(study, _cells(study, dataset, settings) if cells is None else cells, subject)
     return {
@@ -138,7 +138,7 @@ def _scene(study: Study, dataset: str, settings: Mapping, cells: list[dict] | No
 
 
 def _held(study: Study, dataset: str, cells: list[dict]) -> list[dict]:
-    """Return the baseline's cells that learned ones are held against, where they are not shown."""
+    """Return the cells of the baseline for learned methods, where the figure lacks them."""
     scales = {cell["scale"] for cell in cells}
     shown = {(cell["scale"], cell["method"]) for cell in cells}
     return [
@@ -156,7 +156,7 @@ def _scene_files(scene: Mapping) -> list[str]:
 
 
 def _measured(params: Mapping) -> list[str]:
-    """Return metrics and descriptions of models, which say what is marked."""
+    """Return the files of metrics, and the descriptions of models that tell what is marked."""
     cells = [*params["cells"], *params["held"]]
     folders = summary.model_folders(cell["model"] for cell in cells)
     return [*_files(cells, "path"), *(f"{folder}/model.json" for folder in folders)]
@@ -168,10 +168,10 @@ def _files(cells: list[dict], *keys: str) -> list[str]:
 
 def _scales(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     if study.degradation["kind"] == "stacks":
-        return None  # three LR volumes
+        return None  # there are three LR volumes
     cells = _without_controls(study, dataset, settings)
     single = one_model(study)
-    # The first model for all scales, else the first method that is learned.
+    # The first model for all scales, else the first learned method.
     names = settings.get("methods") or [
         *single,
         *(cell["method"] for cell in cells if cell["learned"]),
@@ -237,7 +237,7 @@ def _encoders(study: Study, dataset: str, settings: Mapping) -> Planned | None:
 
 
 def _has_lesions(study: Study, dataset: str, settings: Mapping) -> bool:
-    """Whether there is a mask of lesions of the subject, or an address of one."""
+    """Say whether a mask of the subject's lesions exists, or an address of one."""
     lesions = study.datasets[dataset].lesions
     if lesions is None or study.slices is not None:
         return False
@@ -245,7 +245,7 @@ def _has_lesions(study: Study, dataset: str, settings: Mapping) -> bool:
         return True
     try:
         lesions.local_file(_subject(study, dataset, settings))
-    except InputError:  # a copy of the scans alone
+    except InputError:  # the folder holds only the scans
         return False
     return True
 
@@ -405,9 +405,9 @@ def _sweep(study: Study, dataset: str, settings: Mapping) -> Planned | None:
 
 
 def _swept(family: list) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield hyper-parameters that are numbers, and their values by the methods that share all else.
+    """Yield each numeric hyper-parameter, with its values by methods that share all others.
 
-    The first method of a folder is what the others differ from.
+    The other methods are compared with the first method of a folder.
     """
     first = family[0].spec
     for key, value in first.get("model", {}).items():
@@ -486,7 +486,7 @@ def _subjects(study: Study, dataset: str, settings: Mapping) -> Planned | None:
 
 
 def _quality_by_cost(study: Study, dataset: str, settings: Mapping) -> Planned | None:
-    # One scale, the first: costs differ between scales by the same for all methods.
+    # Only the first scale: another scale changes the costs of all methods alike.
     settings = {**settings, "scales": _wanted_scales(study, dataset, settings)[:1]}
     cells = [
         {**cell, **_runs(study, cell)}
@@ -496,7 +496,7 @@ def _quality_by_cost(study: Study, dataset: str, settings: Mapping) -> Planned |
     if not cells:
         return None
     params = _measures(study, dataset, cells)
-    # Benchmarks are no inputs: what is not there is said, and they differ from run to run.
+    # Benchmarks are no inputs: they differ from run to run, and the figure says which are missing.
     return Planned(
         f"quality_by_cost_{dataset}",
         "cost",
@@ -507,7 +507,7 @@ def _quality_by_cost(study: Study, dataset: str, settings: Mapping) -> Planned |
 
 
 def _runs(study: Study, cell: dict) -> dict:
-    """Return benchmark and log of the jobs that reconstructed a cell, and how many volumes each."""
+    """Return benchmark and log of the jobs that reconstructed a cell, and volumes of each job."""
     items = study.items(cell["dataset"], "test")
     stem = study.layout.sr(cell["dataset"], cell["method"], scale_name(cell["scale"]), "{}")
     stem = stem.removesuffix(".nii.gz")
@@ -626,7 +626,7 @@ def _early_stopping(study: Study, name: str, settings: Mapping) -> Planned:
     )
 
 
-#: What plans a figure, by its kind; None if the study has nothing to draw.
+#: The function that plans each kind of figure; it returns None if there is nothing to draw.
 _PLANNERS: dict[str, Callable[..., Planned | None]] = {
     "scales": _scales,
     "comparison": _comparison,

@@ -1,4 +1,4 @@
-"""The jobs of one study, as a list that grows: what comes first is added first."""
+"""The growing list of one study's jobs; each job is added after those that it waits for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from mrisr.study.study import Study
 
 @dataclass(frozen=True)
 class Jobs:
-    """Jobs of one rule that differ in the subject alone; most often it is one.
+    """Jobs of one rule that differ only in the subject; most often a single job.
 
     Attributes:
         stage: One of `mrisr.plan.jobs.STAGES`.
@@ -24,17 +24,18 @@ class Jobs:
         variant: What else decides the cost: a method, a list of metrics, a transform.
         size: Work of one job: voxels, or for networks multiplications. 0 if it hardly depends on
             the study.
-        voxels: Of the largest volume that a job holds.
+        voxels: Voxels of the largest volume that a job holds.
         outputs: The files of each job.
         benchmarks: The benchmark of each job; none for rules without.
-        after: Names of what must be done before.
-        name: Of these jobs among all of the study.
+        after: Names of the jobs that must be done before.
+        name: Name of these jobs, unique in the study.
         gpu: Whether they ask for a GPU.
-        memory_mb: What each asks for.
-        threads: What each asks for.
-        minutes: Time after which a cluster may end it; None if its rule does not say.
+        memory_mb: Memory that each job asks for.
+        threads: Threads that each job asks for.
+        minutes: Time after which a cluster may end a job; None if the rule does not say.
         model: Folder of the model that the job trains.
-        most_seconds: Time after which it ends wherever it is (`training.minutes`); None for none.
+        most_seconds: Time after which the training ends wherever it is (`training.minutes`), or
+            None.
     """
 
     stage: str
@@ -56,7 +57,7 @@ class Jobs:
 
     @property
     def count(self) -> int:
-        """How many jobs."""
+        """Number of jobs."""
         return len(self.outputs)
 
 
@@ -65,10 +66,10 @@ class JobList:
 
     Attributes:
         study: The study.
-        sizes: How much work they have.
+        sizes: How much work the jobs have.
         layout: Paths of the study's files.
-        files: Lists of them.
-        shown: Cells of figures alone, which no table has.
+        files: Lists of the study's files.
+        shown: Cells that only figures show and no table has.
         found: The jobs so far.
     """
 
@@ -94,7 +95,7 @@ class JobList:
     ) -> str:
         """Add jobs: one, or one for each of `items`; `outputs` and `stem` may name `{item}`.
 
-        They ask for what `requests` has of `request`, default their kind.
+        The jobs ask for what `requests` has under `request`, by default under their kind.
         """
         layout = self.study.layout
         if asked := requests(self.study.deterministic).get(request or kind):
@@ -119,16 +120,17 @@ class JobList:
     def by_rule(
         self, kind: str, dataset: str, items: Sequence[str]
     ) -> list[tuple[str, Sequence[str]]]:
-        """Return the ends of the names of the rules that make a kind of volume, with their items.
+        """Return the suffix of each rule that makes a kind of volume, with the items of the rule.
 
-        Where such volumes pass, those that are shown stay, and another rule makes them.
+        Where volumes of this kind are deleted after use, another rule makes those on show, which
+        stay.
         """
         parts = self._kept.parts(kind, dataset)
         apart = [(part.suffix, list(filter(part.holds, items))) for part in parts]
         return [(suffix, chosen) for suffix, chosen in apart if chosen]
 
     def names(self, prefix: str) -> list[str]:
-        """Return the names of jobs so far whose name is `prefix`, or starts with it and a blank."""
+        """Return the names of the jobs so far that are `prefix`, or start with it and a blank."""
         return [g.name for g in self.found if g.name == prefix or g.name.startswith(f"{prefix} ")]
 
     def lr(self, dataset: str, scale: str) -> list[str]:
@@ -145,7 +147,7 @@ class JobList:
 
     @property
     def metrics(self) -> str:
-        """The study's metrics, the variant of jobs that take them."""
+        """The study's metrics: the variant of the jobs that compute them."""
         return "+".join(sorted(self.study.config["metrics"]))
 
 

@@ -10,7 +10,7 @@ from mrisr.methods.method import Method
 from mrisr.methods.training_length import steps_per_epoch, total_steps
 from mrisr.study.study import Study
 
-#: Edges of an adult's brain in mm, for crops whose size only the scans tell.
+#: Edges of an adult's brain in mm, for crops whose size depends on the scans.
 BRAIN = (145, 185, 150)
 
 
@@ -25,7 +25,7 @@ class JobSizes:
         self.study = study
 
     def hr_voxels(self, dataset: str) -> float:
-        """Return the voxels of a prepared item: as on disk, or as crop and scan say."""
+        """Return the voxels of a prepared item, from the file on disk or from crop and scan."""
         return math.prod(self._shape(dataset))
 
     def lr_voxels(self, dataset: str, scale: float) -> float:
@@ -40,7 +40,7 @@ class JobSizes:
         return math.prod(shape) if shape else self.hr_voxels(dataset)
 
     def raw_bytes(self, dataset: str) -> float:
-        """Return the bytes of a scan that is downloaded or made; 0 for those of a folder."""
+        """Return the bytes of a downloaded or simulated scan; 0 for scans of a folder."""
         about = self.study.datasets[dataset]
         if about.folder is not None:
             return 0
@@ -63,12 +63,12 @@ class JobSizes:
         return shape
 
     def macs(self, method: Method, lr: float, hr: float) -> float:
-        """Return the multiplications with which a method makes `hr` voxels from `lr`."""
+        """Return the multiplications that a method needs to make `hr` voxels from `lr`."""
         lr_weights, hr_weights = weights(method)
         return lr_weights * lr + hr_weights * hr
 
     def train_macs(self, method: Method, scale: float, steps: int | None = None) -> float:
-        """Return the multiplications of a training (default all steps), forward passes alone."""
+        """Return the multiplications of a training's forward passes (default all steps)."""
         training, study = method.spec.get("training", {}), self.study
         training = {"batch": 1, "epochs": 1, **training}
         if steps is None:
@@ -83,12 +83,12 @@ class JobSizes:
         return sample * steps * training["batch"]
 
     def subject_macs(self, method: Method, dataset: str, scale: float) -> float:
-        """Return the multiplications of the training of a subject's model, on all its stacks."""
+        """Return the multiplications of training a subject's model on all stacks of the subject."""
         epochs = method.spec.get("training", {}).get("epochs", 1)
         return self.macs(method, 0, self.lr_voxels(dataset, scale)) * epochs
 
     def working_voxels(self, dataset: str) -> float:
-        """Return the voxels that a dataset is segmented on."""
+        """Return the number of voxels on which a dataset is segmented."""
         edge, hr = self.study.segmentation["voxel_size"], self.hr_voxels(dataset)
         sizes = self.study.datasets[dataset].spec.get("scan", {}).get("voxel_size")
         return hr * math.prod(min(1, s / edge) for s in sizes) if edge and sizes else hr
@@ -96,15 +96,15 @@ class JobSizes:
 
 @cache
 def weights(method: Method) -> tuple[float, float]:
-    """Return how many weights a method multiplies a voxel of LR with, and one of HR.
+    """Return the multiplications that a method needs for a voxel of LR, and for a voxel of HR.
 
-    1 and 1 for a method without a network, which costs what its voxels cost.
+    A method without a network has 1 and 1: its cost follows its voxels.
     """
     if not method.learned or method.kind == "external" or method.function("build") is None:
         return 1.0, 1.0
     import torch
 
-    with torch.device("meta"):  # shapes alone
+    with torch.device("meta"):  # only shapes are needed
         network = method.build()
     every = sum(p.numel() for p in network.parameters())
     if method.spec.get("network") != "query":
@@ -115,7 +115,7 @@ def weights(method: Method) -> tuple[float, float]:
 
 
 def _expected_shape(dataset: Dataset) -> tuple[float, ...]:
-    """Return the shape of a ground truth as a dataset's file tells it."""
+    """Return the shape of a ground truth as the dataset's file states it."""
     crop, scan = dataset.spec["crop"], dataset.spec.get("scan", {})
     if crop["kind"] == "shape":
         return tuple(crop["shape"])

@@ -1,4 +1,4 @@
-"""The jobs of a study as the rules make them, with what each has to do; without Snakemake."""
+"""The jobs of a study as the rules make them, with the work of each; without Snakemake."""
 
 from functools import cached_property
 
@@ -22,7 +22,7 @@ class StudyJobs(JobSizes):
 
     @cached_property
     def jobs(self) -> list[Jobs]:
-        """The jobs, what must be done first before what needs it."""
+        """The jobs, each after the jobs that it waits for."""
         jobs = JobList(self.study, self)
         add_data(jobs)
         add_degradation(jobs)

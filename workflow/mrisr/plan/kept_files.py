@@ -1,6 +1,6 @@
-"""Which volumes stay once they have been used: those that the config keeps, and all that are shown.
+"""Which volumes stay after their last use: those that the config keeps, and all on show.
 
-Light, because the Snakefile uses it at parse time.
+The Snakefile uses this module at parse time, so it stays light.
 """
 
 import re
@@ -12,19 +12,19 @@ from mrisr.data.finding import SUBJECT
 from mrisr.plan import figures, report
 from mrisr.study.study import Study
 
-#: What `keep` of a config may leave out. Each such volume belongs to one method, dataset and scale:
-#: a study without them takes another method and makes nothing again.
+#: Kinds of volume that `keep` of a config may leave out. Each such volume belongs to one method,
+#: dataset and scale: a study that deleted them can add a method and makes nothing again.
 KINDS = ("sr", "segmentation")
 
 
 @dataclass(frozen=True)
 class Part:
-    """Volumes of a kind that one rule makes, a subject a job.
+    """Volumes of one kind that one rule makes, one subject a job.
 
     Attributes:
         suffix: End of the rule's name.
-        subjects: Regular expression of their items.
-        stays: Whether they stay once they have been used.
+        subjects: Regular expression of the items.
+        stays: Whether the volumes stay after their last use.
     """
 
     suffix: str
@@ -32,16 +32,16 @@ class Part:
     stays: bool
 
     def holds(self, item: str) -> bool:
-        """Say whether an item is one of them."""
+        """Say whether an item is one of these volumes."""
         return re.fullmatch(rf"{self.subjects}\.", f"{item}.") is not None
 
 
-#: Where all stay.
+#: The only part of a kind whose volumes all stay.
 EVERYONE = Part("", SUBJECT, True)
 
 
 class Keep:
-    """What of a study stays.
+    """Which volumes of a study stay.
 
     Attributes:
         study: The study.
@@ -77,7 +77,7 @@ class Keep:
         return {name: list(dict.fromkeys(items)) for name, items in found.items()}
 
     def parts(self, kind: str, dataset: str) -> list[Part]:
-        """Return the rules that make a kind of volume: two where those that are shown stay."""
+        """Return the rules that make a kind of volume: two if only the volumes on show stay."""
         if self.all(kind):
             return [EVERYONE]
         shown = "|".join(map(re.escape, self.shown[dataset]))

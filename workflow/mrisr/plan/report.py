@@ -1,4 +1,4 @@
-"""What the report is made from, as plain values: light, for the Snakefile asks at parse time."""
+"""What the report is made from, as plain values; light, as the Snakefile uses it when parsing."""
 
 from collections.abc import Mapping
 
@@ -7,12 +7,12 @@ from mrisr.plan import cells as summary
 from mrisr.plan import figures
 from mrisr.study.study import Study
 
-#: What the report does where the config says nothing.
+#: Settings of the viewer where the config has none.
 VIEWER = {"subjects": 1, "scales": None, "megabytes": 20}
 
 
 def study_facts(study: Study) -> dict:
-    """Return what the report needs to know of a study, beside its files.
+    """Return what the report needs to know about a study, apart from the study's files.
 
     Returns:
         config; cells, models, datasets, notes as `mrisr.plan.cells` makes them; methods (name,

@@ -13,7 +13,7 @@ class Request:
     Attributes:
         threads: CPU threads.
         memory_mb: Memory in MB.
-        minutes: Time after which a cluster may end it.
+        minutes: Time after which a cluster may end the job.
     """
 
     threads: int
@@ -22,12 +22,12 @@ class Request:
 
     @property
     def resources(self) -> dict[str, int]:
-        """What stands in a rule's `resources`."""
+        """Values for `resources` of a rule."""
         return {"mem_mb": self.memory_mb, "runtime": self.minutes}
 
 
-#: By kind of job, see `mrisr.plan.job_list.Jobs`. What runs ANTs has one thread: with more, it does
-#: not give the same bytes twice.
+#: Requests by kind of job, see `mrisr.plan.job_list.Jobs`. Jobs that run ANTs have one thread: with
+#: more, ANTs does not give the same bytes twice.
 REQUESTS = {
     "fetch": Request(4, 4000, 1440),
     "fetch_lesions": Request(1, 4000, 240),
@@ -50,14 +50,14 @@ REQUESTS = {
     "figure": Request(1, 4000, 20),
     "report": Request(1, 4000, 10),
 }
-#: Their threads wait for servers, and change no number.
+#: Jobs whose threads wait for servers, and change no number.
 DOWNLOADS = ("fetch",)
 
 
 def requests(deterministic: bool) -> dict[str, Request]:
-    """Return what jobs ask for by kind; in a deterministic study one thread whatever the machine.
+    """Return the requests by kind of job; in a deterministic study with one thread on any machine.
 
-    Sums that are split among threads are taken in another order, and their last digits differ.
+    With more threads, sums are taken in another order, and their last digits differ.
     """
     if not deterministic:
         return REQUESTS

@@ -1,7 +1,7 @@
-"""How far a study is, from its files alone: what is measured, failed, at work, waiting.
+"""How far a study is, told by its files alone: what is measured, failed, at work, waiting.
 
-Nothing is asked of Snakemake or Slurm and nothing is written, so it can be done at any time, from
-any machine that sees the files.
+This asks neither Snakemake nor Slurm and writes nothing. So it works at any time, on any machine
+that sees the files.
 """
 
 import os
@@ -19,17 +19,17 @@ from mrisr.study.study import Cell, Study
 DONE, FAILED, RUNNING, STOPPED, WAITING, SKIPPED = (
     *("done", "failed", "running", "stopped", "waiting", "n/a"),
 )
-TAIL = 20_000  # bytes of a log that are looked at
-#: Where Slurm's own logs lie: our profile, and the plugin's default.
+TAIL = 20_000  # bytes at the end of a log that are read
+#: Folders of Slurm's own logs: that of our profile, and the plugin's default.
 SLURM_LOGS = ("results/logs/slurm", ".snakemake/slurm_logs")
-#: How a job's log says that it failed, see `mrisr.common.progress.job`.
+#: How a job's log reports a failure, see `mrisr.common.progress.job`.
 SAID = re.compile(r"^(?:[\d-]+ [\d:,]+ )?(?:error: (.*)|unexpected error$)", re.MULTILINE)
-#: What Slurm and Python write where a job had no chance to say anything.
+#: What Slurm and Python write when a job ends before it can report anything.
 KILLED = re.compile(
     r"^(?:slurmstepd: error: .*|.*\b(?:oom[-_ ]?kill|OUT_OF_MEMORY|TIME LIMIT)\b.*)$",
     re.MULTILINE | re.IGNORECASE,
 )
-#: Which machine a Snakemake runs on, in its log.
+#: The line of Snakemake's log that names its machine.
 HOST = re.compile(r"^ +Host: (\S+)$", re.MULTILINE)
 LISTED = re.compile(r"^\s+log: (.+?)(?: \(check log file.*)?$", re.MULTILINE)
 
@@ -40,7 +40,7 @@ class Failure:
 
     Attributes:
         log: Its log.
-        reason: The last thing that it said, one line.
+        reason: The last error in the log, one line.
     """
 
     log: str
@@ -55,7 +55,7 @@ class State:
         cells: Every cell of the tables with its state.
         failures: Jobs that failed, the oldest first.
         active: Whether a Snakemake works in this folder.
-        overlaps: How many overlaps of segmentations are there, and how many there will be.
+        overlaps: Number of overlaps of segmentations that exist, and number in the finished study.
     """
 
     cells: list[tuple[Cell, str]]
@@ -69,11 +69,11 @@ class State:
 
     @property
     def wanted(self) -> int:
-        """How many cells there will be in the end."""
+        """Number of cells in the finished study."""
         return len(self.cells) - self.count(SKIPPED)
 
     def table(self) -> tuple[list[str], list[tuple[str, str, list[tuple[str, str]]]]]:
-        """Return scales, and for each method its name, label and for each scale text and state."""
+        """Return the scales; and each method's name, label, and text and state for each scale."""
         scales = list(dict.fromkeys(scale_name(cell.scale) for cell, _ in self.cells))
         methods = {cell.method.name: cell.method.label for cell, _ in self.cells}
         rows = []
@@ -91,7 +91,7 @@ class State:
 
 
 def _together(states: list[str]) -> tuple[str, str]:
-    """Return what is said of one method and scale on all datasets, and its most urgent state."""
+    """Return the text for one method and scale on all datasets, and the most urgent state."""
     wanted = [state for state in states if state != SKIPPED]
     if not wanted:
         return ("n/a", SKIPPED) if states else ("", SKIPPED)
@@ -129,16 +129,16 @@ def state(study: Study) -> State:
 
 
 def _active() -> bool:
-    """Say whether a Snakemake works in this folder; one that was killed left its lock there."""
+    """Say whether a Snakemake works in this folder. One that was killed leaves its lock behind."""
     if not any(Path(".snakemake/locks").glob("*.lock")):
         return False
     newest = sorted(Path(".snakemake/log").glob("*.snakemake.log"))[-1:]
     hosts = [HOST.search(file.read_text(errors="replace")) for file in newest]
     if not any(host and host[1] == os.uname().nodename for host in hosts):
-        return True  # on another machine, whose processes cannot be seen from here
+        return True  # on another machine, whose processes are not visible here
     here = str(Path.cwd())
     return any(
-        process.info["cwd"] in (here, None)  # None: of another user
+        process.info["cwd"] in (here, None)  # None: a process of another user
         and any("snakemake" in word for word in process.info["cmdline"] or ())
         for process in psutil.process_iter(["cwd", "cmdline"])
         if process.pid != os.getpid()
@@ -146,7 +146,7 @@ def _active() -> bool:
 
 
 def _at_work(log: str) -> bool:
-    """Say whether a job holds the lock of its log: it may go on when Snakemake has ended."""
+    """Say whether a job holds the lock of its log. It may go on after Snakemake has ended."""
     file = Path(log)
     return held(file.with_name(f".{file.name}.lock"))
 
@@ -178,7 +178,7 @@ def _of(study: Study, cell: Cell, there: bool | None, failed: set[str], active: 
 
 
 def _logs(study: Study, cell: Cell) -> Iterator[str]:
-    """Yield the logs of the jobs whose work a cell waits for, without what is finished."""
+    """Yield the logs of the unfinished jobs that a cell waits for."""
     layout, method, scale = study.layout, cell.method, scale_name(cell.scale)
     items = study.items(cell.dataset, "test")
     if method.learned and method.kind != "external":
@@ -195,7 +195,7 @@ def _logs(study: Study, cell: Cell) -> Iterator[str]:
 
 
 def _failures(study: Study, done: set[str]) -> list[Failure]:
-    """Return the jobs that failed: by their own logs, Snakemake's last one, and Slurm's."""
+    """Return the failed jobs, by their own logs, Snakemake's last log and Slurm's logs."""
     root = Path(study.layout.log(study.layout.root + "/x")).parent
     finished = {study.layout.log(stem) for stem in done}
     found: dict[str, str] = {}
@@ -221,17 +221,17 @@ def _age(log: str) -> float:
 
 
 def _ends(text: str, said: re.Match) -> bool:
-    """Whether an error is the last thing in a log; a traceback may follow it."""
+    """Say whether an error is the last entry of a log; a traceback may follow it."""
     return said[1] is None or not text[said.end() :].strip()
 
 
 def _reason(text: str, said: re.Match) -> str:
-    """Return an error in a line: what was said, or the last line of the traceback."""
+    """Return an error on one line: its message, or the last line of the traceback."""
     return said[1] if said[1] is not None else text.strip().splitlines()[-1].strip()
 
 
 def _named() -> Iterator[tuple[str, tuple[float, str]]]:
-    """Yield logs of jobs that Snakemake or Slurm say have failed, when, and where they say it."""
+    """Yield the logs of jobs that Snakemake or Slurm report as failed, with time and source."""
     newest = sorted(Path(".snakemake/log").glob("*.snakemake.log"))[-1:]
     slurm = [file for folder in SLURM_LOGS for file in _newest(Path(folder))]
     for file in [*newest, *slurm]:

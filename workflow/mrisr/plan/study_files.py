@@ -60,7 +60,7 @@ class StudyFiles:
     def stack_masks(
         self, dataset: str, scale: str = SCALE, items: Sequence[str] | None = None
     ) -> list[str]:
-        """Where real stacks are data; empty for simulated stacks and for volumes."""
+        """Masks of the data in real stacks; empty for simulated stacks and for volumes."""
         if not self.study.datasets[dataset].stacked:
             return []
         return self.sr_grids(dataset, scale, self._inputs(dataset, items))
@@ -70,17 +70,17 @@ class StudyFiles:
         return self._of_subject(self.lr, dataset)
 
     def stack_masks_of_subject(self, dataset: str) -> Files:
-        """Where the real stacks of the wildcard subject are data."""
+        """Masks of the data in the real stacks of the wildcard subject."""
         return self._of_subject(self.stack_masks, dataset)
 
     def grid(self, dataset: str, subject: str, scale: str) -> str:
-        """The file that has the grid of a subject's SR."""
+        """The file whose grid the SR of a subject has."""
         if self.study.datasets[dataset].has_ground_truth:
             return self._layout.hr(dataset, subject)
         return self._layout.foreground_on_sr_grid(dataset, scale, subject)
 
     def fixed_lr(self, dataset: str) -> list[str]:
-        """The LR scans that HR references are moved to; of stacks, the one that stays."""
+        """The LR scans to which HR references are registered; of stacks, the fixed one."""
         about, found = self.study.datasets[dataset], []
         for item in self._test_items(dataset):
             names, asked = self._inputs(dataset, [item]), about.spec["stacks"]["fixed"]
@@ -100,7 +100,7 @@ class StudyFiles:
         return [self._layout.hr_reference_foreground(dataset, item) for item in items]
 
     def checked(self) -> list[str]:
-        """What is made of every scan before anything is trained."""
+        """The files that are made of every scan before any training."""
         found = []
         for name, dataset in self.study.datasets.items():
             for split in self.study.splits(name):
@@ -113,7 +113,7 @@ class StudyFiles:
         return found
 
     def lists_by_split(self) -> dict[str, list[str]]:
-        """By split, the lists of all raw scans and ground truths."""
+        """The lists of all raw scans and ground truths, by split."""
         found: dict[str, list[str]] = {}
         for name, dataset in self.study.datasets.items():
             for split in self.study.splits(name):
@@ -142,7 +142,7 @@ class StudyFiles:
         ]
 
     def fetched_metrics(self) -> list[str]:
-        """What the metrics that need a file from the network said about it."""
+        """What metrics that need a downloaded file tell about that file."""
         return [self._layout.metric_file(name) for name in self.study.metrics_with("fetch")]
 
     def segmentations(
@@ -192,12 +192,12 @@ class StudyFiles:
         return shared + of_subjects
 
     def reconstruction_input(self, method: Method, dataset: str) -> Files:
-        """LR files of one job, or their list; of the control that is the ground truth, that."""
+        """LR files of one job, or their list; for the ground-truth control, the ground truths."""
         if method.input == "ground_truth":
             return self.reconstruction_grids(method, dataset)
         if method.granularity == "subject":
             return self.lr_of_subject(dataset)
-        # Only what is simulated has a list.
+        # Only simulated LR has a list.
         if self.study.datasets[dataset].has_ground_truth:
             return [self._layout.lr_list(dataset, SCALE)]
         return self.lr(dataset)
@@ -212,13 +212,13 @@ class StudyFiles:
         return [self._layout.hr_list(dataset, "test")]
 
     def reconstruction_masks(self, method: Method, dataset: str) -> Files:
-        """Where the real stacks of one job are data."""
+        """Masks of the data in the real stacks of one job."""
         if method.granularity == "subject":
             return self.stack_masks_of_subject(dataset)
         return self.stack_masks(dataset)
 
     def reconstruction_stem(self, method: Method, dataset: str) -> str:
-        """What log, benchmark and staging folder of a job are named after."""
+        """Name stem of a job's log, benchmark and staging folder."""
         one = SUBJECT if method.granularity == "subject" else None
         return self._layout.sr_stem(dataset, method.name, SCALE, one)
 
@@ -230,7 +230,7 @@ class StudyFiles:
         return [name for item in items for name in self.study.inputs(dataset, item)]
 
     def _of_subject(self, files: Callable[..., list[str]], dataset: str) -> Files:
-        """Return what `files` gives for the wildcard subject: each has its number of stacks."""
+        """Return `files` of the wildcard subject: the number of stacks differs between subjects."""
         if self.study.datasets[dataset].stacked:
             return lambda wildcards: files(dataset, wildcards.scale, [wildcards.subject])
         return files(dataset, items=[SUBJECT])

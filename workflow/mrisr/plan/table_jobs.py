@@ -8,7 +8,7 @@ from mrisr.plan.job_list import JobList
 
 
 def add_tables(jobs: JobList) -> None:
-    """Add what writes tables, figures and the report."""
+    """Add the jobs that write tables, figures and the report."""
     study, layout = jobs.study, jobs.layout
     makers = {file: g.name for g in jobs.found for made in g.outputs for file in made}
 

@@ -1,7 +1,7 @@
-"""Which tables a study has, and what each is made from: the one list that rules and report use.
+"""Which tables a study has and what each is made from: the one list for rules and report.
 
-Light, because the Snakefile imports it at parse time. A file that is named in the arguments and
-is not there shows as missing in the table.
+The Snakefile imports this module at parse time, so it stays light. A file that the arguments name
+and that does not exist shows as missing in the table.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Planned:
         maker: The function of `mrisr.tables.from_files` that makes it.
         inputs: Files it is made from.
         arguments: What its maker takes, plain values.
-        caption: What Snakemake's report says of it, a file of `workflow/report`.
+        caption: Caption in Snakemake's report, a file of `workflow/report`.
     """
 
     name: str
@@ -40,8 +40,8 @@ def tables(study: Study, path: Callable[[str, str], str] | None = None) -> list[
 
     Args:
         study: The study.
-        path: Where a table that another is a view of lies, by name and suffix; default where the
-            workflow writes it.
+        path: Returns where a table that another is a view of lies, by name and suffix; default
+            where the workflow writes it.
     """
     path = path or study.layout.table
     return [
@@ -54,7 +54,7 @@ def tables(study: Study, path: Callable[[str, str], str] | None = None) -> list[
 
 
 def in_making_order(planned: list[Planned]) -> list[Planned]:
-    """Return tables so that each follows those that it is a view of."""
+    """Return tables in an order where each follows the tables that it is a view of."""
     order = ("quality", "overlap", "significance", "paper", "readers")
     return sorted(planned, key=lambda table: order.index(table.maker))
 
@@ -75,7 +75,7 @@ def _common(study: Study) -> dict:
 
 def _quality(study: Study) -> Planned:
     published = summary.published(study)
-    # In 2-D there is no average over directions to tell of.
+    # A 2-D study has no average over directions.
     told = study.slice_metrics and study.slices is None
     measured = study.measured_datasets if told else []
     scores = {study.datasets[n].label: study.layout.ground_truth_scores(n) for n in measured}
@@ -140,7 +140,7 @@ def _readers(study: Study) -> list[Planned]:
 
 def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
     cells, published = summary.segmented_cells(study), summary.published_overlap(study)
-    # It says which rows support no conclusion.
+    # The quality table tells which rows support no conclusion.
     quality = path("quality", "csv")
     return Planned(
         "segmentation",
@@ -163,7 +163,7 @@ def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
 
 
 def _paper(study: Study, spec: dict, path: Callable[[str, str], str]) -> Planned:
-    # Means are taken in one place; this is a view of them.
+    # Means are taken in one place; this table is a view of them.
     complete = path("segmentation" if spec["kind"] == "overlap" else "quality", "csv")
     dataset, taken = spec["dataset"], set(study.slice_metrics) & set(spec["metrics"])
     taken = taken if study.slices is None else set()

@@ -9,7 +9,7 @@ from mrisr.plan.job_list import JobList, method_request
 
 
 def add_training(jobs: JobList) -> None:
-    """Add what trains models, and what its targets are made of."""
+    """Add the jobs that train models, and the jobs that make their targets."""
     study, layout = jobs.study, jobs.layout
     targets = _denoise(jobs)
     for method, trained in study.models():
@@ -45,7 +45,7 @@ def add_training(jobs: JobList) -> None:
 
 
 def _denoise(jobs: JobList) -> list[str]:
-    """Add what denoises targets, for losses that need them; return the names of these jobs."""
+    """Add the jobs that denoise targets for losses that need them; return their names."""
     study, layout = jobs.study, jobs.layout
     name, made = study.train_dataset, []
     if name is None:
@@ -75,7 +75,7 @@ def _training(
     after: Sequence[str],
     macs: float | None = None,
 ) -> None:
-    """Add what trains a model, or a model for each item (`where` then names `{item}`)."""
+    """Add the job that trains a model, or one for each item (`where` then names `{item}`)."""
     folder = jobs.layout.model(method.name, trained, *where)
     minutes = method.spec.get("training", {}).get("minutes")
     if macs is None:

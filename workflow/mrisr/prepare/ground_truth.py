@@ -27,9 +27,9 @@ from mrisr.volumes.intensity import white_level, white_part, without_black
 from mrisr.volumes.io import Volume, canonical, check_grid, save
 from mrisr.volumes.raw import load_mask, load_scan
 
-# Of the octahedron that closes the mask, in voxels.
+# Radius in voxels of the octahedron that closes the mask.
 CLOSING_RADIUS = 2
-PATCH_SLACK = 1e-3  # how far beyond [0, 1] the intensities of a published patch may be
+PATCH_SLACK = 1e-3  # how far a published patch may reach beyond [0, 1]
 
 
 def prepare_volume(
@@ -56,13 +56,14 @@ def prepare_volume(
             volume reaches.
         mask: `{kind: signal}` takes what is above 0, closes it (radius 2 voxels), fills holes
             and keeps the largest connected part; other kinds are what `find_mask` returns.
-        name: Of the subject or file, for messages.
-        min_size: Least number of voxels along an axis, what the largest scale needs.
+        name: Subject or file, for messages.
+        min_size: Least number of voxels along an axis, which the largest scale sets.
         find_mask: Takes the scan, turned to RAS, and returns its mask on the same grid, nonzero
             inside; needed unless the kind of mask is signal.
-        multiple: Every axis is cut, at both ends, to a number of voxels that this divides, so
-            that thick slices of k voxels tile the volume.
-        intensity: What becomes 0 and 1, see `mrisr.volumes.intensity`; default 0 and the maximum.
+        multiple: Every axis is cut at both ends to a multiple of this number of voxels, so that
+            thick slices of k voxels tile the volume.
+        intensity: Which values become 0 and 1, see `mrisr.volumes.intensity`; default 0 and the
+            maximum.
 
     Returns:
         The ground truth, float32 in [0, 1] with maximum 1, and the mask, uint8 of 0 and 1, on
@@ -120,20 +121,20 @@ def prepare_patch(volume: Volume, name: str, min_size: int = 8) -> tuple[Volume,
 
     Args:
         volume: Shape (X, Y, Z), in [0, 1].
-        name: Of the file, for messages.
+        name: File, for messages.
         min_size: Least number of voxels along an axis.
 
     Returns:
         The patch, float32, and a mask of all of it.
 
     Raises:
-        ScanError: Its affine is no place, or it is too small.
+        ScanError: The affine is unusable, or the patch is too small.
         InputError: Intensities are not finite, or not in [0, 1].
     """
     refuse(name, affine_problems(volume.affine) + size_problems(volume.data.shape, min_size))
     volume = canonical(volume)
     low, high = float(volume.data.min()), float(volume.data.max())
-    # Written as float32 by others: a maximum may be off in the last digits.
+    # Others wrote these as float32: a maximum may be off in the last digits.
     if not (low >= -PATCH_SLACK and high <= 1 + PATCH_SLACK):
         raise InputError(
             f"{name}: intensities from {low:.4g} to {high:.4g}; a training patch must have been"
@@ -150,7 +151,7 @@ def given_mask(path: str | Path, scan: Volume, name: str) -> Volume:
     Args:
         path: NIfTI or MGH, on the grid of the scan in any orientation, nonzero inside.
         scan: The scan, turned to RAS.
-        name: Of its file, for messages.
+        name: The scan's file, for messages.
 
     Returns:
         The mask on the grid of `scan`, uint8 of 0 and 1.
@@ -180,11 +181,11 @@ def take_slices(
         slices: `count`, how many; `axis`, sagittal (default), coronal or axial; `central`, among
             how many central ones (default all); `multiple`, what rows and columns are to be a
             multiple of (default 1): the others are cut off, as many at either end.
-        name: Of the subject or file, for messages.
-        seed_parts: What the draw depends on.
+        name: Subject or file, for messages.
+        seed_parts: Values that seed the draw.
 
     Returns:
-        Ground truth and mask of each slice, in order, one voxel thick and where they were in mm.
+        Ground truth and mask of each slice, in order, one voxel thick, at its place in mm.
 
     Raises:
         InputError: Fewer slices than `count`, or fewer rows or columns than `multiple`.
@@ -216,7 +217,7 @@ def take_slices(
 
 
 def signal_mask(data: np.ndarray, mask: dict) -> np.ndarray:
-    """Return the mask of where a skull-stripped volume has signal.
+    """Return the mask of the voxels where a skull-stripped volume has signal.
 
     Args:
         data: Intensities, shape (X, Y, Z), some of them above 0.
@@ -253,16 +254,15 @@ def signal_mask(data: np.ndarray, mask: dict) -> np.ndarray:
 def crop_window(
     shape: Sequence[int], box: Sequence[tuple[int, int]], crop: dict
 ) -> list[tuple[int, int]]:
-    """Return the first voxel and the one after the last that a crop keeps, for each axis.
+    """Return the window that a crop keeps: first voxel and the one after the last, for each axis.
 
     Args:
-        shape: Of the volume.
-        box: Of the mask: first voxel and the one after the last, for each axis.
+        shape: Shape of the volume.
+        box: Box of the mask: first voxel and the one after the last, for each axis.
         crop: See `prepare_volume`.
 
     Returns:
-        Windows in voxels of the volume; where one begins below 0 or ends beyond the volume, the
-        rest is padding.
+        Windows in voxels of the volume. What lies below 0 or beyond the volume is padding.
 
     Raises:
         ConfigError: Another kind of crop.
@@ -311,11 +311,11 @@ class Settings:
         crop: See `prepare_volume`.
         mask: See `prepare_volume`.
         min_size: See `prepare_volume`.
-        slices: In a 2-D study, see `take_slices`; else None.
+        slices: See `take_slices`; None unless the study is 2-D.
         seed: The study's seed, for the draw of slices and the registration of brains.
         multiple: See `prepare_volume`.
         intensity: See `prepare_volume`.
-        cut: The scans are training patches, see `prepare_patch`.
+        cut: Whether the scans are training patches, see `prepare_patch`.
     """
 
     crop: dict
@@ -333,11 +333,11 @@ class ListedScan(Subject):
     """A subject as the list of raw scans has it; `outputs` are ground truths, each with its mask.
 
     Attributes:
-        sources: The list, for messages.
+        sources: File of the list, for messages.
         path: The raw scan; None if the list lacks the subject.
-        sha256: Of that file, as listed.
+        sha256: SHA-256 of that file, as listed.
         form: How the file is read, see `mrisr.volumes.raw.load_scan`.
-        given_mask: For masks of the kind file: the subject's.
+        given_mask: The subject's mask, for masks of the kind file.
     """
 
     sources: str | Path
@@ -359,10 +359,10 @@ def listed_scans(
 
     Args:
         sources: TSV with the columns subject, path, sha256 (and others, not used here).
-        names: Of the subjects.
-        hr: Where the ground truth of each subject goes; in a 2-D study those of its slices.
-        masks: Where the mask of each goes, likewise.
-        formats: How each subject's file is read; none of them for what its name says.
+        names: Names of the subjects.
+        hr: Path of each subject's ground truth; in a 2-D study the paths of its slices.
+        masks: Path of the mask of each ground truth.
+        formats: How each subject's file is read; empty if the file's name tells.
         given_masks: The mask of each subject, for masks of the kind file.
     """
     rows = source_rows(sources)
@@ -408,18 +408,18 @@ def prepare_subjects(
 
     Args:
         scans: From `listed_scans`.
-        settings: How they are prepared.
+        settings: How to prepare them.
         staging: Folder for finished subjects while others are still worked on.
-        fingerprint: What the results depend on beside the other arguments: the code's digest.
+        fingerprint: What else the results depend on: the code's digest.
         workers: Processes; each uses one thread.
-        find_brain: For masks of the kind template: `mrisr.volumes.brain.find_brain`. Not imported
-            here, so that no other dataset depends on it.
+        find_brain: For masks of the kind template: `mrisr.volumes.brain.find_brain`. It is not
+            imported here, so that datasets with other masks do not depend on it.
 
     Raises:
         InputError: Some subjects cannot be used, a line each; no final file has been written.
         ConfigError: An unknown kind of crop or mask.
     """
-    # Each with the checksums of its own files: a mended one does not cost the others.
+    # Each version has the checksums of one subject's files: mending one file redoes one subject.
     versions = {output: _version(scan) for scan in scans for output in scan.outputs}
     crop, mask, size = settings.crop, settings.mask, settings.min_size
     basis = [fingerprint, crop, mask, size, settings.slices, settings.seed, settings.multiple]
@@ -429,7 +429,7 @@ def prepare_subjects(
 
 
 def _version(scan: ListedScan) -> str:
-    """Return what the results of one subject alone depend on."""
+    """Return what the results of one subject depend on, apart from the common settings."""
     given = sha256(scan.given_mask) if scan.path and scan.given_mask else ""
     return f"{scan.sha256}{scan.form or ''}{given}"
 
@@ -477,7 +477,7 @@ def _prepare_scan(
 def _mask_finder(
     settings: Settings, find_brain: Callable[..., Volume] | None, scan: ListedScan
 ) -> Callable[[Volume], Volume] | None:
-    """Return what finds the mask of a scan; None for the scan's signal."""
+    """Return the function that finds the mask of a scan; None for a mask of the scan's signal."""
     if settings.mask.get("kind") == "file":
         return partial(given_mask, scan.given_mask, name=scan.path)
     if settings.mask.get("kind") == "template":

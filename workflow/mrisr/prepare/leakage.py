@@ -17,11 +17,11 @@ def refuse_leakage(lists: Mapping[str, Sequence[str | Path]]) -> None:
 
     Args:
         lists: By split (train, val, test), lists of raw scans (columns subject, path, sha256) and
-            of ground truths (image, image_sha256): those are equal too where a copy was packed or
-            turned in another way.
+            of ground truths (image, image_sha256). Ground truths are equal even where a copy was
+            packed or turned in another way.
 
     Raises:
-        InputError: All such scans are named, with their splits.
+        InputError: Splits share scans; the message names all of them, with their splits.
     """
     found: dict[str, dict[str, str]] = defaultdict(dict)
     twice: dict[str, None] = {}
@@ -55,7 +55,7 @@ def _listed(head: str, lines: list[str]) -> str:
 
 
 def _rows(file: str | Path) -> list[tuple[str, str]]:
-    """Return name and checksum of what a list has."""
+    """Return name and checksum of each row of a list."""
     with Path(file).open(encoding="utf-8", newline="") as opened:
         rows = list(csv.DictReader(opened, delimiter="\t"))
     if rows and "image" in rows[0]:

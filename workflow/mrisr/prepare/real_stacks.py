@@ -1,4 +1,4 @@
-"""Real stacks of thick slices: one gain and one space for all of a subject, and an SR grid above.
+"""Real stacks of thick slices: one gain and one space for a subject's stacks, and the SR grid.
 
 What IREM calls spatial normalisation (2.1): each stack is registered rigidly to a fixed one. The
 motion goes into its affine; no voxel is resampled. Motion between slices of a stack stays.
@@ -26,12 +26,12 @@ from mrisr.volumes.io import Volume, canonical, save
 from mrisr.volumes.raw import load_scan
 from mrisr.volumes.stacks import common_grid, sampled
 
-# In mm around the box of a stack's mask: slice profiles of voxels in the mask reach that far.
+# Margin in mm around the box of a stack's mask: slice profiles of masked voxels reach that far.
 MARGIN = 5.0
 # Registration compares stacks on isotropic voxels of this edge in mm, or of the in-plane spacing
 # where that is longer: slices are too far apart for a pyramid.
 WORKING = 1.5
-# Registered stacks must share this much of the smaller mask.
+# Registered stacks must share at least this part of the smaller mask.
 SHARED = 0.4
 # Stacks whose slices are less than this many degrees apart are parallel.
 PARALLEL = 10
@@ -45,7 +45,7 @@ class Prepared:
         stacks: By name: canonical orientation, in [0, 1], float32, cropped to their masks.
         masks: Where their voxels are data, uint8, on the same grids.
         grid: The SR grid, uint8, 1 where at least half of the stacks that reach there are data.
-        unit: What the intensity 1 is in the unit of the fixed stack.
+        unit: The intensity that becomes 1, in the unit of the fixed stack.
     """
 
     stacks: Mapping[str, Volume]
@@ -64,27 +64,27 @@ def prepare_stacks(
     seed: int = 0,
     name: str = "stacks",
 ) -> Prepared:
-    """Bring the stacks of a subject into one space, and make the SR grid above them.
+    """Bring the stacks of a subject into one space, and make the SR grid that covers them.
 
     Each stack is turned to RAS and cropped to the box of its mask and 5 mm around it. One gain
-    gives it the mean of the fixed stack inside the mask, and a rigid motion moves it to where
-    the fixed one lies. Then all are divided by the largest value in any mask, and clipped to
-    [0, 1].
+    gives it the mean of the fixed stack inside the mask. A rigid motion registers it to the fixed
+    stack. Then all stacks are divided by the largest value in any mask, and clipped to [0, 1].
 
     Args:
         stacks: By name, in any orientation and unit.
         masks: Nonzero inside, by the same names, on the grids of the stacks; None for the
             foreground of each.
-        scale: The SR voxels are cubes whose edge is the fixed stack's slice thickness over this.
+        scale: The SR voxels are cubes. Their edge is the fixed stack's slice thickness over the
+            scale.
         register: `rigid`, or `none` to trust the positions that the scanner wrote.
-        fixed: Which one stays where it is, counted from 1.
+        fixed: Number of the stack that stays where it is, counted from 1.
         seed: Not negative; the registration's random numbers derive from it.
-        name: Of the subject, for messages.
+        name: Subject, for messages.
 
     Raises:
         ScanError: `mrisr.volumes.checks` refuses the voxels or the affine of a stack.
-        InputError: There are fewer than `fixed`, two are the same, a mask is empty, or stacks do
-            not overlap.
+        InputError: There are fewer stacks than `fixed`, two are the same, a mask is empty, or
+            stacks do not overlap.
     """
     if not 1 <= fixed <= len(stacks):
         raise InputError(
@@ -172,9 +172,8 @@ def stack_subjects(
     Args:
         sources: TSV with the columns subject (`<subject>_<stack>`) and path.
         stacks: The names of each subject's stacks.
-        outputs: For each subject the files to write: its stacks, their masks, its SR grid.
-        given_masks: The masks of all stacks of the first subject, of the second, and so on; none
-            of them for the stacks' foregrounds.
+        outputs: The files to write for each subject: its stacks, their masks, its SR grid.
+        given_masks: The masks of all stacks, subject by subject; empty to take the foregrounds.
 
     Raises:
         InputError: `sources` lacks some of the stacks.
@@ -260,7 +259,7 @@ def _moved(
     seed: int,
     name: str,
 ) -> np.ndarray:
-    """Return the affine with which a stack lies where the anchor does."""
+    """Return the affine that brings a stack into the space of the anchor."""
     pair = [_isotropic(stacks[one], masks[one]) for one in (stack, anchor)]
     motion = rigid_motion(*pair, seed=seed, name=f"{name}, {stack}")
     moving = stacks[stack]

@@ -1,4 +1,4 @@
-"""Real LR scans: what was scanned at low resolution, without a ground truth.
+"""Real LR scans: scanned at low resolution, without a ground truth.
 
 The scan itself is the input. Its SR grid refines the scan's own by the scale k along every axis
 and keeps its field of view (`centres` of `mrisr.degrade.resample`): that is how a scanner samples.
@@ -25,7 +25,7 @@ from mrisr.volumes.raw import load_scan
 
 #: Where LR and SR samples lie, whatever the study simulates.
 GRID = "centres"
-# Longest over shortest voxel edge. Methods are trained on, and refine, all axes alike.
+# Longest over shortest voxel edge, at most: methods refine all axes by the same scale.
 MAX_ANISOTROPY = 1.5
 # This share of the range between these percentiles counts as background (Smith, Human Brain
 # Mapping 17, 2002: the robust threshold of BET).
@@ -33,12 +33,12 @@ PERCENTILES, BACKGROUND = (2, 98), 0.1
 # Coarse to fine: shrink factor, sigma of the smoothing, iterations. The default of ANTs begins at a
 # sixth of the resolution and looks at a fifth of the voxels: too few of an LR scan.
 LEVELS = ((4, 2, 1000), (2, 1, 500), (1, 0, 100))
-MIN_LEVEL_SIZE = 20  # voxels along an axis
-SAMPLES = 200_000  # voxels that are compared
+MIN_LEVEL_SIZE = 20  # fewest voxels along an axis at a level of registration
+SAMPLES = 200_000  # number of voxels that registration compares
 
 
 def foreground(data: np.ndarray) -> np.ndarray:
-    """Return where a scan with or without skull is not background.
+    """Return the foreground of a scan with or without skull.
 
     Args:
         data: Intensities from 0, shape (X, Y, Z), not constant.
@@ -64,7 +64,7 @@ def sr_grid(lr: Volume, scale: float) -> tuple[tuple[int, ...], np.ndarray]:
 
 
 def nearest(data: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Return `data` on a finer grid of the same field of view, each voxel that of the nearest."""
+    """Return `data` on a finer grid of the same field of view, by nearest neighbour."""
     index = [
         np.clip(np.floor(lr_positions(n, m, GRID) + 0.5).astype(int), 0, m - 1)
         for n, m in zip(shape, data.shape, strict=True)
@@ -87,8 +87,8 @@ def prepare_lr(
         volume: A scan of shape (X, Y, Z) in any orientation and unit.
         scale: Up-sampling scale k.
         crop: As for a ground truth, see `mrisr.prepare.ground_truth.prepare_volume`.
-        mask: Likewise; what `crop` of kind `brain` goes by.
-        name: Of the subject or file, for messages.
+        mask: As for a ground truth; a `crop` of kind `brain` uses its box.
+        name: Subject or file, for messages.
         min_size: Least number of LR voxels along an axis.
         intensity: As for a ground truth.
 
@@ -101,7 +101,7 @@ def prepare_lr(
     """
     lr, _ = prepare_volume(volume, crop, mask, name, min_size, intensity=intensity)
     edges = lr.voxel_size
-    # Headers have edges to a few digits.
+    # Headers give edges to a few digits.
     if edges.max() > 1.001 * MAX_ANISOTROPY * edges.min():
         raise InputError(
             f"{name}: voxels of {' x '.join(f'{edge:.3g}' for edge in edges)} mm; the methods"
@@ -124,12 +124,12 @@ def lr_scans(
 
     Args:
         sources: TSV with the columns subject and path.
-        names: Of the subjects.
-        lr: Where the LR volume of each subject goes.
-        masks: Where its foreground on the SR grid goes.
+        names: Names of the subjects.
+        lr: Path of each subject's LR volume.
+        masks: Path of its foreground on the SR grid.
 
     Raises:
-        InputError: `sources` lacks some of them.
+        InputError: `sources` lacks some subjects.
     """
     paths = source_paths(sources, names)
     return [
@@ -194,13 +194,13 @@ def references(
 
     Args:
         sources: TSV with the columns subject and path.
-        names: Of the subjects.
+        names: Names of the subjects.
         lr: The prepared LR volume of each subject.
-        hr: Where the reference of each subject goes: canonical RAS, in [0, 1].
-        masks: Where its foreground goes, on the same grid.
+        hr: Path of each subject's reference: canonical RAS, in [0, 1].
+        masks: Path of its foreground, on the same grid.
 
     Raises:
-        InputError: `sources` lacks some of them.
+        InputError: `sources` lacks some subjects.
     """
     paths = source_paths(sources, names)
     return [
@@ -227,7 +227,7 @@ def prepare_reference_subjects(
         register: `rigid` moves each reference to its LR volume by its affine, `none` trusts the
             positions that the scanner wrote.
         min_size: Least number of voxels along an axis.
-        seed: The study's seed; the registration's derives from it.
+        seed: The study's seed, from which the seed of the registration derives.
         intensity: See `prepare_lr`.
         staging: As in `prepare_lr_subjects`.
 
@@ -260,10 +260,10 @@ def registered(moving: Volume, fixed: Volume, *, seed: int = 0, name: str = "ima
     Rigid (mutual information, ANTs): the motion goes into the affine, no voxel is resampled.
 
     Args:
-        moving: What is moved, shape (X, Y, Z).
-        fixed: What it is moved to, shape (x, y, z); the contrast may differ.
+        moving: The volume to move, shape (X, Y, Z).
+        fixed: The scan to move it to, shape (x, y, z); the contrast may differ.
         seed: Not negative; decides which voxels the registration samples.
-        name: Of the subject or file, for messages.
+        name: Subject or file, for messages.
 
     Returns:
         The same voxels with another affine.
@@ -300,10 +300,10 @@ def rigid_motion(
     Raises:
         InputError: ANTs gave up.
     """
-    # Only then: ANTs takes seconds to import.
+    # Imported only when needed: ANTs takes seconds to import.
     from mrisr.volumes.registration import placed, run, scratch
 
-    # The finest is always there.
+    # The finest level is always used.
     levels = [level for level in LEVELS[:-1] if min(fixed.data.shape) >= level[0] * MIN_LEVEL_SIZE]
     levels.append(LEVELS[-1])
     with scratch() as ants:
@@ -331,12 +331,12 @@ def rigid_motion(
 
 
 def resampled(volume: Volume, shape: Sequence[int], affine: np.ndarray) -> np.ndarray:
-    """Return a volume on another grid, linearly interpolated, 0 where it does not reach.
+    """Return a volume on another grid, linearly interpolated; 0 outside of the volume.
 
     Args:
         volume: Shape (X, Y, Z).
-        shape: Of the other grid, three axes.
-        affine: Of the other grid.
+        shape: Shape of the other grid, three axes.
+        affine: Affine of the other grid.
     """
     from scipy import ndimage
 

@@ -15,11 +15,11 @@ from mrisr.common.progress import collected, log, progress
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is prepared of one subject; subclasses say from what.
+    """One subject to prepare; subclasses add the files that it is made from.
 
     Attributes:
         name: The subject's name.
-        outputs: The files that are made, in the order in which the work takes them.
+        outputs: The files to make, in the order in which the work takes them.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Scan(Subject):
 
 
 Item = TypeVar("Item", bound=Subject)
-#: Takes a subject and where to write each of its outputs.
+#: Function that takes a subject and the path of each of its outputs.
 Work = Callable[[Item, list[Path]], None]
 
 
@@ -52,7 +52,7 @@ def source_paths(sources: str | Path, names: Sequence[str]) -> Mapping[str, str]
     """Return the path of each subject (or stack) in the list of raw scans.
 
     Raises:
-        InputError: Some are not in it.
+        InputError: The list lacks some of them.
     """
     rows = source_rows(sources)
     missing = [name for name in names if name not in rows]
@@ -69,8 +69,8 @@ def each(
     All subjects are tried before problems are reported. Those that are finished stay staged.
 
     Args:
-        work: What is done; with several workers something that can be pickled.
-        subjects: All of them.
+        work: Function to call; with several workers it must be picklable.
+        subjects: All subjects.
         staging: Where finished subjects wait while others are still worked on.
         description: For the log, e.g. `prepare LR`.
         workers: Processes.
@@ -109,7 +109,7 @@ def _outcomes(work: Work, tasks: list, description: str, workers: int) -> Iterat
 def _remote(
     work: Work, subject: Subject, staged: list[Path]
 ) -> tuple[str | None, list[tuple[int, str]]]:
-    """Work in another process; return the problem and what was logged there."""
+    """Work in another process; return the problem and the messages logged there."""
     with collected() as messages:
         problem = _problem(work, subject, staged)
     return problem, messages

@@ -25,26 +25,26 @@ COLUMNS = (
     *("subject", "split", "path", "status", "bytes", "shape", "voxel_size", "orientation"),
     *("type", "sha256", "problems", "notes"),
 )
-# What a study with scales up to 4 asks for.
+# Fewest voxels along an axis that a study with scales up to 4 needs.
 MIN_SIZE = 16
-# What this share of the scans have in common is usual; the others are named.
+# What this share of the scans have in common is usual; scans without it are named.
 USUAL = 0.75
-# Longer lists of subjects are cut; the CSV has all.
+# Longer lists of subjects are cut; the CSV has all of them.
 NAMES = 12
-# Parts of a file that tell it from others of its size, and their bytes.
+# Number and bytes of the samples that tell a file from others of its size.
 SAMPLES, SAMPLE_BYTES = 9, 1024
 SHAPE, EDGES, AXES = "shape", "voxel size", "orientation"
 
 
 @dataclass
 class Row:
-    """One subject and what was found.
+    """One subject and what the check found.
 
     Attributes:
-        subject: Its name.
+        subject: Name of the subject.
         split: train, val or test.
         report: What the check found, None if the scan is not on disk yet.
-        sha256: Of the file, if it was read as a whole.
+        sha256: SHA-256 of the file, if all of it was read.
     """
 
     subject: str
@@ -66,10 +66,10 @@ class Survey:
 
     Attributes:
         dataset: The dataset.
-        folder: Where its scans lie; paths are shown from there.
+        folder: Folder of the scans; paths are shown relative to it.
         full: Whether the voxels were read too.
         rows: One a subject, in the order of the splits.
-        warnings: What is unusual about single scans among the others.
+        warnings: What is unusual about single scans.
     """
 
     dataset: Dataset
@@ -93,13 +93,13 @@ def survey(
 ) -> Survey:
     """Check every scan of a dataset that is on disk; nothing is downloaded.
 
-    What is refused here is what fetching and preparing refuse, by the same code.
+    It refuses what fetching and preparing refuse, by the same code.
 
     Args:
         dataset: From `mrisr.data.datasets.load`, its subjects known.
         splits: Which of its splits.
         downloads: Folder for downloads.
-        full: Read the voxels and prepare the ground truth too, not the header alone.
+        full: Also read the voxels and prepare the ground truth, not only check the header.
         min_sizes: By split, fewest voxels along an axis; default what scales up to 4 need.
         workers: Processes, if voxels are read.
 
@@ -128,7 +128,7 @@ def survey(
 
 
 def _refuse_shared(tasks: list[dict]) -> None:
-    """Make it a problem of the second subject if a file is found for two."""
+    """Report a problem for the second of two subjects that share a file."""
     by_subject = {task["subject"]: task for task in tasks if task["path"] is not None}
     shared = shared_files({subject: task["path"] for subject, task in by_subject.items()})
     for subject, text in shared.items():
@@ -145,7 +145,7 @@ def _task(
     recorded: dict[str, dict],
     full: bool,
 ) -> dict:
-    """Return what `_examine` needs to know about a subject (it may be in a new process)."""
+    """Return what `_examine` needs to know about a subject; it may run in another process."""
     path, problem = None, None
     try:
         path = scan_path(dataset, subject, downloads)
@@ -166,7 +166,7 @@ def _task(
 
 
 def _recorded(table: Path) -> dict[str, dict]:
-    """Return what was recorded about downloaded files: bytes and sha256 by path."""
+    """Return the records of downloaded files: bytes and sha256 by path."""
     if not table.exists():
         return {}
     try:
@@ -197,7 +197,7 @@ def _examine(task: dict) -> Row:
 
 
 def _examine_content(report: Report, task: dict) -> str:
-    """Look beyond a scan's header, as far as asked; return its SHA-256 if it was read."""
+    """Check more than a scan's header, as far as asked; return the SHA-256 if it was read."""
     published, crop = task["published"], task["crop"]
     if not task["full"]:  # a checksum needs the whole file
         published = {key: value for key, value in published.items() if key == "bytes"}
@@ -211,7 +211,7 @@ def _examine_content(report: Report, task: dict) -> str:
 
 
 def _examine_voxels(report: Report, task: dict) -> None:
-    """Add what reading and preparing a scan would say."""
+    """Add the problems that reading and preparing a scan finds."""
     crop, mask, intensity = task["crop"], task["mask"], task["intensity"]
     try:
         volume = load_scan(report.path, task["format"])
@@ -235,7 +235,7 @@ def _examine_voxels(report: Report, task: dict) -> None:
 
 
 def _outliers(rows: Iterable[Row]) -> list[str]:
-    """Name scans that differ from what most of the others share."""
+    """Name scans that differ from most of the others."""
     rows = [row for row in rows if row.report is not None and row.report.orientation]
     warnings = []
     for key in (SHAPE, EDGES, AXES):
@@ -254,10 +254,10 @@ def _outliers(rows: Iterable[Row]) -> list[str]:
 
 
 def _twins(rows: Iterable[Row], recorded: Mapping[str, dict], folder: Path) -> list[str]:
-    """Refuse scans of two splits that are the same; return a warning for those of one split.
+    """Refuse equal scans of two splits; return a warning for equal scans of one split.
 
-    Copies and links of one file, whatever they are called. Without their checksums only files of
-    one size are compared, and read as a whole only if samples of them are equal.
+    Copies and links of a file count, whatever their names. Without checksums, only files of one
+    size are compared. They are read as a whole only if samples of them are equal.
     """
     sizes: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
@@ -279,7 +279,7 @@ def _twins(rows: Iterable[Row], recorded: Mapping[str, dict], folder: Path) -> l
 
 
 def _same(rows: Sequence[Row], recorded: Mapping[str, dict], folder: Path) -> list[list[Row]]:
-    """Group files of one size that are equal; return the groups of two and more."""
+    """Return groups of two or more equal files among files of one size."""
     groups: dict[object, list[Row]] = defaultdict(list)
     samples: dict[object, list[Row]] = defaultdict(list)
     for row in rows:
@@ -352,7 +352,7 @@ def text(found: Survey) -> str:
 
 
 def _grouped(rows: Sequence[Row], folder: Path) -> Iterable[tuple[list[Row], str, Problem]]:
-    """Yield problems; those that are the same but for the subject's name together."""
+    """Yield problems; those that differ only in the subject's name together."""
     groups: dict[tuple[str, str, str], list[tuple[Row, str, Problem]]] = defaultdict(list)
     for row in rows:
         path = _relative(row.report.path, folder)
@@ -390,7 +390,7 @@ def write_csv(found: Survey, path: str | Path) -> None:
 
     Args:
         found: From `survey`.
-        path: Where it goes.
+        path: File to write.
     """
     buffer = text_io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -1,1 +1,1 @@
-"""LR in, SR out on the exact grid; solvers without a network."""
+"""From LR to SR on the exact grid, by networks and by solvers without a network."""

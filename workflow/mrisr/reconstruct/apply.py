@@ -30,19 +30,19 @@ log = logging.getLogger("mrisr")
 
 @dataclass(frozen=True)
 class Query:
-    """What a reconstruction is asked for.
+    """Request for a reconstruction.
 
     Attributes:
         shape: Shape of the SR volume.
-        affine: Its affine.
+        affine: Affine of the SR volume.
         scale: Up-sampling scale k.
         grid: Convention of the degradation, `corners` or `centres`.
-        coordinates: How query networks are asked, `edges` or `grid`.
+        coordinates: Coordinates for query networks, `edges` or `grid`.
         hyperparameters: The method's `model` settings.
-        memory_mb: Memory that the work may take, beside the volumes themselves.
-        device: Where to compute.
-        masks: Where stacks are data, nonzero, by their names; those that are not there are data
-            everywhere.
+        memory_mb: Memory that the work may use, in addition to the volumes.
+        device: Device to compute on.
+        masks: By name of the stack, a mask that is nonzero where the stack has data. A stack
+            without a mask has data everywhere.
     """
 
     shape: tuple[int, int, int]
@@ -71,18 +71,18 @@ def reconstruct(
     """Super-resolve one LR volume.
 
     Args:
-        method: What to apply, see `mrisr.methods.method.get`.
-        model: Its network with trained weights, see `mrisr.methods.model_files.load_model`; None
-            for methods without.
+        method: Method to apply, see `mrisr.methods.method.get`.
+        model: The method's network with trained weights, see
+            `mrisr.methods.model_files.load_model`; None for methods without.
         lr: The LR volume in [0,1] (or its stacks by name).
         shape: Shape of the SR volume; default the LR shape times `scale`, rounded (a slice stays
             one voxel thick).
         scale: Up-sampling scale k.
-        affine: Affine of the SR grid; default the one above the LR grid.
+        affine: Affine of the SR grid; default that of the grid derived from the LR grid.
         grid: Convention of the degradation, `corners` or `centres`.
-        device: Where to compute.
-        memory_mb: Memory that the work may take, beside the volumes themselves.
-        masks: Where stacks are data, see `Query`.
+        device: Device to compute on.
+        memory_mb: Memory that the work may use, in addition to the volumes.
+        masks: Masks of the data in stacks, see `Query`.
 
     Returns:
         The SR volume, float32.
@@ -128,7 +128,7 @@ def reconstruct(
 def _in_order(
     method: "Method", model: torch.nn.Module | None, lr: Volume, query: Query, order: AxisOrder
 ) -> np.ndarray:
-    """Apply a network in its own order of axes: LR, grid and with it all coordinates are turned."""
+    """Apply a network in its own order of axes; LR, grid and so all coordinates are turned."""
     seen = Volume(order.there(lr.data), order.affine(lr.affine, lr.data.shape))
     asked = replace(
         query, shape=order.shape(query.shape), affine=order.affine(query.affine, query.shape)
@@ -145,7 +145,7 @@ def _apply(
     special = method.function("reconstruct")
     if special is not None:
         return special(lr, query, model)
-    assert isinstance(lr, Volume)  # networks of stacks bring their own
+    assert isinstance(lr, Volume)  # networks of stacks have their own function
     if method.spec["network"] == "upscale":
         return apply_upscale(model, lr, query.shape, query.device, query.memory_mb)
     if method.input == "slice":
@@ -167,12 +167,12 @@ def apply_grid(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
 
 @torch.inference_mode()
 def apply_query(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
-    """Encode the LR volume once, then decode every voxel of the HR grid, some at a time.
+    """Encode the LR volume once, then decode the voxels of the HR grid in parts.
 
     Args:
         model: A query network, see `mrisr.methods.method`.
         lr: LR volume in [0,1].
-        query: What is asked for.
+        query: Request for the reconstruction.
     """
     volume = torch.from_numpy(lr.data)[None, None].to(query.device)
     channels = model.encode(volume[..., :1, :1, :1]).shape[1]
@@ -192,7 +192,7 @@ def apply_query(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
 def on_grid(
     model: torch.nn.Module, features: torch.Tensor, axes: Sequence[torch.Tensor]
 ) -> torch.Tensor:
-    """Answer for all voxels of a grid: by the network's own `on_grid`, else by its `decode`.
+    """Return intensities on a grid by the network's own `on_grid`, else by its `decode`.
 
     Args:
         model: A query network.
@@ -220,7 +220,7 @@ def decode(
         model: A query network with `decode`.
         features: Shape (x, y, z, C).
         axes: Coordinates of the voxels of each axis, in [-1,1].
-        planes: Those of the first axis that are decoded; default all.
+        planes: Planes of the first axis to decode; default all.
 
     Returns:
         Intensities, shape (planes, Y, Z).
@@ -254,24 +254,24 @@ def reconstruct_subjects(
 ) -> None:
     """Reconstruct all subjects of a dataset with the model loaded once.
 
-    A rerun after a kill takes up the subjects that were finished.
+    A rerun after a kill uses the subjects that were finished.
 
     Args:
-        method: What to apply.
-        model_file: Its `model.safetensors`, or None.
-        inputs: For each subject the LR file under "", or the files of its stacks by their names.
-        target_files: Files on the SR grid, ground truths where there are any. Only their grid is
-            used; the control that is the ground truth gets them as its inputs too. None: SR voxels
-            are those of the LR grid divided by `scale`.
-        outputs: SR files to be written, one for each subject.
+        method: Method to apply.
+        model_file: The method's `model.safetensors`, or None.
+        inputs: For each subject the LR file under "", or the files of its stacks by name.
+        target_files: Files on the SR grid, which are ground truths if there are any. Only their
+            grid is used, but the control that is the ground truth also gets them as inputs. None
+            takes the LR grid with voxels divided by `scale`.
+        outputs: SR files to write, one for each subject.
         scale: Up-sampling scale k.
         grid: Convention of the degradation.
         staging: Folder for finished subjects.
         fingerprint: What the outputs depend on.
-        device: Where to compute.
-        memory_mb: Memory that a reconstruction may take.
-        masks: For each subject files of where its stacks are data, by their names.
-        cut: SR is 0 where the target is 0: beyond the foreground there are no data.
+        device: Device to compute on.
+        memory_mb: Memory that a reconstruction may use.
+        masks: For each subject the masks of the data in its stacks, by name.
+        cut: Whether SR is 0 where the target is 0, because there are no data beyond the foreground.
     """
     model = load_model(method, model_file, device) if model_file else None
     staged = Staging(staging, fingerprint)

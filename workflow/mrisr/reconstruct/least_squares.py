@@ -2,12 +2,12 @@
 
     min over x of  sum over k of 1/2 |W (y_k - A_k x)|^2 + alpha/2 |G x|^2,   then x >= 0
 
-A_k is the acquisition of stack k (`mrisr.degrade.slice_profile`), W drops voxels that are masked
-out or beyond the grid, and G is the identity (zeroth-order Tikhonov, TK0) or the gradient in 1/mm
-(first-order, TK1). LSMR, as Ebner et al. have it, takes A and its adjoint alone.
+A_k is the acquisition of stack k (`mrisr.degrade.slice_profile`). W drops voxels outside of the
+mask or beyond the grid. G is the identity (zeroth-order Tikhonov, TK0) or the gradient in 1/mm
+(first-order, TK1). LSMR, as in Ebner et al., needs only A and its adjoint.
 
-Their code (NiftyMIC) starts from zero, and its gradient takes what lies beyond the volume as 0, so
-that it penalises brightness at the faces where an axis ends. Here both are options.
+Their code (NiftyMIC) starts from zero. Its gradient takes the volume as 0 beyond the last voxel, so
+it penalises brightness at the faces where an axis ends. Here both are options.
 """
 
 import logging
@@ -42,17 +42,17 @@ def super_resolve(
     """Reconstruct the HR volume that explains some stacks.
 
     Args:
-        stacks: In the common space, any number and orientation.
+        stacks: Stacks in the common space, any number and orientation.
         shape: Shape of the HR grid.
-        affine: Its affine.
+        affine: Affine of the HR grid.
         regularisation: `tk0` or `tk1`.
         alpha: Weight of the regularisation.
-        iterations: Of LSMR.
-        start: What it starts from: `mean` of the interpolated stacks, or `zero` (NiftyMIC).
-        border: What the gradient sees beyond the last voxel of an axis: nothing (`free`), or 0
-            (`zero`, NiftyMIC).
-        masks: Nonzero where a stack's voxels are data, by its name; default everywhere.
-        device: Where A is computed.
+        iterations: Iterations of LSMR.
+        start: Start of the iterations: `mean` of the interpolated stacks, or `zero` (NiftyMIC).
+        border: Volume beyond the last voxel of an axis as the gradient sees it: nothing (`free`),
+            or 0 (`zero`, NiftyMIC).
+        masks: By name of the stack, nonzero where its voxels are data; default everywhere.
+        device: Device that computes A.
 
     Returns:
         float32, shape `shape`, not negative.
@@ -88,8 +88,8 @@ def gradient(
 ) -> list[torch.Tensor]:
     """Return the forward differences of a volume along each axis, over `spacing`.
 
-    With the border `free` there is one less than voxels along the axis, with `zero` as many: beyond
-    the last voxel the volume is 0.
+    With the border `free` there is one difference less than voxels along the axis. With `zero`
+    there are as many: beyond the last voxel the volume is 0.
     """
     parts = []
     for axis in range(volume.dim()):

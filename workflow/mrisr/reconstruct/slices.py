@@ -1,4 +1,4 @@
-"""2-D networks on slices: volumes one voxel thick, whose plane is what a network sees."""
+"""2-D networks on slices: volumes one voxel thick, whose plane is the network's input."""
 
 from collections.abc import Sequence
 
@@ -26,8 +26,8 @@ def apply_upscale(
         model: An `upscale` network, see `mrisr.methods.method`.
         lr: LR slice in [0,1].
         shape: Shape of the SR slice.
-        device: Where to compute.
-        memory_mb: Memory that the work may take.
+        device: Device to compute on.
+        memory_mb: Memory that the work may use.
 
     Returns:
         The SR slice, of this shape.
@@ -59,16 +59,16 @@ def apply_on_grid(
     device: torch.device,
     memory_mb: float,
 ) -> np.ndarray:
-    """Encode an LR slice once, then decode every pixel of the HR grid, some at a time.
+    """Encode an LR slice once, then decode the pixels of the HR grid in parts.
 
     Args:
         model: A `query` network of slices, see `mrisr.methods.method`.
         lr: LR slice in [0,1].
         shape: Shape of the SR slice.
         grid: Convention of the degradation, `corners` or `centres`.
-        coordinates: How it is asked, `edges` or `grid`.
-        device: Where to compute.
-        memory_mb: Memory that the work may take.
+        coordinates: Coordinates of the pixels, `edges` or `grid`.
+        device: Device to compute on.
+        memory_mb: Memory that the work may use.
 
     Returns:
         The SR slice, of this shape.

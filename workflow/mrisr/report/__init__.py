@@ -1,1 +1,1 @@
-"""The page, its viewer, the manifest; and the same from what exists so far."""
+"""The report's page, its viewer, the manifest; also from the results so far."""

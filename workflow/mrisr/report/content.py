@@ -1,4 +1,4 @@
-"""The page to read, `report.html`: what stands in it. How it looks is in `workflow/report/page`."""
+"""Content of the page `report.html`; its look is in `workflow/report/page`."""
 
 import base64
 import math
@@ -55,12 +55,12 @@ def report(
         tables: Title and HTML file by name, in the order to print.
         figures: Records of figures (see `mrisr.figures.files`), each beside its PNG.
         manifest: See `mrisr.report.manifest.manifest`.
-        viewer: Volumes of the slice viewer, None for a page without one.
-        quality: CSV of the table of image quality, from which each method has its rows.
-        state: Of a study that is not finished, see `mrisr.plan.state.state`.
+        viewer: Volumes for the slice viewer, None for a page without one.
+        quality: CSV of the table of image quality, which has the rows of each method.
+        state: State of an unfinished study, see `mrisr.plan.state.state`.
 
     Raises:
-        InputError: A table or figure is not there.
+        InputError: A table or figure is missing.
     """
     labels = {cell["dataset"]: cell["dataset_label"] for cell in study_facts["cells"]}
     drawn = [_figure(Path(path), labels) for path in figures]
@@ -95,7 +95,7 @@ def report(
 
 
 def summarise(study_facts: Mapping[str, Any]) -> str:
-    """Return in two sentences what a study did, in one more what with real LR scans.
+    """Return two sentences on what a study did, and a third one if it has real LR scans.
 
     Args:
         study_facts: See `report`; its cells, datasets and note on the degradation are used.
@@ -139,7 +139,7 @@ def _warnings(datasets: Sequence[Mapping]) -> list[str]:
 
 
 def _choices(study_facts: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """Return what the page can be filtered by: value and label."""
+    """Return the filters of the page: value and label."""
     cells = study_facts["cells"]
     return {
         "dataset": list({c["dataset"]: c["dataset_label"] for c in cells}.items()),
@@ -151,13 +151,13 @@ def _choices(study_facts: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]
 
 
 def _table(path: str | Path, title: str) -> Markup:
-    """Return what of a table's page is set in this one; its heading stands above it already."""
+    """Return the part of a table's page that goes into this page, below its heading."""
     section = html.section(_read(path).decode("utf-8"))
     return Markup(section.replace(f"<h3>{escape(title)}</h3>\n", "", 1))
 
 
 def _figure(record: Path, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return a figure; its kind, which several datasets share, is what its name begins with."""
+    """Return a figure; its kind, which several datasets share, is the start of its name."""
     image = _read(record.with_suffix(".png"))
     about = read_record(record)
     dataset = about.get("dataset") or ""
@@ -176,7 +176,7 @@ def _figure(record: Path, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _model(model: Mapping[str, Any]) -> dict[str, str]:
-    """Return a model's row of the page as text; what is not known yet stays visible."""
+    """Return a model's row of the page as text; unknown values stay visible."""
     try:
         about = {**read_description(model["folder"]), **model}
     except FileNotFoundError:
@@ -223,7 +223,7 @@ def _method(
     figures: Sequence[Mapping],
     rows: Mapping[str, list[dict]],
 ) -> dict[str, Any]:
-    """Return what the page says of one method."""
+    """Return the page's content about one method."""
     cells = [cell for cell in study_facts["cells"] if cell["method"] == method["name"]]
     skipped = {
         f"{cell['dataset_label']}, {scale_name(cell['scale'])}×: {cell['skipped']}": None
@@ -246,7 +246,7 @@ def _method(
 
 
 def _own_models(folders: Sequence[str]) -> str:
-    """Return in a sentence how models that are made for one subject each were made."""
+    """Return a sentence on how the models of one subject each were made."""
     if not folders:
         return ""
     there = [read_description(f) for f in folders if (Path(f) / "model.json").exists()]
@@ -258,7 +258,7 @@ def _own_models(folders: Sequence[str]) -> str:
 
 
 def _rows(study_facts: Mapping[str, Any], quality: str | Path | None) -> dict[str, list[dict]]:
-    """Return each method's rows of the table of image quality, a table a dataset."""
+    """Return each method's rows of the table of image quality, in one table for each dataset."""
     if quality is None or not Path(quality).exists():
         return {}
     frame = read_table(quality)
@@ -308,13 +308,13 @@ def _mean(row: Any, metric: str) -> dict[str, str]:
 
 
 def number(value: float, metric: str) -> str:
-    """Return a value with the decimals that are worth printing of its metric."""
+    """Return a value with the number of decimals of its metric."""
     digits = metric_modules.metadata(metric).digits
     return f"{value:.{digits}f}" if math.isfinite(value) else str(value).replace("inf", "∞")
 
 
 def _with_psnr(viewer: Gallery, scores: pd.DataFrame) -> Gallery:
-    """Return what the viewer shows with the PSNR of every reconstruction that has one."""
+    """Return the viewer's content with the PSNR of every reconstruction that has one."""
     volume = scores[(scores["metric"] == "psnr") & (scores["region"] == "volume")]
     keys = ["dataset", "subject", "scale", "method"]
     known = {tuple(key): value for *key, value in volume[[*keys, "value"]].itertuples(index=False)}
@@ -330,7 +330,7 @@ def _with_psnr(viewer: Gallery, scores: pd.DataFrame) -> Gallery:
 
 
 def _cohorts(study_facts: Mapping[str, Any], scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return for each test dataset what was measured on every subject."""
+    """Return, for each test dataset, the values of every subject."""
     methods = {c["method"]: c["method_label"] for c in study_facts["cells"]}
     labels = {c["dataset"]: c["dataset_label"] for c in study_facts["cells"]}
     striking = outliers(scores)
@@ -417,7 +417,7 @@ def _dataset(dataset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the manifest in short, a line a fact."""
+    """Return the manifest in short, one fact a line."""
     host = manifest["host"]
     return [
         ("Study", manifest["study"]),
@@ -430,7 +430,7 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _durations(stages: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:
-    """Return a row a stage and their sum, as text."""
+    """Return one row for each stage and their sum, as text."""
     if not stages:
         return []
     total = {

@@ -37,18 +37,17 @@ def manifest(
         tables: Files of tables.
         figures: Files of figures.
         models: Files of weights.
-        sources: TSV lists of the raw scans, which hold each scan's own checksum.
+        sources: TSV lists of the raw scans, with the checksum of each scan.
         benchmarks: The study's folder of benchmarks, see `durations`.
         logs: The study's folder of logs, see `threads`.
-        time: When it was made, default now.
+        time: Time of the manifest, default now.
 
     Returns:
-        study, time (UTC), mrisr, commit, versions, host (of this job; the device that a model
-        was trained on is in its model.json), seed, config, durations, threads, and sha256 by kind
-        and path.
+        study, time (UTC), mrisr, commit, versions, host (of this job; model.json has the device
+        that a model was trained on), seed, config, durations, threads, and sha256 by kind and path.
 
     Raises:
-        InputError: A file to be recorded is not there.
+        InputError: A file to be recorded is missing.
     """
     kinds = {"tables": tables, "figures": figures, "models": models, "sources": sources}
     return {
@@ -80,8 +79,8 @@ def durations(folder: str | Path) -> dict[str, dict[str, float]]:
 
     Returns:
         By stage (the first folder of the path): jobs, seconds (wall time, summed over jobs),
-        cpu_seconds, and peak_megabytes of the largest job. Jobs so short that nothing was
-        measured count with what is known.
+        cpu_seconds, and peak_megabytes of the largest job. Jobs too short to measure
+        count with the values that they have.
     """
     folder = Path(folder)
     stages: dict[str, dict[str, float]] = {}
@@ -103,19 +102,19 @@ def durations(folder: str | Path) -> dict[str, dict[str, float]]:
 def threads(
     models: Sequence[str | Path], logs: str | Path | None = None
 ) -> dict[str, dict[str, int]]:
-    """Return how many threads trainings and reconstructions had: the last digits depend on it.
+    """Return the number of threads of trainings and reconstructions, which affects last digits.
 
     Args:
-        models: Files of weights; what was trained says so in the `model.json` beside it.
-        logs: `results/<study>/logs`; reconstructions say so in `sr/`.
+        models: Files of weights; for trained ones `model.json` beside them has the number.
+        logs: `results/<study>/logs`; the logs in `sr/` have the number for reconstructions.
 
     Returns:
-        By stage (train, reconstruct) and path, of the model or below `logs/sr`.
+        By stage (train, reconstruct) and path, which is that of the model or below `logs/sr`.
     """
     trained = {str(path): (known(str(Path(path).parent)) or {}).get("threads") for path in models}
     made = {}
     for log in sorted(Path(logs, "sr").rglob("*.log")) if logs else []:
-        with suppress(PermissionError):  # of another user
+        with suppress(PermissionError):  # a process of another user
             if said := RAN.search(log.read_text(encoding="utf-8", errors="replace")):
                 made[str(log.relative_to(Path(logs, "sr")).with_suffix(""))] = int(said["threads"])
     return {

@@ -1,4 +1,4 @@
-"""How the report becomes one HTML file: template, style and scripts, all inside."""
+"""The report as one HTML file, with template, style and scripts inside."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ def write_page(output: str | Path, **content: Any) -> None:
 
     Args:
         output: `report.html`.
-        content: What the template `report.html.j2` names; text is escaped.
+        content: Variables of the template `report.html.j2`; text is escaped.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGE),
@@ -44,6 +44,6 @@ def _inner(name: str) -> Markup:
 
 
 def _script_json(content: Any) -> Markup:
-    """Return JSON that nothing in it can end the script element with."""
+    """Return JSON in which nothing can end the script element."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

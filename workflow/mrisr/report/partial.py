@@ -1,7 +1,7 @@
-"""Tables, figures and report from what exists, while the workflow still runs.
+"""Tables, figures and report from the results so far, while the workflow still runs.
 
-Nothing of the study is touched: results are only read, and what is made lies in a folder of its
-own. Results appear under their final names whole, so whatever is there can be read.
+The study is not changed: results are only read, and the output has its own folder. Results appear
+under their final names whole, so every existing file can be read.
 """
 
 from collections.abc import Callable
@@ -24,23 +24,23 @@ from mrisr.report.viewer import gallery
 from mrisr.study.study import Study
 from mrisr.tables import from_files
 
-#: How many failed jobs are listed in full.
+#: Number of failed jobs that are listed in full.
 LISTED = 20
 
 
 def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Path:
-    """Make tables, figures and report of a study from what exists.
+    """Make tables, figures and report of a study from the results so far.
 
     Args:
-        study: The study; its results are looked for below the working directory.
-        folder: Where everything is put, as `tables/`, `figures/`, `report.html`, `manifest.json`.
-        say: Takes lines for the user.
+        study: The study; its results are below the working directory.
+        folder: Folder for `tables/`, `figures/`, `report.html` and `manifest.json`.
+        say: Called with lines for the user.
 
     Returns:
         The report.
 
     Raises:
-        ConfigError: The folder is one that the workflow writes to.
+        ConfigError: The workflow writes to this folder.
     """
     folder = Path(folder)
     if folder.resolve().is_relative_to(Path(study.layout.root).parent.resolve()):
@@ -80,7 +80,7 @@ def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Pat
 
 
 def described(name: str, found: State) -> str:
-    """Return how far a study is, as lines for a terminal: by method and scale, then what failed."""
+    """Return the state of a study as lines for a terminal: by method and scale, then failures."""
     scales, rows = found.table()
     done, total = found.count(DONE), found.wanted
     share = f"{100 * done / total:.0f} %" if total else "nothing to do"
@@ -106,7 +106,7 @@ def described(name: str, found: State) -> str:
 
 
 def for_page(found: State) -> dict:
-    """Return the same for the report's template."""
+    """Return the state of a study for the report's template."""
     scales, rows = found.table()
     return {
         "done": found.count(DONE),
@@ -169,7 +169,7 @@ def _tables(study: Study, folder: Path, say: Callable[[str], None]) -> dict[str,
 def _figures(study: Study, folder: Path, say: Callable[[str], None]) -> list[Path]:
     """Draw the figures; return the records of those that could be drawn.
 
-    A figure is only drawn again if what it is drawn from, or how, has changed since.
+    A figure is drawn again only if its inputs, or the code that draws it, have changed.
     """
     made = []
     for figure in progress(figure_plan.figures(study), "figures"):
@@ -190,13 +190,13 @@ def _figures(study: Study, folder: Path, say: Callable[[str], None]) -> list[Pat
 
 
 def _basis(figure: figure_plan.Planned) -> str:
-    """Return a digest of what a figure is drawn from now, and of the code that draws it."""
+    """Return a digest of a figure's present inputs, and of the code that draws it."""
     times = [Path(file).stat().st_mtime_ns for file in _there(figure.inputs)]
     return digest([figure.params, _there(figure.inputs), times, code_digest(figure.module)])
 
 
 def _tried(make: Callable[[], object], what: str, say: Callable[[str], None]) -> bool:
-    """Make something; say why it cannot be made yet. Snakemake may take a file away meanwhile."""
+    """Make something, or say why it cannot be made yet: Snakemake may remove a file meanwhile."""
     for last in (False, True):
         try:
             make()

@@ -1,7 +1,7 @@
-"""Volumes for the report's slice viewer: on one grid, cropped, 8-bit, small enough to be sent.
+"""Volumes for the report's slice viewer: on one grid, cropped, 8-bit, small enough to send.
 
-All volumes of a dataset, subject and scale lie on the grid of the ground truth (of a real LR
-scan: on its SR grid), so that the viewer flips between methods by exchanging voxels alone.
+All volumes of a dataset, subject and scale lie on the grid of the ground truth (for a real LR scan:
+on its SR grid). So the viewer changes methods by exchanging only voxels.
 """
 
 import base64
@@ -18,22 +18,22 @@ from mrisr.common.errors import InputError
 from mrisr.common.layout import HR_REFERENCE_LABEL
 from mrisr.volumes.io import Volume, load
 
-#: Voxels kept around the mask; fewer axial slices than this are not worth showing.
+#: Voxels around the mask that are kept; least number of axial slices worth showing.
 MARGIN, LEAST = 4, 8
-#: White is this quantile of what is inside the mask.
+#: The quantile of intensities inside the mask that becomes white.
 WHITE = 0.999
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the viewer shows.
+    """Content of the viewer.
 
     Attributes:
-        sets: One a dataset, subject and scale: dataset, dataset_label, subject, scale, measured
-            (there is a ground truth), grid (blob of the first image, a whole NIfTI file), and
-            images, each with key, label, kind (`truth`, `lr`, `sr`, `reference`) and blob.
+        sets: One for each dataset, subject and scale: dataset, dataset_label, subject, scale,
+            measured (there is a ground truth), grid (blob of the first image, a whole NIfTI file),
+            and images, each with key, label, kind (`truth`, `lr`, `sr`, `reference`) and blob.
         blobs: By name, gzipped in base64: a NIfTI file, or uint8 voxels, first axis fastest.
-        remarks: What is shown and what is left out, sentences.
+        remarks: Sentences on what is shown and what is left out.
     """
 
     sets: list[dict] = field(default_factory=list)
@@ -51,8 +51,8 @@ class _Box:
     """The part of a grid that is shown.
 
     Attributes:
-        slices: Of the array, first voxel included and last excluded.
-        depth: Number of axial slices in the mask's box, all of them if nothing had to go.
+        slices: Slices of the array, first voxel included and last excluded.
+        depth: Number of axial slices in the mask's box, all of them if none had to be left out.
     """
 
     slices: tuple[slice, slice, slice]
@@ -63,12 +63,12 @@ def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
     """Prepare volumes for the viewer.
 
     Missing files (of a study that still runs) are left out, and so are sets without anything to
-    compare. If all would take more than the budget, fewer axial slices are shown, around the one
-    where the mask is largest; if that is not enough, the last sets go.
+    compare. If all volumes exceed the budget, fewer axial slices are shown, around the one with the
+    largest section of the mask. If that is not enough, the last sets are left out.
 
     Args:
         sets: See `mrisr.plan.report.viewer_sets`.
-        megabytes: What the blobs may take in the page, in 10^6 bytes.
+        megabytes: Size that the blobs may have in the page, in 10^6 bytes.
 
     Raises:
         InputError: A volume is damaged, or not on the grid of its set.
@@ -139,7 +139,7 @@ def _fitting(sets: Sequence[Mapping], megabytes: float) -> tuple[list[Mapping], 
 
 
 def _count(sets: Sequence[Mapping], index: int) -> int:
-    """Return how many blobs a set adds; a ground truth serves all scales."""
+    """Return the number of blobs that a set adds; one ground truth serves all scales."""
     image_set = sets[index]
     new = image_set["truth"] and image_set["truth"] not in [
         other["truth"] for other in sets[:index]
@@ -190,7 +190,7 @@ def _add(shown: Gallery, image_set: Mapping, depth: int | None) -> None:
             data = voxels.tobytes(order="F")
             if not images:
                 data = nib.Nifti1Image(voxels, affine).to_bytes()
-            # No time and no name in it: the same volumes give the same page.
+            # No time and no name inside, so that the same volumes give the same page.
             packed = gzip.compress(data, compresslevel=6, mtime=0)
             shown.blobs[blob] = base64.b64encode(packed).decode("ascii")
         images.append({"key": key, "label": label, "kind": kind, "blob": blob})
@@ -246,7 +246,7 @@ def _bytes(data: np.ndarray, white: float) -> np.ndarray:
 
 
 def _moved(volume: Volume, affine: np.ndarray, shape: Sequence[int], order: int) -> np.ndarray:
-    """Sample a volume where the voxels of another grid are."""
+    """Sample a volume at the voxels of another grid."""
     matrix = np.linalg.inv(volume.affine) @ affine
     mode = "nearest" if order == 0 else "constant"
     return ndimage.affine_transform(

@@ -1,1 +1,1 @@
-"""`mrisr new`: look at a folder, write files to start from."""
+"""`mrisr new`: look at a folder, and write files to start from."""

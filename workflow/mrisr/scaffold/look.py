@@ -1,4 +1,4 @@
-"""A look at a folder of scans that nobody has described yet: what its dataset file would say."""
+"""A look at a folder of undescribed scans, for the content of their dataset file."""
 
 import re
 from collections import Counter, defaultdict
@@ -13,31 +13,31 @@ from mrisr.data import finding
 from mrisr.volumes.io import Volume
 from mrisr.volumes.raw import load_scan
 
-# Words that tell what a file is: a scan that is wanted, and what is no scan.
+# Words in file names: those of wanted scans, and those of files that are not scans.
 WANTED = re.compile(r"t1|mprage|mp2rage|spgr|bravo", re.IGNORECASE)
 OTHER = re.compile(r"mask|seg|label|lesion|bold|dwi|asl|fieldmap|phase", re.IGNORECASE)
 MASK = re.compile(r"mask", re.IGNORECASE)
-# A day, with or without the time, as folders of a scanner's export are named; or a session.
+# A day, with or without time, as in folder names of a scanner's export; or a session.
 DAY = r"(?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d(?:[-_.T]\d+)*"
 VISIT = re.compile(rf"{DAY}|ses-[A-Za-z0-9]+|(?:visit|tp)[-_]?\d+", re.IGNORECASE)
 WITHIN = re.compile(rf"(?<![A-Za-z0-9])(?:{VISIT.pattern})(?![A-Za-z0-9])", re.IGNORECASE)
-# A scan whose six outer planes are 0 to this part has no neck and no noise: it was stripped.
+# If this share of a scan's six outer planes is 0, it has no neck and no noise: it was stripped.
 EMPTY = 0.99
-#: More files than this say no more about how they are named.
+#: Number of files that is enough to learn how they are named.
 MOST = 20_000
-#: Scans that are tried until one can be read, and names that are listed.
+#: Number of scans tried until one can be read, and number of names listed.
 TRIED, SHOWN = 10, 5
-# A pattern is one of scans if this part of its subjects have one file; others have several visits.
+# In a usable pattern this share of subjects have one file; the others have several visits.
 SINGLE = 0.5
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was found in a folder.
+    """Result of a look at a folder.
 
     Attributes:
-        about: What the template of a dataset file takes.
-        lines: What to tell the user, a line each.
+        about: Values for the template of a dataset file.
+        lines: Lines of text for the user.
     """
 
     about: dict[str, object]
@@ -48,13 +48,13 @@ def look(folder: str | Path, kind: str | None = None, pattern: str | None = None
     """Describe the scans of a folder; the first one is read.
 
     Args:
-        folder: With the scans in it.
-        kind: `bids` or `folder`; default what it looks like.
-        pattern: Of the files, with `{subject}`, where it is no BIDS folder; default the one that
-            fits most of them.
+        folder: Folder of the scans.
+        kind: `bids` or `folder`; default by appearance.
+        pattern: Pattern of the files, with `{subject}`, for a folder that is not BIDS; default the
+            one that fits most of them.
 
     Raises:
-        InputError: There is no such folder, it holds no scans, or the first cannot be read.
+        InputError: The folder is missing, has no scans, or its first scan cannot be read.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
@@ -101,10 +101,10 @@ def look(folder: str | Path, kind: str | None = None, pattern: str | None = None
 
 
 def _first_sound(scans: Sequence[Path]) -> tuple[Path, Volume]:
-    """Return the first scan that can be used; what is wrong with others, the check says.
+    """Return the first usable scan; the check reports the problems of the others.
 
     Raises:
-        ScanError: None of the first can; of the first one.
+        ScanError: None of the first scans is usable; the error is that of the first one.
     """
     problem: ScanError | None = None
     for path in scans[:TRIED]:
@@ -117,13 +117,13 @@ def _first_sound(scans: Sequence[Path]) -> tuple[Path, Volume]:
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
-    """Return the scans of all subjects by a pattern; of those with several, all."""
+    """Return the scans of all subjects by a pattern; all scans of a subject with several."""
     subjects = finding.pattern_subjects(folder, pattern)
     return [file for name in subjects for file in finding.pattern_files(folder, name, pattern)]
 
 
 def _bids(folder: Path) -> tuple[dict, list[Path], list[str]]:
-    """Return the source of a BIDS folder, its scans, and what else it holds."""
+    """Return the source of a BIDS folder, its scans, and lines on its other content."""
     subjects = finding.bids_subjects(folder)
     kinds: dict[tuple[str, str], set[str]] = defaultdict(set)
     for subject in subjects:
@@ -169,15 +169,15 @@ def _bids(folder: Path) -> tuple[dict, list[Path], list[str]]:
 
 
 def _is_scan(file: Path) -> bool:
-    """Tell a scan from JSON sidecars, and from what macOS leaves beside each (`._scan.nii.gz`)."""
+    """Tell a scan from JSON sidecars, and from the extra files of macOS (`._scan.nii.gz`)."""
     return file.name.endswith(finding.IMAGES) and not file.name.startswith(".")
 
 
 def _scan_paths(folder: Path) -> list[str]:
-    """Return the paths of all scans in a folder, from there, sorted.
+    """Return the paths of all scans in a folder, relative to it, sorted.
 
     Raises:
-        InputError: There are none.
+        InputError: The folder has no scans.
     """
     files = [path for _, path in zip(range(MOST), folder.rglob("*"), strict=False)]
     paths = sorted(
@@ -192,7 +192,7 @@ def _scan_paths(folder: Path) -> list[str]:
 
 
 def _pattern(folder: Path, paths: Sequence[str]) -> tuple[str, str | None]:
-    """Return the pattern that fits the scans of a folder, and that of masks beside them.
+    """Return the pattern that fits the scans of a folder, and the pattern of masks beside them.
 
     Raises:
         InputError: No part of any path can name a subject.
@@ -203,7 +203,7 @@ def _pattern(folder: Path, paths: Sequence[str]) -> tuple[str, str | None]:
             f"{folder}: {len(paths)} scans, such as {paths[0]!r}, but no folder or file whose name"
             " can be a subject's; rename them to letters, digits, - and _"
         )
-    # One file a subject, and something that all share beside the ending if there are several.
+    # One file a subject; if there are several subjects, a shared word beside the ending too.
     fitting = [
         found
         for found in counts
@@ -226,7 +226,7 @@ def _pattern(folder: Path, paths: Sequence[str]) -> tuple[str, str | None]:
 
 
 def _candidates(paths: Sequence[str]) -> tuple[dict[str, Counter[str]], dict[str, set[str]]]:
-    """Return, of each pattern that paths may be examples of, files by subject, and subjects."""
+    """Return, for each possible pattern of the paths, files by subject, and subjects."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for path in paths:
         for pattern, subject in _readings(path):
@@ -240,12 +240,12 @@ def _shared(pattern: str) -> str:
 
 
 def _left_over(paths: Sequence[str], pattern: str, mask: str | None, given: bool) -> list[str]:
-    """Return what a pattern leaves out, so that no scan goes missing in silence.
+    """Return lines on the scans outside of a pattern, so that none is lost silently.
 
     Args:
-        paths: Of all scans.
-        pattern: Of those that are taken.
-        mask: Of the masks, or None.
+        paths: Paths of all scans.
+        pattern: Pattern of the scans that are used.
+        mask: Pattern of the masks, or None.
         given: Whether the user named the pattern.
     """
     taken = {path for path in paths if finding.matches(pattern, path)}
@@ -284,9 +284,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _readings(path: str) -> list[tuple[str, str]]:
-    """Return the patterns that a path may be an example of, each with its subject.
+    """Return the patterns that a path may belong to, each with its subject.
 
-    Dates and sessions are never subjects, and stand as `*` in a pattern.
+    Dates and sessions are never subjects, and become `*` in a pattern.
     """
     *folders, name = path.split("/")
     found = []
@@ -311,7 +311,7 @@ def _readings(path: str) -> list[tuple[str, str]]:
 
 
 def _general(text: str) -> str:
-    """Return a part of a path as a pattern has it: visits as `*`, nothing else special."""
+    """Return a part of a path in the form of a pattern: visits as `*`, the rest literal."""
     return "*".join(re.sub(r"[\[*?]", r"[\g<0>]", part) for part in WITHIN.split(text))
 
 

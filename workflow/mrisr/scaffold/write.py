@@ -16,7 +16,7 @@ from mrisr.data import datasets
 from mrisr.methods import method as methods
 
 TEMPLATES = WORKFLOW / "templates"
-#: Kinds of methods, and what each starts from.
+#: Kinds of methods, and the template of each.
 KINDS = {
     "supervised": "a small residual CNN",
     "interpolation": "linear interpolation along each axis",
@@ -31,13 +31,13 @@ def method(name: str, kind: str, plugin: str | Path) -> list[Path]:
     Args:
         name: Name of the folder, in paths and configs.
         kind: One of `KINDS`.
-        plugin: Folder of the user's, which a study names under `plugins`.
+        plugin: The user's folder, which a study names under `plugins`.
 
     Returns:
         The files.
 
     Raises:
-        ConfigError: The name cannot be used or is taken, or there is no such kind.
+        ConfigError: The name is unusable or taken, or there is no such kind.
     """
     if kind not in KINDS:
         raise ConfigError(f"--kind {kind}: no such kind: {nearest(kind, KINDS)}")
@@ -53,7 +53,7 @@ def metric(name: str, plugin: str | Path) -> list[Path]:
     """Write a working metric to `<plugin>/metrics/<name>.py`, and its test beside it.
 
     Raises:
-        ConfigError: The name cannot be used or is taken.
+        ConfigError: The name is unusable or taken.
     """
     metrics.use([plugin])
     _check_name(name, "metric", {known: metrics.source(known) for known in metrics.names()})
@@ -74,12 +74,12 @@ def dataset(
 
     Args:
         name: Name of the file, in paths and configs.
-        plugin: Folder of the user's, which a study names under `plugins`.
-        about: What the template says of the scans, see `mrisr.scaffold.look.look`.
-        replace: Write it in place of the one in that folder.
+        plugin: The user's folder, which a study names under `plugins`.
+        about: Values for the template, see `mrisr.scaffold.look.look`.
+        replace: Replace the dataset of that name in the folder.
 
     Raises:
-        ConfigError: The name cannot be used or is taken.
+        ConfigError: The name is unusable or taken.
     """
     check_dataset_name(name, plugin, replace)
     file = dataset_file(name, plugin)
@@ -91,12 +91,11 @@ def study(file: str | Path, about: Mapping[str, object]) -> Path:
     """Write a config on top of another one.
 
     Args:
-        file: Where; its name is the study's.
-        about: base, datasets (their entries by name, None for those that are left out), and
-            plugins.
+        file: File to write; its name is the study's.
+        about: base, datasets (entries by name, None for those that are left out), and plugins.
 
     Raises:
-        ConfigError: The file is there, or its name cannot be used.
+        ConfigError: The file exists, or its name is unusable.
     """
     file = Path(file)
     if not re.fullmatch(r"[a-z0-9_]+", file.stem):
@@ -106,12 +105,12 @@ def study(file: str | Path, about: Mapping[str, object]) -> Path:
 
 
 def dataset_file(name: str, plugin: str | Path) -> Path:
-    """Return where a dataset of a user's folder stands."""
+    """Return the path of a dataset in a user's folder."""
     return Path(plugin) / "datasets" / f"{name}.yaml"
 
 
 def check_dataset_name(name: str, plugin: str | Path, replace: bool = False) -> None:
-    """Refuse a dataset's name that cannot be used or is taken; raises ConfigError."""
+    """Refuse an unusable or taken name of a dataset; raises ConfigError."""
     taken = dict.fromkeys(datasets.names([plugin]), "a datasets folder")
     if dataset_file(name, plugin).exists():
         taken[name] = f"{dataset_file(name, plugin)} (--force replaces it)"
@@ -121,12 +120,12 @@ def check_dataset_name(name: str, plugin: str | Path, replace: bool = False) -> 
 
 
 def label(name: str) -> str:
-    """Return what a name is called in tables, until someone finds a better word."""
+    """Return the label of a name in tables, until the user writes a better one."""
     return name.replace("_", " ").strip().capitalize()
 
 
 def _in(place: str) -> list[Path]:
-    """Return the templates of a folder; those of a kind take the place of those of all."""
+    """Return the templates of a folder; those of a kind replace those of all kinds."""
     return sorted((TEMPLATES / place).glob("*.j2"))
 
 
@@ -134,7 +133,7 @@ def _check_name(name: str, what: str, taken: Mapping[str, object]) -> None:
     """Refuse a name.
 
     Raises:
-        ConfigError: It cannot stand in paths and code, or is taken.
+        ConfigError: The name is unusable in paths and code, or is taken.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ConfigError(
@@ -151,16 +150,16 @@ def _write(
     variables: Mapping[str, object],
     replace: bool = False,
 ) -> list[Path]:
-    """Render all templates, then write them; nothing that is there is replaced unasked.
+    """Render all templates, then write them; existing files are replaced only if asked.
 
     Raises:
-        ConfigError: `place` is there.
+        ConfigError: `place` exists.
     """
     for path in (place, *content):
         if path.exists() and not replace:
             raise ConfigError(f"{path}: is there already, and stays; choose another name")
     environment = jinja2.Environment(
-        variable_start_string="<%",  # braces have a meaning in what is written
+        variable_start_string="<%",  # braces have a meaning in the files that are written
         variable_end_string="%>",
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,

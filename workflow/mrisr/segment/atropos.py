@@ -38,9 +38,9 @@ ATROPOS = {
     "r": 0,
 }
 TISSUES = 6
-# Below this sum of all priors a voxel counts as not covered by them.
+# The priors do not cover a voxel where their sum is below this.
 COVERED = 0.01
-CSF = 0  # place of CSF among the priors
+CSF = 0  # index of CSF among the priors
 
 
 def align_subject(
@@ -60,14 +60,14 @@ def align_subject(
 
     Args:
         image: The ground truth.
-        mask: Its mask, on the same grid.
+        mask: Mask on the grid of `image`.
         template: Brain template, see `mrisr.segment.priors.collect`.
-        priors: Its six priors.
+        priors: The six priors of the template.
         priors_output: Priors on the working grid of the subject, 4-D.
-        mask_output: Brain mask on the working grid: the mask if it is one, else the template's
-            brain, registered.
-        skull_stripped: Whether the mask holds the brain alone: that of a skull-stripped scan, or
-            one that was given or found before; else it holds the head.
+        mask_output: Brain mask on the working grid: the mask if it holds the brain alone, else the
+            registered brain of the template.
+        skull_stripped: Whether the mask holds the brain alone: it comes from a skull-stripped scan,
+            or was given or found before. Otherwise it holds the head.
         transform: See `align`.
         voxel_size: See `working_grid`.
         seed: See `align`.
@@ -108,15 +108,15 @@ def segment_subject(
         priors: The subject's priors from `align_subject`; with `template`, the template's own.
         output: Labels on the grid of `image`, uint8: 1 to 6 as in `mrisr.volumes.regions.REGIONS`,
             0 outside the brain.
-        engine: `atropos`, or `deep_atropos`, which takes of the rest the mask alone.
-        ground_truth: `image` is the ground truth: one that cannot be segmented is an error.
-        template: Registers the template to this very image, in place of the shared priors.
+        engine: `atropos`, or `deep_atropos`, which needs only the mask of the other inputs.
+        ground_truth: Whether `image` is the ground truth, whose failed segmentation is an error.
+        template: Template to register to this image, in place of the shared priors.
         transform: See `align`.
         voxel_size: See `working_grid`.
         seed: See `align`.
 
-    A reconstruction that ANTs cannot segment (an untrained network's may be blank) gets no labels
-    and a warning; its overlap is 0, and the table says so.
+    A reconstruction that ANTs cannot segment (that of an untrained network may be blank) gets no
+    labels and a warning; its overlap is 0, and the table says so.
 
     Raises:
         InputError: A file is unusable or off its grid, or ANTs gave up on the ground truth.
@@ -204,8 +204,8 @@ def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image"
         spacing = tuple(map(float, image.voxel_size))
 
         def plain(data: np.ndarray) -> Any:
-            # Atropos reads priors from files and refuses what differs in the last digit of the
-            # header: image, mask and priors get one header without any offset.
+            # Atropos reads priors from files, and refuses a header that differs in the last digit.
+            # So image, mask and priors get one header without any offset.
             return ants.from_numpy(np.ascontiguousarray(data, np.float32), spacing=spacing)
 
         labels = run(
@@ -220,16 +220,16 @@ def segment(image: Volume, mask: Volume, priors: np.ndarray, name: str = "image"
 
 
 def _working_mask(mask: Volume, voxel_size: float | None) -> Volume:
-    """Return a mask on the working grid: voxels that lie in it by at least half."""
+    """Return a mask on the working grid: voxels that lie at least half in the mask."""
     resampled = working_grid(mask, voxel_size)
     return Volume((resampled.data >= 0.5).astype(np.uint8), resampled.affine)
 
 
 def labels_on_grid(labels: np.ndarray, original: Volume) -> np.ndarray:
-    """Bring labels of a working grid to the grid it was made from, by the nearest voxel.
+    """Bring labels of a working grid to the grid that it was made from, by the nearest voxel.
 
     Args:
-        labels: On the working grid, shape (A, B, C).
+        labels: Labels on the working grid, shape (A, B, C).
         original: A volume on the original grid, shape (X, Y, Z).
 
     Returns:

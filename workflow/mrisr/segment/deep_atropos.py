@@ -1,8 +1,8 @@
 """Six-region segmentation by a network: deep_atropos of ANTsPyNet, where it is installed.
 
-What the ArSSR paper calls ANTs: its authors name this function (their repository, issue 6). The
-network expects heads with skull; users who gave it skull-stripped scans could not reproduce the
-paper's labels (there, issue 7). Its weights are downloaded by the package when it is first used.
+The ArSSR paper calls this ANTs: its authors name this function (their repository, issue 6). The
+network expects heads with skull. Users who gave it skull-stripped scans could not reproduce the
+paper's labels (issue 7 there). The package downloads its weights at the first use.
 """
 
 from types import ModuleType
@@ -22,14 +22,14 @@ def deep_atropos(volume: Volume, mask: Volume, name: str = "image") -> np.ndarra
     Args:
         volume: T1-weighted, shape (X, Y, Z), any unit.
         mask: Nonzero in the brain, on the same grid; labels beyond are dropped.
-        name: For messages.
+        name: Subject or file, for messages.
 
     Returns:
-        uint8, shape (X, Y, Z), labels as in `mrisr.volumes.regions.REGIONS`, which are the
-        network's own; 0 outside.
+        uint8, shape (X, Y, Z), labels as in `mrisr.volumes.regions.REGIONS`, which are those of the
+        network; 0 outside.
 
     Raises:
-        InputError: The package is missing, gave up, or answered on another grid.
+        InputError: The package is missing, gave up, or returned another grid.
     """
     with scratch() as ants:
         package = _package()

@@ -12,17 +12,17 @@ _KIND = "sha256 "
 
 
 def save_labels(labels: Volume, path: str | Path) -> None:
-    """Write a label map; its NIfTI field `descrip` holds the checksum of the labels.
+    """Write a label map, with the checksum of the labels in the NIfTI field `descrip`.
 
     Args:
         labels: uint8, shape (X, Y, Z).
-        path: Ends in `.nii.gz`.
+        path: File to write, which ends in `.nii.gz`.
     """
     save(labels, path, note=_KIND + _digest(labels.data))
 
 
 def load_labels(path: str | Path) -> Volume:
-    """Read a label map as float32; one without a checksum is taken as it is.
+    """Read a label map as float32; a map without a checksum is accepted.
 
     Raises:
         InputError: The file is unusable, or its labels changed since they were made.

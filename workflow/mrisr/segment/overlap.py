@@ -1,8 +1,8 @@
 """Overlap of two segmentations: Dice and IoU of each region and their mean over the regions.
 
-Two label images of the same brain are compared: the segmentation of the ground truth and that of
-a reconstruction. Of one subject and region, IoU = Dice / (2 - Dice); means over subjects or
-regions do not keep that relation.
+It compares two label images of the same brain: the segmentation of the ground truth and that of a
+reconstruction. For one subject and region, IoU = Dice / (2 - Dice). Means over subjects or regions
+do not keep that relation.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def dice(a: np.ndarray, b: np.ndarray, labels: Sequence[int]) -> np.ndarray:
 
     Returns:
         Values in [0, 1], float64, shape (len(labels),): 1 for a label that neither image has,
-        since the two agree about it; 0 for one that only one of them has.
+        because they agree on it; 0 for a label that only one of them has.
 
     Raises:
         InputError: The shapes differ.
@@ -62,7 +62,7 @@ def iou(a: np.ndarray, b: np.ndarray, labels: Sequence[int]) -> np.ndarray:
 def _counts(
     a: np.ndarray, b: np.ndarray, labels: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each label the voxels in both images, in each of them summed, and in either."""
+    """Return for each label the voxels in both images, the sum of both counts, and the union."""
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape:
         raise InputError(
@@ -89,13 +89,13 @@ def overlap_subjects(
     Args:
         ground_truths: Segmentation of each subject's ground truth.
         images: Segmentation of each subject's reconstruction, on the same grid and affine.
-        subjects: Their names, in the order of the rows.
+        subjects: Names of the subjects, in the order of the rows.
         output: CSV: subject, region, metric, value (9 significant digits); region `mean` is the
             mean over the six regions.
 
     Raises:
-        InputError: A file is unusable or off the grid of its ground truth; all such subjects are
-            named, and no file is written.
+        InputError: A file is unusable or off the grid of its ground truth. The message names all
+            such subjects, and no file is written.
     """
     lines, problems = [",".join(COLUMNS)], []
     triples = list(zip(subjects, ground_truths, images, strict=True))

@@ -1,10 +1,10 @@
-"""Tissue priors of the segmentation and the brain template that they belong to.
+"""Tissue priors of the segmentation, and the brain template that they belong to.
 
-Six probability maps in ANTs' order (`mrisr.volumes.regions.REGIONS`) from one of three places: a
-folder of the user's; the public OASIS-30 template of ANTs, downloaded and held against its
+Six probability maps in ANTs' order (`mrisr.volumes.regions.REGIONS`) come from one of three places:
+a folder of the user; the public OASIS-30 template of ANTs, downloaded and checked against its
 published checksums; or a coarse atlas of our own, for demonstrations without a network.
 
-Light at import: the Snakefile uses `local_files` at parse time.
+It is light at import, because the Snakefile uses `local_files` at parse time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mrisr.volumes.io import Volume
 
 ATLAS, OASIS = "atlas", "oasis30ants"
-#: Names of the files in a folder of priors; the template may be absent, see `collect`.
+#: File names in a folder of priors; the template may be missing, see `collect`.
 TEMPLATE = "template"
 PRIORS = tuple(f"prior{label}" for label in range(1, 7))
 
@@ -42,14 +42,14 @@ OASIS_FILES = {
     "tpl-OASIS30ANTs_res-01_label-CBM_probseg": (887554, "21123cffefaca3abdc492fb9795060a7"),
 }
 
-# Of affines of files that belong together, in mm.
+# Tolerance in mm for affines of files that belong together.
 GRID_TOLERANCE = 1e-2
-# A human brain in ml, generously; priors in other units or spaces are far off.
+# Wide limits of a human brain in ml; priors in other units or spaces are far outside.
 BRAIN_ML = (400, 4000)
 
 
 def label(priors: str) -> str:
-    """Return what footnotes say about the priors of a study.
+    """Return the footnote on the priors of a study.
 
     Args:
         priors: `atlas`, `oasis30ants` or a folder.
@@ -62,16 +62,16 @@ def label(priors: str) -> str:
 
 
 def local_files(priors: str) -> list[Path]:
-    """Look up the files of a folder of priors; none of them is opened.
+    """Return the files of a folder of priors, without opening any of them.
 
     Args:
-        priors: A folder, or one of the two names, which have no files on disk.
+        priors: A folder, or one of the two names, which have no files.
 
     Returns:
         The template, if the folder has one, and the six priors.
 
     Raises:
-        InputError: The folder or some priors are missing; all are named.
+        InputError: The folder or some priors are missing; the message names them all.
     """
     if priors in (ATLAS, OASIS):
         return []
@@ -104,15 +104,15 @@ def collect(
 
     Args:
         priors: `atlas`, `oasis30ants`, or a folder with `prior1.nii.gz` to `prior6.nii.gz` and
-            `template.nii.gz`. Without the latter, the priors must lie on the grid of the MNI152
-            template that nilearn bundles (1 mm), which is then taken.
-        downloads: Where downloads go; the OASIS-30 files are kept in `<downloads>/oasis30ants/`
-            and taken from there if they are correct, also when they were put there by hand.
+            `template.nii.gz`. Without a template, the priors must lie on the grid of the MNI152
+            template that nilearn bundles (1 mm), which is then used.
+        downloads: Folder of downloads. The OASIS-30 files are kept in `<downloads>/oasis30ants/`.
+            Correct files there are used, even if someone put them there by hand.
         template_output: The brain template, NIfTI.
         priors_output: The priors, 4-D NIfTI, last axis the six tissues.
 
     Raises:
-        InputError: Files cannot be fetched or read, or are no six priors of one brain.
+        InputError: Files cannot be fetched or read, or are not six priors of one brain.
     """
     from mrisr.volumes.io import save, save_series
     from mrisr.volumes.raw import load_scan
@@ -131,7 +131,7 @@ def collect(
 
 
 def _fetch_oasis(downloads: Path) -> list[Path]:
-    """Return the template and the six priors of OASIS-30, downloaded unless there already."""
+    """Return the template and the six priors of OASIS-30, and download missing ones."""
     from mrisr.data.fetch import fetch_files
     from mrisr.data.file_set import FileSet, terms_of_use
 
@@ -169,7 +169,7 @@ def _bundled_template() -> Volume:
 
 
 def _checked(names: list[str], volumes: list[Volume]) -> tuple[Volume, np.ndarray]:
-    """Return template and stacked priors, or say why they cannot be those of one brain."""
+    """Return template and stacked priors; refuse what cannot belong to one brain."""
     import numpy as np
 
     template = volumes[0]
@@ -214,9 +214,9 @@ def atlas() -> tuple[Volume, np.ndarray]:
     """Make a coarse atlas of the six regions in the space of the MNI152 template, at 2 mm.
 
     Gray and white matter are the template's own probability maps; the rest of its brain mask is
-    CSF. Deep gray matter, brain stem and cerebellum are cut out of them by ellipsoids and planes
-    with soft edges, placed by hand in MNI coordinates. Good enough to show that a segmentation
-    works; not an atlas to publish with.
+    CSF. Ellipsoids and planes with soft edges cut deep gray matter, brain stem and cerebellum out
+    of them; they were placed by hand in MNI coordinates. The atlas shows that a segmentation works;
+    it is not an atlas to publish with.
 
     Returns:
         The template and the priors, float32, shape (6, X, Y, Z), which sum to the brain mask.
@@ -245,7 +245,7 @@ def atlas() -> tuple[Volume, np.ndarray]:
     cerebellum = cerebellum * (1 - stem)
     cerebrum = 1 - stem - cerebellum
     tissue = gray + white
-    # The thalamus' and the pallidum's outer parts count as white matter in the template's maps.
+    # The template's maps count the outer parts of thalamus and pallidum as white matter.
     deep_part = cerebrum * deep * tissue
     maps = np.stack(
         [
@@ -275,7 +275,7 @@ def _regions(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, .
         return 1 / (1 + np.exp(np.clip(distance / width, -30, 30)))
 
     def ellipsoid(centre: tuple, radii: tuple) -> np.ndarray:
-        """About the distance to an ellipsoid's surface in mm, negative inside."""
+        """Return roughly the distance to an ellipsoid's surface in mm, negative inside."""
         parts = zip((x, y, z), centre, radii, strict=True)
         radius = np.sqrt(sum(((a - c) / r) ** 2 for a, c, r in parts))
         return (radius - 1) * min(radii)
@@ -297,7 +297,7 @@ def _regions(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, .
             ellipsoid((11, -19, 7), (11, 15, 10)),  # thalamus
             ellipsoid((25, 2, 0), (9, 18, 11)),  # putamen and pallidum
             ellipsoid((13, 11, 10), (6, 14, 12)),  # head of the caudate
-            ellipsoid((17, -8, 21), (5, 17, 5)),  # its body
+            ellipsoid((17, -8, 21), (5, 17, 5)),  # body of the caudate
             ellipsoid((10, -15, -7), (7, 8, 6)),  # ventral diencephalon
         ]
     )

@@ -1,4 +1,4 @@
-"""A config: completed (`study`), its optional keys, and checked (`check`).
+"""A study: its config completed (`study`), with optional keys, and checked (`check`).
 
 `load` is the only door.
 """

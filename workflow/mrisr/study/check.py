@@ -1,4 +1,4 @@
-"""What a study's parts must have to do with each other, beyond what the schema says."""
+"""Checks of how the parts of a study go together, which the schema cannot check."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ def check(study: Study) -> None:
     """Refuse a study whose parts do not go together.
 
     Raises:
-        ConfigError: Every problem is named with the key and the nearest valid one.
+        ConfigError: The message names every problem with the key and the nearest valid one.
     """
     problems = []
     known = study.metrics.names()
@@ -128,7 +128,7 @@ def _weights_problems(study: Study) -> Iterator[str]:
 
 
 def _patch_problems(study: Study) -> Iterator[str]:
-    """Yield what cannot be done with training patches, and whom they were cut from."""
+    """Yield what training patches do not allow, and test subjects that they were cut from."""
     for name in study.test_datasets:
         if study.datasets[name].cut:
             yield (
@@ -156,7 +156,7 @@ def _patch_problems(study: Study) -> Iterator[str]:
 
 
 def _seen_in_training(study: Study, method: str, file: Path) -> Iterator[str]:
-    """Yield the test subjects that shipped weights were trained or chosen on."""
+    """Yield the test subjects that served to train shipped weights or to choose them."""
     made = read_description(file.parent)
     for name in study.test_datasets:
         dataset = study.datasets[name]
@@ -173,7 +173,7 @@ def _seen_in_training(study: Study, method: str, file: Path) -> Iterator[str]:
 
 
 def _slice_problems(study: Study) -> Iterator[str]:
-    """Yield what is wrong with what only 2-D studies can have."""
+    """Yield problems of settings that only 2-D studies can have."""
     low, flat = study.degradation, study.degradation["kind"] == "slice"
     if low["kernel"] == "bicubic" and low["antialias"]:
         yield "degradation.antialias: the kernel bicubic has a filter of its own; leave it out"
@@ -204,7 +204,7 @@ def _slice_problems(study: Study) -> Iterator[str]:
 
 
 def _real_problems(study: Study) -> Iterator[str]:
-    """Yield what a study cannot do with real LR scans."""
+    """Yield settings that real LR scans do not allow."""
     real = [name for name, about in study.datasets.items() if not about.has_ground_truth]
     if study.train_dataset in real:
         yield (

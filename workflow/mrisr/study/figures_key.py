@@ -1,6 +1,6 @@
-"""The config's key `figures`: which figures a study has, of which subject, scales and methods.
+"""The config's key `figures`: which figures a study has, with subject, scales and methods.
 
-Light, because a study checks its config with it.
+It stays light, because a study checks its config with it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,9 +40,10 @@ class Kind:
     """A kind of figure.
 
     Attributes:
-        options: Which the config may give it.
-        drawn_of: What it can be drawn of, a figure each: the study's datasets of the right sort,
-            methods for early_stopping, None for a figure of all.
+        options: Options that the config may set.
+        drawn_of: Returns what the figure can be drawn of, with one figure for each: the study's
+            datasets of the right sort, methods for early_stopping, None for one figure of
+            everything.
     """
 
     options: frozenset[str]
@@ -75,12 +76,12 @@ KINDS: dict[str, Kind] = {
 
 
 def options(study: Study, kind: str, dataset: str | None = None) -> dict | None:
-    """Return what the config says of a figure, or None if it is not wanted.
+    """Return the config's options of a figure, or None if the figure is not wanted.
 
     Args:
         study: The study.
         kind: One of `KINDS`.
-        dataset: Its dataset, whose own options come last; None for figures of no dataset.
+        dataset: The figure's dataset, whose own options come last; None without a dataset.
     """
     wanted = study.config["figures"]
     if wanted is False:
@@ -98,9 +99,9 @@ def options(study: Study, kind: str, dataset: str | None = None) -> dict | None:
 
 
 def shown_cells(study: Study) -> list[Cell]:
-    """Return what the figure `scales` shows at scales that nothing is tested at.
+    """Return the cells of the figure `scales` at scales that no table has.
 
-    Reconstructed and measured for it, by its one method.
+    Its one method reconstructs them, and they are measured, for this figure alone.
     """
     name = next(iter(_first_measured(study)), None)
     settings = options(study, "scales", name) if name else None
@@ -121,7 +122,7 @@ def one_model(study: Study) -> list[str]:
 
 
 def problems(study: Study) -> Iterator[str]:
-    """Yield what is wrong with the config's key `figures`."""
+    """Yield problems of the config's key `figures`."""
     wanted = study.config["figures"]
     if isinstance(wanted, bool):
         return

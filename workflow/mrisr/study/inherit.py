@@ -1,4 +1,4 @@
-"""Configs that start from another one: `base: arssr`, merged before anything is checked."""
+"""Configs that start from another one, such as `base: arssr`; they are merged before any check."""
 
 import copy
 import re
@@ -15,18 +15,18 @@ from mrisr.methods.method import merge
 
 #: The configs that come with mrisr.
 SHIPPED = ROOT / "config"
-# The key that a line of an error begins with, as the schemas and `mrisr.study.check` write it.
+# The key at the start of an error's line, as the schemas and `mrisr.study.check` write it.
 KEY = re.compile(r"(?:unknown key |missing key )?'?([a-z_][\w.-]*)'?(?=[: ])")
 
 
 @dataclass(frozen=True)
 class Written:
-    """A config, and where each of its keys was written.
+    """A config, with the file that each of its keys comes from.
 
     Attributes:
         content: The config, without `base`.
         places: File by key, as a path through mappings: `("methods", "cubic")`.
-        files: The files that it was merged from, the last one first.
+        files: The files that were merged, the last one first.
     """
 
     content: dict
@@ -34,11 +34,11 @@ class Written:
     files: tuple[str, ...]
 
     def explained(self, message: str, where: str) -> str:
-        """Return an error with the file behind every key that stands in another one.
+        """Return an error that also names the file of every key from another file.
 
         Args:
-            message: `<where>: <key>: ...`, or `<where>:` and a line a key.
-            where: What the config is called in messages.
+            message: `<where>: <key>: ...`, or `<where>:` and then one key a line.
+            where: Name of the config in messages.
         """
         return "\n".join(self._explained(line, f"{where}: ") for line in message.splitlines())
 
@@ -55,21 +55,21 @@ class Written:
 
 
 def read(path: str | Path) -> Written:
-    """Read a config and all that it is based on.
+    """Read a config and all configs that it is based on.
 
     Raises:
-        ConfigError: A file is missing or no YAML; `base` names no config, or itself in a circle.
+        ConfigError: A file is missing or not YAML; or `base` names no config, or makes a circle.
     """
     return _on_base(read_yaml(path), str(path), [Path(path).absolute().parent], [Path(path)])
 
 
 def resolved(config: dict, where: str, folders: Sequence[str | Path] = ()) -> Written:
-    """Complete a config that another workflow holds by what it is based on.
+    """Complete a config of another workflow with the configs that it is based on.
 
     Args:
-        config: Its content.
-        where: What it is called in messages.
-        folders: Where a base is looked for, before those that come with mrisr.
+        config: Content of the config.
+        where: Name of the config in messages.
+        folders: Folders to look for a base in, before those that come with mrisr.
 
     Raises:
         ConfigError: As `read`.
@@ -78,11 +78,11 @@ def resolved(config: dict, where: str, folders: Sequence[str | Path] = ()) -> Wr
 
 
 def together(paths: Sequence[str | Path], changes: dict) -> Written:
-    """Read the configs of a call, each on its base, the later ones laid over; and its `--config`.
+    """Read the configs of a call, each on its base, and lay later ones and `--config` over them.
 
     Args:
         paths: At least one file.
-        changes: What `--config` says, which removes nothing.
+        changes: Keys of `--config`, which remove nothing.
 
     Raises:
         ConfigError: As `read`; or `--config` names a base.
@@ -123,13 +123,13 @@ def _base_file(base: Any, file: str, folders: Sequence[Path], chain: Sequence[Pa
     """Return the file of a base: beside the config that names it, or one that comes with mrisr.
 
     Raises:
-        ConfigError: There is none, or it is based on the one that names it.
+        ConfigError: There is no such file, or it is based on the config that names it.
     """
     if not isinstance(base, str) or not re.fullmatch(r"\w+", base, re.ASCII):
         raise ConfigError(f"{file}: base: {base!r}: give the name of a config, e.g. `base: arssr`")
     looked = [folder / f"{base}.yaml" for folder in [*folders, SHIPPED]]
     there = [path for path in looked if path.is_file()]
-    # A copy of a config that comes with mrisr may have its name, and start from it.
+    # A copy of a config that comes with mrisr may have the same name, and start from it.
     others = [path for path in there if not chain or not path.samefile(chain[-1])]
     if not there:
         names = {path.stem for folder in [*folders, SHIPPED] for path in folder.glob("*.yaml")}
@@ -154,8 +154,8 @@ def _laid_over(
 ) -> dict:
     """Return `base` with `changes` laid over it; null removes what `base` has.
 
-    A new key stands behind the one that it is written behind: the order of methods and datasets is
-    that of tables. `places` is changed.
+    A new key goes behind the key that it follows in `changes`, because methods and datasets have
+    the same order in tables. `places` is changed.
     """
     merged, order = dict(base), list(base)
     for before, key in pairwise([None, *changes]):
@@ -185,6 +185,6 @@ def _keys(content: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 
 def _shown(path: Path) -> str:
-    """Return a path as short as it is clear: from here, if it lies below."""
+    """Return a path as short as possible: relative to here, if it lies below."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

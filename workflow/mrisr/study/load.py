@@ -1,4 +1,4 @@
-"""The one door to a study: read, checked against the schema, completed, checked as a whole."""
+"""The one way to load a study: read, check against the schema, complete, check as a whole."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ def load_study(path: str | Path, pairs: Sequence[str] = ()) -> Study:
 
     Args:
         path: `config/<study>.yaml`.
-        pairs: `key=value`, laid over it as Snakemake's --config does.
+        pairs: `key=value`, laid over the config as Snakemake's --config does.
 
     Raises:
         ConfigError: As `checked`.
@@ -26,10 +26,10 @@ def load_study(path: str | Path, pairs: Sequence[str] = ()) -> Study:
 
 
 def checked_written(config: Written, where: str) -> Study:
-    """Return the study that a config describes, one that may be based on others.
+    """Return the study of a config that may be based on others.
 
     Raises:
-        ConfigError: As `checked`, with the file of every key that was written in another one.
+        ConfigError: As `checked`, with the file of every key that comes from another file.
     """
     try:
         return checked(config.content, where)
@@ -38,16 +38,16 @@ def checked_written(config: Written, where: str) -> Study:
 
 
 def checked(config: dict, where: str = "config") -> Study:
-    """Return the study that a config describes.
+    """Return the study of a config.
 
     Args:
         config: The content of `config/<study>.yaml`, complete in itself.
         where: The file's name, for messages.
 
     Raises:
-        ConfigError: Every problem is named with the key and the nearest valid one.
+        ConfigError: The message names every problem with the key and the nearest valid one.
     """
-    refuse_unsafe(config, where)  # before a message repeats what it holds
+    refuse_unsafe(config, where)  # before a message repeats its content
     for folder in _plugins(config):
         if not Path(folder).is_dir():
             others = [place.name for place in Path(folder).parent.glob("*/") if _is_plugin(place)]
@@ -68,7 +68,7 @@ def _is_plugin(folder: Path) -> bool:
 
 
 def _plugins(config: dict) -> list[str]:
-    """Return the plugin folders of a config that has not been checked yet."""
+    """Return the plugin folders of a config that is not checked yet."""
     found = config.get("plugins")
     return (
         [folder for folder in found if isinstance(folder, str)] if isinstance(found, list) else []

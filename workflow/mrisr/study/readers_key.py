@@ -1,6 +1,6 @@
-"""The key `reader_study` of a config: checked, completed, and which files follow from it.
+"""The key `reader_study` of a config: checked, completed, and the files that it leads to.
 
-Light, because the Snakefile needs it at parse time.
+It stays light, because the Snakefile needs it at parse time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ DEFAULTS: dict = {
 def completed(study: Study) -> dict | None:
     """Return the settings, every key present, or None without a reader study.
 
-    Published files have their paths; the dataset is the only test dataset if none is named.
+    Published files have their paths. Without a named dataset, the only test dataset is taken.
     """
     asked = study.config["reader_study"]
     if asked is None:
@@ -39,7 +39,7 @@ def completed(study: Study) -> dict | None:
 
 
 def problems(study: Study) -> Iterator[str]:
-    """Yield what is wrong with the key of a config that its schema accepts."""
+    """Yield problems of the key that the schema does not find."""
     settings = completed(study)
     if settings is None:
         return
@@ -80,9 +80,9 @@ def problems(study: Study) -> Iterator[str]:
 
 
 def items(study: Study) -> list[dict]:
-    """Return what pairs are drawn from, as `mrisr.readers.pairs.Item` takes it.
+    """Return the items that pairs are drawn from, as `mrisr.readers.pairs.Item` takes them.
 
-    In 2-D the ground truth itself, super-resolved; of volumes the reconstructions.
+    In 2-D these are the super-resolved ground truths; of volumes, the reconstructions.
     """
     settings = completed(study)
     if settings is None:
@@ -103,7 +103,7 @@ def items(study: Study) -> list[dict]:
 
 
 def table(study: Study, settings: Mapping) -> dict:
-    """Return what `mrisr.tables.from_files.readers` takes."""
+    """Return the arguments of `mrisr.tables.from_files.readers`."""
     return {
         "answers": settings["answers"],
         "methods": list(settings["methods"]),

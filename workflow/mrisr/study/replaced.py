@@ -1,4 +1,4 @@
-"""Files of a dataset that are no longer those that a study's results were made of."""
+"""Files of a dataset that have changed since a study's results were made."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,12 @@ from mrisr.study.study import Study
 
 
 def replaced(study: Study, dataset: str, splits: Sequence[str]) -> list[str]:
-    """Return scans, masks and references whose SHA-256 is not the recorded one, a line each.
+    """Return scans, masks and references whose SHA-256 differs from the record, one a line.
 
-    Every file is read: this also finds what has the size and the times of the file before.
+    Every file is read, which also finds a new file with the size and times of the old one.
 
     Args:
-        study: Its records count; what has not run yet has none.
+        study: The study, whose records count; steps that have not run yet have none.
         dataset: One of the study's datasets.
         splits: Which of its splits.
     """

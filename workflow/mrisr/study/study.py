@@ -1,6 +1,6 @@
 """A study: a config file, checked and completed, and the plan of files that follows from it.
 
-Light on purpose: the Snakefile makes a study at parse time, in every job.
+It stays light, because the Snakefile makes a study at parse time, in every job.
 """
 
 import math
@@ -51,7 +51,7 @@ SEGMENTATION: dict = {
     "scales": None,
     "published": [],
 }
-# Fewer LR voxels than this along an axis leave no image to reconstruct from; SSIM needs 7 HR.
+# Fewer LR voxels than this along an axis leave no image to reconstruct; SSIM needs 7 HR voxels.
 MIN_LR_SIZE, MIN_HR_SIZE = 4, 7
 
 
@@ -63,7 +63,7 @@ class Cell:
         dataset: Name of the dataset.
         scale: Up-sampling scale k.
         method: The method.
-        skipped: Why it is not applied (outside the method's limits), or None.
+        skipped: Why the method is not applied (outside its limits), or None.
     """
 
     dataset: str
@@ -73,26 +73,26 @@ class Cell:
 
 
 class Study:
-    """A study as its config file describes it.
+    """A study as described by its config file.
 
     Attributes:
         config: The config, every key present.
         name: Name of the study.
-        seed: All random numbers derive from it.
+        seed: Seed that all random numbers derive from.
         deterministic: Whether every job has one thread, so that cores change no byte.
-        layout: Paths of its files.
-        datasets: Its datasets by name.
-        methods: Its methods by name, in the config's order.
-        metrics: The metrics that it may take; other studies in this process have their own.
+        layout: Paths of the study's files.
+        datasets: Datasets by name.
+        methods: Methods by name, in the config's order.
+        metrics: Metrics that the study may use; other studies in this process have their own.
         segmentation: Settings of the segmentation, every key present, or None without one.
         train_dataset: The dataset that supervised methods learn from, or None.
         test_datasets: The datasets that tables are about.
     """
 
     def __init__(self, config: dict, found: Registry, where: str = "config"):
-        """Complete a config that its schema accepts, and resolve what it names.
+        """Complete a config that its schema accepts, and load its datasets and methods.
 
-        Whether all of it goes together is not looked at: `mrisr.study.load` is the door.
+        This does not check that all parts go together; use `mrisr.study.load`.
 
         Args:
             config: The content of `config/<study>.yaml`.
@@ -100,7 +100,7 @@ class Study:
             where: The file's name, for messages.
 
         Raises:
-            ConfigError: A dataset or method cannot be had.
+            ConfigError: A dataset or method is not available.
         """
         self.config = merge(DEFAULTS, config)
         self.where = where
@@ -119,7 +119,7 @@ class Study:
         self.methods = self._methods()
 
     def dataset_overrides(self, name: str, split: str | None = None) -> dict:
-        """Return what the study changes of a dataset's YAML; for one split, what matters to it."""
+        """Return the study's changes to a dataset's YAML; for one split, those that affect it."""
         overrides = dict(self.config["datasets"][name] or {})
         if overrides.get("split"):
             overrides["split"] = {"seed": self.seed, **overrides["split"]}
@@ -129,9 +129,9 @@ class Study:
         return {**kept, "subjects": {split: self.datasets[name].subjects[split]}}
 
     def plugins_of(self, path: str | Path) -> list[str]:
-        """Return the plugin folder that a dataset's file or a method's folder lies in, if any.
+        """Return the plugin folder of a dataset's file or a method's folder, if any.
 
-        A stage that is told of no other need not run again when a plugin is added to the study.
+        A stage with only this folder need not run again when another plugin is added to the study.
         """
         path = Path(path).resolve()
         return [plugin for plugin in self.plugins if path.is_relative_to(Path(plugin).resolve())]
@@ -158,7 +158,7 @@ class Study:
 
     @property
     def measured_datasets(self) -> list[str]:
-        """The test datasets with a ground truth, which LR is simulated from."""
+        """The test datasets with a ground truth, from which LR is simulated."""
         return [name for name in self.test_datasets if self.datasets[name].has_ground_truth]
 
     @property
@@ -167,13 +167,13 @@ class Study:
         return [name for name in self.test_datasets if not self.datasets[name].has_ground_truth]
 
     def degradation_of(self, dataset: str) -> dict:
-        """Return the study's degradation, for real LR with the grid of a scanner (`centres`)."""
+        """Return the study's degradation; for real LR with the grid of a scanner (`centres`)."""
         real = {} if self.datasets[dataset].has_ground_truth else {"grid": "centres"}
         return {**self.degradation, **real}
 
     @property
     def no_reference_metrics(self) -> list[str]:
-        """Those of the study's metrics that need no ground truth."""
+        """The study's metrics that need no ground truth."""
         return [n for n in self.config["metrics"] if not self.metrics.metadata(n).reference]
 
     def _methods(self) -> dict[str, Method]:
@@ -192,14 +192,14 @@ class Study:
             if self.deterministic:
                 method = replace(method, spec={**method.spec, "deterministic": True})
             found[name] = method
-        # What `--config` adds comes last, and stands above the bound in every table all the same.
+        # `--config` adds methods at the end, but the bound must stay last in every table.
         return dict(sorted(found.items(), key=lambda item: item[1].input == "ground_truth"))
 
     @property
     def metric_settings(self) -> dict[str, dict]:
         """The settings of the study's metrics, completed by their defaults.
 
-        `folder` is where their files are kept.
+        `folder` is the folder of the metrics' files.
         """
         folder = {"folder": self.config["downloads"]}
         return {
@@ -209,12 +209,12 @@ class Study:
         }
 
     def metrics_with(self, hook: str) -> list[str]:
-        """Return those of the study's metrics whose module has a function of this name."""
+        """Return the study's metrics whose module has a function of this name."""
         return [name for name in self.config["metrics"] if hasattr(self.metrics.module(name), hook)]
 
     @property
     def slice_metrics(self) -> list[str]:
-        """Those of the study's metrics that are taken on 2-D slices."""
+        """The study's metrics that are computed on 2-D slices."""
         return [name for name in self.config["metrics"] if self.metrics.metadata(name).slices]
 
     @property
@@ -225,7 +225,7 @@ class Study:
 
     @property
     def denoising(self) -> list[float]:
-        """The strengths of BM3D that trainings of the study need."""
+        """The strengths of BM3D that the study's trainings need."""
         found = {m.denoising["sigma"]: None for m in self.supervised if m.denoising}
         return list(found)
 
@@ -239,7 +239,7 @@ class Study:
     def supervised(self) -> list[Method]:
         """The methods that learn from the training set, in the config's order.
 
-        Those whose weights are imported do not.
+        Methods with imported weights do not.
         """
         return [
             method
@@ -273,18 +273,18 @@ class Study:
         return [slice_name(s, n) for s in subjects for n in range(1, self.slices["count"] + 1)]
 
     def inputs(self, dataset: str, item: str) -> list[str]:
-        """Return the names of the LR files of an item: itself, or its stacks."""
+        """Return the names of an item's LR files: the item itself, or its stacks."""
         return [f"{item}_{stack}" for stack in self.stacks(dataset, item)] or [item]
 
     def stacks(self, dataset: str, item: str) -> list[str]:
-        """Return the names of the stacks of an item, three if they are simulated; or none."""
+        """Return the names of an item's stacks, three if they are simulated; empty without."""
         about = self.datasets[dataset]
         if about.stacked:
             return about.stacks[item]
         return list(STACKS) if self.degradation["kind"] == "stacks" else []
 
     def min_size(self, split: str) -> int:
-        """Return the fewest voxels along an axis that a volume of a split may have."""
+        """Return the least number of voxels along an axis of a volume in a split."""
         if split != "test":
             trained = [m for m in self.supervised if "training" in m.spec]
             return max([MIN_HR_SIZE, *(m.patch_size(self._largest_scale) for m in trained)])
@@ -293,24 +293,24 @@ class Study:
 
     @property
     def _largest_scale(self) -> float:
-        """The same for all scales up to 4: another scale must not prepare everything again."""
+        """Largest scale, at least 4, so that another scale up to 4 prepares nothing again."""
         return max([4, *(k for name in self.measured_datasets for k in self.scales(name))])
 
     def multiple(self, dataset: str) -> int:
-        """Return what the sizes of a ground truth are multiples of: slices of k voxels tile it."""
+        """Return the number that divides a ground truth's sizes, so that thick slices tile it."""
         if self.degradation["kind"] != "stacks" or dataset not in self.test_datasets:
             return 1
         return math.lcm(*(int(k) for k in self.scales(dataset) if float(k).is_integer()))
 
     def min_lr_size(self, scale: float | None = None) -> int:
-        """Return the fewest voxels along an axis of a real LR scan, or (no scale) a reference."""
+        """Return the least voxels along an axis of a real LR scan, or (no scale) a reference."""
         sizes = [self.metrics.metadata(name).min_size for name in self.no_reference_metrics]
         return max([MIN_LR_SIZE, *(math.ceil(size / (scale or 1)) for size in sizes)])
 
     def cells(self, dataset: str | None = None) -> Iterator[Cell]:
         """Yield every (dataset, scale, method) of the study's tables, in their order.
 
-        The control that is the ground truth has none where there is no ground truth.
+        Without a ground truth, the control that is the ground truth has no cell.
         """
         for name in self.test_datasets if dataset is None else [dataset]:
             for scale in self.scales(name):
@@ -333,12 +333,12 @@ class Study:
         ]
 
     def models(self) -> list[tuple[Method, str]]:
-        """Return the models of the training set: method and folder name."""
+        """Return the models of the training set, as method and folder name."""
         found = {(method, method.trained(scale)): None for method, scale in self.model_scales()}
         return list(found)
 
     def model_scales(self) -> list[tuple[Method, str]]:
-        """Return method and scale of everything that a supervised method reconstructs."""
+        """Return method and scale of all reconstructions by supervised methods."""
         found = {
             (cell.method, scale_name(cell.scale)): None
             for cell in self.cells()

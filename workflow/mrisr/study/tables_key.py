@@ -1,6 +1,6 @@
-"""The tables that a study prints as papers do: the config's key `tables`, checked and completed.
+"""The config's key `tables`, tables laid out as in papers: checked and completed.
 
-Light on purpose, and about plain values: the Snakefile reads it at parse time.
+It stays light and uses plain values, because the Snakefile reads it at parse time.
 """
 
 import csv
@@ -21,7 +21,7 @@ LAYOUTS = {
     "quality": {"groups": "scale", "rows": "method", "columns": "metric"},
     "overlap": {"groups": "scale", "rows": "region", "columns": "method", "cells": "metric"},
 }
-#: What a file of published values must have; `mean` and `std` may be empty.
+#: Columns that a file of published values must have; `mean` and `std` may be empty.
 PUBLISHED_COLUMNS = {
     "quality": ("scale", "method", "metric", "region", "mean", "std"),
     "overlap": ("scale", "method", "metric", "region", "mean"),
@@ -32,7 +32,7 @@ AXES = ("groups", "rows", "columns", "cells")
 def specs(study: Study) -> list[dict]:
     """Return the study's tables, every key present.
 
-    Those of overlap are left out of a study without segmentation.
+    A study without segmentation has no tables of overlap.
 
     Returns:
         Plain values, one a table: name, title, kind, dataset, dataset_label, stands_for, heading,
@@ -48,7 +48,7 @@ def specs(study: Study) -> list[dict]:
 
 
 def problems(study: Study) -> Iterator[str]:
-    """Yield what is wrong with the key `tables` of a config that its schema accepts."""
+    """Yield problems of the key `tables` that the schema does not find."""
     for name, asked in (study.config["tables"] or {}).items():
         where = f"tables.{name}"
         if name in RESERVED:
@@ -67,7 +67,7 @@ def problems(study: Study) -> Iterator[str]:
 
 
 def file(path: str) -> str:
-    """Return the path of published values: relative ones lie in `config/published`."""
+    """Return the path of published values; a relative one is below `config/published`."""
     return str(PUBLISHED / path)
 
 
@@ -101,7 +101,7 @@ def _completed(study: Study, name: str, asked: dict) -> dict:
 
 
 def _listed(study: Study, kind: str, asked: dict) -> list[dict]:
-    """Return the methods of a table; those of plugin folders stand last, but above the bound."""
+    """Return the methods of a table; those of plugin folders come last, but before the bound."""
     possible = _possible_methods(study, kind, asked["dataset"])
     listed = _methods(asked.get("methods", possible))
     known = {method["name"] for method in listed}
@@ -160,7 +160,7 @@ def _possible_metrics(study: Study, kind: str, dataset: str, ranked: bool = True
 
 
 def _unknown(study: Study, where: str, spec: dict) -> Iterator[str]:
-    """Yield what a table asks for and the study does not have."""
+    """Yield entries of a table that the study does not have."""
     kind, dataset = spec["kind"], spec["dataset"]
     possible = {
         "methods": _possible_methods(study, kind, dataset),
@@ -192,7 +192,7 @@ def _unknown(study: Study, where: str, spec: dict) -> Iterator[str]:
 
 
 def _unreadable(where: str, path: str, kind: str) -> Iterator[str]:
-    """Yield what is wrong with a file of published values."""
+    """Yield problems of a file of published values."""
     if not Path(path).is_file():
         yield f"{where}: {path}: no such file; correct the path"
         return
@@ -204,7 +204,7 @@ def _unreadable(where: str, path: str, kind: str) -> Iterator[str]:
 
 
 def _misplaced(where: str, spec: dict) -> Iterator[str]:
-    """Yield what is wrong with a table's layout."""
+    """Yield problems of a table's layout."""
     used = [axis for axis in spec["layout"].values() if axis]
     counts = {
         "scale": len(spec["scales"]),

@@ -1,1 +1,1 @@
-"""CSV to tables in four formats."""
+"""From CSV files to tables in four formats."""

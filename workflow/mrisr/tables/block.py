@@ -1,4 +1,4 @@
-"""What a printed table is made of; the formats draw it, see `mrisr.tables.table`."""
+"""Parts of a printed table, which the formats draw; see `mrisr.tables.table`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ class Entry:
     """One printed cell.
 
     Attributes:
-        text: What is printed.
+        text: Printed text.
         style: `best`, `second`, `absent`, `published` or empty.
-        hint: What HTML shows under the pointer.
-        below: A second, smaller line: what a paper published.
+        hint: Text that HTML shows under the pointer.
+        below: A second, smaller line, for example a published value.
         value: The number behind the text, for sorting; None if there is none.
-        data: Further `data-` attributes in HTML; those of a row's first cell are the row's.
-        joined: Cells that share this one, printed with a stroke between them, in place of text.
+        data: Further `data-` attributes in HTML; those of a row's first cell describe the row.
+        joined: Cells that share this cell, printed with a stroke between them, in place of text.
     """
 
     text: str
@@ -33,18 +33,18 @@ class Block:
 
     Attributes:
         title: Heading.
-        header: What the entries of a row are: label(s), a heading a column, what closes a row (n).
-        groups: What a group is called (its scale), and its rows.
+        header: Headings of a row's entries: label(s), one for each column, and a last one (n).
+        groups: Each group's name (its scale) and its rows.
         caption: Caption of the LaTeX table, without full stop.
-        starts: Indices of the header at which LaTeX may begin a further tabular; default any
-            between labels and what closes a row, which all of them repeat.
-        corner: What the groups are, may be empty; None if they have no column.
-        labels: How many entries begin a row that are labels.
-        closing: How many entries close a row in every tabular.
-        spans: Headings above those of columns, each with the number of columns it spans; they
-            begin after the labels. A block with spans is never split.
-        below: What the second lines of cells are called; empty if there are none. A row whose
-            first entry has a second line of its own calls them by that.
+        starts: Indices of the header at which LaTeX may begin another tabular; default any index
+            between the labels and the closing entries, which every tabular repeats.
+        corner: Heading of the column of groups, may be empty; None if groups have no column.
+        labels: Number of labels that begin a row.
+        closing: Number of entries that close a row in every tabular.
+        spans: Headings above the column headings, each with the number of columns that it spans.
+            They begin after the labels. A block with spans is never split.
+        below: Label of the second lines of cells; empty if there are none. If a row's first entry
+            has a second line, that is the label in this row.
     """
 
     title: str
@@ -60,13 +60,13 @@ class Block:
 
     @property
     def ranked(self) -> bool:
-        """Whether any entry is best, which takes two that are ranked."""
+        """Whether any entry is best; there is one only if two entries are ranked."""
         rows = [row for _, rows in self.groups for row in rows]
         return any(entry.style == "best" for row in rows for entry in row)
 
 
 def second_lines(block: Block, row: list[Entry]) -> str:
-    """Return what the second lines of a row's cells are called."""
+    """Return the label of the second lines of a row's cells."""
     return row[0].below or block.below
 
 

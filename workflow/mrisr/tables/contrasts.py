@@ -1,4 +1,4 @@
-"""Two methods held against each other, subject by subject, and Holm's method over a study."""
+"""Comparison of two methods, subject by subject, and Holm's method over a study."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,12 +43,13 @@ def contrasts(
     Args:
         ranked: The methods of a dataset and scale, in the order of the table.
         column: Metric and region.
-        baseline: Name of the method that is the reference of its pairs.
-        primary: The study's primary metric, and where it counts.
+        baseline: Name of the method that is the reference in its pairs.
+        primary: The study's primary metric, and the region where it counts.
         margins: See `mrisr.evaluate.measured.margin`.
 
     Returns:
-        One a pair, with the columns `COLUMNS`. Of other pairs the reference stands above.
+        One record a pair, with the columns `COLUMNS`. In pairs without the baseline, the method
+        that stands higher in the table is the reference.
 
     Raises:
         InputError: Two methods hold different subjects.
@@ -81,25 +82,27 @@ def _contrast(reference: Row, row: Row, column: Column, width: float) -> dict:
         **{"difference": float(differences.mean()), "ci_low": low, "ci_high": high},
         **{"effect_size": effect_size(differences), "superiority": superiority(sign * differences)},
         **{"p": wilcoxon(differences), "p_equivalence": equivalence(differences, width)},
-        # Wilcoxon's test drops zeros: they make no p smaller.
+        # Wilcoxon's test drops zeros, so they do not make p smaller.
         **{"untied": int(np.count_nonzero(differences)), "note": ""},
     }
 
 
 def adjust(records: Iterable[dict]) -> None:
-    """Adjust p over the study by Holm's method, and conclude; in place.
+    """Adjust p over the study by Holm's method, and add conclusions; in place.
 
-    The primary tests are one family and all others another, each over all datasets, scales,
-    metrics, regions and pairs. So are the tests of equivalence.
+    The primary tests are one family and all other tests another. Each family spans all datasets,
+    scales, metrics, regions and pairs. The tests of equivalence form families in the same way.
     """
     records = list(records)
     for family in (PRIMARY, SECONDARY):
         inside = [record for record in records if record["family"] == family]
         tested = [record for record in inside if not math.isnan(record["p"])]
-        for record, p in zip(tested, holm([its["p"] for its in tested]), strict=True):
+        for record, p in zip(tested, holm([contrast["p"] for contrast in tested]), strict=True):
             record["p_holm"] = float(p)
         alike = [record for record in inside if not math.isnan(record["p_equivalence"])]
-        for record, p in zip(alike, holm([its["p_equivalence"] for its in alike]), strict=True):
+        for record, p in zip(
+            alike, holm([contrast["p_equivalence"] for contrast in alike]), strict=True
+        ):
             record["p_equivalence"] = float(p)
         for record in tested:
             if _least_p(record["untied"], len(tested)) >= ALPHA:

@@ -1,4 +1,4 @@
-"""Sentences that tables share: how numbers were made, and what their marks mean."""
+"""Sentences that tables share: how numbers were made, and what marks mean."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,14 +18,14 @@ from mrisr.evaluate.measured import (
 from mrisr.methods.budget import FALLING, FEW_STEPS, LAST
 from mrisr.methods.model_files import own_training, shipped_training
 
-#: Training settings that decide how much a step sees.
+#: Training settings that decide how much data a step sees.
 SIZES = {
     "batch": "a batch",
     "patch": "patches",
     "lr_patch": "LR patches",
     "queries": "queries",
 }
-#: Of imported weights, the orders of axes that are not ours.
+#: Orders of axes of imported weights that differ from ours.
 AXES = {
     "file": " (which see a volume as its scan's file has it)",
     "file_reversed": " (which see a volume as SimpleITK reads its scan's file: z, y, x)",
@@ -33,7 +33,7 @@ AXES = {
 
 
 def topics(notes: Mapping[str, str]) -> list[str]:
-    """Return a sentence a topic, which begins with it; empty ones are left out."""
+    """Return one sentence for each topic, with the topic first; empty ones are left out."""
     found = []
     for topic, text in notes.items():
         if text:
@@ -46,12 +46,12 @@ def topics(notes: Mapping[str, str]) -> list[str]:
 def marks(
     where: Mapping[str, str], baseline: str | None, metric: str = "PSNR over the volume"
 ) -> list[str]:
-    """Return what the marks mean that are in a table.
+    """Return the meaning of the marks that a table has.
 
     Args:
-        where: Which methods and scales it says of each remark.
-        baseline: Label of the method that learned ones are held against.
-        metric: In which metric they are, and where it is taken.
+        where: For each remark, the methods and scales that it is about.
+        baseline: Label of the method that learned ones are compared with.
+        metric: Metric and region of that comparison.
     """
     meaning = {
         UNDERTRAINED: f"undertrained, fewer than {FEW_STEPS:.0%} of the published steps, or the"
@@ -71,10 +71,10 @@ def marks(
 
 
 def skipped(where: Mapping[str, str]) -> list[str]:
-    """Return why methods were not applied, which trainings were restarted, and what extrapolates.
+    """Return sentences on skipped methods, restarted trainings and extrapolation.
 
     Args:
-        where: Which methods and scales it says of each remark.
+        where: For each remark, the methods and scales that it is about.
     """
     found = []
     for remark, cells_named in where.items():
@@ -89,7 +89,7 @@ def skipped(where: Mapping[str, str]) -> list[str]:
 
 
 def training(cells: Iterable[Mapping]) -> list[str]:
-    """Return how far each learned method was trained, or where its weights come from."""
+    """Return how long each learned method was trained, or where its weights come from."""
     groups: dict[tuple, list[Mapping]] = {}
     falling: list[Mapping] = []
     per_subject: dict[str, list[Mapping]] = {}  # models of one subject each, and shipped ones
@@ -136,22 +136,22 @@ def training(cells: Iterable[Mapping]) -> list[str]:
 
 
 def _imported(model: Mapping) -> str:
-    """Return which file weights come from, and in which order of axes they see a volume."""
+    """Return the source of imported weights, and the order of axes that they expect."""
     order = AXES.get(model.get("weights_axes", ""), "")
     return Path(model["file"]).name + order
 
 
 def _passes(model: Mapping, published: Mapping) -> str:
-    """Return how often a training saw its patches: on few subjects, many steps are many passes."""
+    """Return how often a training saw each patch: with few subjects, many steps are many passes."""
     passes, goal = model.get("passes"), published.get("epochs")
-    if passes is None or not goal or published.get("steps_per_epoch"):  # no passes were published
+    if passes is None or not goal or published.get("steps_per_epoch"):  # the paper states no passes
         return ""
     count = f"{passes:,.0f}" if passes >= 10 else f"{passes:.2g}"
     return f", {count} passes over its patches ({goal:,} published)"
 
 
 def _sizes(model: Mapping, published: Mapping) -> str:
-    """Return what each step saw where that is not the published amount: steps alone mislead."""
+    """Return how much data a step saw, where that is not as published: steps alone mislead."""
     used, published = _seen(model.get("training") or {}), _seen(published)
     changed = [
         f"{words} of {used[key]} ({published[key]})"
@@ -162,7 +162,7 @@ def _sizes(model: Mapping, published: Mapping) -> str:
 
 
 def _seen(training: Mapping) -> dict:
-    """Return training settings with the edge of HR patches in words where it follows the scale."""
+    """Return training settings, with the edge of HR patches in words if the scale sets it."""
     if "patch" not in training:
         return dict(training)
     edge = training["patch"] or f"{training.get('lr_patch')} times the scale"
@@ -170,7 +170,7 @@ def _seen(training: Mapping) -> dict:
 
 
 def unavailable(shown: Iterable[str], reasons: Mapping[str, str]) -> list[str]:
-    """Return why metrics could not be taken, of those shown."""
+    """Return why some of the metrics shown could not be computed."""
     return [
         f"{metrics.metadata(name).label}: {reasons[name].rstrip('.')}."
         for name in dict.fromkeys(shown)
@@ -179,7 +179,7 @@ def unavailable(shown: Iterable[str], reasons: Mapping[str, str]) -> list[str]:
 
 
 def simulated(cells: Iterable[Mapping]) -> list[str]:
-    """Return which datasets are no scans."""
+    """Return which datasets are simulated."""
     labels = dict.fromkeys(cell["dataset_label"] for cell in cells if cell.get("simulated"))
     return [f"{label}: no scans; values say nothing about real brains." for label in labels]
 

@@ -1,4 +1,4 @@
-"""Tables from files: what the rules of the tables do, for whoever has their inputs and params."""
+"""Tables from files: makes each table from the inputs and params of the rule that asks for it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -37,13 +37,13 @@ def quality(
         notes: From `mrisr.plan.cells.notes`.
         published: From `mrisr.plan.cells.published`.
         scores: Scores of the ground truths, by label of the dataset.
-        fetched: For each metric that needs a downloaded file, the JSON that says whether it is
-            there.
-        baseline: The study's.
-        metrics: The study's.
-        regions: The study's.
-        margins: The study's.
-        empty_slices: The study's.
+        fetched: For each metric that needs a downloaded file, the JSON that tells whether the file
+            exists.
+        baseline: Baseline of the study.
+        metrics: Metrics of the study.
+        regions: Regions of the study.
+        margins: Margins of the study.
+        empty_slices: Setting of the study.
     """
     return quality_table(
         _with_models(cells),
@@ -58,7 +58,7 @@ def quality(
 
 
 def significance(cells: Sequence[Mapping], **settings: object) -> Table:
-    """Return the table of significance; settings are those of `significance_table`."""
+    """Return the table of significance; `settings` go to `significance_table`."""
     return significance_table(_with_models(cells), **settings)
 
 
@@ -98,13 +98,13 @@ def paper(
         spec: One of `mrisr.plan.cells.paper_tables`.
         cells: From `mrisr.plan.cells.paper_cells`.
         notes: From `mrisr.plan.cells.paper_notes`.
-        complete: The CSV of the table that it is a view of.
+        complete: CSV of the complete table that this table is a view of.
         scores: Scores of the dataset's ground truths, None if there are none.
-        fetched: For each metric that needs a downloaded file, the JSON that says whether it is
-            there.
-        baseline: Label of the method that learned ones are held against.
-        margins: The study's.
-        empty_slices: The study's.
+        fetched: For each metric that needs a downloaded file, the JSON that tells whether the file
+            exists.
+        baseline: Label of the method that learned ones are compared with.
+        margins: Margins of the study.
+        empty_slices: Setting of the study.
     """
     slices = ""
     if scores:
@@ -125,9 +125,9 @@ def readers(answers: str | Path, *, published: Sequence[Mapping] = (), **setting
     """Return the table of a reader study.
 
     Args:
-        answers: CSV of `mrisr readers export` with the key.
+        answers: CSV that `mrisr readers export` wrote with the key.
         published: File and source of published means.
-        **settings: Of `reader_table`.
+        **settings: Arguments of `reader_table`.
     """
     columns = ("reader", "case", "repeat_of", "subject", "question", "dataset", "scale")
     try:
@@ -145,7 +145,7 @@ def readers(answers: str | Path, *, published: Sequence[Mapping] = (), **setting
 
 
 def _with_models(cells: Sequence[Mapping]) -> list[dict]:
-    """Return cells with what is known of their models; None of those that are not there (yet)."""
+    """Return cells with the descriptions of their models, None for models that do not exist yet."""
     return [{**cell, "model": known(cell["model"])} for cell in cells]
 
 
@@ -153,8 +153,8 @@ def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataF
     """Return published values of several files as one frame; None if there are none.
 
     Args:
-        entries: Each with its file, and what else is said of all its values.
-        as_printed: Means and deviations stay text, with the digits of the paper.
+        entries: Each has a file, and columns to add to all its values.
+        as_printed: Whether means and deviations stay text, with the digits of the paper.
     """
     text = ("mean", "std") if as_printed else ()
     found = [
@@ -171,7 +171,7 @@ def _unavailable(fetched: Sequence[str]) -> dict[str, str]:
     return {name: answer["reason"] for name, answer in said.items() if not answer["available"]}
 
 
-#: By the name that `mrisr.plan.tables` gives them.
+#: Functions by the name that `mrisr.plan.tables` gives them.
 MAKERS = {
     "quality": quality,
     "significance": significance,
@@ -182,7 +182,7 @@ MAKERS = {
 
 
 def make(maker: str, arguments: Mapping) -> "Table":
-    """Make a table from what is there.
+    """Make a table from existing files.
 
     Args:
         maker: See `Planned`.

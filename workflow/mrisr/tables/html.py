@@ -1,4 +1,4 @@
-"""Tables as HTML: a small page of its own, whose `<section>` another page can take over."""
+"""Tables as HTML: each a small page, whose `<section>` another page can use."""
 
 import html
 import re
@@ -36,13 +36,13 @@ _SECTION = re.compile(r'<section class="mrisr-table".*?</section>\n?', re.DOTALL
 def page(blocks: Sequence[Block], footnotes: Sequence[str], name: str) -> str:
     """Return a complete page with one section; pure ASCII.
 
-    A row says what it is about in `data-dataset`, `data-scale` and `data-method`, where they
-    apply, and a cell likewise if its column does; `data-value` is the number behind its text.
+    A row has `data-dataset`, `data-scale` and `data-method`, where they apply. A cell has them too,
+    if they depend on the column; its `data-value` is the number behind its text.
 
     Args:
-        blocks: What is printed.
-        footnotes: Under all of them.
-        name: Name of the table: `data-table` of the section.
+        blocks: Blocks to print.
+        footnotes: Footnotes under all blocks.
+        name: Name of the table, for `data-table` of the section.
     """
     title = blocks[0].title if blocks else name
     lines = [
@@ -59,7 +59,7 @@ def page(blocks: Sequence[Block], footnotes: Sequence[str], name: str) -> str:
 
 
 def section(text: str) -> str:
-    """Return the section of a page that `page` made, to be set in another; else the text itself."""
+    """Return the section of a page that `page` made, for use in another; else the text itself."""
     found = _SECTION.search(text)
     return found[0] if found else text
 

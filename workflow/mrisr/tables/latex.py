@@ -1,4 +1,4 @@
-r"""Tables as LaTeX to be `\input`: booktabs and graphicx are all that they need."""
+r"""Tables as LaTeX for `\input`; they need only booktabs and graphicx."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,18 +6,18 @@ from itertools import pairwise
 from mrisr.tables.block import Block, Entry, second_lines, styled
 from mrisr.tables.latex_text import escape
 
-# More columns between labels and n than this do not fit a page's width.
+# More columns than this between labels and n do not fit a page's width.
 TEX_COLUMNS = 6
-# More lines than this do not fit a page's height, with caption and notes.
+# More lines than this, caption and notes included, do not fit a page's height.
 TEX_LINES = 56
 
 _STYLE = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "absent": r"\emph{{{}}}"}
-# As wide as it is, or as the text where it is wider.
+# Natural width, or the width of the text if the table is wider.
 _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
 
 
 def latex(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
-    """Return one `table` or more a block, the notes in the last one."""
+    """Return one or more `table` for each block, with the notes in the last one."""
     lines = [r"% Needs \usepackage{booktabs,graphicx}."]
     notes = [r"\medskip", r"\begin{minipage}{\linewidth}\raggedright\tiny"]
     notes += [*(_sentence(escape(note)) for note in footnotes), r"\end{minipage}"]
@@ -47,7 +47,7 @@ def _parts(block: Block) -> list[tuple[list[int], list, str]]:
 
 
 def _columns(block: Block) -> list[list[int]]:
-    """Return columns that fit the page: few parts, of widths as equal as they can be."""
+    """Return columns that fit the page, in few parts of widths as equal as possible."""
     last = len(block.header) - block.closing
     starts = block.starts or tuple(range(block.labels, last))
     units = [list(range(*ends)) for ends in pairwise([*starts, last])]
@@ -67,7 +67,7 @@ def _columns(block: Block) -> list[list[int]]:
 
 
 def _groups(block: Block) -> list[list]:
-    """Return groups that fit the page's height together: few parts, as equal as they can be."""
+    """Return groups that fit the page's height, in few parts as equal as possible."""
     lines = [sum(map(_lines, rows)) for _, rows in block.groups]
 
     def packed(limit: int) -> list[list]:
@@ -81,7 +81,7 @@ def _groups(block: Block) -> list[list]:
         return parts
 
     count = len(packed(TEX_LINES))
-    # A group may be longer than a page alone.
+    # A single group may be longer than a page.
     return next(parts for k in range(sum(lines) + 1) if len(parts := packed(k)) == count)
 
 
@@ -94,7 +94,7 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
     corner = [] if block.corner is None else [block.corner]
     left = len(corner) + block.labels
     wide = len(corner) + len(columns)
-    # Ours above what was published: their first digits meet.
+    # Our value stands above the published one, and their first digits line up.
     kinds = "l" * left + ("l" if block.below else "r") * (wide - left)
     lines = [rf"{_FIT}\begin{{tabular}}{{{kinds}}}", r"\toprule"]
     if block.spans:
@@ -116,7 +116,7 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
 
 
 def _spans(block: Block, left: int) -> list[str]:
-    """Return the headings above those of columns, ruled off."""
+    """Return the headings above the column headings, with rules below them."""
     cells, rules, at = [], [], left
     for text, count in block.spans:
         cells.append(rf"\multicolumn{{{count}}}{{c}}{{{escape(text)}}}")
@@ -134,7 +134,7 @@ def _small(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Return a note that another one can follow in the same paragraph."""
+    """Return a note so that another one can follow in the same paragraph."""
     return text if text.endswith((".", ":", "!", "?")) else f"{text}."
 
 

@@ -21,7 +21,7 @@ _ACCENTS = {
     **{"\u0307": ".", "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0323": "d"},
     **{"\u0327": "c", "\u0331": "b"},
 }
-# Those that look like Latin letters have no command.
+# Greek letters that look like Latin ones have no command.
 _GREEK = {
     **{name: rf"$\{name}$" for name in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")},
     **{name: rf"$\{name}$" for name in ("eta", "theta", "iota", "kappa", "mu", "nu", "xi", "pi")},
@@ -32,10 +32,10 @@ _CAPITALS = ("Gamma", "Delta", "Theta", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "
 
 
 def escape(text: str) -> str:
-    """Return text as LaTeX prints it.
+    """Return text as LaTeX source.
 
-    Latin letters with accents and Greek letters become commands; what pdflatex has no letter for
-    becomes its code point, as U+4E2D. White space becomes one space.
+    Latin letters with accents and Greek letters become commands. A character without a glyph in
+    pdflatex becomes its code point, as U+4E2D. White space becomes one space.
     """
     words = " ".join(unicodedata.normalize("NFC", text).split())
     return "".join(map(_character, words))
@@ -48,7 +48,7 @@ def _character(character: str) -> str:
         return character if character.isprintable() else ""
     base, *marks = unicodedata.normalize("NFD", character)
     if base.isascii() and base.isalpha() and marks and all(mark in _ACCENTS for mark in marks):
-        # A dot-less i or j carries accents that stand above it.
+        # A dot-less i or j carries the accents above it.
         above = base in "ij" and not {"\u0323", "\u0327", "\u0331"} & set(marks)
         found = rf"\{base}" if above else base
         for mark in marks:

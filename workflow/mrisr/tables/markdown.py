@@ -9,10 +9,10 @@ _STYLE = {"best": "**{}**", "second": "<u>{}</u>", "absent": "*{}*"}
 
 
 def markdown(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
-    """Return tables, best bold and second best in `<u>`.
+    """Return tables as Markdown, best in bold and second best in `<u>`.
 
-    Second lines are rows of their own. Markdown has no cells that span columns: what stands above
-    them in other formats is left out.
+    Second lines become rows. Markdown has no cells that span columns, so the headings above the
+    column headings are left out.
     """
     lines = []
     for block in blocks:

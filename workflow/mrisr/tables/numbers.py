@@ -13,18 +13,18 @@ def number(mean: float, std: float = math.nan, digits: int = 4) -> str:
 
 def _plain(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}".replace("-", "−").replace("inf", "∞")
-    # What rounds to zero has no sign.
+    # A number that rounds to zero has no sign.
     return text if text.strip("−0.") else text.lstrip("−")
 
 
 def signed(value: float, digits: int = 4) -> str:
-    """Return a difference with its sign, a minus being one; what rounds to zero has none."""
+    """Return a difference with its sign, as a true minus; one that rounds to zero has no sign."""
     text = f"{value:+.{digits}f}".replace("-", "−").replace("inf", "∞")
     return text if text.strip("+−0.") else text[1:]
 
 
 def interval(low: float, high: float, digits: int = 4, *, sign: bool = False) -> str:
-    """Return both ends of an interval in brackets, with their signs if it is of a difference."""
+    """Return both ends of an interval in brackets, with signs if it is about a difference."""
     ends = (signed(end, digits) if sign else number(end, digits=digits) for end in (low, high))
     return f"[{', '.join(ends)}]"
 

@@ -27,9 +27,9 @@ COLUMNS = [
 NAMES = {"dice": "Dice", "iou": "IoU"}
 ROWS = [*REGIONS, MEAN]
 
-#: Least difference of two methods that means something: the ground truth against itself scores
-#: 0.995 to 1 when only the start of Atropos or of the registration differs. An IoU changes at
-#: most twice as much as its Dice: d IoU / d Dice = 2 / (2 - Dice)^2.
+#: Least difference of two methods that counts. The ground truth scores 0.995 to 1 against itself
+#: when only the start of Atropos or of the registration differs. An IoU changes at most twice as
+#: much as its Dice: d IoU / d Dice = 2 / (2 - Dice)^2.
 NOISE_FLOOR = {"dice": 0.005, "iou": 0.01}
 
 INTERVAL = "95 % interval"
@@ -51,12 +51,12 @@ def overlap_table(
         published: Published values, columns dataset, scale, method, region, metric, mean and
             optionally source (a footnote); dataset as the study names it.
         notes: Footnotes of the caller by topic: segmentation, priors, registration, voxels, seed.
-        quality: The study's table of image quality, whose marks are taken over (columns dataset,
-            scale, method, note).
+        quality: The study's table of image quality, whose marks are copied (columns dataset, scale,
+            method, note).
 
     Returns:
-        The table; its frame has the columns `COLUMNS`. Printed are for each dataset and metric
-        the regions as rows and the methods as columns.
+        The table; its frame has the columns `COLUMNS`. For each dataset and metric it prints the
+        regions as rows and the methods as columns.
 
     Raises:
         InputError: An overlap CSV is damaged, incomplete or holds NaN.
@@ -95,7 +95,7 @@ def overlap_table(
 
 
 def _read(cell: Mapping) -> dict[Row, np.ndarray]:
-    """Return a cell's values by region and metric; empty if it is skipped or not there yet."""
+    """Return a cell's values by region and metric; empty if it is skipped or missing."""
     path = cell["path"]
     if path is None or not Path(path).exists():
         return {}
@@ -127,7 +127,7 @@ def _published(frame: pd.DataFrame) -> dict[tuple, float]:
 
 
 def _marks(quality: pd.DataFrame) -> dict[tuple, list[str]]:
-    """Return which marked remarks the table of image quality makes about a cell."""
+    """Return the marked remarks of the table of image quality on each cell."""
     found: dict[tuple, list[str]] = {}
     columns = quality[["dataset", "scale", "method", "note"]].dropna().drop_duplicates()
     for dataset, scale, method, note in columns.itertuples(index=False):
@@ -138,7 +138,7 @@ def _marks(quality: pd.DataFrame) -> dict[tuple, list[str]]:
 
 
 def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
-    """Lay out a block a dataset and metric, a group a scale, a row a region."""
+    """Return a block for each dataset and metric, with a group a scale and a row a region."""
     place = {
         (row.dataset, row.scale, row.method, row.region, row.metric): row
         for row in frame.itertuples(index=False)
@@ -153,7 +153,7 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
         for method, cell in methods.items():
             header.append(cell["method_label"] + (" (control)" if cell["control"] else ""))
             header += ["published"] if method in beside else []
-        # A published column stays beside the column that it is compared with.
+        # A published column stays beside our column.
         starts = tuple(i for i, text in enumerate(header) if i and text != "published")
         for metric in METRICS:
             groups = []
@@ -191,7 +191,7 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
 
 
 def _ranks(members: Sequence[Mapping], records: Mapping, metric: str) -> dict[str, str]:
-    """Return who is best and second; all that differ by less than the noise floor are best."""
+    """Return the best and second method; all within the noise floor of the best are best."""
     means = {c["method"]: records[c["method"]].mean for c in members if not c["control"]}
     return ranks(means, "higher", NOISE_FLOOR[metric])
 

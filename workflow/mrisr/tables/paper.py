@@ -1,6 +1,6 @@
-"""A table as a paper lays it out: a view of the complete tables, beside the published values.
+"""A table as a paper lays it out: a view of the complete table, beside published values.
 
-Means are taken where the complete tables are made; here they are read, placed and compared.
+The complete tables take the means; this module reads, places and compares them.
 """
 
 import math
@@ -42,19 +42,20 @@ def paper_table(
 
     Args:
         spec: From `mrisr.study.tables_key.specs`.
-        complete: The study's table `quality` (or `segmentation`, if `spec["kind"]` is `overlap`)
-            as its CSV holds it.
+        complete: The study's table `quality` (or `segmentation`, if `spec["kind"]` is `overlap`),
+            as in its CSV.
         cells: From `mrisr.plan.cells.paper_cells`, each with its model's description.
         published: Published values, see `mrisr.tables.paper_records.records`, and optionally source
             (a footnote).
         notes: Footnotes by topic: degradation, crop, mask, data range, seed.
-        baseline: Label of the method that learned ones are held against.
-        margins: By metric, the difference of means that does not matter; default the metrics' own.
-        unavailable: Why metrics could not be taken, by name.
+        baseline: Label of the method that learned ones are compared with.
+        margins: By metric, the difference of means that does not matter; default that of the
+            metric.
+        unavailable: Why metrics could not be computed, by name.
 
     Returns:
-        The table; its frame has the columns `COLUMNS`, `difference` being ours minus published and
-        `rank` `best`, `second` or empty. A row below the scales has the scale `mean`.
+        The table; its frame has the columns `COLUMNS`. `difference` is ours minus published; `rank`
+        is `best`, `second` or empty. A row below the scales has the scale `mean`.
     """
     controls = {cell["method"] for cell in cells if cell["control"]}
     found = records(spec, complete, published, controls, margins)
@@ -72,7 +73,7 @@ def paper_table(
 
 
 class _Page:
-    """Places records on the page."""
+    """Places records in a printed table."""
 
     def __init__(
         self,
@@ -93,7 +94,8 @@ class _Page:
         }
         placed = set(self.layout.values())
         self.fixed = {axis: self.values[axis][0] for axis in KEY if axis not in placed}
-        # Marks are about a method at a scale: on the row's label if the row is about one of each.
+        # Marks are about a method at a scale: they go to the row's label if the row has one of
+        # each.
         rows = {*self.fixed, self.layout["groups"], self.layout["rows"]}
         self.rows_are_marked = {"method", "scale"} <= rows
 
@@ -123,7 +125,7 @@ class _Page:
         )
 
     def _along(self, where: str) -> list[Any]:
-        """Return the values along rows, columns or groups; one None if nothing lies there."""
+        """Return the values along rows, columns or groups; one None if there are none."""
         axis = self.layout[where]
         return self.values[axis] if axis else [None]
 
@@ -143,7 +145,7 @@ class _Page:
         return f"{NAMES[metric]} ↑" if overlap else heading(metric, self.spec["regions"][0])
 
     def _everywhere(self) -> str:
-        """Return what holds of every cell, for the title: its metrics, the one scale."""
+        """Return what all cells share, for the title: the metrics, and a single scale."""
         said = []
         if self.layout["cells"]:
             said.append("/".join(map(self._metric, self.spec["metrics"])))
@@ -236,7 +238,7 @@ def _absence(record: Record) -> str:
 
 
 def _below(records: Sequence[Record]) -> str:
-    """Return the published values of a cell, and in parentheses ours minus them."""
+    """Return the published values of a cell, and our difference from them in parentheses."""
     if not any(record.published_text for record in records):
         return ""
     paper = "/".join(record.published_text or "–" for record in records)

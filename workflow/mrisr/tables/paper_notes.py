@@ -14,7 +14,7 @@ from mrisr.tables import footnotes as shared
 from mrisr.tables.overlap import NOISE_FLOOR
 from mrisr.tables.paper_records import Record
 
-#: What the second lines of cells are called.
+#: Label of the second lines of cells.
 BELOW = "published (Δ)"
 
 
@@ -27,16 +27,16 @@ def footnotes(
     baseline: str | None,
     unavailable: Mapping[str, str],
 ) -> list[str]:
-    """Return the sentences without which a paper's table must not be read.
+    """Return the sentences that the reader of a paper's table needs.
 
     Args:
         spec: From `mrisr.study.tables_key.specs`.
-        records: What the table shows.
+        records: Records that the table shows.
         cells: Cells of the table, with the labels that it prints.
-        published: Published values, those without a place in the table too.
-        notes: By topic: degradation, crop, mask, data range, seed.
-        baseline: Label of the method that learned ones are held against.
-        unavailable: Why metrics could not be taken, by name.
+        published: Published values, with those that have no place in the table.
+        notes: Notes by topic: degradation, crop, mask, data range, seed.
+        baseline: Label of the method that learned ones are compared with.
+        unavailable: Why metrics could not be computed, by name.
     """
     overlap = spec["kind"] == "overlap"
     said = _where(records, cells)
@@ -95,7 +95,7 @@ def _reading(spec: Mapping, records: Collection[Record], overlap: bool) -> list[
 
 
 def _where(records: Collection[Record], cells: Sequence[Mapping]) -> dict[str, str]:
-    """Return which methods and scales each remark is about."""
+    """Return the methods and scales that each remark is about."""
     lookup = {(cell["method"], float(cell["scale"])): cell for cell in cells}
     found: dict[str, list[Mapping]] = {}
     for record in records:
@@ -108,7 +108,7 @@ def _where(records: Collection[Record], cells: Sequence[Mapping]) -> dict[str, s
 
 
 def _missing(records: Collection[Record], cells: Sequence[Mapping]) -> list[str]:
-    """Return what has not been measured yet: all of a method at a scale, or some metrics."""
+    """Return what is not measured yet: methods at a scale, or some of their metrics."""
     groups: dict[tuple[str, ...], list[Mapping]] = {}
     for cell in cells:
         place = (cell["method"], float(cell["scale"]))
@@ -126,7 +126,7 @@ def _missing(records: Collection[Record], cells: Sequence[Mapping]) -> list[str]
 
 
 def _sources(spec: Mapping, published: pd.DataFrame) -> list[str]:
-    """Return where published values come from, and what of them has no place in the table."""
+    """Return the sources of published values, and those that have no place in the table."""
     found = list(map(str, published["source"].dropna().unique())) if "source" in published else []
     names = [method["name"] for method in spec["methods"]]
     lacking = [_label(name) for name in published["method"].unique() if name not in names]
@@ -136,7 +136,7 @@ def _sources(spec: Mapping, published: pd.DataFrame) -> list[str]:
 
 
 def _label(method: str) -> str:
-    """Return a method's label, if it is one of those here."""
+    """Return the label of one of our methods, else the name."""
     try:
         return methods.get(method).label
     except ConfigError:

@@ -1,4 +1,4 @@
-"""What a paper's table shows: values of ours, the published ones, their difference and ranks."""
+"""Content of a paper's table: our values, the published ones, their difference and ranks."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -14,9 +14,9 @@ from mrisr.tables.numbers import number
 from mrisr.tables.overlap import NOISE_FLOOR
 from mrisr.tables.ranking import ranks
 
-#: What the row below the scales is called, in place of a scale.
+#: Name of the row below the scales, in place of a scale.
 MEAN = "mean"
-#: What tells records of a table apart, in the order of a key.
+#: Fields that identify a record of a table, in the order of a key.
 KEY = ("scale", "method", "metric", "region")
 
 Key = tuple[float | str, str, str, str]
@@ -24,19 +24,19 @@ Key = tuple[float | str, str, str, str]
 
 @dataclass(frozen=True)
 class Record:
-    """One value of ours beside what a paper published.
+    """One of our values beside the published one.
 
     Attributes:
         dataset: Name of the dataset.
         scale: Up-sampling scale k, or `mean` over all of them.
         method: Name of the method.
         metric: Name of the metric.
-        region: Where it was taken.
-        n: Number of values behind the mean, 0 if there is none.
-        mean: NaN if there is none.
+        region: Region of the metric.
+        n: Number of values behind the mean; 0 without values.
+        mean: Our mean; NaN without values.
         std: Sample standard deviation, NaN if unknown.
-        published_mean: NaN if there is none.
-        published_std: NaN if unknown.
+        published_mean: Published mean; NaN if there is none.
+        published_std: Published standard deviation; NaN if unknown.
         difference: Our mean minus the published one.
         rank: `best`, `second` or empty.
         note: Remarks of the complete table, with "; " between them.
@@ -60,8 +60,8 @@ class Record:
 
     @property
     def remarks(self) -> list[str]:
-        """What the note says, one by one."""
-        # The reason why a cell is skipped may hold anything.
+        """The single remarks of the note."""
+        # The reason of a skipped cell may hold any text.
         if not self.note or self.note.startswith("skipped: "):
             return [self.note] if self.note else []
         return self.note.split("; ")
@@ -78,9 +78,9 @@ def records(
 
     Args:
         spec: From `mrisr.study.tables_key.specs`.
-        complete: The complete table that it is a view of, as its CSV holds it.
-        published: Published values: scale, method, metric, region, mean, optionally std; means
-            and deviations may be text, which keeps the digits that were printed.
+        complete: The complete table that this table is a view of, as in its CSV.
+        published: Published values: scale, method, metric, region, mean, optionally std. Means and
+            deviations may be text, which keeps the printed digits.
         controls: Methods that are not ranked.
         margins: By metric, the difference of means that does not matter.
     """
@@ -99,7 +99,7 @@ def records(
     found = {}
     for key in keys:
         row = ours.get(key, {"n": 0, "mean": math.nan, "std": math.nan, "note": "missing"})
-        # An empty note is read as NaN.
+        # pandas reads an empty note as NaN.
         note = row["note"] if isinstance(row["note"], str) else ""
         summary = int(row["n"]), float(row["mean"]), float(row["std"])
         found[key] = _record(spec["dataset"], key, summary, paper.get(key), note)
@@ -134,7 +134,7 @@ def _published(frame: pd.DataFrame) -> dict[Key, tuple[float, float, str]]:
 
 
 def _means(dataset: str, found: Mapping[Key, Record]) -> dict[Key, Record]:
-    """Return the means over all scales; unknown where one of them is."""
+    """Return the means over all scales; NaN where one scale is unknown."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for (_, *rest), record in found.items():
         groups.setdefault(tuple(rest), []).append(record)
@@ -172,5 +172,5 @@ def _ranked(
 
 
 def digits(metric: str) -> int:
-    """Return how many decimals of a metric are worth printing."""
+    """Return the number of decimals that a metric is printed with."""
     return 4 if metric in NOISE_FLOOR else metrics.metadata(metric).digits

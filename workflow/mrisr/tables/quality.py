@@ -1,8 +1,7 @@
-"""The quality table: what was measured, with everything needed to read it right.
+"""The quality table: all measured values, with everything needed to read them.
 
-Rows are marked for how they were trained and whether they are above the baseline, and ranked all
-the same. Metrics without a better direction
-explain the others and stand in a block of their own.
+Rows have marks for their training and for their comparison with the baseline; marked rows are
+ranked too. Metrics without a better direction explain the others and have a block of their own.
 """
 
 import math
@@ -59,21 +58,22 @@ def quality_table(
     """Make the quality table of a study.
 
     Args:
-        cells: One a dataset, scale and method, in the order to print; see
+        cells: One for each dataset, scale and method, in the order to print; see
             `mrisr.evaluate.measured.read_rows`.
         published: Published values, columns dataset, scale, method, metric, region, mean, std and
             optionally source (a footnote); dataset as the study names it.
-        notes: Footnotes of the caller by topic: degradation, crop, mask, data range, seed, preset.
-        baseline: Name of the method that learned ones are held against, None for no check; see
+        notes: The caller's footnotes by topic: degradation, crop, mask, data range, seed, preset.
+        baseline: Name of the method that learned ones are compared with, None for no test; see
             `mrisr.evaluate.measured.read_rows`.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
-        margins: By metric, the difference of means that does not matter; default the metrics' own.
-        unavailable: Why metrics could not be taken, by name. Their columns stay, empty.
+        margins: By metric, the difference of means that does not matter; default that of the
+            metric.
+        unavailable: Why metrics could not be computed, by name. Their columns stay, empty.
 
     Returns:
-        The table; its frame has the columns `COLUMNS`, a row a dataset, scale, method, metric and
-        region. A row without values has n = 0 and a note: `missing` where its CSV is not there,
+        The table; its frame has the columns `COLUMNS`, one row for each dataset, scale, method,
+        metric and region. A row without values has n = 0 and a note: `missing` if it has no CSV,
         `unavailable`, `unmeasured`, `no ground truth`, or `skipped` with the reason.
 
     Raises:
@@ -109,7 +109,7 @@ def quality_table(
 
 
 def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[str]:
-    """Return the note of an entry that lacks its values although its row has not been skipped."""
+    """Return the note of an entry without values in a row that was not skipped."""
     if row.cell["skipped"] or column in row.values or MISSING in row.remarks:
         return []
     if not has_ground_truth(row) and metric_modules.metadata(column[0]).reference:
@@ -120,7 +120,7 @@ def _absence(row: Row, column: Column, unavailable: Mapping[str, str]) -> list[s
 
 
 def _better(column: Column) -> str:
-    """Return which way a column is better, empty if neither."""
+    """Return the better direction of a column; empty if there is none."""
     return metric_modules.metadata(column[0]).better
 
 
@@ -149,7 +149,7 @@ def _blocks(
     disorder: Mapping[tuple[str, Column], str],
     margins: Mapping[str, float],
 ) -> list[Block]:
-    """Lay the rows out as printed: for each dataset what is ranked, then what explains."""
+    """Return the printed blocks: for each dataset the ranked metrics, then the explaining ones."""
     ranked = [c for c in shown if _better(c)]
     explaining = [c for c in shown if c not in ranked]
     blocks = []
@@ -175,7 +175,7 @@ def _block(
     unranked: Collection[Column],
     margins: Mapping[str, float],
 ) -> Block:
-    """Lay some columns of a dataset out, a group a scale, as in ArSSR, Table 1."""
+    """Return a block of some columns of a dataset, with a group a scale, as in ArSSR, Table 1."""
     beside = {
         c for c in shown for _, entries in by_row if not math.isnan(entries[c].published_mean)
     }
@@ -216,18 +216,18 @@ def _block(
 
 
 def _ranks(row: Row, column: Column) -> bool:
-    """Say whether a row is ranked by a column: where some values are infinite, no mean is one."""
+    """Say whether a column ranks a row; a mean with some infinite values is not ranked."""
     return row.ranked and not (column in row.values and _partly(row.values[column]))
 
 
 def _partly(scores: pd.Series) -> bool:
-    """Say whether some of the values are infinite, and not all."""
+    """Say whether some, but not all, of the values are infinite."""
     infinite = np.isinf(scores)
     return bool(infinite.any() and not infinite.all())
 
 
 def _name(row: Row) -> str:
-    """Return a method's label with what marks it."""
+    """Return a method's label with its marks."""
     marks = "".join(mark for note, mark in MARKS.items() if note in row.remarks)
     return f"{row.cell['method_label']}{' (control)' if row.cell['control'] else ''}{marks}"
 
@@ -250,7 +250,7 @@ def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) 
 
 
 def _second_line(scores: pd.Series, ends: tuple[float, float], digits: int) -> str:
-    """Return what stands below a mean: its interval, or each subject where they are too few."""
+    """Return the line below a mean: its interval, or each subject if there are too few of them."""
     if not math.isnan(ends[0]):
         return interval(*ends, digits)
     if 1 < len(scores) < FEWEST:
@@ -259,7 +259,7 @@ def _second_line(scores: pd.Series, ends: tuple[float, float], digits: int) -> s
 
 
 def _second_lines(row: Row, shown: Sequence[Column]) -> str:
-    """Return what second lines of a row are called; empty if it has none."""
+    """Return the label of a row's second lines; empty if it has none."""
     counts = {len(row.values[column]) for column in shown if column in row.values}
     n = max(counts, default=0)
     return INTERVAL if n >= FEWEST else EACH if n > 1 else ""
@@ -330,10 +330,12 @@ def _footnotes(
 
 
 def _reading(shown: Sequence[Column], margins: Mapping[str, float], ranked: bool) -> list[str]:
-    """Return what a cell is, and what is bold if anything can be."""
+    """Return how to read a cell, and what bold means if anything can be bold."""
     names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
     about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
-    widths = ", ".join(f"{its.label} {width:g} {its.unit}".strip() for its, width in about)
+    widths = ", ".join(
+        f"{details.label} {width:g} {details.unit}".strip() for details, width in about
+    )
     within = f" or within a margin of it that does not matter ({widths})" if widths else ""
     best = (
         f" For each scale and column the best is bold{within}; underlined the"

@@ -1,4 +1,4 @@
-"""How far ranks of methods depend on who was scanned, and on the metric."""
+"""How much ranks of methods depend on the choice of subjects, and on the metric."""
 
 import math
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ Groups = Sequence[tuple[float, Sequence[Row]]]  # scale, ranked rows
 
 
 def rank_block(label: str, groups: Groups, shown: Sequence[Column], seed: int) -> Block | None:
-    """Return a block of mean ranks, and between which ranks each method lies in 95 % of resamples.
+    """Return a block of mean ranks, each with the range of ranks in 95 % of resamples.
 
     Args:
-        label: Of the dataset.
-        groups: Its ranked methods by scale.
+        label: Label of the dataset.
+        groups: The dataset's ranked methods by scale.
         shown: Metrics and regions that rank.
-        seed: Of the resamples.
+        seed: Seed of the resamples.
 
     Returns:
-        None if there are not two methods with five subjects.
+        The block; None unless two methods have five subjects.
     """
     blocks = []
     for scale, ranked in groups:
@@ -65,7 +65,7 @@ def rank_block(label: str, groups: Groups, shown: Sequence[Column], seed: int) -
 
 
 def agreement_block(label: str, groups: Groups, shown: Sequence[Column]) -> Block | None:
-    """Return Kendall's tau between the orders in which metrics put the methods; None of two."""
+    """Return Kendall's tau between the orders of methods by metric; None for two methods."""
     blocks = []
     for scale, ranked in groups:
         members = [row for row in ranked if all(column in row.values for column in shown)]
@@ -90,7 +90,7 @@ def agreement_block(label: str, groups: Groups, shown: Sequence[Column]) -> Bloc
 
 
 def friedman_notes(label: str, groups: Groups, primary: Column) -> list[str]:
-    """Return what Friedman's and Nemenyi's tests of the primary metric say, a sentence a scale."""
+    """Return the results of Friedman's and Nemenyi's tests of the primary metric, by scale."""
     found = []
     for scale, ranked in groups:
         scores = _scores(ranked, primary)
@@ -114,7 +114,7 @@ def _scores(ranked: Sequence[Row], column: Column) -> np.ndarray | None:
     if len(members) < 2 or len(members[0]) < FEWEST:
         return None
     subjects = members[0].index
-    scores = np.stack([its[subjects].to_numpy(np.float64) for its in members], axis=1)
+    scores = np.stack([series[subjects].to_numpy(np.float64) for series in members], axis=1)
     return _sign(column) * scores if np.isfinite(scores).all() else None
 
 

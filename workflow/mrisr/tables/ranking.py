@@ -1,4 +1,4 @@
-"""Who is best and second best in a column of a table."""
+"""The best and second best method in a column of a table."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -7,15 +7,15 @@ from collections.abc import Hashable, Mapping
 def ranks(means: Mapping[Hashable, float], better: str, floor: float = 0.0) -> dict[Hashable, str]:
     """Return `best` and `second` by key.
 
-    Those within the floor of the best are all best; several best ones leave no second.
+    All within the floor of the best are best; several best ones leave no second.
 
     Args:
-        means: By key; NaN takes no part.
-        better: `higher` or `lower`; empty ranks nobody.
-        floor: Least difference that means something, in the unit of the means.
+        means: Means by key; NaN is not ranked.
+        better: `higher` or `lower`; empty ranks nothing.
+        floor: Least difference that counts, in the unit of the means.
 
     Returns:
-        Empty if there are not two to compare.
+        Ranks by key; empty if there are not two to compare.
     """
     means = {key: mean for key, mean in means.items() if not math.isnan(mean)}
     if len(means) < 2 or not better:

@@ -1,4 +1,4 @@
-"""The table of a reader study: what readers preferred, and how far that can be relied on."""
+"""The table of a reader study: what readers preferred, and how reliable that is."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,18 +35,18 @@ ABSENT = Entry("–", "absent")
 
 
 class _Scores:
-    """What the answers of a study come to, by reader (None for all of them) and question.
+    """Statistics of a study's answers, by reader (None for all of them) and question.
 
     Attributes:
-        answers: Answers of `compared`.
-        readers: In the order that they appear.
-        questions: Likewise, key and label.
-        rows: Readers and what they are called; all of them together last, if there are several.
+        answers: Answers, as `compared` returns them.
+        readers: Readers in order of appearance.
+        questions: Questions in order of appearance, key and label.
+        rows: Readers and their labels; the last row is all readers together, if there are several.
         counts: Number of scores.
         means: Mean scores; none where there is no score.
-        gains: How much readers prefer the left side, with the ends of the interval.
-        times: By reader.
-        between: By question, agreement of pairs of readers.
+        gains: How much more readers prefer the left side, with the ends of the interval.
+        times: Times by reader.
+        between: By question, agreement between pairs of readers.
         within: By question, agreement of readers with themselves.
     """
 
@@ -104,23 +104,23 @@ def reader_table(
 
     Args:
         answers: As `mrisr readers export` writes them with the key.
-        methods: The two that were compared; scores are those of the first.
-        labels: What they are called.
-        dataset: Name of the dataset; default what the answers say.
-        dataset_label: What it is called; default its name.
-        scale: Scale of both; default what the answers say.
+        methods: The two methods that were compared; scores are those of the first.
+        labels: Labels of the methods.
+        dataset: Name of the dataset; default that of the answers.
+        dataset_label: Label of the dataset; default its name.
+        scale: Scale of both methods; default that of the answers.
         published: Columns reader (a name, or `pooled`), score (a question), mean, std.
-        sources: Footnotes on what is published.
-        seed: The study's; intervals derive from it.
-        where: What the answers are called in messages.
+        sources: Footnotes on published values.
+        seed: The study's seed, from which intervals derive.
+        where: Name of the answers in messages.
 
     Returns:
-        The table. Its frame has the columns `COLUMNS`, a row a quantity: `score` (mean, std,
-        interval, p), `kappa` and `same_score` (of two readers), `repeat_kappa` and
+        The table. Its frame has the columns `COLUMNS`, one row for each quantity: `score` (mean,
+        std, interval, p), `kappa` and `same_score` (of two readers), `repeat_kappa` and
         `repeat_same_score`, `left_gain`, `seconds_median`, `seconds_q1` and `seconds_q3`.
 
     Raises:
-        InputError: There are no answers, or they cannot be read, see
+        InputError: There are no answers, or they are unreadable, see
             `mrisr.readers.statistics.compared`.
     """
     if answers.empty:
@@ -147,7 +147,7 @@ def reader_table(
 
 
 def _only(answers: pd.DataFrame, column: str) -> str:
-    """Return what all answers have in a column; empty if it is not there, or not the same."""
+    """Return the value that all answers share in a column; empty if there is none."""
     found = dict.fromkeys(answers[column].astype(str)) if column in answers else {}
     return next(iter(found)) if len(found) == 1 else ""
 
@@ -196,7 +196,7 @@ def _agreed(prefix: str, who: str, question: str, agreement: Agreement) -> Itera
 def _theirs(
     published: pd.DataFrame | None, reader: str, question: str
 ) -> tuple[float, float] | None:
-    """Return what was published of a reader and a question: mean and std."""
+    """Return the published mean and std of a reader and a question."""
     if published is None:
         return None
     found = published[(published["reader"] == reader) & (published["score"] == question)]

@@ -46,28 +46,29 @@ def significance_table(
     regions: Sequence[str] | None = None,
     margins: Mapping[str, float] | None = None,
 ) -> Table:
-    """Hold every ranked method against the baseline, and all pairs against each other.
+    """Compare every ranked method with the baseline, and all pairs with each other.
 
-    Differences are taken subject by subject and tested by Wilcoxon's signed-rank test; two
-    one-sided t tests say whether a difference lies within the metric's margin. The contrasts of
-    the primary metric with the baseline, over all datasets and scales, are one family of Holm's
-    method, and all other tests of the study are another. Controls, skipped and missing rows take
-    no part, nor do metrics without a better direction or with controls out of order.
+    Differences are taken subject by subject and tested by Wilcoxon's signed-rank test. Two
+    one-sided t tests tell whether a difference lies within the metric's margin. Holm's method has
+    two families: the contrasts of the primary metric with the baseline, over all datasets and
+    scales, and all other tests of the study. Controls, skipped rows and missing rows take no part.
+    Nor do metrics without a better direction or with controls out of order.
 
     Args:
-        cells: One a dataset, scale and method, in the order to print; see
+        cells: One for each dataset, scale and method, in the order to print; see
             `mrisr.evaluate.measured.read_rows`.
-        seed: The study's seed; the resamples of ranks derive from it.
-        baseline: Name of the method that the others are held against.
-        primary: The study's primary metric; it counts inside the mask, where it is taken there.
+        seed: The study's seed, from which the resamples of ranks derive.
+        baseline: Name of the method that the others are compared with.
+        primary: The study's primary metric; it counts inside the mask, if it is measured there.
         metrics: Names in printed order; default those found in the CSVs.
         regions: Default those found in the CSVs.
-        margins: By metric, the difference of means that does not matter; default the metrics' own.
+        margins: By metric, the difference of means that does not matter; default that of the
+            metric.
 
     Returns:
-        The table; its frame has the columns `mrisr.tables.contrasts.COLUMNS`, a row a pair.
-        `difference` is the mean of (method - reference) in the metric's unit. It is empty, with a
-        footnote, where there are not two methods to compare.
+        The table; its frame has the columns `mrisr.tables.contrasts.COLUMNS`, one row a pair.
+        `difference` is the mean of (method - reference) in the metric's unit. The table is empty,
+        with a footnote, where there are not two methods to compare.
 
     Raises:
         InputError: A metrics CSV is damaged, or two of them hold different subjects.
@@ -132,7 +133,7 @@ def _about(row: Row, scale: float) -> dict[str, str]:
 def _baseline_block(
     label: str, groups: Groups, shown: Sequence[Column], baseline: str | None, lookup: Contrasts
 ) -> Block | None:
-    """Return a block with a row a method: its differences from the baseline in every column."""
+    """Return a block with a row for each method: its difference from the baseline by column."""
     found = []
     for scale, ranked in groups:
         if not any(row.cell["method"] == baseline for row in ranked):
@@ -153,7 +154,7 @@ def _baseline_block(
     if not found:
         return None
     base = next(
-        row.cell["method_label"] for _, its in groups for row in its
+        row.cell["method_label"] for _, ranked in groups for row in ranked
         if row.cell["method"] == baseline
     )  # fmt: skip
     header = ["Method", *(heading(*column) for column in shown), "n"]
@@ -162,9 +163,11 @@ def _baseline_block(
 
 
 def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -> Block | None:
-    """Return a block of the primary metric: a row's method minus that of the column."""
+    """Return a block of the primary metric: the method of the row minus that of the column."""
     members = dict.fromkeys(
-        (row.cell["method"], str(row.cell["method_label"])) for _, its in groups for row in its
+        (row.cell["method"], str(row.cell["method_label"]))
+        for _, ranked in groups
+        for row in ranked
     )
     if len(members) < 3:
         return None
@@ -234,7 +237,9 @@ def _footnotes(
     if len(frame):
         names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
         about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
-        widths = ", ".join(f"{its.label} {width:g} {its.unit}".strip() for its, width in about)
+        widths = ", ".join(
+            f"{details.label} {width:g} {details.unit}".strip() for details, width in about
+        )
         count = int((frame["family"] == PRIMARY).sum())
         against = "with the baseline" if baseline in set(frame["reference"]) else "of all pairs"
         found += [

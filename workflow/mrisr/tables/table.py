@@ -1,4 +1,4 @@
-"""Tables in all their forms: tidy CSV, and printed as Markdown, LaTeX and HTML."""
+"""Tables in all forms: tidy CSV, and printed as Markdown, LaTeX and HTML."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,12 @@ __all__ = ["Block", "Entry", "Table"]
 
 @dataclass(frozen=True)
 class Table:
-    """A table in all its forms; the same content gives the same bytes.
+    """A table in all forms; the same content gives the same bytes.
 
     Attributes:
         frame: Tidy, in full precision, with a column `scale`.
         blocks: The printed form.
-        footnotes: Sentences without which the numbers must not be read.
+        footnotes: Sentences that the reader of the numbers needs.
     """
 
     frame: pd.DataFrame

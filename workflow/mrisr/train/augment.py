@@ -1,6 +1,6 @@
-"""Changed training patches: mirrored, turned, of another contrast, noisier.
+"""Augmentation of training patches: flips, turns, other contrasts, added noise.
 
-They are changed on the device and before LR patches are simulated, so that LR and HR agree. The
+Patches change on the device, before LR patches are simulated, so that LR and HR agree. The
 draws of a step depend on the seed and the step's number alone.
 """
 
@@ -12,8 +12,8 @@ from mrisr.common import seeds
 
 # Below this share of the volume's maximum a voxel is air.
 AIR = 0.02
-# Of a changed contrast: the exponent's logarithm, and where the curve turns around, as a share of
-# its top, which is TOP times the mean of the patch.
+# For a changed contrast: spread of the exponent's logarithm; range of the place where the curve
+# turns around, as a share of its top; its top, which is TOP times the mean of the patch.
 EXPONENT, TURN, TOP = 0.7, (0.3, 0.9), 2.5
 # Standard deviation of added noise, as a share of the mean of the patch; drawn log-uniformly.
 NOISE = (0.005, 0.06)
@@ -31,13 +31,13 @@ def brightness(patches: torch.Tensor) -> torch.Tensor:
 
 
 class Augmentation:
-    """Changes of the patches of a step.
+    """Augmentation of the patches of a step.
 
     Args:
-        chosen: `training.augment` of a method: `flips` and `turns`, whether patches are mirrored
-            and whether axes change places; `contrast` and `noise`, the share of patches whose
-            intensities go through a random curve, and that noise is added to.
-        seed_parts: What the draws depend on.
+        chosen: `training.augment` of a method. `flips` and `turns` tell whether patches are
+            mirrored and whether axes change places. `contrast` and `noise` are the share of patches
+            whose intensities go through a random curve, and the share that noise is added to.
+        seed_parts: Values that seed the draws.
     """
 
     def __init__(self, chosen: Mapping | None, *seed_parts: object):
@@ -52,7 +52,7 @@ class Augmentation:
         """
         if not any(self.chosen.values()):
             return patches
-        # On the host, so that no step waits for a GPU.
+        # Drawn on the host, so that no step waits for a GPU.
         random = torch.Generator().manual_seed(seeds.seed(*self.parts, "augment", step))
         patches = torch.stack([self._moved(patch, random) for patch in patches])
         count = len(patches)
@@ -68,7 +68,7 @@ class Augmentation:
             sigma = sigma * _shaped(brightness(patches), patches)
             sigma = torch.where(_shaped(share < self.chosen["noise"], patches), sigma, 0)
             noise = torch.randn(patches.shape, generator=random).to(patches.device)
-            # The magnitude, as a scanner reconstructs it.
+            # Take the magnitude, as a scanner does.
             patches = torch.where(sigma > 0, (patches + sigma * noise).abs(), patches)
         return patches
 
@@ -84,7 +84,7 @@ class Augmentation:
 
 
 def _shaped(scalars: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
-    """Return one scalar a patch as a tensor that multiplies patches, on their device."""
+    """Return one scalar a patch, in the shape that multiplies patches, on their device."""
     return scalars.to(patches.device).view(-1, *[1] * (patches.ndim - 1))
 
 

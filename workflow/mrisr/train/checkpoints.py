@@ -1,4 +1,4 @@
-"""Checkpoints of a training: written atomically, and only taken up for the same training."""
+"""Checkpoints of a training: written atomically, and loaded only by the same training."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ class Checkpoints:
     """The last two checkpoints of one training.
 
     Args:
-        folder: Where they lie.
+        folder: Folder of the checkpoints.
         fingerprint: Everything that the training depends on (settings, data, code). A checkpoint
             made under another one is ignored.
     """
@@ -30,12 +30,12 @@ class Checkpoints:
         self.before = self.folder / "checkpoint.before.pt"
 
     def save(self, state: dict) -> None:
-        """Write a checkpoint; the one before is kept until the next.
+        """Write a checkpoint; the one before stays until the next.
 
         Raises:
-            OSError: It cannot be written; those that were there still are.
+            OSError: It cannot be written; the older checkpoints are still there.
         """
-        # Not straight to the file: torch does not say that a disk is full.
+        # Through memory: torch does not report a full disk when it writes to the file.
         content = io.BytesIO()
         torch.save({"fingerprint": self.fingerprint, **state}, content)
         checksum = hashlib.sha256(content.getbuffer()).hexdigest()
@@ -49,8 +49,7 @@ class Checkpoints:
     def load(self) -> dict | None:
         """Return the newest usable checkpoint, on the CPU, or None.
 
-        One with another checksum than it was written with is not used: it may well load, with
-        other weights.
+        A checkpoint whose checksum is wrong is not used: it may well load, with other weights.
         """
         for file in (self.last, self.before):
             if not file.exists():
@@ -58,7 +57,8 @@ class Checkpoints:
             try:
                 state = _read(file)
             except Exception as error:
-                # The first sentence: torch goes on with advice to load what may run code.
+                # Only the first sentence: torch goes on with advice to load files that may run
+                # code.
                 reason = (str(error).split(". ")[0].splitlines() or [type(error).__name__])[0]
                 log.warning("%s: damaged (%s), taking the one before", file, reason)
                 continue
@@ -69,7 +69,7 @@ class Checkpoints:
 
 
 def _read(file: Path) -> dict:
-    """Return what a checkpoint holds, if it is what was written."""
+    """Return the content of a checkpoint, if its checksum is right."""
     checksum, _, content = file.read_bytes().partition(b"\n")
     if hashlib.sha256(content).hexdigest().encode() != checksum:
         raise ValueError("its checksum is not the one it was written with")

@@ -1,8 +1,8 @@
 """Slices denoised by BM3D: targets of the denoising term of a loss (Van Veen et al. 2022, 3.1).
 
-BM3D (Dabov et al. 2007) is the authors' package `bm3d`, free for non-commercial use only: an
-extra, imported here and nowhere else. What it made is kept by content: the same slice is denoised
-once, for all studies.
+BM3D (Dabov et al. 2007) is the authors' package `bm3d`, free for non-commercial use only. It is an
+optional extra, imported only here. Results are cached by content: the same slice is denoised once,
+for all studies.
 """
 
 import hashlib
@@ -57,13 +57,13 @@ def denoise_slices(
         files: Slices one voxel thick, in [0,1].
         outputs: Where the denoised ones go, on the same grid.
         sigma: See `bm3d`.
-        cache: Folder of everything that was ever denoised. The name of a file there is the digest
+        cache: Folder of all slices that were ever denoised. The name of a file there is the digest
             of the slice's numbers, `sigma` and the package's versions.
         workers: Processes, of one thread each.
 
     Raises:
         ConfigError: The package bm3d is not installed.
-        InputError: A file is unusable, or no slice.
+        InputError: A file is unusable, or is not a slice.
     """
     if not has_bm3d():
         raise ConfigError(BM3D_LACKING)
@@ -78,7 +78,7 @@ def denoise_slices(
 
 
 def _denoise(task: tuple[str | Path, str | Path, float, Path]) -> bool:
-    """Denoise one slice; return whether it was there already."""
+    """Denoise one slice; return whether the cache had it."""
     file, output, sigma, cache = task
     volume = load(file)
     image = np.ascontiguousarray(plane(volume, file), dtype=np.float32)

@@ -32,7 +32,7 @@ from mrisr.train.slices import SliceBatches, load_slices
 
 log = logging.getLogger("mrisr")
 
-# Of the products in convolutions and linear layers; weights and sums are float32 always.
+# Precision of products in convolutions and linear layers; weights and sums are always float32.
 PRECISION = {"float32": "ieee", "tf32": "tf32", "bfloat16": "tf32"}
 
 
@@ -42,7 +42,7 @@ class TrainingJob:
 
     Attributes:
         name: The method's name.
-        build: Makes the network, with random weights.
+        build: Function that makes the network, with random weights.
         scales: The scale trained on, or the lowest and the highest.
         spec: The method's settings: `model`, `training`, `network`, `coordinates`.
         degradation: The study's degradation.
@@ -51,12 +51,13 @@ class TrainingJob:
             per subject).
         val: HR volumes of the validation subjects.
         checkpoints: Folder for checkpoints.
-        train_denoised: In 2-D, the training slices denoised, if the loss has a denoising term.
-        val_denoised: The validation slices denoised, likewise.
-        code: Digest of the code, so that other code starts anew.
-        device: Where to train.
-        masks: Where the LR files of one subject are data, one each; none for everywhere.
-        checksums: SHA-256 of all of these files; with them the finished model is kept aside.
+        train_denoised: Denoised training slices of a 2-D study, if the loss has a denoising term.
+        val_denoised: Denoised validation slices, likewise.
+        code: Digest of the code; with other code the training starts anew.
+        device: Device to train on.
+        masks: Masks of the data in the LR files of one subject, one each; empty if all voxels are
+            data.
+        checksums: SHA-256 of all these files. The finished model is kept aside under them.
     """
 
     name: str
@@ -78,15 +79,15 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training ends with.
+    """Result of a training.
 
     Attributes:
         state: Weights of the best model on the validation set (with `keep: last`, of the last
             step), on the CPU.
-        log: A row an epoch: epoch, step, train_loss, val_loss, learning_rate.
-        info: See `mrisr.train.loop.run`, where `collapsed` says that the kept model's output is
-            constant; also died (the output became constant, which ended the training), restarts,
-            passes over the patches, precision (of the training) and precision_asked.
+        log: One row an epoch: epoch, step, train_loss, val_loss, learning_rate.
+        info: See `mrisr.train.loop.run`; `collapsed` says that the kept model's output is constant.
+            Also died (the output became constant, which ended the training), restarts, passes over
+            the patches, precision (of the training) and precision_asked.
     """
 
     state: dict[str, torch.Tensor]
@@ -101,19 +102,20 @@ def train(
 ) -> Trained | None:
     """Train a network with L1 loss and Adam, and keep the best model on the validation set.
 
-    Published settings are ArSSR 4.1.3 (Adam(0.9, 0.999, 1e-8), 1e-4 halved every 200 epochs). With
-    `training.denoise` the mean squared difference to the denoised ground truth is added, times
-    its weight (Van Veen et al. 2022, 3.1). With `training.keep: last` the weights after the last
-    step are kept. The training continues from a checkpoint if there is one, and then ends with
-    the same weights as an uninterrupted one. A network whose output is constant (the published
-    ReLU head can die), or no more than that of its skip connection, never recovers: it is
-    started anew with another seed, at most `training.restarts` times.
+    The published settings are those of ArSSR 4.1.3 (Adam(0.9, 0.999, 1e-8), 1e-4 halved every 200
+    epochs). `training.denoise` adds the mean squared difference to the denoised ground truth, times
+    its weight (Van Veen et al. 2022, 3.1). `training.keep: last` keeps the weights of the last
+    step. The training continues from a checkpoint if there is one, and ends with the same weights
+    as an uninterrupted one. A network never recovers if its output is constant (the published ReLU
+    head can die), or no more than that of its skip connection. It then starts anew with another
+    seed, at most `training.restarts` times.
 
     Args:
         job: What to train.
         stop: Asked after every step, with the steps done; True writes a checkpoint and ends.
-        observe: Called after every step with the steps done, the network, which it may evaluate
-            and must not change, and the seconds of training so far, its own left out.
+        observe: Called after every step with the steps done, the network, and the seconds of
+            training so far, without those of `observe`. It may evaluate the network and must not
+            change it.
 
     Returns:
         The trained model, or None if `stop` ended the training.
@@ -159,10 +161,10 @@ def train(
 
 
 class Interruption:
-    """Asks a training to stop once SIGTERM or SIGUSR1 came, which Slurm sends before its limit."""
+    """Stops a training once SIGTERM or SIGUSR1 came, which Slurm sends before its time limit."""
 
     def __init__(self) -> None:
-        """Receive these signals from now on."""
+        """Start to receive these signals."""
         self.received: list[int] = []
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, lambda number, frame: self.received.append(number))
@@ -188,14 +190,14 @@ def train_and_save(
 ) -> None:
     """Train and write `model.safetensors`, `model.json` and `log.csv` into `folder`.
 
-    SIGTERM and SIGUSR1 (what Slurm sends before its time limit) write a checkpoint and end the
-    job; the next run continues from it. A training that was finished before is not done again.
+    SIGTERM and SIGUSR1 (which Slurm sends before its time limit) write a checkpoint and end the
+    job; the next run continues from it. A finished training is not done again.
 
     Args:
         job: What to train.
         folder: `models/<method>/<trained>`.
-        about: What `model.json` says beside what the training itself tells.
-        trainer: The engine; a method may bring its own.
+        about: What `model.json` says in addition to what the training tells.
+        trainer: The engine; a method may bring another one.
 
     Raises:
         TrainingError: Ended by a signal, or the loss is not finite.
@@ -215,7 +217,7 @@ def train_and_save(
 
 
 def supported(job: TrainingJob) -> TrainingJob:
-    """Return the job with a precision that the device's own units multiply in."""
+    """Return the job with a precision that the device multiplies in by hardware."""
     training = job.spec["training"]
     if training["precision"] != "bfloat16" or devices.has_bfloat16(job.device):
         return job
@@ -295,7 +297,7 @@ def _batches(
 ) -> GridBatches | QueryBatches | SliceBatches:
     parts = (job.seed, job.name, *job.scales, use)
     training, network = job.spec["training"], job.spec["network"]
-    if use != "train":  # losses of the validation set compare between recipes
+    if use != "train":  # validation losses must compare between recipes
         training = {**training, "augment": None}
     coordinates = job.spec.get("coordinates", "edges")
     if _flat(job):
@@ -333,11 +335,12 @@ def _loss(
 
 
 def _weight(inputs: tuple, training: dict) -> torch.Tensor | None:
-    """Return how much each patch of a batch counts in the loss, shape (B, 1); None if all alike.
+    """Return the weight of each patch of a batch in the loss, shape (B, 1); None if all are alike.
 
-    With `training.relative` errors are relative to the brightness of the patch, or subjects whose
-    brightest voxel is far above the rest would hardly count; with `training.even_scales` they are
-    relative to the scale, which the error of interpolation is about proportional to.
+    With `training.relative`, errors are relative to the brightness of the patch. Otherwise subjects
+    whose brightest voxel is far above the rest would hardly count. With `training.even_scales`,
+    errors are relative to the scale, because the error of interpolation is about proportional to
+    it.
     """
     weight = None
     if training.get("relative"):
@@ -352,10 +355,10 @@ def _weight(inputs: tuple, training: dict) -> torch.Tensor | None:
 
 @torch.no_grad()
 def _skipped(network: nn.Module, batches: list, training: dict) -> list[torch.Tensor] | None:
-    """Return what a network answers without its learned part; None if that is constant.
+    """Return the output of a network without its learned part; None if that is constant.
 
-    A network that adds to an interpolation hides that the part it learns died: the output varies,
-    and is the interpolation for ever. With all parameters 0 only the interpolation is left.
+    The learned part of a network that adds to an interpolation may die unseen: the output still
+    varies, but is only the interpolation. With all parameters 0, the interpolation is left.
     """
     silent = copy.deepcopy(network).eval()
     for parameter in silent.parameters():
@@ -363,7 +366,7 @@ def _skipped(network: nn.Module, batches: list, training: dict) -> list[torch.Te
     outputs: list[torch.Tensor] = []
     for inputs, target in batches:
         output = _loss(silent, inputs, target, training)[1]
-        # Not finite where weights are normalised: nothing is known of a skip.
+        # Not finite where weights are normalised: this tells nothing about a skip connection.
         if not output.isfinite().all() or (not outputs and output.std() < loop.COLLAPSED_STD):
             return None
         outputs.append(output)

@@ -1,7 +1,7 @@
 """Finished models are kept aside until their study is done.
 
-Where a clock jumped back, outputs look older than their inputs: Snakemake deletes them and runs
-the training again. The same training then takes up its own model, in place of days of work.
+When a clock jumps back, outputs look older than their inputs. Snakemake then deletes them and runs
+the training again. The same training takes its finished model instead of days of work.
 """
 
 import json
@@ -23,8 +23,8 @@ class Finished:
     """The finished model of one training.
 
     Args:
-        staging: The training's folder for checkpoints.
-        training: All that the model depends on.
+        staging: Folder of the training's checkpoints.
+        training: Everything that the model depends on.
     """
 
     def __init__(self, staging: str | Path, training: object):
@@ -32,7 +32,7 @@ class Finished:
         self.fingerprint = digest(training)
 
     def keep(self, files: Sequence[Path]) -> None:
-        """Keep the files of a model beside its checkpoints; by links, which take no room."""
+        """Keep a model's files beside its checkpoints, by hard links, which take no room."""
         try:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
@@ -43,20 +43,20 @@ class Finished:
                     shutil.copyfile(file, self.folder / file.name)
             sums = {file.name: sha256(file) for file in files}
             write_json(self.folder / RECORD, {"training": self.fingerprint, "sha256": sums})
-        except OSError as error:  # the model itself is where it belongs
+        except OSError as error:  # the model itself is saved already
             log.warning("%s: not kept aside (%s)", files[0].parent, error)
 
     def restore(self, target: str | Path) -> bool:
-        """Write the files of the same training to a model folder again; False if there are none.
+        """Write the kept files of the same training to a model folder; False if there are none.
 
-        Damaged ones are not used.
+        Damaged files are not used.
         """
         sums = self._recorded()
         if not sums or any(self._digest(name) != known for name, known in sums.items()):
             return False
         for name in sums:
             seals.unseal(Path(target) / name)
-            with atomic(Path(target) / name) as temporary:  # a new file, of a new time
+            with atomic(Path(target) / name) as temporary:  # a new file, with a new time
                 shutil.copyfile(self.folder / name, temporary)
             seals.seal(Path(target) / name)
         log.info(

@@ -1,4 +1,4 @@
-"""One loop for every training: learning rate, clock, log, checkpoints and the weights kept."""
+"""One loop for every training: learning rate, clock, log, checkpoints and best weights."""
 
 import copy
 import logging
@@ -22,7 +22,7 @@ COLLAPSED_STD = 1e-5
 
 Stop = Callable[[int], bool]
 Observer = Callable[[int, nn.Module, float], None]
-# Of `training.clock`: the processor's counts all threads of this process, and no other work.
+# Choices of `training.clock`: the processor's clock counts all threads of this process alone.
 CLOCKS: dict[str, Callable[[], float]] = {
     "processor": lambda: time.process_time(),
     "wall": lambda: time.monotonic(),
@@ -31,18 +31,18 @@ CLOCKS: dict[str, Callable[[], float]] = {
 
 @dataclass(frozen=True)
 class Task:
-    """What one training does that others do not.
+    """What differs between trainings.
 
     Attributes:
         name: The method's name.
-        training: Its settings.
-        network: With random weights, on its device.
-        optimizer: Of its parameters.
+        training: Training settings of the method.
+        network: The network with random weights, on its device.
+        optimizer: Optimiser of the network's parameters.
         per_epoch: Steps of an epoch.
         total: Steps of the whole training.
         loss: Returns the loss of the training batch of a step, with its gradient.
         validate: Returns the validation loss of a network and the spread of its outputs.
-        held_out: What the validation loss is called.
+        held_out: Name of the validation loss.
         digits: Format of losses in messages.
         pause: Least seconds between the messages of epochs.
         ends_constant: Whether a constant output ends the training.
@@ -68,7 +68,7 @@ def fresh() -> dict:
 
 
 def lasting(training: dict) -> dict:
-    """Return the settings that must be the same for a training to be continued."""
+    """Return the settings that must stay the same for a training to continue."""
     free = {"checkpoint_minutes", "minutes"}
     if training.get("schedule_by") == "time":
         free.remove("minutes")
@@ -199,7 +199,7 @@ def _step(task: Task, step: int) -> torch.Tensor:
 
 @torch.no_grad()
 def _follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move averaged weights towards those of a step; faster in the first steps, which are worse."""
+    """Move averaged weights towards those of a step; faster in the first, worse steps."""
     decay = min(decay, (1 + step) / (10 + step))
     latest = network.state_dict()
     for name, value in average.state_dict().items():

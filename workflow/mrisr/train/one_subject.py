@@ -27,18 +27,19 @@ from mrisr.volumes.stacks import positions
 
 log = logging.getLogger("mrisr")
 
-# Voxels whose loss is taken with the running statistics of the batch normalisation, as the
-# network is asked later. Drawn once, so that losses compare between epochs.
+# Number of voxels in a fixed sample. Its loss uses the running statistics of the batch
+# normalisation, as reconstruction does. The sample is drawn once, so that losses compare between
+# epochs.
 SAMPLE = 2**15
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What a network is trained on.
+    """Voxels that a network is trained on.
 
     Attributes:
         positions: Voxel centres in mm, float32, shape (N, 3).
-        intensities: Theirs, float32, shape (N,).
+        intensities: Intensities at these positions, float32, shape (N,).
     """
 
     positions: torch.Tensor
@@ -62,8 +63,8 @@ def read_samples(
 
     Args:
         stacks: LR files in the common space.
-        masks: On the grid of each stack, nonzero where its voxels are data; default everywhere.
-        device: Where they are put.
+        masks: Masks on the grids of the stacks, nonzero where voxels are data; default everywhere.
+        device: Device that holds the samples.
 
     Raises:
         InputError: Fewer than two voxels are data.
@@ -83,13 +84,13 @@ def read_samples(
 def train(job: TrainingJob, stop: loop.Stop = lambda step: False) -> Trained | None:
     """Train an implicit network on one subject's stacks with MSE and Adam.
 
-    Published is Adam(0.9, 0.999, 1e-8), 1e-4 halved every 500 epochs, 2500 voxels a batch. A
-    network has the buffers `centre` (3,) and `extent` (), which are set from the stacks, and maps
-    positions in mm (N, 3) to intensities (N,). The training continues from a checkpoint if there
-    is one, and then ends with the same weights as an uninterrupted one.
+    The paper has Adam(0.9, 0.999, 1e-8), 1e-4 halved every 500 epochs, 2500 voxels a batch. A
+    network has the buffers `centre` (3,) and `extent` (), which are set from the stacks. It maps
+    positions in mm (N, 3) to intensities (N,). The training continues from a checkpoint if there is
+    one, and ends with the same weights as an uninterrupted one.
 
-    Kept are the weights with the least loss on a fixed sample of voxels, taken with the running
-    statistics. `val_loss` is that loss: of voxels that were trained on, for all of them are.
+    The weights with the least loss on a fixed sample of voxels are kept. This loss uses the running
+    statistics, and is `val_loss`. Its voxels were trained on, as all voxels are.
 
     Args:
         job: `train` are the LR files of one subject, `masks` those of where they are data.
@@ -129,7 +130,7 @@ def train(job: TrainingJob, stop: loop.Stop = lambda step: False) -> Trained | N
 
 
 class _Run:
-    """One training: the network, its optimiser, and what they are fed."""
+    """One training: the network, its optimiser and its data."""
 
     def __init__(self, job: TrainingJob, samples: Samples):
         self.job, self.samples, self.training = job, samples, job.spec["training"]

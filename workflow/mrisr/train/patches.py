@@ -21,7 +21,7 @@ from mrisr.networks.queries import query_coordinates
 from mrisr.train.augment import AIR, Augmentation
 from mrisr.volumes.io import load
 
-# How far beyond the highest scale the authors' code draws, before it rounds to 0.1.
+# How far beyond the highest scale the authors' code draws before it rounds to 0.1.
 BEYOND = 0.04
 
 
@@ -37,7 +37,7 @@ def draw_patches(
 
     Args:
         files: HR volumes in [0,1], one a subject; the file's name seeds its draw.
-        per_subject: Cubes a subject.
+        per_subject: Cubes from each subject.
         size: Edge length in voxels.
         border: Voxels left out at every face, fewer where an axis is too short for that.
         seed: The study's seed.
@@ -72,7 +72,7 @@ def draw_patches(
             patches.append(data[tuple(slice(a, a + size) for a in start)].copy())
         return np.stack(patches)
 
-    # Decompression, nearly all of the time, lets other threads run.
+    # Decompression takes nearly all of the time, and lets other threads run.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         cubes = list(progress(pool.map(cut, files), "cut patches", len(files)))
     return torch.from_numpy(np.concatenate(cubes))
@@ -114,7 +114,7 @@ class GridBatches:
         training: The method's training settings (`batch`, `augment`).
         degradation: The study's degradation (`grid`, `antialias`).
         device: Where batches are made.
-        seed_parts: What the draws depend on.
+        seed_parts: Values that seed the draws.
     """
 
     def __init__(
@@ -147,10 +147,10 @@ class QueryBatches:
     """Batches for networks that are asked for intensities at coordinates (ArSSR).
 
     For each patch of a batch a scale k is drawn from U(low, high + 0.04) and rounded to 0.1, as the
-    authors' code does (so the lowest is drawn half as often as the others); the HR
-    patch is a cube of round(l k) voxels and the LR patch of l voxels, and `queries` distinct
-    voxels of the HR patch are drawn (ArSSR 4.1.1 and 4.1.3). l k differs within a batch, so the
-    matrices of all scales are padded to the largest.
+    authors' code does. So the lowest scale is drawn half as often as the others. The HR patch is a
+    cube of round(l k) voxels, the LR patch a cube of l voxels. `queries` distinct voxels of the HR
+    patch are drawn (ArSSR 4.1.1 and 4.1.3). l k differs within a batch, so the matrices of all
+    scales are padded to the largest.
 
     Args:
         patches: HR patches, shape (P, s, s, s) with s = round(l * high).
@@ -160,7 +160,7 @@ class QueryBatches:
         coordinates: `edges` (published) or `grid`; see `query_coordinates`.
         degradation: The study's degradation.
         device: Where batches are made.
-        seed_parts: What the draws depend on.
+        seed_parts: Values that seed the draws.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class QueryBatches:
         low, high = round(min(scales) * 10), round(max(scales) * 10)
         self.scales = [k / 10 for k in range(low, high + 1)]
         self.own_scales = training.get("own_scales") or 0.0
-        # An axis that is left as it is has the last row.
+        # An axis that is not down-sampled has the last row.
         rows = [*self.scales, 1.0] if self.own_scales else self.scales
         size, lr, grid = patches.shape[-1], training["lr_patch"], degradation["grid"]
         matrices = np.zeros((len(rows), lr, size))
@@ -250,7 +250,7 @@ class QueryBatches:
         return (lr[:, None], coordinates, cell), torch.gather(hr.flatten(1), 1, flat)
 
     def _one_scale(self, batch: int) -> torch.Tensor:
-        """Draw a scale for each patch: its place in `scales`."""
+        """Draw a scale for each patch, as its index in `scales`."""
         span = self.scales[-1] - self.scales[0]
         if span == 0:
             return torch.zeros(batch, dtype=torch.long)
@@ -258,10 +258,10 @@ class QueryBatches:
         return (10 * above).round().long()
 
     def _scales(self, batch: int, step: int) -> torch.Tensor:
-        """Draw the rows of the scales of a step, one for each axis: shape (B, 3), on the host.
+        """Draw the scales of a step as rows, one for each axis: shape (B, 3), on the host.
 
-        Nearly always the three are the same; of the share `own_scales` of the patches each axis has
-        its own, and none, one or two are left as they are.
+        Most often all three axes have the same scale. In the share `own_scales` of the patches each
+        axis has another one, and none, one or two axes are not down-sampled.
         """
         count = len(self.scales)
         draw = self._one_scale(batch)[:, None].repeat(1, 3)
@@ -279,7 +279,7 @@ class QueryBatches:
 def _separable(data: torch.Tensor, *matrices: torch.Tensor) -> torch.Tensor:
     """Apply matrices (m, n), or one for each item (B, m, n), along the axes of (B, n, n, n).
 
-    One for each axis, or one for all three.
+    Takes one matrix for each axis, or one for all three.
     """
     for matrix in matrices if len(matrices) == 3 else 3 * matrices:
         # Reducing the first axis and moving it to the end three times visits every axis.

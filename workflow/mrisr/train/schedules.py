@@ -1,13 +1,13 @@
-"""Learning rates: how they rise and fall along a training."""
+"""Learning rates over the course of a training."""
 
 import math
 
 from mrisr.methods.training_length import total_steps
 
-# one_cycle: it rises during this share of the training, from LOWEST times the highest rate; it ends
-# at END times the highest.
+# one_cycle: the rate rises for this share of the training, from LOWEST times the highest rate. It
+# ends at END times the highest.
 RISE, LOWEST, END = 0.3, 1 / 25, 1 / 250_000
-# stable: it falls during this share at the end.
+# stable: the rate falls for this share at the end.
 FALL = 0.3
 
 
@@ -20,7 +20,7 @@ def learning_rate(training: dict, step: int, per_epoch: int, seconds: float) -> 
             rise; `schedule_by`, steps (of the whole training) or time (of `minutes`).
         step: Steps done before.
         per_epoch: Steps of an epoch.
-        seconds: Time that the training has taken so far.
+        seconds: Training time so far.
     """
     highest, kind = training["learning_rate"], training.get("schedule", "step")
     warmup = training.get("warmup") or 0
@@ -36,7 +36,7 @@ def learning_rate(training: dict, step: int, per_epoch: int, seconds: float) -> 
 
 
 def _share(kind: str, done: float) -> float:
-    """Return the learning rate relative to its highest, after a share of the training."""
+    """Return the learning rate as a share of the highest, when a share `done` is over."""
     if kind == "cosine":
         return _cosine(1, 0, done)
     if kind == "stable":

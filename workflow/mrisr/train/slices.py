@@ -1,6 +1,6 @@
 """Training batches of 2-D studies, made on the device: random tiles of slices, LR simulated.
 
-All slices are held in memory. A step cuts a random tile out of each slice that is its turn, makes
+All slices are held in memory. A step cuts a random tile out of each slice of its batch, makes
 the LR tile by the study's degradation and, for query networks, draws pixels of the HR tile. The
 draws of a step depend on the seed and the step's number alone, so that a resumed run sees the same
 batches.
