@@ -14,11 +14,11 @@ if STUDY.segmentation is not None:
             LAYOUT.log(LAYOUT.atlas("priors")),
         benchmark:
             LAYOUT.benchmark(LAYOUT.atlas("priors"))
+        priority: 2  # trainings wait until everything is checked
         localrule: True
         conda:
             ENV
         threads: REQUESTS["fetch_priors"].threads
-        priority: 2  # trainings wait until everything is checked
         resources:
             **REQUESTS["fetch_priors"].resources,
         params:
