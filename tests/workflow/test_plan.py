@@ -15,8 +15,8 @@ from mrisr.study.load import load_study
 from tiny_study import ROOT, environment
 
 pytestmark = pytest.mark.workflow
-#: test_scale dry-runs the one; the other wants a folder that only those with access have.
-ELSEWHERE = {"rehearsal", "coord_skm_tea"}
+#: test_scale dry-runs it.
+ELSEWHERE = {"rehearsal"}
 CONFIGS = {
     file.stem: (file, {})
     for file in sorted((ROOT / "config").glob("*.yaml"))

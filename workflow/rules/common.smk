@@ -101,7 +101,7 @@ KEEP = Keep(STUDY)
 FILES = StudyFiles(STUDY)
 
 # A dry-run shows what would run, with as many subjects as there will be; anything else stops.
-UNLISTED = [dataset.lacking for dataset in STUDY.datasets.values() if dataset.unlisted]
+UNLISTED = [dataset.lacking for dataset in STUDY.datasets.values() if dataset.placeholders]
 if UNLISTED:
     logger.warning("\n".join(["Subjects are placeholders, good for a dry-run alone:", *UNLISTED]))
 

@@ -69,7 +69,9 @@ def test_all_dataset_files_load():
     for name in datasets.names():
         dataset = datasets.load(name)
         every = [subject for split in dataset.subjects.values() for subject in split]
-        assert len(set(every)) == len(every) and bool(every) != dataset.needs_folder
+        assert len(set(every)) == len(every)
+        stated = "counts" in dataset.spec["split"]
+        assert bool(every) != (dataset.needs_folder and not stated)
         for key in ("licence", "citation", "url"):
             assert dataset.spec[key]
 
@@ -327,6 +329,15 @@ def test_folder_replaces_a_download(tmp_path):
     }
     with pytest.raises(InputError, match=r"sub-02: no file sub-02/sub-02_T1w.nii.gz"):
         load(tmp_path, folder=str(tmp_path / "bids")).local_files("test")
+
+
+def test_a_dry_run_needs_no_scans_where_the_publisher_states_their_number():
+    dataset = datasets.load("skm_tea")
+    assert dataset.needs_folder and dataset.placeholders
+    assert [len(dataset.subjects[split]) for split in ("train", "val", "test")] == [86, 33, 36]
+    assert dataset.local_files("train") == {}
+    with pytest.raises(InputError, match=r"give their folder with datasets\.skm_tea\.folder"):
+        dataset.check_access()
 
 
 def test_subjects_and_scans_of_a_folder_by_pattern(tmp_path):

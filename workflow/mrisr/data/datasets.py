@@ -182,6 +182,11 @@ class Dataset:
         return "; ".join(parts)
 
     @property
+    def placeholders(self) -> bool:
+        """Whether `subjects` are as many as there will be, with names for a dry-run."""
+        return bool(self.unlisted) or (self.needs_folder and any(self.subjects.values()))
+
+    @property
     def lacking(self) -> str:
         """What must be done before the scans can be used; empty if nothing."""
         if self.needs_folder:
@@ -216,8 +221,8 @@ class Dataset:
 
         Returns:
             The file of each subject, in the split's order; of stacks, the file of each
-            `<subject>_stack-<n>`. Empty if scans are downloaded or made, or the subjects are not
-            listed yet.
+            `<subject>_stack-<n>`. Empty if scans are downloaded or made, or the subjects are
+            placeholders.
 
         Raises:
             InputError: The folder is missing, or subjects have no file or several; all of them
@@ -288,9 +293,11 @@ class Dataset:
 
     def _look_up(self, split: str, what: str, find: Callable[[str], Path]) -> dict[str, Path]:
         folder, subjects = self.folder, self.subjects[split]
+        if self.placeholders:
+            return {}
         if self.needs_folder:
             raise InputError(self.lacking)
-        if folder is None or self.unlisted:
+        if folder is None:
             return {}
         _check_folder(self.name, folder)
         files, problems = {}, []
@@ -391,11 +398,12 @@ def load(
         _check_folder(name, dataset.folder)
     listed = _read_subjects(dataset)
     subjects = listed.subjects if listed else {split: [] for split in SPLITS}
-    if unlisted:
-        subjects = _numbered(spec["split"]["counts"], "placeholder")
+    counts = spec["split"].get("counts") if isinstance(spec["split"], Mapping) else None
+    if listed is None and counts:
+        subjects = _numbered(counts, "placeholder")
     if dataset.drawn is not None and any(subjects.values()):
         subjects = _drawn(name, subjects, **dataset.drawn)
-    if listed or unlisted:
+    if listed or counts:
         subjects = subjects | _choose(name, subjects, asked, listed is not None)
     return replace(
         dataset,

@@ -142,7 +142,7 @@ class Study:
         for name, overrides in self.config["datasets"].items():
             changes = self.dataset_overrides(name)
             found[name] = dataset_files.load(name, changes, self.plugins, self.config["downloads"])
-            if found[name].needs_folder:
+            if found[name].needs_folder and not found[name].placeholders:
                 raise ConfigError(f"{self.where}: {found[name].lacking}")
             both = only and found[name].has_ground_truth
             roles[name] = (overrides or {}).get("roles", ["train", "test"] if both else ["test"])
