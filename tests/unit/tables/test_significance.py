@@ -135,6 +135,8 @@ def test_what_is_printed(cells):
     pairs = block(table, "Demo: all pairs")
     assert pairs["Cubic"][0] == "" and pairs["Cubic"][2].startswith("−2.0")
     assert pairs["Best"][0].startswith("+2.0")
+    (_, lines), *_ = table.blocks[1].groups
+    assert lines[0][3].hint.endswith("; worse") and lines[2][1].hint.endswith("; better")
     ranks = block(table, "Demo: ranks")
     assert ranks["Cubic"][0] == "3.0" and float(ranks["Near"][0]) + float(ranks["Best"][0]) == 3
     assert table.blocks[2].groups[0][1][0][1].below == "[3, 3]"
@@ -182,6 +184,8 @@ def test_what_explains_or_has_controls_out_of_order_is_not_tested(cells, tmp_pat
     table = make(cells)
     assert set(table.frame["metric"]) == {"psnr"}
     assert any("SSIM ↑: not tested on Demo" in note for note in table.footnotes)
+    # Without tests of the primary metric there are no pairs of it to print.
+    assert not any("all pairs" in block.title for block in make(cells, primary="ssim").blocks)
 
 
 @pytest.mark.parametrize(("n", "few"), [(2, True), (5, True), (7, False)])

@@ -27,6 +27,7 @@ from mrisr.tables.contrasts import (
     PRIMARY,
     adjust,
     contrasts,
+    turned,
 )
 from mrisr.tables.numbers import interval, signed
 from mrisr.tables.rank_stability import agreement_block, friedman_notes, rank_block
@@ -109,7 +110,7 @@ def significance_table(
         tested = [column for column in shown if (dataset, column) not in disorder]
         made = [
             _baseline_block(label, groups, shown, baseline, lookup),
-            _pairs_block(label, groups, first, lookup),
+            _pairs_block(label, groups, first, lookup) if first in tested else None,
             rank_block(label, groups, tested, seed),
             agreement_block(label, groups, tested),
         ]
@@ -168,6 +169,7 @@ def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -
         (row.cell["method"], str(row.cell["method_label"]))
         for _, ranked in groups
         for row in ranked
+        if first in row.values
     )
     if len(members) < 3:
         return None
@@ -182,8 +184,7 @@ def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -
                 if (record := lookup.get((*where, name, mine))) is not None:
                     cells.append(_entry(record, brief=True))
                 elif (record := lookup.get((*where, mine, name))) is not None:
-                    turned = {**record, "difference": -record["difference"]}
-                    cells.append(_entry(turned, brief=True))
+                    cells.append(_entry(turned(record), brief=True))
                 else:
                     cells.append(Entry("" if name == mine else "–", "absent"))
             lines.append([Entry(str(row.cell["method_label"]), data=_about(row, scale)), *cells])
