@@ -145,6 +145,13 @@ def test_what_is_printed(cells):
     assert "all 3 methods" in note and "less than 0.96 (Nemenyi" in note
 
 
+def test_metrics_that_disagree_have_a_true_minus(cells, tmp_path):
+    for name in PSNR:
+        write(tmp_path / f"{name}.csv", PSNR[name], -PSNR[name])
+    write(tmp_path / "nearest.csv", PSNR["nearest"], -BASE - 30)
+    assert block(make(cells), "Demo: agreement")["PSNR ↑ (dB)"] == ["1.00", "−1.00"]
+
+
 def test_subjects_are_paired_by_name_whatever_their_order(cells, tmp_path):
     before = make(cells).frame
     names = [f"sub-{i:02d}" for i in range(N)]
@@ -237,6 +244,8 @@ def test_infinite_values_are_not_tested(cells, tmp_path):
     best = contrast(table, "best")
     assert best["p_holm"] == best["p"]  # alone in its family
     assert block(table, "Demo: against")["Near"][0] == "∞"
+    # Two methods with means are too few to have an order.
+    assert not any("agreement" in block.title for block in table.blocks)
 
 
 def test_a_metric_that_a_method_lacks_compares_the_others(cells, tmp_path):
