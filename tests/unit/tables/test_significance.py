@@ -96,7 +96,9 @@ def test_holm_is_taken_over_the_study_by_family(cells):
     assert primary.sum() == 2 * 3 and len(frame) == 3 * 2 * 3
     for family in (primary, ~primary):
         np.testing.assert_allclose(frame[family]["p_holm"], holm(frame[family]["p"]))
-    assert any("the 6 contrasts with the baseline in PSNR" in note for note in table.footnotes)
+    assert any(
+        "Primary tests (6): contrasts with the baseline in PSNR" in note for note in table.footnotes
+    )
     vif = make(cells, primary="ssim").frame
     assert set(vif[vif["family"] == "primary"]["metric"]) == {"ssim"}
     # Without a baseline all pairs of the primary metric are primary.
@@ -205,6 +207,10 @@ def test_too_few_subjects_for_any_p_below_5_percent_are_named(cells, tmp_path, n
     assert primary["note"].ne("").all() == few
     assert primary["conclusion"].eq("better").all() == (not few)
     assert any(note.startswith(f"Too few subjects (n = {n})") for note in table.footnotes)
+    # Notes are about what is printed.
+    assert any(note.startswith("Second lines") for note in table.footnotes) == (n >= 5)
+    assert any(note.startswith("Fewer than 5 subjects") for note in table.footnotes) == (n < 5)
+    assert bool(table.blocks[0].below) == (n >= 5)
 
 
 def test_zeros_make_no_p_smaller(cells, tmp_path):
@@ -243,6 +249,7 @@ def test_infinite_values_are_not_tested(cells, tmp_path):
     assert found["note"] == "infinite values, not tested" and math.isnan(found["p"])
     best = contrast(table, "best")
     assert best["p_holm"] == best["p"]  # alone in its family
+    assert any("Primary tests (1): contrasts with" in note for note in table.footnotes)
     assert block(table, "Demo: against")["Near"][0] == "∞"
     # Two methods with means are too few to have an order.
     assert not any("agreement" in block.title for block in table.blocks)

@@ -13,6 +13,8 @@ from mrisr.evaluate.measured import (
     NOT_ABOVE,
     UNDERTRAINED,
     UNTESTED,
+    Column,
+    margin,
     places,
 )
 from mrisr.methods.budget import FALLING, FEW_STEPS, LAST
@@ -43,9 +45,22 @@ def topics(notes: Mapping[str, str]) -> list[str]:
     return found
 
 
-def marks(
-    where: Mapping[str, str], baseline: str | None, metric: str = "PSNR over the volume"
-) -> list[str]:
+def margins(shown: Iterable[Column], given: Mapping[str, float] | None) -> str:
+    """Return the margins of metrics as text: PSNR 0.1 dB, SSIM 0.002; empty if none has one.
+
+    Args:
+        shown: Metrics and regions of the table.
+        given: Margins of the study, see `mrisr.evaluate.measured.margin`.
+    """
+    about = {metric: margin(metric, given) for metric, _ in shown}
+    return ", ".join(
+        f"{metrics.metadata(name).label} {width:g} {metrics.metadata(name).unit}".strip()
+        for name, width in about.items()
+        if width
+    )
+
+
+def marks(where: Mapping[str, str], baseline: str | None, metric: str) -> list[str]:
     """Return the meaning of the marks that a table has.
 
     Args:

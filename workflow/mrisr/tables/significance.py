@@ -14,11 +14,11 @@ from mrisr.evaluate.measured import (
     Row,
     columns,
     heading,
-    margin,
     places,
     primary_region,
     read_rows,
 )
+from mrisr.tables import footnotes
 from mrisr.tables.contrasts import (
     COLUMNS,
     EQUIVALENT,
@@ -33,6 +33,7 @@ from mrisr.tables.numbers import interval, signed
 from mrisr.tables.rank_stability import agreement_block, friedman_notes, rank_block
 from mrisr.tables.table import Block, Entry, Table
 
+SECOND_LINE = "95 % interval; d; P"
 Groups = Sequence[tuple[float, Sequence[Row]]]  # scale, ranked rows
 Contrasts = Mapping[tuple, Mapping]  # by dataset, scale, metric, region, reference, method
 
@@ -160,7 +161,8 @@ def _baseline_block(
     )  # fmt: skip
     header = ["Method", *(heading(*column) for column in shown), "n"]
     title, caption = f"{label}: against {base}", f"Difference from {base} on {label}"
-    return Block(title, header, found, caption, below="95 % interval; d; P")
+    below = SECOND_LINE if any(e.below for _, rows in found for row in rows for e in row) else ""
+    return Block(title, header, found, caption, below=below)
 
 
 def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -> Block | None:
@@ -236,32 +238,36 @@ def _footnotes(
 ) -> list[str]:
     found = []
     if len(frame):
-        names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
-        about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
-        widths = ", ".join(
-            f"{details.label} {width:g} {details.unit}".strip() for details, width in about
-        )
-        count = int((frame["family"] == PRIMARY).sum())
+        widths = footnotes.margins(shown, margins)
+        tested = frame[frame["p"].notna()]
+        count = int((tested["family"] == PRIMARY).sum())
         against = "with the baseline" if baseline in set(frame["reference"]) else "of all pairs"
         found += [
             "Mean over n test subjects of a method's value minus the other's; in parentheses p of"
             " a two-sided Wilcoxon signed-rank test over subjects, adjusted by Holm's method; *"
             " below 0.05.",
-            f"Primary tests: the {count} contrasts {against} in {heading(*first)}, over all"
-            f" datasets and scales, one family of Holm's method. The other"
-            f" {len(frame) - count} tests of the study, over all metrics, regions, scales and"
-            " pairs, are another one and explore.",
+            f"Primary tests ({count}): contrasts {against} in {heading(*first)}, over all datasets"
+            f" and scales, one family of Holm's method. All other tests ({len(tested) - count}:"
+            " other metrics, regions and pairs) are a second family, and exploratory.",
             "≈: equivalent, two one-sided t tests find the mean difference within the metric's"
             f" margin (adjusted p below 0.05; margins: {widths or 'none'}). Neither * nor ≈: not"
             " decided, which does not mean equal.",
-            f"Second lines: Student's t interval of the mean difference (95 %), none below {FEWEST}"
-            " subjects; d, the mean difference in standard deviations of the differences (d_z); P,"
-            " the share of subjects in which the method is better. Every pair of every metric is in"
-            " the CSV.",
-            "Ranks: mean over the subjects, 1 the best; in brackets between which ranks the mean of"
-            " a method lies in 95 % of 2,000 resamples of the subjects. Agreement: Kendall's tau"
-            " between the orders in which two metrics put the methods by their means.",
-            "Controls, and rows that have no values, take no part.",
+        ]
+        if frame["ci_low"].notna().any():
+            found += [
+                "Second lines: Student's t interval of the mean difference (95 %); d, the mean"
+                " difference in standard deviations of the differences (d_z); P, the share of"
+                " subjects in which the method is better.",
+                "Ranks: mean over the subjects, 1 the best; in brackets between which ranks the"
+                " mean of a method lies in 95 % of 2,000 resamples of the subjects.",
+            ]
+        if frame["n"].lt(FEWEST).any():
+            found.append(f"Fewer than {FEWEST} subjects have no interval and no ranks.")
+        found += [
+            "Agreement: Kendall's tau between the orders in which two metrics put the methods by"
+            " their means.",
+            "Every pair of every metric is in the CSV. Controls, and rows that have no values, take"
+            " no part.",
         ]
     few = frame[frame["note"] == FEW]
     if len(few):
