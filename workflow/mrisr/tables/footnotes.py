@@ -69,9 +69,9 @@ def marks(where: Mapping[str, str], baseline: str | None, metric: str) -> list[s
         metric: Metric and region of that comparison.
     """
     meaning = {
-        UNDERTRAINED: f"undertrained, fewer than {FEW_STEPS:.0%} of the published steps, or the"
-        f" validation loss fell by more than {FALLING:.0%} over the last {LAST:.0%} of the"
-        " training; says little about the method".replace("%", " %"),
+        UNDERTRAINED: f"undertrained, fewer than {FEW_STEPS:.0%} of the published steps, or a"
+        f" validation loss that still fell by more than {FALLING:.0%} over the last {LAST:.0%} of a"
+        " training that had not reached them; says little about the method".replace("%", " %"),
         COLLAPSED: "collapsed, training ended in a constant output; says little about the method",
         NOT_ABOVE: f"not above {baseline}, in {metric} a one-sided Wilcoxon"
         f" signed-rank test over the subjects does not find it better (p at least {ALPHA})",

@@ -29,7 +29,7 @@ from mrisr.evaluate.measured import (
     read_rows,
 )
 from mrisr.tables import footnotes
-from mrisr.tables.numbers import interval, known, number, signed
+from mrisr.tables.numbers import INTERVAL, interval, known, number, signed
 from mrisr.tables.ranking import ranks
 from mrisr.tables.table import Block, Entry, Table
 
@@ -40,7 +40,7 @@ COLUMNS = [
 NUMBERS = ("mean", "std", "ci_low", "ci_high", "published_mean", "published_std")
 UNMEASURED = "unmeasured"
 MISSING, UNAVAILABLE, NO_TRUTH = "missing", "unavailable", "no ground truth"
-INTERVAL, EACH = "95 % interval", "each subject"
+EACH = "each subject"
 FIT = "fit of SR = gain × ground truth + offset"
 
 

@@ -29,11 +29,11 @@ from mrisr.tables.contrasts import (
     contrasts,
     turned,
 )
-from mrisr.tables.numbers import interval, signed
+from mrisr.tables.numbers import INTERVAL, interval, signed
 from mrisr.tables.rank_stability import agreement_block, friedman_notes, rank_block
 from mrisr.tables.table import Block, Entry, Table
 
-SECOND_LINE = "95 % interval; d; P"
+SECOND_LINE = f"{INTERVAL}; d; P"
 Groups = Sequence[tuple[float, Sequence[Row]]]  # scale, ranked rows
 Contrasts = Mapping[tuple, Mapping]  # by dataset, scale, metric, region, reference, method
 
