@@ -208,7 +208,9 @@ def test_too_few_subjects_for_any_p_below_5_percent_are_named(cells, tmp_path, n
     assert primary["conclusion"].eq("better").all() == (not few)
     assert any(note.startswith(f"Too few subjects (n = {n})") for note in table.footnotes)
     # Notes are about what is printed.
-    assert any(note.startswith("Second lines") for note in table.footnotes) == (n >= 5)
+    for start in ("Second lines", "Ranks"):
+        assert any(note.startswith(start) for note in table.footnotes) == (n >= 5)
+    assert sum(note.startswith("Agreement") for note in table.footnotes) == 1
     assert any(note.startswith("Fewer than 5 subjects") for note in table.footnotes) == (n < 5)
     assert bool(table.blocks[0].below) == (n >= 5)
 
@@ -253,6 +255,7 @@ def test_infinite_values_are_not_tested(cells, tmp_path):
     assert block(table, "Demo: against")["Near"][0] == "∞"
     # Two methods with means are too few to have an order.
     assert not any("agreement" in block.title for block in table.blocks)
+    assert not any(note.startswith("Agreement") for note in table.footnotes)
 
 
 def test_a_metric_that_a_method_lacks_compares_the_others(cells, tmp_path):

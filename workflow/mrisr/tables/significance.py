@@ -30,7 +30,13 @@ from mrisr.tables.contrasts import (
     turned,
 )
 from mrisr.tables.numbers import INTERVAL, interval, signed
-from mrisr.tables.rank_stability import agreement_block, friedman_notes, rank_block
+from mrisr.tables.rank_stability import (
+    AGREEMENT,
+    RANKS,
+    agreement_block,
+    friedman_notes,
+    rank_block,
+)
 from mrisr.tables.table import Block, Entry, Table
 
 SECOND_LINE = f"{INTERVAL}; d; P"
@@ -103,6 +109,7 @@ def significance_table(
     adjust(records)
     frame = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, float))
     blocks, notes = [], []
+    explained: dict[str, None] = {}
     lookup = {
         tuple(r[k] for k in ("dataset", "scale", "metric", "region", "reference", "method")): r
         for r in records
@@ -112,9 +119,11 @@ def significance_table(
         made = [
             _baseline_block(label, groups, shown, baseline, lookup),
             _pairs_block(label, groups, first, lookup) if first in tested else None,
-            rank_block(label, groups, tested, seed),
-            agreement_block(label, groups, tested),
+            ranking := rank_block(label, groups, tested, seed),
+            agreement := agreement_block(label, groups, tested),
         ]
+        explained |= {RANKS: None} if ranking else {}
+        explained |= {AGREEMENT: None} if agreement else {}
         blocks += [block for block in made if block is not None]
         notes += friedman_notes(label, groups, first) if first in tested else []
     said = _footnotes(frame, cells, alone, first, baseline, shown, margins)
@@ -122,7 +131,7 @@ def significance_table(
         f"{heading(*column)}: not tested on {datasets[dataset][0]}, controls out of order ({why})."
         for (dataset, column), why in disorder.items()
     ]
-    return Table(frame, blocks, [*said, *notes, *unranked])
+    return Table(frame, blocks, [*said, *explained, *notes, *unranked])
 
 
 def _about(row: Row, scale: float) -> dict[str, str]:
@@ -254,21 +263,17 @@ def _footnotes(
             " decided, which does not mean equal.",
         ]
         if frame["ci_low"].notna().any():
-            found += [
+            found.append(
                 "Second lines: Student's t interval of the mean difference (95 %); d, the mean"
                 " difference in standard deviations of the differences (d_z); P, the share of"
-                " subjects in which the method is better.",
-                "Ranks: mean over the subjects, 1 the best; in brackets between which ranks the"
-                " mean of a method lies in 95 % of 2,000 resamples of the subjects.",
-            ]
+                " subjects in which the method is better."
+            )
         if frame["n"].lt(FEWEST).any():
             found.append(f"Fewer than {FEWEST} subjects have no interval and no ranks.")
-        found += [
-            "Agreement: Kendall's tau between the orders in which two metrics put the methods by"
-            " their means.",
+        found.append(
             "Every pair of every metric is in the CSV. Controls, and rows that have no values, take"
-            " no part.",
-        ]
+            " no part."
+        )
     few = frame[frame["note"] == FEW]
     if len(few):
         keys = set(few[["dataset", "scale", "method"]].itertuples(index=False, name=None))
