@@ -374,3 +374,10 @@ def test_a_table_from_files_keeps_the_digits_of_the_paper(tmp_path):
     )
     assert table.blocks[0].groups[0][1][0][1].below == "24.10 ± 2.80 (+3.90)"
     assert re.search(r"unknown number of steps \(no model\.json\): SRCNN3D", table.markdown())
+
+
+def test_a_mark_says_in_which_region_the_baseline_was_compared():
+    notes = {("srcnn3d", 2): "not above the baseline"}
+    table = make(study(), notes=notes)
+    (said,) = (note for note in table.footnotes if note.startswith("¶"))
+    assert "not above Cubic, in PSNR inside the mask a one-sided" in said  # the table has volumes

@@ -96,7 +96,9 @@ def test_holm_is_taken_over_the_study_by_family(cells):
     assert primary.sum() == 2 * 3 and len(frame) == 3 * 2 * 3
     for family in (primary, ~primary):
         np.testing.assert_allclose(frame[family]["p_holm"], holm(frame[family]["p"]))
-    assert any("the 6 contrasts with the baseline in PSNR" in note for note in table.footnotes)
+    assert any(
+        "Primary tests (6): contrasts with the baseline in PSNR" in note for note in table.footnotes
+    )
     vif = make(cells, primary="ssim").frame
     assert set(vif[vif["family"] == "primary"]["metric"]) == {"ssim"}
     # Without a baseline all pairs of the primary metric are primary.
@@ -135,12 +137,21 @@ def test_what_is_printed(cells):
     pairs = block(table, "Demo: all pairs")
     assert pairs["Cubic"][0] == "" and pairs["Cubic"][2].startswith("−2.0")
     assert pairs["Best"][0].startswith("+2.0")
+    (_, lines), *_ = table.blocks[1].groups
+    assert lines[0][3].hint.endswith("; worse") and lines[2][1].hint.endswith("; better")
     ranks = block(table, "Demo: ranks")
     assert ranks["Cubic"][0] == "3.0" and float(ranks["Near"][0]) + float(ranks["Best"][0]) == 3
     assert table.blocks[2].groups[0][1][0][1].below == "[3, 3]"
     assert block(table, "Demo: agreement")["PSNR ↑ (dB)"] == ["1.00", "1.00"]
     (note,) = (note for note in table.footnotes if "Friedman" in note)
     assert "all 3 methods" in note and "less than 0.96 (Nemenyi" in note
+
+
+def test_metrics_that_disagree_have_a_true_minus(cells, tmp_path):
+    for name in PSNR:
+        write(tmp_path / f"{name}.csv", PSNR[name], -PSNR[name])
+    write(tmp_path / "nearest.csv", PSNR["nearest"], -BASE - 30)
+    assert block(make(cells), "Demo: agreement")["PSNR ↑ (dB)"] == ["1.00", "−1.00"]
 
 
 def test_subjects_are_paired_by_name_whatever_their_order(cells, tmp_path):
@@ -182,6 +193,8 @@ def test_what_explains_or_has_controls_out_of_order_is_not_tested(cells, tmp_pat
     table = make(cells)
     assert set(table.frame["metric"]) == {"psnr"}
     assert any("SSIM ↑: not tested on Demo" in note for note in table.footnotes)
+    # Without tests of the primary metric there are no pairs of it to print.
+    assert not any("all pairs" in block.title for block in make(cells, primary="ssim").blocks)
 
 
 @pytest.mark.parametrize(("n", "few"), [(2, True), (5, True), (7, False)])
@@ -194,6 +207,12 @@ def test_too_few_subjects_for_any_p_below_5_percent_are_named(cells, tmp_path, n
     assert primary["note"].ne("").all() == few
     assert primary["conclusion"].eq("better").all() == (not few)
     assert any(note.startswith(f"Too few subjects (n = {n})") for note in table.footnotes)
+    # Notes are about what is printed.
+    for start in ("Second lines", "Ranks"):
+        assert any(note.startswith(start) for note in table.footnotes) == (n >= 5)
+    assert sum(note.startswith("Agreement") for note in table.footnotes) == 1
+    assert any(note.startswith("Fewer than 5 subjects") for note in table.footnotes) == (n < 5)
+    assert bool(table.blocks[0].below) == (n >= 5)
 
 
 def test_zeros_make_no_p_smaller(cells, tmp_path):
@@ -232,7 +251,11 @@ def test_infinite_values_are_not_tested(cells, tmp_path):
     assert found["note"] == "infinite values, not tested" and math.isnan(found["p"])
     best = contrast(table, "best")
     assert best["p_holm"] == best["p"]  # alone in its family
+    assert any("Primary tests (1): contrasts with" in note for note in table.footnotes)
     assert block(table, "Demo: against")["Near"][0] == "∞"
+    # Two methods with means are too few to have an order.
+    assert not any("agreement" in block.title for block in table.blocks)
+    assert not any(note.startswith("Agreement") for note in table.footnotes)
 
 
 def test_a_metric_that_a_method_lacks_compares_the_others(cells, tmp_path):

@@ -17,7 +17,7 @@ def mean_interval(
     """Return Student's t interval of the mean (Student 1908).
 
     For normal values it has the stated coverage at any n. A percentile bootstrap does not: with
-    five values it covers 84 %, see `bench/coverage.py`.
+    five values it covers 83 %, see `bench/coverage.py`.
 
     Args:
         sample: One value for each subject, shape (n,), any unit.
@@ -131,7 +131,7 @@ def equivalence(differences: Sequence[float] | np.ndarray, margin: float) -> flo
     mean, error = differences.mean(), differences.std(ddof=1) / n**0.5
     if error == 0:
         return float(abs(mean) >= margin)
-    return float(1 - stdtr(n - 1, (margin - abs(mean)) / error))
+    return float(stdtr(n - 1, (abs(mean) - margin) / error))
 
 
 def mean_ranks(scores: np.ndarray) -> np.ndarray:
@@ -176,7 +176,7 @@ def kendall(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) ->
 def rank_intervals(
     scores: np.ndarray, seed: int, confidence: float = 0.95, resamples: int = 2000
 ) -> np.ndarray:
-    """Return the interval of each method's mean rank when subjects are resampled.
+    """Return between which ranks the mean of each method lies when subjects are resampled.
 
     Args:
         scores: Higher is better, shape (subjects, methods).

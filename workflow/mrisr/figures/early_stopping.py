@@ -159,7 +159,7 @@ def _line(axes: Axes, points: pd.DataFrame, name: str) -> None:
     colour, marker, style = LINES[name]
     about = metrics.metadata(name)
     label = about.label + (f" ({about.unit})" if about.unit else "")
-    dense = len(points) > MANY  # markers would be a band
+    dense = len(points) > MANY
     axes.plot(
         points["step"], points["mean"], color=colour, linestyle=style,
         marker="" if dense else marker, markersize=4,

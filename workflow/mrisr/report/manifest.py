@@ -114,7 +114,7 @@ def threads(
     trained = {str(path): (known(str(Path(path).parent)) or {}).get("threads") for path in models}
     made = {}
     for log in sorted(Path(logs, "sr").rglob("*.log")) if logs else []:
-        with suppress(PermissionError):  # a process of another user
+        with suppress(PermissionError):  # the log of another user
             if said := RAN.search(log.read_text(encoding="utf-8", errors="replace")):
                 made[str(log.relative_to(Path(logs, "sr")).with_suffix(""))] = int(said["threads"])
     return {

@@ -87,6 +87,17 @@ def _contrast(reference: Row, row: Row, column: Column, width: float) -> dict:
     }
 
 
+def turned(record: Mapping) -> dict:
+    """Return the comparison of the reference with the method: difference and conclusion turn.
+
+    Args:
+        record: One of `contrasts`, adjusted.
+    """
+    other = {BETTER: WORSE, WORSE: BETTER}
+    said = [other.get(word, word) for word in record["conclusion"].split(", ")]
+    return {**record, "difference": -record["difference"], "conclusion": ", ".join(said)}
+
+
 def adjust(records: Iterable[dict]) -> None:
     """Adjust p over the study by Holm's method, and add conclusions; in place.
 

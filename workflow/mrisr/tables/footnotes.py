@@ -13,6 +13,8 @@ from mrisr.evaluate.measured import (
     NOT_ABOVE,
     UNDERTRAINED,
     UNTESTED,
+    Column,
+    margin,
     places,
 )
 from mrisr.methods.budget import FALLING, FEW_STEPS, LAST
@@ -43,9 +45,22 @@ def topics(notes: Mapping[str, str]) -> list[str]:
     return found
 
 
-def marks(
-    where: Mapping[str, str], baseline: str | None, metric: str = "PSNR over the volume"
-) -> list[str]:
+def margins(shown: Iterable[Column], given: Mapping[str, float] | None) -> str:
+    """Return the margins of metrics as text: PSNR 0.1 dB, SSIM 0.002; empty if none has one.
+
+    Args:
+        shown: Metrics and regions of the table.
+        given: Margins of the study, see `mrisr.evaluate.measured.margin`.
+    """
+    about = {metric: margin(metric, given) for metric, _ in shown}
+    return ", ".join(
+        f"{metrics.metadata(name).label} {width:g} {metrics.metadata(name).unit}".strip()
+        for name, width in about.items()
+        if width
+    )
+
+
+def marks(where: Mapping[str, str], baseline: str | None, metric: str) -> list[str]:
     """Return the meaning of the marks that a table has.
 
     Args:
@@ -54,9 +69,9 @@ def marks(
         metric: Metric and region of that comparison.
     """
     meaning = {
-        UNDERTRAINED: f"undertrained, fewer than {FEW_STEPS:.0%} of the published steps, or the"
-        f" validation loss fell by more than {FALLING:.0%} over the last {LAST:.0%} of the"
-        " training; says little about the method".replace("%", " %"),
+        UNDERTRAINED: f"undertrained, fewer than {FEW_STEPS:.0%} of the published steps, or a"
+        f" validation loss that still fell by more than {FALLING:.0%} over the last {LAST:.0%} of a"
+        " training that had not reached them; says little about the method".replace("%", " %"),
         COLLAPSED: "collapsed, training ended in a constant output; says little about the method",
         NOT_ABOVE: f"not above {baseline}, in {metric} a one-sided Wilcoxon"
         f" signed-rank test over the subjects does not find it better (p at least {ALPHA})",

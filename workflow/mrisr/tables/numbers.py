@@ -2,6 +2,8 @@
 
 import math
 
+INTERVAL = "95 % interval"  # label of a line of intervals
+
 
 def number(mean: float, std: float = math.nan, digits: int = 4) -> str:
     """Return mean ± standard deviation; empty if the mean is unknown, ∞ if it is infinite."""

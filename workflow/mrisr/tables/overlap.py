@@ -15,7 +15,7 @@ from mrisr.evaluate.measured import MARKS
 from mrisr.evaluate.read_table import read_table
 from mrisr.segment.overlap import METRICS
 from mrisr.tables import footnotes
-from mrisr.tables.numbers import interval, known, number
+from mrisr.tables.numbers import INTERVAL, interval, known, number
 from mrisr.tables.ranking import ranks
 from mrisr.tables.table import Block, Entry, Table
 from mrisr.volumes.regions import MEAN, REGIONS, TITLES
@@ -32,7 +32,6 @@ ROWS = [*REGIONS, MEAN]
 #: much as its Dice: d IoU / d Dice = 2 / (2 - Dice)^2.
 NOISE_FLOOR = {"dice": 0.005, "iou": 0.01}
 
-INTERVAL = "95 % interval"
 WITHOUT = "without labels: "  # begins the note on reconstructions that could not be segmented
 
 Row = tuple[str, str]  # region, metric

@@ -63,11 +63,14 @@ def paper_table(
     labels = {cell["method"]: cell["method_label"] for cell in cells}
     labels |= {m["name"]: m["label"] for m in spec["methods"] if m["label"]}
     named = [{**cell, "method_label": labels[cell["method"]]} for cell in cells]
+    overlap = spec["kind"] == "overlap"
+    columns = None if overlap else list(zip(complete["metric"], complete["region"], strict=True))
     return Table(
         frame.astype(dict.fromkeys(NUMBERS, float)),
         [_Page(spec, found, labels, controls).block()],
         paper_notes.footnotes(
-            spec, found.values(), named, published, notes or {}, baseline, unavailable or {}
+            *(spec, found.values(), named, published, notes or {}, baseline, unavailable or {}),
+            columns,
         ),
     )
 

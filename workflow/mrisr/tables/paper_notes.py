@@ -1,6 +1,6 @@
 """The footnotes of a paper's table."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ from mrisr import metrics
 from mrisr.common.errors import ConfigError
 from mrisr.common.layout import scale_name
 from mrisr.evaluate.controls import OUT_OF_ORDER
-from mrisr.evaluate.measured import held_by, places
+from mrisr.evaluate.measured import Column, held_by, places
 from mrisr.methods import method as methods
 from mrisr.tables import footnotes as shared
 from mrisr.tables.overlap import NOISE_FLOOR
@@ -26,6 +26,7 @@ def footnotes(
     notes: Mapping[str, str],
     baseline: str | None,
     unavailable: Mapping[str, str],
+    columns: Iterable[Column] | None,
 ) -> list[str]:
     """Return the sentences that the reader of a paper's table needs.
 
@@ -37,6 +38,7 @@ def footnotes(
         notes: Notes by topic: degradation, crop, mask, data range, seed.
         baseline: Label of the method that learned ones are compared with.
         unavailable: Why metrics could not be computed, by name.
+        columns: Metrics and regions of the study's table `quality`; None if unknown.
     """
     overlap = spec["kind"] == "overlap"
     said = _where(records, cells)
@@ -50,7 +52,7 @@ def footnotes(
     elif spec["published"]:
         found.append("Published values: not available.")
     found += shared.topics(notes)
-    found += shared.marks(said, baseline, held_by(cells))
+    found += shared.marks(said, baseline, held_by(cells, columns))
     found += shared.training(cells)
     found += shared.skipped(said)
     unranked = dict.fromkeys(r.metric for r in records if OUT_OF_ORDER in r.remarks)

@@ -29,7 +29,7 @@ from mrisr.evaluate.measured import (
     read_rows,
 )
 from mrisr.tables import footnotes
-from mrisr.tables.numbers import interval, known, number, signed
+from mrisr.tables.numbers import INTERVAL, interval, known, number, signed
 from mrisr.tables.ranking import ranks
 from mrisr.tables.table import Block, Entry, Table
 
@@ -40,7 +40,7 @@ COLUMNS = [
 NUMBERS = ("mean", "std", "ci_low", "ci_high", "published_mean", "published_std")
 UNMEASURED = "unmeasured"
 MISSING, UNAVAILABLE, NO_TRUTH = "missing", "unavailable", "no ground truth"
-INTERVAL, EACH = "95 % interval", "each subject"
+EACH = "each subject"
 FIT = "fit of SR = gain × ground truth + offset"
 
 
@@ -304,8 +304,8 @@ def _footnotes(
         )
     if np.isinf(frame["mean"]).any():
         found.append(
-            "∞: equal to the ground truth, in every subject or as many as are said; if not in all,"
-            " there is no mean to rank by."
+            "∞: equal to the ground truth. Where only some subjects are, there is no mean to rank"
+            " by."
         )
     found += footnotes.topics(notes)
 
@@ -331,15 +331,11 @@ def _footnotes(
 
 def _reading(shown: Sequence[Column], margins: Mapping[str, float], ranked: bool) -> list[str]:
     """Return how to read a cell, and what bold means if anything can be bold."""
-    names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
-    about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
-    widths = ", ".join(
-        f"{details.label} {width:g} {details.unit}".strip() for details, width in about
-    )
-    within = f" or within a margin of it that does not matter ({widths})" if widths else ""
+    widths = footnotes.margins(shown, margins)
+    within = f", with all that lie within a margin of it ({widths})" if widths else ""
     best = (
-        f" For each scale and column the best is bold{within}; underlined the"
-        " second best, if one alone is bold."
+        f" For each scale and column the best is bold{within}; the second best is underlined, if"
+        " one alone is bold."
     )
     return [
         f"Mean ± sample standard deviation over n test subjects.{best if ranked else ''} Controls"

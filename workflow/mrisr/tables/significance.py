@@ -14,11 +14,11 @@ from mrisr.evaluate.measured import (
     Row,
     columns,
     heading,
-    margin,
     places,
     primary_region,
     read_rows,
 )
+from mrisr.tables import footnotes
 from mrisr.tables.contrasts import (
     COLUMNS,
     EQUIVALENT,
@@ -27,11 +27,19 @@ from mrisr.tables.contrasts import (
     PRIMARY,
     adjust,
     contrasts,
+    turned,
 )
-from mrisr.tables.numbers import interval, signed
-from mrisr.tables.rank_stability import agreement_block, friedman_notes, rank_block
+from mrisr.tables.numbers import INTERVAL, interval, signed
+from mrisr.tables.rank_stability import (
+    AGREEMENT,
+    RANKS,
+    agreement_block,
+    friedman_notes,
+    rank_block,
+)
 from mrisr.tables.table import Block, Entry, Table
 
+SECOND_LINE = f"{INTERVAL}; d; P"
 Groups = Sequence[tuple[float, Sequence[Row]]]  # scale, ranked rows
 Contrasts = Mapping[tuple, Mapping]  # by dataset, scale, metric, region, reference, method
 
@@ -101,6 +109,7 @@ def significance_table(
     adjust(records)
     frame = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, float))
     blocks, notes = [], []
+    explained: dict[str, None] = {}
     lookup = {
         tuple(r[k] for k in ("dataset", "scale", "metric", "region", "reference", "method")): r
         for r in records
@@ -109,10 +118,12 @@ def significance_table(
         tested = [column for column in shown if (dataset, column) not in disorder]
         made = [
             _baseline_block(label, groups, shown, baseline, lookup),
-            _pairs_block(label, groups, first, lookup),
-            rank_block(label, groups, tested, seed),
-            agreement_block(label, groups, tested),
+            _pairs_block(label, groups, first, lookup) if first in tested else None,
+            ranking := rank_block(label, groups, tested, seed),
+            agreement := agreement_block(label, groups, tested),
         ]
+        explained |= {RANKS: None} if ranking else {}
+        explained |= {AGREEMENT: None} if agreement else {}
         blocks += [block for block in made if block is not None]
         notes += friedman_notes(label, groups, first) if first in tested else []
     said = _footnotes(frame, cells, alone, first, baseline, shown, margins)
@@ -120,7 +131,7 @@ def significance_table(
         f"{heading(*column)}: not tested on {datasets[dataset][0]}, controls out of order ({why})."
         for (dataset, column), why in disorder.items()
     ]
-    return Table(frame, blocks, [*said, *notes, *unranked])
+    return Table(frame, blocks, [*said, *explained, *notes, *unranked])
 
 
 def _about(row: Row, scale: float) -> dict[str, str]:
@@ -159,7 +170,8 @@ def _baseline_block(
     )  # fmt: skip
     header = ["Method", *(heading(*column) for column in shown), "n"]
     title, caption = f"{label}: against {base}", f"Difference from {base} on {label}"
-    return Block(title, header, found, caption, below="95 % interval; d; P")
+    below = SECOND_LINE if any(e.below for _, rows in found for row in rows for e in row) else ""
+    return Block(title, header, found, caption, below=below)
 
 
 def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -> Block | None:
@@ -168,6 +180,7 @@ def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -
         (row.cell["method"], str(row.cell["method_label"]))
         for _, ranked in groups
         for row in ranked
+        if first in row.values
     )
     if len(members) < 3:
         return None
@@ -182,8 +195,7 @@ def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -
                 if (record := lookup.get((*where, name, mine))) is not None:
                     cells.append(_entry(record, brief=True))
                 elif (record := lookup.get((*where, mine, name))) is not None:
-                    turned = {**record, "difference": -record["difference"]}
-                    cells.append(_entry(turned, brief=True))
+                    cells.append(_entry(turned(record), brief=True))
                 else:
                     cells.append(Entry("" if name == mine else "–", "absent"))
             lines.append([Entry(str(row.cell["method_label"]), data=_about(row, scale)), *cells])
@@ -235,33 +247,33 @@ def _footnotes(
 ) -> list[str]:
     found = []
     if len(frame):
-        names = dict.fromkeys(metric for metric, _ in shown if margin(metric, margins))
-        about = [(metric_modules.metadata(name), margin(name, margins)) for name in names]
-        widths = ", ".join(
-            f"{details.label} {width:g} {details.unit}".strip() for details, width in about
-        )
-        count = int((frame["family"] == PRIMARY).sum())
+        widths = footnotes.margins(shown, margins)
+        tested = frame[frame["p"].notna()]
+        count = int((tested["family"] == PRIMARY).sum())
         against = "with the baseline" if baseline in set(frame["reference"]) else "of all pairs"
         found += [
             "Mean over n test subjects of a method's value minus the other's; in parentheses p of"
             " a two-sided Wilcoxon signed-rank test over subjects, adjusted by Holm's method; *"
             " below 0.05.",
-            f"Primary tests: the {count} contrasts {against} in {heading(*first)}, over all"
-            f" datasets and scales, one family of Holm's method. The other"
-            f" {len(frame) - count} tests of the study, over all metrics, regions, scales and"
-            " pairs, are another one and explore.",
+            f"Primary tests ({count}): contrasts {against} in {heading(*first)}, over all datasets"
+            f" and scales, one family of Holm's method. All other tests ({len(tested) - count}:"
+            " other metrics, regions and pairs) are a second family, and exploratory.",
             "≈: equivalent, two one-sided t tests find the mean difference within the metric's"
             f" margin (adjusted p below 0.05; margins: {widths or 'none'}). Neither * nor ≈: not"
             " decided, which does not mean equal.",
-            f"Second lines: Student's t interval of the mean difference (95 %), none below {FEWEST}"
-            " subjects; d, the mean difference in standard deviations of the differences (d_z); P,"
-            " the share of subjects in which the method is better. Every pair of every metric is in"
-            " the CSV.",
-            "Ranks: mean over the subjects, 1 the best; in brackets between which ranks the mean of"
-            " a method lies in 95 % of 2,000 resamples of the subjects. Agreement: Kendall's tau"
-            " between the orders in which two metrics put the methods by their means.",
-            "Controls, and rows that have no values, take no part.",
         ]
+        if frame["ci_low"].notna().any():
+            found.append(
+                "Second lines: Student's t interval of the mean difference (95 %); d, the mean"
+                " difference in standard deviations of the differences (d_z); P, the share of"
+                " subjects in which the method is better."
+            )
+        if frame["n"].lt(FEWEST).any():
+            found.append(f"Fewer than {FEWEST} subjects have no interval and no ranks.")
+        found.append(
+            "Every pair of every metric is in the CSV. Controls, and rows that have no values, take"
+            " no part."
+        )
     few = frame[frame["note"] == FEW]
     if len(few):
         keys = set(few[["dataset", "scale", "method"]].itertuples(index=False, name=None))
