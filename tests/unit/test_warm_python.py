@@ -9,7 +9,10 @@ from tiny_study import WARM
 PROGRAM = """
 import atexit, json, os, sys, threading
 atexit.register(print, "at exit")
-threading.Thread(target=lambda: print("thread", flush=True)).start()
+def late():
+    threading.main_thread().join()
+    print("thread", flush=True)
+threading.Thread(target=late).start()
 print(json.dumps([os.getcwd(), os.environ["MARK"], sys.argv, __name__, "torch" in sys.modules]))
 import beside
 print(beside.__file__, "mrisr" in sys.modules)
