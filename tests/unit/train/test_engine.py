@@ -211,7 +211,7 @@ def test_model_files_round_trip(volumes, tmp_path):
     assert weights_equal(dict(network.state_dict()), train(job).state)
 
 
-@pytest.mark.parametrize("change", ["none", "data", "settings", "damaged"])
+@pytest.mark.parametrize("change", ["none", "data", "settings", "split", "damaged"])
 def test_a_finished_training_is_not_done_again_where_its_model_is_lost(
     volumes, tmp_path, caplog, change
 ):
@@ -231,6 +231,8 @@ def test_a_finished_training_is_not_done_again_where_its_model_is_lost(
         job = replace(job, checksums={"sub-00": "b"})
     elif change == "settings":
         job = replace(job, seed=2)
+    elif change == "split":  # the same files, with another one to validate on
+        job = replace(job, train=[*job.val, *job.train[1:]], val=job.train[:1])
     elif change == "damaged":
         kept = tmp_path / "checkpoints" / "finished" / "model.safetensors"
         kept.write_bytes(kept.read_bytes()[:-1] + b"?")
