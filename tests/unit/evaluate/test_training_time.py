@@ -97,10 +97,10 @@ def test_a_stopped_training_ends_with_the_same_weights_and_rows(volumes, tmp_pat
     assert min(steps) <= 7
 
 
-def test_observing_costs_no_time_of_the_training(volumes, tmp_path):
-    method, job = make(volumes, tmp_path, minutes=1000)
-    many = {**CURVE, "minutes": list(np.geomspace(1e-4, 0.02, 40))}
-    _, often = make(volumes, tmp_path / "often", minutes=1000, curve=many)
-    few, often = (with_curve(method)(each, lambda step: False) for each in (job, often))
-    assert len(often.info["curve"]) > 2 * len(few.info["curve"])
-    assert often.info["seconds"] < 3 * few.info["seconds"] + 1
+def test_more_minutes_continue_the_curve_too(volumes, tmp_path):
+    curve = {**CURVE, "minutes": [1e-6, 1000]}
+    _, job = make(volumes, tmp_path, curve=curve)
+    method, more = make(volumes, tmp_path, curve=curve, minutes=1000)
+    assert with_curve(method)(job, lambda step: step == 7) is None
+    continued = with_curve(method)(more, lambda step: False)
+    assert [row["step"] for row in continued.info["curve"]] == [1, 20]
