@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = WORKFLOW / "methods"
-PUBLISHED = "published"  # training.steps: the method's published_steps
+PUBLISHED = "published"  # training.steps: published_steps, or those of the demo's epochs
 WEIGHTS = (".safetensors", ".pkl", ".pt", ".pth")  # files that can be imported
 
 
@@ -115,7 +115,7 @@ def get(
                 f"method '{name}': training.steps: published: its method.yaml has no"
                 " published_steps; give a number"
             )
-        spec["training"]["steps"] = spec["published_steps"]
+        spec["training"]["steps"] = None if preset == "demo" else spec["published_steps"]
     if "base" in overrides and "label" not in overrides:
         spec["label"] = f"{spec['label']} ({name})"
     validate(spec, "method", f"method '{name}'")
