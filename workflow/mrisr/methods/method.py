@@ -213,6 +213,10 @@ class Method:
             raise ConfigError(f"{where}: kind supervised needs models: per_scale or all_scales")
         if self.models == "all_scales" and "scale_range" not in self.spec:
             raise ConfigError(f"{where}: models: all_scales needs scale_range")
+        if self.per_subject and self.spec.get("training", {}).get("steps"):
+            raise ConfigError(
+                f"{where}: training.steps is for networks of all subjects; give training.epochs"
+            )
         if self.imported:
             self._check_weights(where)
         elif "weights_axes" in self.spec:
