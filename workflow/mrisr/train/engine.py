@@ -300,7 +300,7 @@ def _batches(
 ) -> GridBatches | QueryBatches | SliceBatches:
     parts = (job.seed, job.name, *job.scales, use)
     training, network = job.spec["training"], job.spec["network"]
-    if use != "train":  # validation losses must compare between recipes
+    if use != "train":  # the model is chosen on patches as they are
         training = {**training, "augment": None}
     coordinates = job.spec.get("coordinates", "edges")
     if _flat(job):
