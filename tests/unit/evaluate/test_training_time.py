@@ -2,13 +2,12 @@ import json
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
 
 from mrisr.evaluate.training_time import middle, with_curve
 from mrisr.figures.training_time import caption, draw, read_lines
 from mrisr.methods import method as methods
 from mrisr.train.engine import TrainingJob, train_and_save
-from mrisr.volumes.io import Volume, save
+from mrisr.volumes.io import Volume
 
 DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antialias": None}
 CURVE = {"minutes": [0.001, 0.003, 0.01, 1000], "scales": [2, 3], "edge": 16}
@@ -16,14 +15,8 @@ SMALL = {"features": 4, "blocks": 1, "channels": 4, "gates": 4}
 
 
 @pytest.fixture
-def volumes(tmp_path):
-    random = np.random.default_rng(3)
-    names = []
-    for i in range(3):
-        names.append(str(tmp_path / f"sub-{i:02d}.nii.gz"))
-        data = gaussian_filter(random.random((40, 36, 38)), 1.5).astype(np.float32)
-        save(Volume(data / data.max(), np.eye(4)), names[-1])
-    return names
+def volumes(noise_files):
+    return noise_files(3 * [(40, 36, 38)], smooth=1.5)
 
 
 def make(volumes, folder, **training):

@@ -4,7 +4,6 @@ import os
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +13,6 @@ from mrisr.common.errors import TrainingError
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import FILES, LOSSES, load_model, save_model
 from mrisr.train.engine import TrainingJob, train, train_and_save
-from mrisr.volumes.io import Volume, save
 
 TRAINING = {
     "srcnn3d": {"epochs": 3, "steps_per_epoch": 4, "batch": 2, "patch": 12, "border": 2},
@@ -28,13 +26,8 @@ DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antiali
 
 
 @pytest.fixture
-def volumes(tmp_path):
-    random = np.random.default_rng(3)
-    names = []
-    for i in range(3):
-        names.append(str(tmp_path / f"sub-{i:02d}.nii.gz"))
-        save(Volume(random.random((24, 24, 24), dtype=np.float32), np.eye(4)), names[-1])
-    return names
+def volumes(noise_files):
+    return noise_files(3 * [(24, 24, 24)])
 
 
 def make_job(name, volumes, folder, build=None, seed=1, **training):
