@@ -173,7 +173,8 @@ def card(said: dict, table: list[str]) -> str:
             "- **Not for diagnosis.** Detail that a scan does not hold is made from what other",
             "  heads look like: a lesion may be smoothed away or drawn sharper than it is.",
             f"- Trained on {said['limits'].split(';')[0]}. Other contrasts and scanners",
-            "  gain more or less (above); the profile of thick slices was not trained for.",
+            f"  gain more or less{' (above)' * bool(table)}; the profile of thick slices was not"
+            " trained for.",
             "- The LR volumes were made from ground truths by resampling. Scans that are blurred",
             "  or noisy in other ways gain less; look at the result beside `--method cubic`.",
             "- Studies that test on the subjects above refuse these weights.",

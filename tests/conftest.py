@@ -6,13 +6,16 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from scipy.ndimage import gaussian_filter
 
 from mrisr.common import http as download
 from mrisr.common.files import sha256
 from mrisr.metrics import _backbone
+from mrisr.volumes.io import Volume, save
 from tiny_study import TinyStudy
 
 # Tests run beside each other and beside Snakemake: many small tasks, one thread each.
@@ -57,6 +60,21 @@ def stand_in(tmp_path_factory, weights):
 def tiny_study(tmp_path):
     """Make a tiny study: `tiny_study(methods=..., scales=...)`."""
     return lambda **config: TinyStudy(tmp_path, **config)
+
+
+@pytest.fixture
+def noise_files(tmp_path):
+    """Write volumes of noise: `noise_files(shapes, name="sub-{:02d}")` returns their paths."""
+
+    def make(shapes, name="sub-{:02d}", smooth=0.0):
+        random = np.random.default_rng(3)
+        paths = [str(tmp_path / f"{name.format(i)}.nii.gz") for i in range(len(shapes))]
+        for path, shape in zip(paths, shapes, strict=True):
+            data = gaussian_filter(random.random(shape, dtype=np.float32), smooth)
+            save(Volume(data / data.max(), np.eye(4)), path)
+        return paths
+
+    return make
 
 
 class Server(ThreadingHTTPServer):

@@ -12,6 +12,7 @@ from mrisr.contract.networks import learns_in_the_demo
     [
         ("conv", {"training": {"steps_per_epoch": 40_000}}, True),
         ("conv", {"training": {"steps_per_epoch": 40}}, False),
+        ("conv", {"training": {"steps": 400_000}}, True),
         ("irem", {"training": {"minutes": 30, "epochs": 50}}, True),
         ("irem", {"training": {"minutes": 2, "epochs": 50}}, False),
     ],

@@ -48,5 +48,13 @@ def test_epochs_decide_without_steps():
 def test_published_steps_must_be_known():
     asked = {"training": {"steps": "published"}}
     assert methods.get("srcnn3d", asked).spec["training"]["steps"] == 936_000
+    # A demo stays one.
+    small = methods.get("srcnn3d", asked, preset="demo").spec["training"]
+    assert total_steps(small, small["steps_per_epoch"]) == 12 * 40
     with pytest.raises(ConfigError, match=r"method 'irem': training\.steps: published: its method"):
         methods.get("irem", asked)
+
+
+def test_models_of_one_subject_each_have_epochs_and_no_steps():
+    with pytest.raises(ConfigError, match=r"method 'irem': training\.steps is for networks of all"):
+        methods.get("irem", {"training": {"steps": 5000}})

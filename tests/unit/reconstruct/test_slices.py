@@ -87,14 +87,8 @@ def test_a_subject_s_value_is_the_mean_over_its_slices(tmp_path):
 
 
 @pytest.fixture
-def files(tmp_path):
-    random = np.random.default_rng(3)
-    found = []
-    for i in range(5):
-        found.append(str(tmp_path / f"sub-{i:02d}_slice-1.nii.gz"))
-        data = random.random((1, 52, 60 + i), dtype=np.float32)
-        save(Volume(data, nib.affines.from_matvec(np.eye(3), [i, 0, 0])), found[-1])
-    return found
+def files(noise_files):
+    return noise_files([(1, 52, 60 + i) for i in range(5)], "sub-{:02d}_slice-1")
 
 
 def test_a_training_tile_is_degraded_as_a_test_slice_is(files):

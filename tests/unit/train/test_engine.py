@@ -4,7 +4,6 @@ import os
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +13,6 @@ from mrisr.common.errors import TrainingError
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import FILES, LOSSES, load_model, save_model
 from mrisr.train.engine import TrainingJob, train, train_and_save
-from mrisr.volumes.io import Volume, save
 
 TRAINING = {
     "srcnn3d": {"epochs": 3, "steps_per_epoch": 4, "batch": 2, "patch": 12, "border": 2},
@@ -28,13 +26,8 @@ DEGRADATION = {"kind": "volume", "kernel": "spline", "grid": "corners", "antiali
 
 
 @pytest.fixture
-def volumes(tmp_path):
-    random = np.random.default_rng(3)
-    names = []
-    for i in range(3):
-        names.append(str(tmp_path / f"sub-{i:02d}.nii.gz"))
-        save(Volume(random.random((24, 24, 24), dtype=np.float32), np.eye(4)), names[-1])
-    return names
+def volumes(noise_files):
+    return noise_files(3 * [(24, 24, 24)])
 
 
 def make_job(name, volumes, folder, build=None, seed=1, **training):
@@ -211,7 +204,7 @@ def test_model_files_round_trip(volumes, tmp_path):
     assert weights_equal(dict(network.state_dict()), train(job).state)
 
 
-@pytest.mark.parametrize("change", ["none", "data", "settings", "damaged"])
+@pytest.mark.parametrize("change", ["none", "data", "settings", "split", "damaged"])
 def test_a_finished_training_is_not_done_again_where_its_model_is_lost(
     volumes, tmp_path, caplog, change
 ):
@@ -231,6 +224,8 @@ def test_a_finished_training_is_not_done_again_where_its_model_is_lost(
         job = replace(job, checksums={"sub-00": "b"})
     elif change == "settings":
         job = replace(job, seed=2)
+    elif change == "split":  # the same files, with another one to validate on
+        job = replace(job, train=[*job.val, *job.train[1:]], val=job.train[:1])
     elif change == "damaged":
         kept = tmp_path / "checkpoints" / "finished" / "model.safetensors"
         kept.write_bytes(kept.read_bytes()[:-1] + b"?")

@@ -20,7 +20,7 @@ OPTIONS = {
 }
 
 
-def train(folder, stop=None, **options):
+def train(folder, stop=None, observe=lambda *_: None, **options):
     training = {**TRAINING, **options}
     torch.manual_seed(1)
     network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
@@ -39,7 +39,7 @@ def train(folder, stop=None, **options):
     )
     checkpoints = Checkpoints(folder, loop.lasting(training))
     state = checkpoints.load() or loop.fresh()
-    info = loop.run(task, state, checkpoints, lambda step: step == stop)
+    info = loop.run(task, state, checkpoints, lambda step: step == stop, observe)
     return info, state, network
 
 
@@ -79,6 +79,18 @@ def test_the_time_budget_ends_it_and_the_steps_done_are_told(tmp_path, clock):
     # Ten seconds are over 9 before the eleventh step.
     assert info["steps"] == state["rows"][-1]["step"] == 11
     assert info["epochs"] == round(11 / 6, 2) and info["epochs_asked"] == 4
+
+
+def test_what_observes_a_training_takes_none_of_its_time(tmp_path, clock):
+    told = []
+
+    def observe(step, network, seconds):
+        told.append(seconds)
+        for _ in range(100):
+            loop.CLOCKS["wall"]()
+
+    info, _, _ = train(tmp_path, observe=observe)
+    assert told == [float(step) for step in range(1, 25)] and info["seconds"] == 24
 
 
 def test_steps_end_a_training_within_an_epoch_which_is_validated(tmp_path):

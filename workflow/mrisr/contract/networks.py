@@ -15,6 +15,7 @@ from mrisr.contract.methods import Clause
 from mrisr.contract.samples import DEGRADATION, DEMO_VOXELS, Sample, sample, truth
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import LOSSES, load_model, save_model
+from mrisr.methods.training_length import total_steps
 from mrisr.networks.tiles import apply_tiled, plan
 from mrisr.reconstruct.apply import on_grid, reconstruct
 from mrisr.train.engine import TrainingJob, train
@@ -26,7 +27,8 @@ from mrisr.volumes.io import save
 TRAINING_TFLOP = 10
 #: Largest demo.training.minutes; such a training ends by the clock.
 TRAINING_MINUTES = 7
-#: Number of steps that are tried; the difference of the last two is the cost of one step.
+#: Number of steps that are tried: the first and the last include a validation, the middle one does
+#: not.
 STEPS = 3
 
 
@@ -87,12 +89,11 @@ def _try_training(example: Sample, folder: Path) -> float:
     if len(marks) < 2:
         return 0.0  # the method's own loop asks less often
     settings = method.spec["training"]
-    # The first and the last step of an epoch include the validation.
     step = min(b - a for a, b in pairwise(marks)) / 1e12
     if method.per_subject:
         passes = settings["epochs"] * DEMO_VOXELS / example.truth.data.size
         return step * len(marks) / job.spec["training"]["epochs"] * passes
-    return step * settings["epochs"] * (settings.get("steps_per_epoch") or 1)
+    return step * total_steps(settings, settings.get("steps_per_epoch") or 1)
 
 
 def _job(example: Sample, folder: Path) -> TrainingJob:

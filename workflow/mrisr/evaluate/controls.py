@@ -1,6 +1,8 @@
 """Whether a metric puts the controls of a study in their order; one that does not ranks nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from operator import itemgetter
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from mrisr.common.layout import scale_name
 from mrisr.common.statistics import FEWEST, mean_interval
 from mrisr.evaluate.measured import Column, Row, paired
 
-#: Note on the values of a metric that does not.
+#: Note on the values of a metric whose controls are out of order.
 OUT_OF_ORDER = "controls out of order"
 
 
@@ -23,8 +25,8 @@ def out_of_order(
     difference leaves out 0 or, below five subjects, all subjects agree. One scale is enough: a
     metric that fails at one scale is not to be trusted at others.
 
-    rows: Measured rows, controls included.
-        rows: What was measured, controls among it.
+    Args:
+        rows: Measured rows, controls included.
         columns: Metrics and regions with a better direction.
         baseline: Name of the baseline, or None.
 
@@ -36,16 +38,14 @@ def out_of_order(
     places = dict.fromkeys((row.cell["dataset"], row.cell["scale"]) for row in rows)
     for dataset, scale in places:
         here = [r for r in rows if (r.cell["dataset"], r.cell["scale"]) == (dataset, scale)]
-        levels = [level for row in here if (level := _level(row.cell, baseline)) is not None]
-        bounds = [row for row in here if _level(row.cell, baseline) is not None]
-        ordered = [row for _, row in sorted(zip(levels, bounds, strict=True), key=lambda x: x[0])]
+        placed = [(level, r) for r in here if (level := _level(r.cell, baseline)) is not None]
+        ordered = combinations(sorted(placed, key=itemgetter(0)), 2)
+        pairs = [(worse, better) for (low, worse), (high, better) in ordered if low < high]
         for column in columns:
-            for i, worse in enumerate(ordered):
-                for better in ordered[i + 1 :]:
-                    distinct = _level(worse.cell, baseline) != _level(better.cell, baseline)
-                    if distinct and _reversed(worse, better, column):
-                        said = _said(worse, better, column)
-                        found.setdefault((dataset, column), f"{said} at {scale_name(scale)}×")
+            for worse, better in pairs:
+                if _reversed(worse, better, column):
+                    said = _said(worse, better, column)
+                    found.setdefault((dataset, column), f"{said} at {scale_name(scale)}×")
     return found
 
 

@@ -20,6 +20,7 @@ from mrisr.degrade.resample import degrade, upsample
 from mrisr.metrics import psnr
 from mrisr.reconstruct.apply import reconstruct
 from mrisr.train.engine import Trained, TrainingJob, train
+from mrisr.train.loop import lasting
 from mrisr.volumes.io import Volume, load
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Curve:
             for case in self._cases(middle(load(file), chosen.get("edge", EDGE)), wanted)
         ]
         # Rows belong to the checkpoint of the same training only.
-        mark = digest([job.name, list(job.scales), job.seed, job.code, job.spec, list(job.val)])
+        spec = {**job.spec, "training": lasting(job.spec["training"])}
+        mark = digest([job.name, list(job.scales), job.seed, job.code, spec, list(job.val)])
         self.file = Path(f"{job.checkpoints}-curve-{mark}.json")
         self.rows: list[dict] = json.loads(self.file.read_text()) if self.file.exists() else []
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = WORKFLOW / "methods"
-PUBLISHED = "published"  # training.steps: the method's published_steps
+PUBLISHED = "published"  # training.steps: published_steps, or those of the demo's epochs
 WEIGHTS = (".safetensors", ".pkl", ".pt", ".pth")  # files that can be imported
 
 
@@ -115,7 +115,7 @@ def get(
                 f"method '{name}': training.steps: published: its method.yaml has no"
                 " published_steps; give a number"
             )
-        spec["training"]["steps"] = spec["published_steps"]
+        spec["training"]["steps"] = None if preset == "demo" else spec["published_steps"]
     if "base" in overrides and "label" not in overrides:
         spec["label"] = f"{spec['label']} ({name})"
     validate(spec, "method", f"method '{name}'")
@@ -213,6 +213,10 @@ class Method:
             raise ConfigError(f"{where}: kind supervised needs models: per_scale or all_scales")
         if self.models == "all_scales" and "scale_range" not in self.spec:
             raise ConfigError(f"{where}: models: all_scales needs scale_range")
+        if self.per_subject and self.spec.get("training", {}).get("steps"):
+            raise ConfigError(
+                f"{where}: training.steps is for networks of all subjects; give training.epochs"
+            )
         if self.imported:
             self._check_weights(where)
         elif "weights_axes" in self.spec:

@@ -203,6 +203,9 @@ def train_and_save(
         TrainingError: Ended by a signal, or the loss is not finite.
     """
     basis = [job.name, list(job.scales), job.spec, job.degradation, job.seed, job.code]
+    # The files by use: a subject's path is the same in the training and the validation set.
+    files = [job.train, job.val, job.train_denoised, job.val_denoised, job.masks]
+    basis += [list(map(str, part)) for part in files]
     finished = Finished(job.checkpoints, [*basis, sorted(job.checksums.items())])
     if job.checksums and finished.restore(folder):
         return
@@ -297,7 +300,7 @@ def _batches(
 ) -> GridBatches | QueryBatches | SliceBatches:
     parts = (job.seed, job.name, *job.scales, use)
     training, network = job.spec["training"], job.spec["network"]
-    if use != "train":  # validation losses must compare between recipes
+    if use != "train":  # the model is chosen on patches as they are
         training = {**training, "augment": None}
     coordinates = job.spec.get("coordinates", "edges")
     if _flat(job):
