@@ -165,11 +165,10 @@ def _of_dataset(
             hint = nearest(name, study.methods)
             yield f"{where}.methods: '{name}' is not among the methods: {hint}"
     if (beyond := chosen.get("beyond")) is not None:
-        agnostic = [n for n, method in study.methods.items() if method.models == "all_scales"]
-        if beyond not in agnostic:
+        if beyond not in one_model(study):
             yield (
                 f"{where}.beyond: '{beyond}' is not among the methods with one model for all"
-                f" scales: {nearest(beyond, agnostic)}"
+                f" scales: {nearest(beyond, one_model(study))}"
             )
     tested = {float(scale) for name in datasets for scale in study.scales(name)}
     shown = {
