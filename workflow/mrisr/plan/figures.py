@@ -546,9 +546,7 @@ def _curves(study: Study, _: None, settings: Mapping) -> Planned | None:
 
 def _training_time(study: Study, _: None, settings: Mapping) -> Planned | None:
     measured = {
-        method.name
-        for method in study.supervised
-        if method.spec.get("training", {}).get("curve")
+        method.name for method in study.supervised if method.spec.get("training", {}).get("curve")
     }
     models = [model for model in _models(study, settings) if model["method"] in measured]
     if not models:
