@@ -179,12 +179,14 @@ def test_masks_by_registration_are_told_as_such_and_not_as_masks_of_signal(tmp_p
         about = {
             "label": "Heads",
             "skull_stripped": False,
-            "source": {"kind": "https", "url": "https://example.org/{subject}", "pattern": "x"},
+            "source": {
+                **{"kind": "https", "url": "https://example.org/{subject}"},
+                "pattern": "{subject}.nii.gz",
+            },
             "scan": {"shape": [160, 256, 256], "voxel_size": [1, 1, 1]},
             "split": "heads.tsv",
             "mask": {"kind": kind},
         }
-        about["source"]["pattern"] = "{subject}.nii.gz"
         (folder / "datasets/heads.yaml").write_text(yaml.safe_dump(about))
         (folder / "datasets/heads.tsv").write_text("subject\tsplit\na\ttest\nb\ttest\n")
         config = {**LEAST, "plugins": [str(folder)], "datasets": {"heads": {"roles": ["test"]}}}
