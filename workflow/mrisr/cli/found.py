@@ -1,6 +1,6 @@
 """The option `--plugins`, and the folder of `mrisr new`, which counts without the option."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -26,3 +26,11 @@ def plugin_folders(given: Sequence[Path] | None) -> list[Path]:
     if given:
         return list(given)
     return [MINE] if any((MINE / part).is_dir() for part in PARTS) else []
+
+
+def each_once(folders: Iterable[str | Path]) -> list[Path]:
+    """Return plugin folders without those that an earlier path leads to."""
+    found: dict[Path, Path] = {}
+    for folder in map(Path, folders):
+        found.setdefault(folder.resolve(), folder)
+    return list(found.values())
