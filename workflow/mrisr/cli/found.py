@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from mrisr.common.paths import is_plugin
+
 #: Folder that `mrisr new` writes to.
 MINE = Path("mine")
-PARTS = ("methods", "datasets", "metrics")
 
 Plugins = Annotated[
     list[Path] | None,
@@ -25,7 +26,7 @@ def plugin_folders(given: Sequence[Path] | None) -> list[Path]:
     """Return the given folders, else the folder that `mrisr new` wrote to, if any."""
     if given:
         return list(given)
-    return [MINE] if any((MINE / part).is_dir() for part in PARTS) else []
+    return [MINE] if is_plugin(MINE) else []
 
 
 def each_once(folders: Iterable[str | Path]) -> list[Path]:
