@@ -16,6 +16,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "config/mine.yaml").write_text("study: mine\n")
     (tmp_path / "tab.yaml").write_text("datasets:\n\tdemo:\n")
     (tmp_path / "open.yaml").write_text("scales: [2\nseed: 1\n")
+    (tmp_path / "latin.yaml").write_bytes("title: Köpfe".encode("latin-1"))
     (tmp_path / "file").touch()
 
 
@@ -30,6 +31,7 @@ def folder(tmp_path, monkeypatch):
         ("--configfile config/demo.yaml", "mrisr's own is {root}/config/demo.yaml"),
         ("--configfile config", "--configfile config: is a folder; name a config in it"),
         ("--configfile tab.yaml", "tab.yaml: not valid YAML: line 2 is indented with a tab; write"),
+        ("--configfile latin.yaml", "latin.yaml: not text in UTF-8; is it a YAML file?"),
         ("--configfile open.yaml", "open.yaml: not valid YAML: line 2, column 5: while parsing a"),
         (
             "--configfile config/mine.yaml results/a.md -n",
@@ -37,6 +39,7 @@ def folder(tmp_path, monkeypatch):
             " config/mine.yaml",
         ),
         ("-n --configfiles config/mine.yaml tab.yaml", "tab.yaml: not valid YAML"),
+        ("-dfile/deeper", "--directory file/deeper: {here}/file is no folder; name another"),
         ("-d file/deeper", "--directory file/deeper: {here}/file is no folder; name another"),
         ("--directory /proc", "/proc: nothing can be written here, where Snakemake keeps"),
     ],

@@ -64,6 +64,9 @@ def test_all_papers_are_run_one_after_the_other(called):
     commands.clear()
     assert call("reproduce", "-n", "irem").exit_code == 0
     assert len(commands) == 1 and {"--dry-run", "--cores"} <= {*commands[0]}
+    # Behind `--` it is a dry-run too, which has no report.
+    done = call("reproduce", "irem", "--", "-n")
+    assert done.stdout == "" and "--dry-run" in commands[1]
 
 
 def test_the_first_paper_that_fails_ends_it(called, monkeypatch):

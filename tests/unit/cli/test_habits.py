@@ -82,6 +82,16 @@ def test_what_mrisr_new_wrote_is_found_and_becomes_a_study(folder):
     assert study.test_datasets == ["ours", "open_ms"] and study.plugins == ["mine"]
     assert study.config["tables"] == {} and study.scales("open_ms") == study.config["scales"]
     assert "mrisr config show --configfile config/ours.yaml" in done.output
+    # A study on top of this one knows the folder, and adds another.
+    scans(folder / "t", "sub-2")
+    assert call("new", "dataset", "their", "--from", "t", "--folder", "more").exit_code == 0
+    for names, plugins, used in (
+        (["open_ms"], [], ["mine"]),
+        (["their"], ["--plugins", "more"], ["mine", "more"]),
+    ):
+        done = call("new", "study", *names, "--base", "ours", *plugins)
+        assert done.exit_code == 0, done.output
+        assert load_study(f"config/{names[0]}.yaml").plugins == used
     again = call("new", "study", "ours")
     assert again.exit_code == 1 and "config/ours.yaml: is there already" in again.stderr
 

@@ -64,6 +64,18 @@ def test_trainings_are_told_by_the_steps_that_they_are_asked_for(tmp_path, monke
     assert published["train_srcnn3d x4"] == pytest.approx(8 * published["train_srcnn3d x2"])
 
 
+def test_trainings_of_slices_are_told_by_their_tiles(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study_jobs = StudyJobs(load_study(CONFIG / "coord.yaml"))
+    sizes = {job.name: job.size for job in study_jobs.jobs if job.stage == "train"}
+    # Tiles of 48 x 48 LR voxels, 16 a step; Conv works on the LR grid alone.
+    assert sizes["train_conv x2"] == 100_000 * 16 * 48**2 * 1_367_553
+    encoder = 1_219_264
+    assert sizes["train_coord_2x x2"] == 1000 * 16 * (
+        48**2 * encoder + 2304 * (1_565_633 - encoder)
+    )
+
+
 def planned(study_jobs, costs):
     stages = plans.plan(study_jobs, costs).stages
     return {name: s.cpu_seconds for name, s in stages.items()}
@@ -179,12 +191,14 @@ def test_masks_by_registration_are_told_as_such_and_not_as_masks_of_signal(tmp_p
         about = {
             "label": "Heads",
             "skull_stripped": False,
-            "source": {"kind": "https", "url": "https://example.org/{subject}", "pattern": "x"},
+            "source": {
+                **{"kind": "https", "url": "https://example.org/{subject}"},
+                "pattern": "{subject}.nii.gz",
+            },
             "scan": {"shape": [160, 256, 256], "voxel_size": [1, 1, 1]},
             "split": "heads.tsv",
             "mask": {"kind": kind},
         }
-        about["source"]["pattern"] = "{subject}.nii.gz"
         (folder / "datasets/heads.yaml").write_text(yaml.safe_dump(about))
         (folder / "datasets/heads.tsv").write_text("subject\tsplit\na\ttest\nb\ttest\n")
         config = {**LEAST, "plugins": [str(folder)], "datasets": {"heads": {"roles": ["test"]}}}

@@ -1,5 +1,6 @@
 """The jobs of a study, where they differ from study to study."""
 
+from mrisr.plan.costs import Costs
 from mrisr.plan.jobs import STAGES, StudyJobs
 from mrisr.study.load import checked
 from tiny_study import LEAST
@@ -38,3 +39,11 @@ def test_what_is_needed_comes_first():
         assert {*group.after} <= {*seen}, name
         assert group.stage in STAGES
         seen.append(name)
+
+
+def test_another_engine_is_not_told_as_recorded(monkeypatch):
+    monkeypatch.setattr("mrisr.study.check.has_antspynet", lambda: True)
+    for engine, basis in (("atropos", "recorded"), ("deep_atropos", "other")):
+        found = jobs(segmentation={"priors": "atlas", "engine": engine})
+        for name in ("segment_ground_truth_demo", "segment_demo cubic 2"):
+            assert Costs.load().estimate(found[name]).basis == basis

@@ -8,6 +8,7 @@ import yaml
 
 from mrisr import metrics
 from mrisr.common.errors import ConfigError, InputError
+from mrisr.common.layout import HR_REFERENCE
 from mrisr.common.schema import typed
 from mrisr.plan import cells as summary
 from mrisr.plan.cells import cells as described
@@ -245,6 +246,16 @@ def test_plan_of_real_scans(real):
     beside = checked({**real, "datasets": {"demo": {"roles": ["test"]}, "real": None}})
     assert beside.degradation_of("demo") == beside.degradation
     assert [c.method.name for c in beside.cells("demo")][:2] == ["cubic", "identity"]
+
+
+def test_hr_references_have_no_traits_of_the_method_above_them(real):
+    datasets = {"demo": {"roles": ["train"]}, "real": None}
+    methods = {"cubic": None, "far": {"base": "arssr_rdn", "limits": {"max_scale": 8}}}
+    rows = described(checked({**real, "datasets": datasets, "methods": methods, "scales": [6]}))
+    assert [(row["method"], row["beyond"]) for row in rows] == [
+        *(("cubic", False), ("far", True), (HR_REFERENCE, False))
+    ]
+    assert rows[1]["published_training"] and not rows[2]["published_training"]
 
 
 @pytest.mark.parametrize(

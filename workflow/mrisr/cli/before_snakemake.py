@@ -102,6 +102,8 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         if word.startswith("-") and word != "-":
             yield option, values
             option, _, value = word.partition("=")
+            if not word.startswith("--"):  # the value may follow at once, as in -dFOLDER
+                option, value = word[:2], word[2:].removeprefix("=")
             values = [value] if value else []
             if word == "--":
                 return

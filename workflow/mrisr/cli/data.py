@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mrisr.cli.found import Plugins, plugin_folders
+from mrisr.cli.found import Plugins, each_once, plugin_folders
 from mrisr.common.progress import job
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: what is there, and how it is split.")
@@ -118,10 +118,9 @@ def _selection(
             hint = nearest(name, study.datasets)
             raise ConfigError(f"{configfile}: has no dataset '{name}': {hint}")
         overrides, used = study.dataset_overrides(name), study.splits(name)
-        min_sizes = {dataset_name: study.min_size(dataset_name) for dataset_name in used}
-        already = {Path(folder).resolve() for folder in study.plugins}
-        plugins = [folder for folder in plugins if folder.resolve() not in already]
-        plugins, downloads = [*study.plugins, *plugins], Path(study.config["downloads"])
+        min_sizes = {split_name: study.min_size(split_name) for split_name in used}
+        plugins = each_once([*study.plugins, *plugins])
+        downloads = Path(study.config["downloads"])
     if folder:
         overrides = {**overrides, "folder": folder}
     for split_name in splits or []:
@@ -136,9 +135,7 @@ def _selection(
 @app.command()
 def split(
     name: Annotated[str, typer.Argument(help="Dataset, e.g. hcp1200.")],
-    downloads: Annotated[
-        Path, typer.Option(help="Folder for downloads, `downloads` of the study's config.")
-    ] = Path("resources"),
+    downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
     plugins: Plugins = None,
     folder: Annotated[
         Path | None, typer.Option(help="List this copy on disk, not the source.")

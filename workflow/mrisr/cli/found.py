@@ -1,14 +1,15 @@
 """The option `--plugins`, and the folder of `mrisr new`, which counts without the option."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mrisr.common.paths import is_plugin
+
 #: Folder that `mrisr new` writes to.
 MINE = Path("mine")
-PARTS = ("methods", "datasets", "metrics")
 
 Plugins = Annotated[
     list[Path] | None,
@@ -25,4 +26,12 @@ def plugin_folders(given: Sequence[Path] | None) -> list[Path]:
     """Return the given folders, else the folder that `mrisr new` wrote to, if any."""
     if given:
         return list(given)
-    return [MINE] if any((MINE / part).is_dir() for part in PARTS) else []
+    return [MINE] if is_plugin(MINE) else []
+
+
+def each_once(folders: Iterable[str | Path]) -> list[Path]:
+    """Return plugin folders without those that an earlier path leads to."""
+    found: dict[Path, Path] = {}
+    for folder in map(Path, folders):
+        found.setdefault(folder.resolve(), folder)
+    return list(found.values())

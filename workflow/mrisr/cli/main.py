@@ -14,6 +14,7 @@ from mrisr.cli.partial import partial
 from mrisr.cli.plan import plan
 from mrisr.cli.reproduce import reproduce
 from mrisr.common.progress import job, say
+from mrisr.common.text import columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,11 +142,7 @@ def _printed(table: "pd.DataFrame") -> str:
         about = metric_modules.metadata(name)
         unit = f" {about.unit}" if about.unit else ""
         rows.append((about.label, region, f"{value:.{about.digits}f}{unit}", about.better))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return columns(rows, words=True)
 
 
 if __name__ == "__main__":

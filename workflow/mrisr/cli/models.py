@@ -8,6 +8,7 @@ import typer
 
 from mrisr.cli.found import Plugins, plugin_folders
 from mrisr.common.progress import job
+from mrisr.common.text import columns
 
 FILE = {"exists": True, "dir_okay": False}
 CORES = os.cpu_count() or 1
@@ -131,5 +132,4 @@ def info(
 
         model = model or shipped.weights_file(shipped.DEFAULT, "mrisr info").parent
         lines = describe(open_model(model, plugin_folders(plugins)), model)
-        width = max(len(name) for name, _ in lines)
-        typer.echo("\n".join(f"{name.ljust(width)}  {text}" for name, text in lines))
+        typer.echo(columns(lines, words=True))

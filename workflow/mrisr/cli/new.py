@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrisr.cli.found import Plugins, plugin_folders
+from mrisr.cli.found import Plugins, each_once, plugin_folders
 from mrisr.common.paths import ROOT
 from mrisr.common.progress import job
 
@@ -125,12 +125,16 @@ def study(
         from mrisr.study import inherit
         from mrisr.study.load import checked_written
 
-        file, folders = Path("config") / f"{name or names[0]}.yaml", plugin_folders(plugins)
-        found = {dataset: datasets.load(dataset, None, folders) for dataset in dict.fromkeys(names)}
+        file = Path("config") / f"{name or names[0]}.yaml"
         above = inherit.resolved({"base": base, "study": file.stem}, str(file), ["config"])
+        of_base = above.content.get("plugins", [])
+        folders = each_once([*of_base, *plugin_folders(plugins)])
+        found = {dataset: datasets.load(dataset, None, folders) for dataset in dict.fromkeys(names)}
         trained = [n for n, made in found.items() if _trains(made)][:1]
         entries = {
-            old: {"roles": ["train"]} if not trained and _trains(datasets.load(old)) else None
+            old: {"roles": ["train"]}
+            if not trained and _trains(datasets.load(old, None, folders))
+            else None
             for old in above.content["datasets"]
             if old not in found
         }
@@ -138,11 +142,12 @@ def study(
             entries[n] = {"roles": ["train", "test"] if n in trained else ["test"]}
             if "scales" in (above.content["datasets"].get(n) or {}):
                 entries[n]["scales"] = None  # the study's
-        used = [
+        more = [
             folder
-            for folder in folders
+            for folder in folders[len(each_once(of_base)) :]
             if any(made.path.is_relative_to(folder) for made in found.values())
         ]
+        used = [*of_base, *more] if more else []  # a list takes the place of the base's
         config = {"base": base, "study": file.stem, "datasets": entries, "tables": None}
         config |= {"plugins": list(map(str, used))} if used else {}
         checked_written(inherit.resolved(config, str(file), ["config"]), str(file))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mrisr.common.progress import job
+from mrisr.common.text import columns
 
 app = typer.Typer(no_args_is_help=True, help="Reader studies: two methods compared side by side.")
 FOLDER = typer.Argument(help="Folder of the study, what `mrisr readers make -o` wrote.")
@@ -146,10 +147,7 @@ def status(folder: Annotated[Path, FOLDER]) -> None:
                         history[-1].answered_at[:19].replace("T", " ") if history else "never",
                     )
                 )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            cells = zip(row, widths, strict=True)
-            typer.echo("  ".join(text.ljust(width) for text, width in cells).rstrip())
+        typer.echo(columns(rows, words=True))
 
 
 @app.command()
@@ -215,9 +213,8 @@ def _names(text: str) -> list[str]:
 def _print(tokens: dict[str, str], url: str) -> None:
     """Print links, which are stored nowhere else."""
     typer.echo("Whoever has a link is that reader. Links are shown once:")
-    width = max(map(len, tokens))
-    for name, token in tokens.items():
-        typer.echo(f"{name.ljust(width)}  {url.rstrip('/')}/r/{token}/")
+    links = [(name, f"{url.rstrip('/')}/r/{token}/") for name, token in tokens.items()]
+    typer.echo(columns(links, words=True))
 
 
 def _loopback(host: str) -> bool:

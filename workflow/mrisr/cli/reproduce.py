@@ -16,6 +16,7 @@ from mrisr.common.progress import job
 PAPERS = ("arssr", "irem", "coord")
 # Options that tell Snakemake how many cores or jobs there are.
 COUNTED = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
+DRY_RUN = ("-n", "--dry-run", "--dryrun")
 CONDA = ("--sdm", "--software-deployment-method", "--use-conda")
 
 
@@ -38,6 +39,7 @@ def reproduce(
     """
     papers = list(takewhile(lambda word: not word.startswith("-"), words or [])) or list(PAPERS)
     options = list(dropwhile(lambda word: not word.startswith("-"), words or []))
+    dry_run = dry_run or _named(options, DRY_RUN)
     with job(None):
         _check(papers, needs_bm3d=not dry_run and not _named(options, CONDA))
     for number, paper in enumerate(papers):

@@ -34,12 +34,17 @@ def size(count: int) -> str:
     return f"{amount:.3g} {unit}"
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines of aligned columns: the first to the left, others to the right."""
+def columns(rows: Sequence[Sequence[str]], words: bool = False) -> str:
+    """Return rows as lines of aligned columns: the first to the left, others to the right.
+
+    Args:
+        rows: Each with as many cells.
+        words: Whether other columns hold words, so that all go to the left.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            text.ljust(width) if i == 0 else text.rjust(width)
+            text.ljust(width) if words or i == 0 else text.rjust(width)
             for i, (text, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

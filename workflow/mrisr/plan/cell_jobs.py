@@ -102,11 +102,14 @@ def add_segmentation(jobs: JobList) -> None:
         )
         shared = settings["registration"] == "shared"
         variant = "shared" if shared else f"own {settings['transform']}"
+        of_truth = "shared"
+        if settings["engine"] != "atropos":  # which uses neither priors nor template
+            variant = of_truth = settings["engine"]
         request = "segment" if shared else "segment_with_registration"
         truth = layout.segmentation(name, "{item}")
         truth = jobs.add(
             *("segment", f"segment_ground_truth_{name}", "segment", [truth], truth),
-            variant="shared",
+            variant=of_truth,
             after=[aligned],
             **about,
         )

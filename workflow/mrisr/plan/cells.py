@@ -177,7 +177,9 @@ def _with_references(study: Study, dataset: str, found: Sequence[TableCell]) -> 
                     skipped=None,
                     path=study.layout.hr_reference_scores(dataset),
                     model=None,
+                    beyond=False,
                     published_steps=None,
+                    published_training={},
                     reference=True,
                 )
             )

@@ -347,7 +347,7 @@ def _stacks(study: Study, dataset: str, settings: Mapping) -> Planned:
 
 
 def _bars(study: Study, dataset: str, settings: Mapping) -> Planned | None:
-    cells = [cell for cell in _cells(study, dataset, settings) if not cell["control"]]
+    cells = _without_controls(study, dataset, settings)
     if not cells or not {"psnr", "ssim"} <= set(study.config["metrics"]):
         return None
     params = {
@@ -520,16 +520,21 @@ def _runs(study: Study, cell: dict) -> dict:
     }
 
 
-def _curves(study: Study, _: None, settings: Mapping) -> Planned | None:
-    # Studies without learned methods have no losses.
-    if not summary.has_losses(study):
-        return None
+def _models(study: Study, settings: Mapping) -> list[dict]:
+    """Return the models of the training set that a figure shows, with `look`."""
     order = [method.name for method in study.methods.values() if not method.control]
-    models = [
+    return [
         {**model, "look": order.index(model["method"])}
         for model in summary.models(study)
         if model["method"] in settings.get("methods", order)
     ]
+
+
+def _curves(study: Study, _: None, settings: Mapping) -> Planned | None:
+    # Studies without learned methods have no losses.
+    if not summary.has_losses(study):
+        return None
+    models = _models(study, settings)
     return Planned(
         "curves",
         "training_curves",
@@ -540,14 +545,10 @@ def _curves(study: Study, _: None, settings: Mapping) -> Planned | None:
 
 
 def _training_time(study: Study, _: None, settings: Mapping) -> Planned | None:
-    order = [method.name for method in study.methods.values() if not method.control]
-    models = [
-        {**model, "look": order.index(model["method"])}
-        for model in summary.models(study)
-        if model["method"] in settings.get("methods", order)
-        and study.methods[model["method"]].spec["training"].get("curve")
-        and not study.methods[model["method"]].imported
-    ]
+    measured = {
+        method.name for method in study.supervised if method.spec.get("training", {}).get("curve")
+    }
+    models = [model for model in _models(study, settings) if model["method"] in measured]
     if not models:
         return None
     return Planned(

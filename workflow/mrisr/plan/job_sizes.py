@@ -75,11 +75,12 @@ class JobSizes:
             subjects = len(study.items(study.train_dataset, "train")) if study.train_dataset else 1
             patches = subjects * training.get("patches_per_subject", 1)
             steps = total_steps(training, steps_per_epoch(training, patches))
-        if method.spec.get("network") == "query":
-            sample = self.macs(method, training["lr_patch"] ** 3, training["queries"])
+        network, axes = method.spec.get("network"), 3 if study.slices is None else 2
+        if network in ("query", "upscale"):
+            sample = self.macs(method, training["lr_patch"] ** axes, training.get("queries", 0))
         else:
-            edge = method.patch_size(scale) if method.spec.get("network") == "grid" else 1
-            sample = self.macs(method, 0, edge**3)
+            edge = method.patch_size(scale) if network == "grid" else 1
+            sample = self.macs(method, 0, edge**axes)
         return sample * steps * training["batch"]
 
     def subject_macs(self, method: Method, dataset: str, scale: float) -> float:
@@ -107,6 +108,8 @@ def weights(method: Method) -> tuple[float, float]:
     with torch.device("meta"):  # only shapes are needed
         network = method.build()
     every = sum(p.numel() for p in network.parameters())
+    if method.spec.get("network") == "upscale":  # only its last layer is on the HR grid
+        return float(every), 0.0
     if method.spec.get("network") != "query":
         return 0.0, float(every)
     decoder = getattr(network, "decoder", None)

@@ -62,9 +62,8 @@ def check(study: Study) -> None:
         problems += tables_key.problems(study)
     kind = study.degradation["kind"]
     for method in study.methods.values():
-        if method.spec.get("training", {}).get("curve") and (
-            kind != "volume" or method.per_subject
-        ):
+        training = method.spec.get("training", {})
+        if training.get("curve") and (kind != "volume" or method.per_subject):
             problems.append(
                 f"methods.{method.name}.training.curve: is for volumes and a network of all"
                 " subjects; leave it out"
@@ -79,7 +78,6 @@ def check(study: Study) -> None:
             problems.append(
                 f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
             )
-        training = method.spec.get("training", {})
         if training.get("schedule_by") == "time" and not training.get("minutes"):
             problems.append(
                 f"methods.{method.name}: training.schedule_by: time needs training.minutes; set it"
@@ -190,9 +188,9 @@ def _slice_problems(study: Study) -> Iterator[str]:
                 )
         if not flat and method.denoising:
             yield (f"methods.{method.name}: training.denoise is for 2-D studies; set its weight: 0")
+    known = [method.name for method in study.supervised]
     for name in study.early_stopping:
-        if name not in [supervised.name for supervised in study.supervised]:
-            known = [supervised.name for supervised in study.supervised]
+        if name not in known:
             yield (
                 f"early_stopping: '{name}' is not among the methods trained here:"
                 f" {nearest(name, known)}"

@@ -164,13 +164,12 @@ def _of_dataset(
         if name not in study.methods:
             hint = nearest(name, study.methods)
             yield f"{where}.methods: '{name}' is not among the methods: {hint}"
-    if (beyond := chosen.get("beyond")) is not None:
-        agnostic = [n for n, method in study.methods.items() if method.models == "all_scales"]
-        if beyond not in agnostic:
-            yield (
-                f"{where}.beyond: '{beyond}' is not among the methods with one model for all"
-                f" scales: {nearest(beyond, agnostic)}"
-            )
+    beyond = chosen.get("beyond")
+    if beyond is not None and beyond not in one_model(study):
+        yield (
+            f"{where}.beyond: '{beyond}' is not among the methods with one model for all"
+            f" scales: {nearest(beyond, one_model(study))}"
+        )
     tested = {float(scale) for name in datasets for scale in study.scales(name)}
     shown = {
         float(cell.scale)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrisr.common.errors import ConfigError
+from mrisr.common.paths import is_plugin
 from mrisr.common.schema import changes, nearest, refuse_unsafe, validate
 from mrisr.metrics import Registry
 from mrisr.study import inherit
@@ -50,7 +51,7 @@ def checked(config: dict, where: str = "config") -> Study:
     refuse_unsafe(config, where)  # before a message repeats its content
     for folder in _plugins(config):
         if not Path(folder).is_dir():
-            others = [place.name for place in Path(folder).parent.glob("*/") if _is_plugin(place)]
+            others = [place.name for place in Path(folder).parent.glob("*/") if is_plugin(place)]
             hint = nearest(Path(folder).name, others) if others else "write one by `mrisr new`"
             raise ConfigError(f"{where}: plugins: no folder {folder} (from {Path.cwd()}): {hint}")
     found = Registry(_plugins(config))
@@ -61,10 +62,6 @@ def checked(config: dict, where: str = "config") -> Study:
     study = Study(config, found, where)
     check(study)
     return study
-
-
-def _is_plugin(folder: Path) -> bool:
-    return any((folder / part).is_dir() for part in ("methods", "datasets", "metrics"))
 
 
 def _plugins(config: dict) -> list[str]:
