@@ -443,35 +443,37 @@ def _prepare_scan(
     """Prepare one subject; each ground truth is written before its mask."""
     if scan.path is None:
         raise InputError(f"not in {scan.sources}; make that list again")
+    raw = load_scan(scan.path, scan.form)
     if settings.cut:
-        patch = load_scan(scan.path, scan.form)
-        for volume, file in zip(
-            prepare_patch(patch, scan.path, settings.min_size), staged, strict=True
-        ):
-            save(volume, file)
-        return
-    pairs = [
-        prepare_volume(
-            load_scan(scan.path, scan.form),
-            settings.crop,
-            settings.mask,
-            scan.path,
-            settings.min_size,
-            _mask_finder(settings, find_brain, scan),
-            settings.multiple,
-            settings.intensity,
-        )
-    ]
-    if settings.mask["kind"] == "signal":
-        truth, inside = pairs[0]
-        for note in mask_notes(inside.data, truth.data):
-            log.warning("%s: %s", scan.path, note)
-    if settings.slices:
-        draw = (settings.seed, "slices", scan.name)
-        pairs = take_slices(*pairs[0], settings.slices, scan.path, draw)
+        pairs = [prepare_patch(raw, scan.path, settings.min_size)]
+    else:
+        pairs = _pairs(settings, find_brain, scan, raw)
     volumes = [volume for pair in pairs for volume in pair]
     for volume, file in zip(volumes, staged, strict=True):
         save(volume, file)
+
+
+def _pairs(
+    settings: Settings, find_brain: Callable[..., Volume] | None, scan: ListedScan, raw: Volume
+) -> list[tuple[Volume, Volume]]:
+    """Return ground truth and mask of a volume, or of each slice drawn from it."""
+    truth, inside = prepare_volume(
+        raw,
+        settings.crop,
+        settings.mask,
+        scan.path,
+        settings.min_size,
+        _mask_finder(settings, find_brain, scan),
+        settings.multiple,
+        settings.intensity,
+    )
+    if settings.mask["kind"] == "signal":
+        for note in mask_notes(inside.data, truth.data):
+            log.warning("%s: %s", scan.path, note)
+    if not settings.slices:
+        return [(truth, inside)]
+    draw = (settings.seed, "slices", scan.name)
+    return take_slices(truth, inside, settings.slices, scan.path, draw)
 
 
 def _mask_finder(
