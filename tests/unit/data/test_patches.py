@@ -83,7 +83,7 @@ def test_patches_are_downloaded_listed_and_trained_on(lab, monkeypatch):
         files[split] = [lab / f"hr/{name}.nii.gz" for name in names]
         masks = [lab / f"masks/{name}.nii.gz" for name in names]
         scans = listed_scans(lab / f"{split}.tsv", names, files[split], masks)
-        settings = Settings({"kind": "none"}, {"kind": "signal"}, min_size=EDGE, cut=True)
+        settings = Settings({"kind": "none"}, {"kind": "signal"}, min_size=EDGE, holds_patches=True)
         prepare_subjects(scans, settings, staging=lab / "staging", fingerprint="x")
     made = load(files["train"][1])
     # Turned to RAS, and not divided by its own maximum: its volume's was another.

@@ -89,7 +89,7 @@ class Dataset:
         return self.spec["scans"] in ("hr", "patches")
 
     @property
-    def cut(self) -> bool:
+    def holds_patches(self) -> bool:
         """Whether the files are training patches, cut and normalised by their publisher."""
         return self.spec["scans"] == "patches"
 

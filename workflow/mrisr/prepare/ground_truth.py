@@ -315,7 +315,7 @@ class Settings:
         seed: The study's seed, for the draw of slices and the registration of brains.
         multiple: See `prepare_volume`.
         intensity: See `prepare_volume`.
-        cut: Whether the scans are training patches, see `prepare_patch`.
+        holds_patches: Whether the scans are training patches, see `prepare_patch`.
     """
 
     crop: dict
@@ -325,7 +325,7 @@ class Settings:
     seed: int = 0
     multiple: int = 1
     intensity: dict = field(default_factory=dict)
-    cut: bool = False
+    holds_patches: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -423,7 +423,7 @@ def prepare_subjects(
     versions = {output: _version(scan) for scan in scans for output in scan.outputs}
     crop, mask, size = settings.crop, settings.mask, settings.min_size
     basis = [fingerprint, crop, mask, size, settings.slices, settings.seed, settings.multiple]
-    basis += [settings.intensity, settings.cut]
+    basis += [settings.intensity, settings.holds_patches]
     work = partial(_prepare_scan, settings, find_brain)
     each(work, scans, Staging(staging, basis, versions), "prepare", workers)
 
@@ -444,7 +444,7 @@ def _prepare_scan(
     if scan.path is None:
         raise InputError(f"not in {scan.sources}; make that list again")
     raw = load_scan(scan.path, scan.form)
-    if settings.cut:
+    if settings.holds_patches:
         pairs = [prepare_patch(raw, scan.path, settings.min_size)]
     else:
         pairs = _pairs(settings, find_brain, scan, raw)

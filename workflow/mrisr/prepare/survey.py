@@ -161,7 +161,7 @@ def _task(
     return {
         **{"subject": subject, "split": split, "path": path, "problem": problem, "full": full},
         **{"published": published, "stated": stated},
-        **{"format": dataset.format(subject), "cut": dataset.cut},
+        **{"format": dataset.format(subject), "patch": dataset.holds_patches},
         **{key: dataset.spec[key] for key in ("crop", "mask", "intensity")},
     }
 
@@ -216,7 +216,7 @@ def _examine_voxels(report: Report, task: dict) -> None:
     crop, mask, intensity = task["crop"], task["mask"], task["intensity"]
     try:
         volume = load_scan(report.path, task["format"])
-        if task["cut"]:
+        if task["patch"]:
             prepare_patch(volume, report.path.name, task["min_size"])
             return
         if report.problems or mask["kind"] != "signal":
