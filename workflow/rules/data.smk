@@ -70,7 +70,7 @@ for dataset in STUDY.datasets.values():
                 formats=[dataset.format(name) for name in dataset.subjects[split]],
                 slices=STUDY.slices,
                 multiple=STUDY.multiple(dataset.name),
-                cut=dataset.cut,
+                holds_patches=dataset.holds_patches,
                 min_size=STUDY.min_size(split),
                 seed=STUDY.seed,
                 staging=LAYOUT.staging("hr", dataset.name, split),

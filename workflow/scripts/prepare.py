@@ -30,7 +30,7 @@ if __name__ == "__main__":
                     seed=params.seed,
                     multiple=params.multiple,
                     intensity=params.intensity,
-                    cut=params.cut,
+                    holds_patches=params.holds_patches,
                 ),
                 staging=params.staging,
                 fingerprint=params.code,

@@ -426,3 +426,8 @@ def test_a_head_without_a_mask_of_its_brain_has_none(tmp_path):
     assert not load(tmp_path).brain_known
     write_dataset(tmp_path, skull_stripped=False, mask={"kind": "template"})
     assert load(tmp_path).brain_known
+
+
+def test_splits_that_are_both_rounded_up_leave_no_less_than_nobody():
+    drawn = datasets._drawn("own", {"train": list("abc"), "val": [], "test": []}, [0, 0.5, 0.5], 1)
+    assert [len(drawn[split]) for split in ("train", "val", "test")] == [0, 2, 1]

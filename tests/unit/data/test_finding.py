@@ -128,3 +128,14 @@ def test_a_wildcard_beside_the_subject_is_refused(tmp_path, pattern):
     ):
         with pytest.raises(InputError, match=r"wildcard beside \{subject\}"):
             find()
+
+
+@pytest.mark.parametrize(
+    ("one_of", "names"), [("[^a]", "^a"), ("[!a]", "^b"), ("[ab]", "ab"), ("[!^]", "ab")]
+)
+def test_characters_in_brackets_are_those_that_a_search_of_the_folder_takes(
+    tmp_path, one_of, names
+):
+    add(tmp_path, *(f"s_{name}.nii" for name in "^ab"))
+    found = finding.pattern_files(tmp_path, "s", f"{{subject}}_{one_of}.nii")
+    assert {path.stem for path in found} == {f"s_{name}" for name in names}

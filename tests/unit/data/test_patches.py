@@ -1,6 +1,8 @@
 """Training patches in a ZIP archive, against a server on this machine."""
 
+import errno
 import io
+import shutil
 import zipfile
 
 import nibabel as nib
@@ -31,7 +33,7 @@ def patch(seed, top=0.9):
 def packed(**members):
     """A ZIP archive with the authors' folders."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return file.getvalue()
@@ -81,7 +83,7 @@ def test_patches_are_downloaded_listed_and_trained_on(lab, monkeypatch):
         files[split] = [lab / f"hr/{name}.nii.gz" for name in names]
         masks = [lab / f"masks/{name}.nii.gz" for name in names]
         scans = listed_scans(lab / f"{split}.tsv", names, files[split], masks)
-        settings = Settings({"kind": "none"}, {"kind": "signal"}, min_size=EDGE, cut=True)
+        settings = Settings({"kind": "none"}, {"kind": "signal"}, min_size=EDGE, holds_patches=True)
         prepare_subjects(scans, settings, staging=lab / "staging", fingerprint="x")
     made = load(files["train"][1])
     # Turned to RAS, and not divided by its own maximum: its volume's was another.
@@ -115,6 +117,26 @@ def test_an_archive_that_is_none_or_changed_is_refused(lab, server):
     archive.with_name("data.zip.sha256").unlink()
     archive.write_bytes(archive.read_bytes()[:30])
     with pytest.raises(InputError, match=r"cannot be read as a ZIP archive"):
+        draw_split.split(loaded(lab), lab / "downloads")
+
+
+def test_a_damaged_patch_is_the_archives_fault_and_a_full_disk_is_not(lab, server, monkeypatch):
+    content = bytearray(packed(**{"hr_train/a_0.nii.gz": b"x" * 999, "hr_val/b_0.nii.gz": b"y"}))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_DEFLATED}
+    start = content.index(b"a_0.nii.gz") + len(b"a_0.nii.gz")
+    content[start] |= 0b110  # a block of a kind that does not exist
+    server.files["/download"] = bytes(content)
+    with pytest.raises(InputError, match=r"cannot be read as a ZIP archive .*delete it"):
+        draw_split.split(loaded(lab), lab / "downloads")
+    shutil.rmtree(lab / "downloads")
+    server.files["/download"] = packed(**{"hr_train/a_0.nii.gz": b"x"})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="full"):
         draw_split.split(loaded(lab), lab / "downloads")
 
 
@@ -163,3 +185,6 @@ def test_keys_that_do_not_go_together_are_refused(lab):
     file.write_text(yaml.safe_dump({**spec, "scans": "hr"}))
     with pytest.raises(ConfigError, match=r"scans: patches, split: \{kind: folders\} and source"):
         loaded(lab)
+    file.write_text(yaml.safe_dump(spec))
+    with pytest.raises(ConfigError, match=r"cubes\.split: a draw would put patches of one subject"):
+        loaded(lab, split={"kind": "drawn", "fractions": [0.8, 0.2, 0]})

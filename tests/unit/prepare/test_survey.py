@@ -140,11 +140,34 @@ def test_scans_unlike_the_others_are_named_and_no_problem(lab):
         assert line in done.stdout
 
 
-def test_one_scan_under_two_names_is_a_warning(lab):
+def test_one_scan_under_two_names_is_refused(lab):
     lab.path("sub-05").write_bytes(lab.path("sub-06").read_bytes())
-    said = call("check", "own", "--plugins", lab.root, "--full", "--workers", 1)
-    assert said.exit_code == 0
-    assert "sub-05 (test), sub-06 (test): the same file" in said.stdout
+    done = call("check", "own", "--plugins", lab.root, "--full", "--workers", 1)
+    assert done.exit_code == 1
+    said = " ".join(done.stdout.split())
+    assert "the same scan as sub-05 (test) -> take one of them out" in said
+
+
+def test_training_patches_are_held_to_what_preparing_them_refuses(lab, monkeypatch):
+    (lab.root / "cubes/hr_train").mkdir(parents=True)
+    (lab.root / "cubes/hr_val").mkdir()
+    data = np.random.default_rng(0).random((3, 16, 16, 16), dtype=np.float32)
+    for name, patch in zip(("hr_train/a_0", "hr_train/a_1", "hr_val/b_0"), data, strict=True):
+        scale = 900 if name == "hr_train/a_1" else 0.9
+        nib.save(nib.Nifti1Image(patch * scale, AFFINE), lab.root / f"cubes/{name}.nii.gz")
+    lab.changes = {
+        "source": {"kind": "folder", "folder": "cubes", "pattern": "hr_*/{subject}.nii.gz"},
+        "scans": "patches",
+        "split": {"kind": "folders", "train": "hr_train", "val": "hr_val"}
+        | {"counts": {"train": 2, "val": 1, "test": 0}},
+    }
+    lab.spec()
+    monkeypatch.chdir(lab.root)
+    done = call("check", "own", "--plugins", lab.root, "--full", "--workers", 1)
+    said = " ".join(done.stdout.split())
+    assert done.exit_code == 1 and "1 with problems" in said, done.output
+    assert "a_1.nii.gz: intensities from" in said and "whole volume's maximum" in said
+    assert "its mask is" not in said
 
 
 @pytest.mark.parametrize("how", ["copy", "hard link", "link"])
@@ -174,7 +197,7 @@ def test_files_of_one_size_are_read_only_where_samples_of_them_are_equal(tmp_pat
         (tmp_path / name).write_bytes(data)
         rows.append(survey.Row(name, "train", survey.Report(tmp_path / name)))
     rows[1].split = "test"
-    assert survey._twins(rows, {}, tmp_path) == []
+    survey._refuse_twins(rows, {}, tmp_path)
     assert [len(row.report.problems) for row in rows] == [0, 1, 0, 0]
     assert read == ["a", "b"]
 

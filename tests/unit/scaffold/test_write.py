@@ -309,7 +309,8 @@ def test_folders_of_dates_are_visits_and_no_subjects(tmp_path):
 
 def test_what_is_not_matched_is_counted_and_other_scans_are_listed(tmp_path):
     files = [f"HC_0{n}/{kind}.nii.gz" for n in range(1, 5) for kind in ("FLAIR", "T1", "T2")]
-    found = look(scans(tmp_path / "ours", *files, "HC_07/T1_repeat.nii.gz"))
+    hidden = "HC_07/.git/annex/T1.nii.gz"  # which no pattern matches
+    found = look(scans(tmp_path / "ours", *files, "HC_07/T1_repeat.nii.gz", hidden))
     said = lines(found)
     assert said["scans"] == "4 of 13 in the folder match"
     assert said["chosen"] == "{subject}/T1.nii.gz, for 'T1' in their name"

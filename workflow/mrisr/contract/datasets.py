@@ -34,7 +34,7 @@ def has_each_subject_once(name: str, plugins: Sequence[str | Path]) -> None:
     twice = sorted(subject for subject, times in count.items() if times > 1)
     require(not twice, f"{dataset.path}: in two splits: {', '.join(twice)}")
     require(
-        dataset.subjects["test"] or dataset.cut,
+        dataset.subjects["test"] or dataset.holds_patches,
         f"{dataset.path}: has no test subjects, so no table can show it",
     )
 

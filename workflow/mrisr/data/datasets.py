@@ -89,7 +89,7 @@ class Dataset:
         return self.spec["scans"] in ("hr", "patches")
 
     @property
-    def cut(self) -> bool:
+    def holds_patches(self) -> bool:
         """Whether the files are training patches, cut and normalised by their publisher."""
         return self.spec["scans"] == "patches"
 
@@ -386,6 +386,11 @@ def load(
             f"datasets.{name}.folder: this dataset is made, not read; describe scans of your own"
             " in a dataset file with source: {kind: bids, folder: ...}"
         )
+    if drawn is not None and spec["scans"] == "patches":
+        raise ConfigError(
+            f"datasets.{name}.split: a draw would put patches of one subject into train and val;"
+            " leave it out"
+        )
     _check_keys(path, spec)
     unpacked = Path(downloads) / name
     if "zip" in spec["source"] and "folder" not in spec and _split_folders(spec, unpacked):
@@ -462,6 +467,8 @@ def _drawn(
         for split, fraction in zip(SPLITS, fractions, strict=True)
     }
     counts["train"] = len(everyone) - counts["val"] - counts["test"]
+    if counts["train"] < 0:  # both others were rounded up
+        counts = {**counts, "train": 0, "test": counts["test"] + counts["train"]}
     for split, fraction in zip(SPLITS, fractions, strict=True):
         if fraction > 0 and counts[split] < 1:
             raise ConfigError(
@@ -566,7 +573,7 @@ def _check_keys(path: Path, spec: Mapping) -> None:
             " themselves; set scans: lr, or leave it out"
         )
     folders = isinstance(spec["split"], Mapping) and spec["split"]["kind"] == "folders"
-    if not folders == (spec["scans"] == "patches") or ("zip" in source and not folders):
+    if folders != (spec["scans"] == "patches") or ("zip" in source and not folders):
         raise ConfigError(
             f"{path}: scans: patches, split: {{kind: folders}} and source.zip go together"
         )

@@ -247,7 +247,8 @@ def _regex(pattern: str, subject: str = "[^/]+?") -> str:
 
 def _one_of(characters: str) -> str:
     """Return `[ab]` or `[!ab]` of a pattern as a regular expression."""
-    characters = characters.replace("\\", r"\\").replace("[", r"\[")
+    for special in ("\\", "[", "^"):
+        characters = characters.replace(special, f"\\{special}")
     return f"[^{characters[1:]}]" if characters.startswith("!") else f"[{characters}]"
 
 

@@ -4,12 +4,14 @@ import logging
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from mrisr.common.errors import InputError
 from mrisr.common.files import atomic, sha256, write_text
 from mrisr.common.http import alone, download
+from mrisr.common.storage import storage_problem
 from mrisr.data import finding
 from mrisr.data.datasets import Dataset
 from mrisr.data.downloads import log_terms
@@ -91,7 +93,9 @@ def _take_out(archive: Path, folder: Path, split: Mapping) -> None:
                                 temporary.open("wb") as file,
                             ):
                                 shutil.copyfileobj(source, file)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        if isinstance(error, OSError) and storage_problem(error):
+            raise  # a full disk is no fault of the archive
         raise InputError(
             f"{archive}: cannot be read as a ZIP archive ({error}); delete it and run again"
         ) from None

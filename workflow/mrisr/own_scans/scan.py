@@ -10,10 +10,10 @@ import numpy as np
 
 from mrisr.common import devices
 from mrisr.common.errors import ConfigError, InputError
-from mrisr.common.schema import nearest
 from mrisr.methods import method as methods
 from mrisr.methods import shipped
 from mrisr.own_scans.ensemble import over_flips
+from mrisr.own_scans.method_choice import named_method
 from mrisr.own_scans.output import clipped, new_file, save_like
 from mrisr.own_scans.remarks import doubts
 from mrisr.own_scans.target import Target, by_scale, by_voxel_size
@@ -148,11 +148,7 @@ def _usable(method: methods.Method) -> bool:
 
 
 def _without_model(name: str, plugins: Sequence[str | Path]) -> methods.Method:
-    known = methods.folders(plugins)
-    if name not in known:
-        usable = [other for other in known if _usable(methods.get(other, search=plugins))]
-        raise ConfigError(f"--method: no method '{name}': {nearest(name, usable)}")
-    method = methods.get(name, search=plugins)
+    method = named_method(name, plugins, _usable)
     if method.learned:
         raise ConfigError(f"method '{name}' is learned: give a trained model of it by --model")
     if not _usable(method):

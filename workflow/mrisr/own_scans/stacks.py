@@ -10,10 +10,10 @@ import numpy as np
 from mrisr.common import devices
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.progress import log
-from mrisr.common.schema import nearest
 from mrisr.common.seeds import seed as derived_seed
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import load_model
+from mrisr.own_scans.method_choice import named_method
 from mrisr.own_scans.output import clipped, new_file, save_like
 from mrisr.prepare.ground_truth import given_mask
 from mrisr.prepare.real_stacks import Prepared, prepare_stacks
@@ -77,11 +77,7 @@ def super_resolve_stacks(
             f"{len(masks)} masks of {len(scans)} stacks; give one for each, in the same order"
         )
     training = {"training": {"minutes": minutes}} if minutes is not None else {}
-    known = methods.folders(plugins)
-    if method not in known:
-        usable = [other for other in known if _usable(methods.get(other, search=plugins))]
-        raise ConfigError(f"--method: no method '{method}': {nearest(method, usable)}")
-    chosen = methods.get(method, search=plugins)
+    chosen = named_method(method, plugins, _usable)
     if chosen.per_subject:
         chosen = methods.get(method, training, search=plugins)
     if not _usable(chosen):

@@ -315,7 +315,7 @@ class Settings:
         seed: The study's seed, for the draw of slices and the registration of brains.
         multiple: See `prepare_volume`.
         intensity: See `prepare_volume`.
-        cut: Whether the scans are training patches, see `prepare_patch`.
+        holds_patches: Whether the scans are training patches, see `prepare_patch`.
     """
 
     crop: dict
@@ -325,7 +325,7 @@ class Settings:
     seed: int = 0
     multiple: int = 1
     intensity: dict = field(default_factory=dict)
-    cut: bool = False
+    holds_patches: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -423,7 +423,7 @@ def prepare_subjects(
     versions = {output: _version(scan) for scan in scans for output in scan.outputs}
     crop, mask, size = settings.crop, settings.mask, settings.min_size
     basis = [fingerprint, crop, mask, size, settings.slices, settings.seed, settings.multiple]
-    basis += [settings.intensity, settings.cut]
+    basis += [settings.intensity, settings.holds_patches]
     work = partial(_prepare_scan, settings, find_brain)
     each(work, scans, Staging(staging, basis, versions), "prepare", workers)
 
@@ -443,35 +443,37 @@ def _prepare_scan(
     """Prepare one subject; each ground truth is written before its mask."""
     if scan.path is None:
         raise InputError(f"not in {scan.sources}; make that list again")
-    if settings.cut:
-        patch = load_scan(scan.path, scan.form)
-        for volume, file in zip(
-            prepare_patch(patch, scan.path, settings.min_size), staged, strict=True
-        ):
-            save(volume, file)
-        return
-    pairs = [
-        prepare_volume(
-            load_scan(scan.path, scan.form),
-            settings.crop,
-            settings.mask,
-            scan.path,
-            settings.min_size,
-            _mask_finder(settings, find_brain, scan),
-            settings.multiple,
-            settings.intensity,
-        )
-    ]
-    if settings.mask["kind"] == "signal":
-        truth, inside = pairs[0]
-        for note in mask_notes(inside.data, truth.data):
-            log.warning("%s: %s", scan.path, note)
-    if settings.slices:
-        draw = (settings.seed, "slices", scan.name)
-        pairs = take_slices(*pairs[0], settings.slices, scan.path, draw)
+    raw = load_scan(scan.path, scan.form)
+    if settings.holds_patches:
+        pairs = [prepare_patch(raw, scan.path, settings.min_size)]
+    else:
+        pairs = _pairs(settings, find_brain, scan, raw)
     volumes = [volume for pair in pairs for volume in pair]
     for volume, file in zip(volumes, staged, strict=True):
         save(volume, file)
+
+
+def _pairs(
+    settings: Settings, find_brain: Callable[..., Volume] | None, scan: ListedScan, raw: Volume
+) -> list[tuple[Volume, Volume]]:
+    """Return ground truth and mask of a volume, or of each slice drawn from it."""
+    truth, inside = prepare_volume(
+        raw,
+        settings.crop,
+        settings.mask,
+        scan.path,
+        settings.min_size,
+        _mask_finder(settings, find_brain, scan),
+        settings.multiple,
+        settings.intensity,
+    )
+    if settings.mask["kind"] == "signal":
+        for note in mask_notes(inside.data, truth.data):
+            log.warning("%s: %s", scan.path, note)
+    if not settings.slices:
+        return [(truth, inside)]
+    draw = (settings.seed, "slices", scan.name)
+    return take_slices(truth, inside, settings.slices, scan.path, draw)
 
 
 def _mask_finder(

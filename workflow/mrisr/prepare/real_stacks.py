@@ -101,7 +101,7 @@ def prepare_stacks(
     ready, inside = {}, {}
     for stack, volume in stacks.items():
         refuse(f"{name}, {stack}", affine_problems(volume.affine) + voxel_problems(volume.data))
-        for note in hot_notes(volume.data):
+        for note in hot_notes(volume.data, stack=True):
             log.warning("%s, %s: %s", name, stack, note)
         volume = canonical(volume)
         mask = (

@@ -15,7 +15,7 @@ from mrisr.common.text import size, wrapped
 from mrisr.data.catalogue import scan_path, title
 from mrisr.data.datasets import Dataset
 from mrisr.data.finding import shared_files
-from mrisr.prepare.ground_truth import prepare_volume
+from mrisr.prepare.ground_truth import prepare_patch, prepare_volume
 from mrisr.volumes import checks, io
 from mrisr.volumes.checks import Report
 from mrisr.volumes.intensity import white_part, without_black
@@ -123,7 +123,8 @@ def survey(
     else:
         rows = list(map(_examine, progress(tasks, description)))
     found = Survey(dataset, folder, full, rows)
-    found.warnings += [*_outliers(rows), *_twins(rows, recorded, folder)]
+    _refuse_twins(rows, recorded, folder)
+    found.warnings += _outliers(rows)
     return found
 
 
@@ -160,7 +161,7 @@ def _task(
     return {
         **{"subject": subject, "split": split, "path": path, "problem": problem, "full": full},
         **{"published": published, "stated": stated},
-        "format": dataset.format(subject),
+        **{"format": dataset.format(subject), "patch": dataset.holds_patches},
         **{key: dataset.spec[key] for key in ("crop", "mask", "intensity")},
     }
 
@@ -215,6 +216,9 @@ def _examine_voxels(report: Report, task: dict) -> None:
     crop, mask, intensity = task["crop"], task["mask"], task["intensity"]
     try:
         volume = load_scan(report.path, task["format"])
+        if task["patch"]:
+            prepare_patch(volume, report.path.name, task["min_size"])
+            return
         if report.problems or mask["kind"] != "signal":
             data, cut = without_black(volume.data, intensity), white_part(intensity) is not None
             found = checks.voxel_problems(data, cut)
@@ -253,8 +257,8 @@ def _outliers(rows: Iterable[Row]) -> list[str]:
     return warnings
 
 
-def _twins(rows: Iterable[Row], recorded: Mapping[str, dict], folder: Path) -> list[str]:
-    """Refuse equal scans of two splits; return a warning for equal scans of one split.
+def _refuse_twins(rows: Iterable[Row], recorded: Mapping[str, dict], folder: Path) -> None:
+    """Report a problem for all but the first of equal scans, as the workflow refuses them.
 
     Copies and links of a file count, whatever their names. Without checksums, only files of one
     size are compared. They are read as a whole only if samples of them are equal.
@@ -263,19 +267,17 @@ def _twins(rows: Iterable[Row], recorded: Mapping[str, dict], folder: Path) -> l
     for row in rows:
         if row.report is not None and row.report.path.is_file():
             sizes[row.report.path.stat().st_size].append(row)
-    warnings = []
-    for rows_of_size in sizes.values():
-        for twins in _same(rows_of_size, recorded, folder) if len(rows_of_size) > 1 else ():
-            first = twins[0]
-            for row in twins[1:]:
-                if row.split != first.split:
-                    what = f"the same scan as {first.subject} ({first.split})"
-                    remedy = "take it out of one split: networks would be tested on what they saw"
-                    row.report.problems.append(Problem(what, remedy))
-            if len({row.split for row in twins}) < len(twins):
-                names = ", ".join(f"{row.subject} ({row.split})" for row in twins)
-                warnings.append(f"{names}: the same file; a subject must not be counted twice")
-    return warnings
+    several = [alike for alike in sizes.values() if len(alike) > 1]
+    for rows_of_size in several:
+        for first, *others in _same(rows_of_size, recorded, folder):
+            for row in others:
+                what = f"the same scan as {first.subject} ({first.split})"
+                remedy = (
+                    "take one of them out: a subject must not be counted twice"
+                    if row.split == first.split
+                    else "take it out of one split: networks would be tested on what they saw"
+                )
+                row.report.problems.append(Problem(what, remedy))
 
 
 def _same(rows: Sequence[Row], recorded: Mapping[str, dict], folder: Path) -> list[list[Row]]:

@@ -180,10 +180,11 @@ def _scan_paths(folder: Path) -> list[str]:
         InputError: The folder has no scans.
     """
     files = [path for _, path in zip(range(MOST), folder.rglob("*"), strict=False)]
+    inside = [path.relative_to(folder) for path in files if _is_scan(path)]
+    # A pattern matches nothing in hidden folders.
+    hidden = [any(part.startswith(".") for part in path.parts) for path in inside]
     paths = sorted(
-        path.relative_to(folder).as_posix()
-        for path in files
-        if _is_scan(path) and not path.relative_to(folder).parts[0].startswith(".")
+        path.as_posix() for path, unseen in zip(inside, hidden, strict=True) if not unseen
     )
     if not paths:
         endings = ", ".join(finding.IMAGES)
@@ -197,7 +198,7 @@ def _pattern(folder: Path, paths: Sequence[str]) -> tuple[str, str | None]:
     Raises:
         InputError: No part of any path can name a subject.
     """
-    counts, subjects = _candidates(paths)
+    counts = _candidates(paths)
     if not counts:
         raise InputError(
             f"{folder}: {len(paths)} scans, such as {paths[0]!r}, but no folder or file whose name"
@@ -207,31 +208,34 @@ def _pattern(folder: Path, paths: Sequence[str]) -> tuple[str, str | None]:
     fitting = [
         found
         for found in counts
-        if sum(n == 1 for n in counts[found].values()) >= SINGLE * len(subjects[found])
+        if sum(n == 1 for n in counts[found].values()) >= SINGLE * len(counts[found])
     ] or list(counts)
     scans = [candidate for candidate in fitting if not OTHER.search(candidate)] or fitting
 
     def worth(pattern: str) -> tuple:
-        count = len(subjects[pattern])
+        count = len(counts[pattern])
         shared = _shared(pattern)
         shared_by_many = bool(shared) and count > 1
         return shared_by_many and bool(WANTED.search(shared)), shared_by_many, count, len(pattern)
 
     best = max(scans, key=worth)
     masks = [
-        candidate for candidate in fitting
-        if MASK.search(candidate) and candidate != best and subjects[best] <= subjects[candidate]
-    ]  # fmt: skip
+        candidate
+        for candidate in fitting
+        if MASK.search(candidate)
+        and candidate != best
+        and counts[best].keys() <= counts[candidate].keys()
+    ]
     return best, max(masks, key=worth, default=None)
 
 
-def _candidates(paths: Sequence[str]) -> tuple[dict[str, Counter[str]], dict[str, set[str]]]:
-    """Return, for each possible pattern of the paths, files by subject, and subjects."""
+def _candidates(paths: Sequence[str]) -> dict[str, Counter[str]]:
+    """Return, for each possible pattern of the paths, the number of files of each subject."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for path in paths:
         for pattern, subject in _readings(path):
             counts[pattern][subject] += 1
-    return counts, {pattern: set(found) for pattern, found in counts.items()}
+    return counts
 
 
 def _shared(pattern: str) -> str:
@@ -255,16 +259,16 @@ def _left_over(paths: Sequence[str], pattern: str, mask: str | None, given: bool
         wanted = WANTED.search(_shared(pattern))
         why = f"for '{wanted[0]}' in their name" if wanted else "for most subjects have one"
         lines.append(f"chosen: {pattern}, {why}")
-    counts, subjects = _candidates(rest)
+    counts = _candidates(rest)
     listed: list[str] = []
     while counts and len(listed) < SHOWN:
-        other = max(counts, key=lambda found: (len(subjects[found]), len(found)))
+        other = max(counts, key=lambda found: (len(counts[found]), len(found)))
         files = [path for path in rest if finding.matches(other, path)]
-        if len(subjects[other]) < 2 or not files:
+        if len(counts[other]) < 2 or not files:
             break
-        listed.append(f"{other} ({len(subjects[other])} subjects)")
+        listed.append(f"{other} ({len(counts[other])} subjects)")
         rest = [path for path in rest if path not in files]
-        counts, subjects = _candidates(rest)
+        counts = _candidates(rest)
     if listed:
         lines.append(f"other scans: {', '.join(listed)}; --pattern takes one of them")
     if rest:

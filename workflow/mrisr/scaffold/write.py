@@ -112,10 +112,11 @@ def dataset_file(name: str, plugin: str | Path) -> Path:
 def check_dataset_name(name: str, plugin: str | Path, replace: bool = False) -> None:
     """Refuse an unusable or taken name of a dataset; raises ConfigError."""
     taken = dict.fromkeys(datasets.names([plugin]), "a datasets folder")
-    if dataset_file(name, plugin).exists():
-        taken[name] = f"{dataset_file(name, plugin)} (--force replaces it)"
-    if replace and dataset_file(name, plugin).exists():
-        del taken[name]
+    file = dataset_file(name, plugin)
+    if file.exists():
+        taken[name] = f"{file} (--force replaces it)"
+        if replace:
+            del taken[name]
     _check_name(name, "dataset", taken)
 
 

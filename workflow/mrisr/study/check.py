@@ -128,13 +128,13 @@ def _weights_problems(study: Study) -> Iterator[str]:
 def _patch_problems(study: Study) -> Iterator[str]:
     """Yield what training patches do not allow, and test subjects that they were cut from."""
     for name in study.test_datasets:
-        if study.datasets[name].cut:
+        if study.datasets[name].holds_patches:
             yield (
                 f"datasets.{name}: holds training patches, and no volume to test on; set roles:"
                 " [train], and give another dataset the role test"
             )
     train = study.train_dataset
-    if train is None or not study.datasets[train].cut:
+    if train is None or not study.datasets[train].holds_patches:
         return
     for method in study.supervised:
         if method.spec.get("training", {}).get("patches_per_subject", 1) != 1:

@@ -178,7 +178,7 @@ class Study:
 
     def _methods(self) -> dict[str, Method]:
         preset, shared = self.config["preset"], {"training": dict(self.config["training"])}
-        if self.train_dataset and self.datasets[self.train_dataset].cut:
+        if self.train_dataset and self.datasets[self.train_dataset].holds_patches:
             shared["training"] |= {"patches_per_subject": 1, "border": 0}
         found = {}
         for name, overrides in self.config["methods"].items():

@@ -301,8 +301,8 @@ def voxel_problems(data: np.ndarray, cut: bool = False) -> list[Problem]:
     if low > LIFTED * bright and (data < low + WITHIN * bright).mean() > FLAT:
         what = f"background above 0: its darkest voxels are {low:.3g}, where bright is {bright:.3g}"
         remedy = (
-            f"take the offset out: subtract {low:.3g} from all voxels, or set"
-            f" intensity: {{black: {low:.3g}}} in the dataset's file"
+            f"take the offset out: subtract {_exact(low)} from all voxels, or set"
+            f" intensity: {{black: {_exact(low)}}} in the dataset's file"
         )
         problems.append(Problem(what, remedy))
     if low < -RINGING * bright:
@@ -369,17 +369,23 @@ def background_notes(data: np.ndarray, bright: float) -> list[str]:
         return []
     return [
         f"its background is {low:.3g}, not 0 ({share:.0%} of the voxels): the mask is the whole"
-        f" volume, and a crop to it does nothing; set intensity: {{black: {low:.3g}}} in the"
+        f" volume, and a crop to it does nothing; set intensity: {{black: {_exact(low)}}} in the"
         " dataset's file"
     ]
 
 
-def hot_notes(data: np.ndarray, bright: float | None = None) -> list[str]:
+def _exact(intensity: float) -> str:
+    """Return a float32 with all its digits: a rounded one as `black` would leave a background."""
+    return np.format_float_positional(np.float32(intensity), trim="-")
+
+
+def hot_notes(data: np.ndarray, bright: float | None = None, stack: bool = False) -> list[str]:
     """Return what is to be said of a few voxels that are far brighter than all others.
 
     Args:
         data: Intensities, float32.
         bright: Their 99 % quantile above 0, if it is known.
+        stack: Whether the scan is a stack of slices, for which a dataset cannot set `intensity`.
     """
     if bright is None:
         positive = data[data > 0]
@@ -390,11 +396,11 @@ def hot_notes(data: np.ndarray, bright: float | None = None) -> list[str]:
     count = int((data > HOT * bright).sum())
     many = "voxels are" if count > 1 else "voxel is"
     gained = 20 * np.log10(high / bright)
+    remedy = "" if stack else f"set {WHITE} in the dataset's file, or "
     return [
         f"its maximum is {high:.3g}, {high / bright:.3g} times the 99 % quantile of the voxels"
         f" above 0 ({count} {many} above {HOT} times): intensities and PSNR are parts of the"
-        f" maximum, so PSNR is about {gained:.0f} dB higher than without; set {WHITE} in the"
-        " dataset's file, or mend the voxels"
+        f" maximum, so PSNR is about {gained:.0f} dB higher than without; {remedy}mend the voxels"
     ]
 
 

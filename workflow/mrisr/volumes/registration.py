@@ -19,8 +19,8 @@ from mrisr.volumes.io import Volume
 
 #: Names of the transforms in configs and in ANTs.
 TRANSFORMS = {"syn": "SyN", "affine": "Affine", "similarity": "Similarity"}
-#: Parts of ANTs that draw, fit and learn: nothing here calls them, and their libraries take three
-#: quarters of the time in which ANTs starts.
+#: Parts of ANTs that draw, fit and learn: nothing here calls them, and their libraries take most of
+#: the time in which ANTs starts.
 UNUSED = ("ants.learn", "ants.plotting", "ants.deeplearn", "ants.math.quantile")
 
 UPPER_QUANTILE = 0.995  # intensities are cut there; vessels and fat would stretch the range
