@@ -59,6 +59,11 @@ def test_from_scan_to_report(study):
     means = table.set_index(["method", "region", "metric"])["mean"]
     assert (means["identity"] == 1).all()
     assert 0.3 < means["cubic", "mean", "dice"] < 1
+    tissues = pd.read_csv(study.results / "tables/tissues.csv").set_index(["method", "metric"])
+    assert (tissues.loc[("identity", "rmse"), "mean"] == 0).all()
+    assert tissues.loc[("identity", "snr_gain"), "mean"].item() == 0
+    assert tissues.loc[("identity", "contrast_gain"), "mean"].item() == 1
+    assert (tissues.loc[("cubic", "rmse"), "mean"] > 0).all()
     paper = pd.read_csv(study.results / "tables/table4.csv").set_index(
         ["method", "region", "metric"]
     )
@@ -71,7 +76,11 @@ def test_from_scan_to_report(study):
     assert "| 2× | Cubic | " in (study.results / "tables/table1.md").read_text("utf-8")
     assert (study.results / "figures/segmentation_small.png").stat().st_size > 5000
     page = (study.results / "report.html").read_text(encoding="utf-8")
-    assert 'id="table-segmentation"' in page and "coarse six-region atlas" in page
+    assert (
+        'id="table-segmentation"' in page
+        and 'id="table-tissues"' in page
+        and "coarse six-region atlas" in page
+    )
     drawn = list((study.results / "figures").glob("*.json"))
     assert page.count("data:image/png;base64") == len(drawn) > 2
     assert "Nothing to be done" in study.run()[1]

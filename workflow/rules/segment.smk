@@ -1,5 +1,5 @@
-# Ground truth and SR -> six regions, one job a volume, and their overlap. Only where the study
-# has a segmentation.
+# Ground truth and SR -> six regions, one job a volume; their overlap, and errors by tissue. Only
+# where the study has a segmentation.
 if STUDY.segmentation is not None:
     SHARED = STUDY.segmentation["registration"] == "shared"
     REQUEST = REQUESTS["segment" if SHARED else "segment_with_registration"]
@@ -167,8 +167,11 @@ if STUDY.segmentation is not None:
             input:
                 references=[LAYOUT.segmentation_list(dataset)],
                 images=FILES.segmentations(dataset, "{method}", "{scale}"),
+                hr=LAYOUT.hr_list(dataset, "test"),
+                sr=reconstructed(dataset),
             output:
                 overlap=LAYOUT.overlap(dataset, "{method}", "{scale}"),
+                tissues=LAYOUT.tissues(dataset, "{method}", "{scale}"),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/overlap/{dataset}/{{method}}/x{{scale}}"),
             benchmark:
@@ -180,8 +183,8 @@ if STUDY.segmentation is not None:
                 **REQUESTS["overlap"].resources,
             params:
                 subjects=STUDY.items(dataset, "test"),
-                code=code_digest("mrisr.segment.overlap"),
+                code=code_digest("mrisr.segment.overlap", "mrisr.segment.tissues"),
             message:
-                f"Overlap of {{wildcards.method}} on {dataset} (x{{wildcards.scale}})"
+                f"Overlap and tissues of {{wildcards.method}} on {dataset} (x{{wildcards.scale}})"
             script:
                 "../scripts/overlap.py"

@@ -135,7 +135,7 @@ def add_segmentation(jobs: JobList) -> None:
             ]
             jobs.add(
                 *("segment", f"overlap_{name}", "overlap"),
-                [layout.overlap(name, method, scale)],
+                [layout.overlap(name, method, scale), layout.tissues(name, method, scale)],
                 f"{layout.root}/overlap/{name}/{method}/x{scale}",
                 wildcards=f"{method} {scale}",
                 size=len(items) * jobs.sizes.hr_voxels(name),

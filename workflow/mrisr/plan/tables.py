@@ -47,7 +47,7 @@ def tables(study: Study, path: Callable[[str, str], str] | None = None) -> list[
     return [
         *(_paper(study, spec, path) for spec in summary.paper_tables(study).values()),
         _quality(study),
-        *([] if study.segmentation is None else [_overlap(study, path)]),
+        *([] if study.segmentation is None else [_overlap(study, path), _tissues(study, path)]),
         _significance(study),
         *_readers(study),
     ]
@@ -55,7 +55,7 @@ def tables(study: Study, path: Callable[[str, str], str] | None = None) -> list[
 
 def in_making_order(planned: list[Planned]) -> list[Planned]:
     """Return tables in an order where each follows the tables that it is a view of."""
-    order = ("quality", "overlap", "significance", "paper", "readers")
+    order = ("quality", "overlap", "tissues", "significance", "paper", "readers")
     return sorted(planned, key=lambda table: order.index(table.maker))
 
 
@@ -159,6 +159,23 @@ def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
             "quality": quality,
         },
         "segmentation_table.rst",
+    )
+
+
+def _tissues(study: Study, path: Callable[[str, str], str]) -> Planned:
+    cells, quality = summary.tissue_cells(study), path("quality", "csv")
+    return Planned(
+        "tissues",
+        "Tissues: errors, SNR and contrast",
+        "tissue_table",
+        "tissues",
+        [*(cell.path for cell in cells if cell.path), quality],
+        {
+            "cells": [cell.params for cell in cells],
+            "notes": summary.segmentation_notes(study),
+            "quality": quality,
+        },
+        "tissue_table.rst",
     )
 
 

@@ -15,6 +15,7 @@ from mrisr.tables.quality import quality_table
 from mrisr.tables.reader_study import reader_table
 from mrisr.tables.significance import significance_table
 from mrisr.tables.table import Table
+from mrisr.tables.tissues import tissue_table
 
 
 def quality(
@@ -78,6 +79,17 @@ def overlap(
         quality: The CSV of the table of image quality.
     """
     return overlap_table(cells, _published(published), notes, read_table(quality))
+
+
+def tissues(cells: Sequence[Mapping], notes: Mapping[str, str], *, quality: str) -> Table:
+    """Return the table of tissues.
+
+    Args:
+        cells: From `mrisr.plan.cells.tissue_cells`.
+        notes: From `mrisr.plan.cells.segmentation_notes`.
+        quality: The CSV of the table of image quality.
+    """
+    return tissue_table(cells, notes, read_table(quality))
 
 
 def paper(
@@ -176,6 +188,7 @@ MAKERS = {
     "quality": quality,
     "significance": significance,
     "overlap": overlap,
+    "tissues": tissues,
     "paper": paper,
     "readers": readers,
 }

@@ -61,7 +61,7 @@ def overlap_table(
         InputError: An overlap CSV is damaged, incomplete or holds NaN.
     """
     known = {} if published is None else _published(published)
-    marks = {} if quality is None else _marks(quality)
+    marks = {} if quality is None else marks_of(quality)
     rows = []
     for cell in cells:
         key = (cell["dataset"], float(cell["scale"]), cell["method"])
@@ -125,7 +125,7 @@ def _published(frame: pd.DataFrame) -> dict[tuple, float]:
     }
 
 
-def _marks(quality: pd.DataFrame) -> dict[tuple, list[str]]:
+def marks_of(quality: pd.DataFrame) -> dict[tuple, list[str]]:
     """Return the marked remarks of the table of image quality on each cell."""
     found: dict[tuple, list[str]] = {}
     columns = quality[["dataset", "scale", "method", "note"]].dropna().drop_duplicates()
