@@ -45,6 +45,7 @@ def test_from_scan_to_report(study):
     assert planned["fetch_priors"] == planned["align_small"] == 1
     assert planned["segment_ground_truth_small"] == 1
     assert planned["segment_small"] == planned["overlap_small"] == 2
+    assert planned["segment_noisy_small"] == planned["noise_floor_small"] == 1
     study.run()
 
     truth = nib.load(study.results / "hr/small/sub-01.nii.gz")
@@ -54,10 +55,15 @@ def test_from_scan_to_report(study):
         np.testing.assert_allclose(labels.affine, truth.affine)
     table = pd.read_csv(study.results / "tables/segmentation.csv")
     assert ",".join(table.columns) == (
-        "dataset,scale,method,region,metric,n,mean,std,ci_low,ci_high,published,note"
+        "dataset,scale,method,region,metric,n,mean,std,ci_low,ci_high,noise_floor,difference,"
+        "difference_low,difference_high,p,p_holm,p_equivalence,conclusion,published,note"
     )
+    floors = table.groupby("metric")["noise_floor"].max()
+    assert (floors < [0.5, 0.7, 15, 100]).all() and (floors >= 0).all()
     means = table.set_index(["method", "region", "metric"])["mean"]
-    assert (means["identity"] == 1).all()
+    equal = means["identity"].unstack()
+    assert (equal[["dice", "iou"]] == 1).all(axis=None)
+    assert (equal[["volume", "surface"]] == 0).all(axis=None)
     assert 0.3 < means["cubic", "mean", "dice"] < 1
     tissues = pd.read_csv(study.results / "tables/tissues.csv").set_index(["method", "metric"])
     assert (tissues.loc[("identity", "rmse"), "mean"] == 0).all()
@@ -99,7 +105,8 @@ def test_own_registration_runs_for_every_volume_and_the_truth_still_scores_1(stu
     assert "align_small" not in planned
     log = (study.results / "logs/segmentation/small/identity/x2/sub-01.nii.gz.log").read_text()
     assert "of the mask is covered by priors" in log
-    assert set(pd.read_csv(study.folder / target)["value"]) == {1}
+    scores = pd.read_csv(study.folder / target).groupby("metric")["value"]
+    assert scores.min().to_dict() == {"dice": 1, "iou": 1, "surface": 0, "volume": 0}
 
 
 def test_without_the_key_nothing_is_segmented(study):

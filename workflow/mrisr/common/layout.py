@@ -199,6 +199,14 @@ class Layout:
         where = "ground_truth" if method is None else f"{method}/x{scale}"
         return f"{self.root}/segmentation/{dataset}/{where}/{subject}.nii.gz"
 
+    def noisy_segmentation(self, dataset: str, subject: str) -> str:
+        """Labels of the ground truth with a little noise, for the noise floor of the overlap."""
+        return f"{self.root}/segmentation/{dataset}/noisy/{subject}.nii.gz"
+
+    def noise_floor(self, dataset: str) -> str:
+        """Tidy CSV of the overlap of ground truths with themselves after a little noise."""
+        return f"{self.root}/overlap/{dataset}/noise_floor.csv"
+
     def segmentation_list(self, dataset: str) -> str:
         """TSV of the segmentations of a dataset's ground truths: image, its SHA-256."""
         return f"{self.root}/segmentation/{dataset}/ground_truth.tsv"

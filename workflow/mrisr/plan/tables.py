@@ -142,14 +142,16 @@ def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
     cells, published = summary.segmented_cells(study), summary.published_overlap(study)
     # The quality table tells which rows support no conclusion.
     quality = path("quality", "csv")
+    floors = {name: study.layout.noise_floor(name) for name in study.measured_datasets}
     return Planned(
         "segmentation",
-        "Overlap of segmentations",
+        "Segmentations: overlap, volumes and surfaces",
         "segmentation_table",
         "overlap",
         [
             *(cell.path for cell in cells if cell.path),
             *(entry["file"] for entry in published),
+            *floors.values(),
             quality,
         ],
         {
@@ -157,6 +159,8 @@ def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
             "notes": summary.segmentation_notes(study),
             "published": published,
             "quality": quality,
+            "floors": floors,
+            "baseline": study.config["baseline"],
         },
         "segmentation_table.rst",
     )

@@ -69,6 +69,8 @@ def overlap(
     *,
     published: Sequence[Mapping],
     quality: str,
+    floors: Mapping[str, str],
+    baseline: str | None,
 ) -> Table:
     """Return the complete table of overlap.
 
@@ -77,8 +79,17 @@ def overlap(
         notes: From `mrisr.plan.cells.segmentation_notes`.
         published: From `mrisr.plan.cells.published_overlap`.
         quality: The CSV of the table of image quality.
+        floors: By dataset, the CSV of its noise floor.
+        baseline: Baseline of the study.
     """
-    return overlap_table(cells, _published(published), notes, read_table(quality))
+    return overlap_table(
+        cells,
+        _published(published),
+        notes,
+        read_table(quality),
+        floors=floors,
+        baseline=baseline,
+    )
 
 
 def tissues(cells: Sequence[Mapping], notes: Mapping[str, str], *, quality: str) -> Table:
