@@ -127,7 +127,7 @@ def test_what_was_recorded_is_told_again(demo):
     assert len(again.updated(costs).costs) == len(costs.costs)
     told = planned(demo, again)
     assert told["reconstruct"] + told["evaluate"] == pytest.approx(total, rel=0.1)
-    assert plans.plan(demo, again).stages["segment"].unknown == 22
+    assert plans.plan(demo, again).stages["segment"].unknown == 24
 
 
 def test_short_jobs_that_snakemake_did_not_watch_count_by_their_wall_time(demo):
