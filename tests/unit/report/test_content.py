@@ -93,7 +93,8 @@ def given(tmp_path):
     method = {"kind": "supervised", "control": False, "own": []}
     paper = {"title": "On <nets>", "doi": "10.1/net"}
     return {
-        "config": {"study": "demo", "seed": 7, "title": "Demo <study>"},
+        "config": {"study": "demo", "seed": 7, "title": "Demo <study>"}
+        | {"baseline": "cubic", "primary_metric": "psnr"},
         "cells": cells,
         "models": [
             {"method": "net", "label": "Net", "trained": "x2-4", "folder": str(folder)}

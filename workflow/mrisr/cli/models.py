@@ -28,15 +28,20 @@ VoxelSize = Annotated[
 ]
 Model = Annotated[Path | None, typer.Option(help=MODEL, exists=True)]
 MethodName = Annotated[
-    str | None, typer.Option(help="Without a model: cubic, nearest; of stacks bspline, srr, irem.")
+    str | None,
+    typer.Option(help="Without a model: cubic, nearest, smore; of stacks bspline, srr, irem."),
 ]
+Thickness = Annotated[
+    float | None, typer.Option(min=0.01, help="Of thick slices in mm; default its BIDS sidecar's.")
+]
+Gap = Annotated[float | None, typer.Option(help="Between thick slices in mm.")]
 Masks = Annotated[
     list[Path] | None,
     typer.Option(help="Of stacks: the mask of each, in their order; repeated.", **FILE),
 ]
 Register = Annotated[bool, typer.Option(help="Of stacks: move all others to the first one.")]
 Minutes = Annotated[
-    float | None, typer.Option(min=0.1, help="Of stacks: time that training may take (irem).")
+    float | None, typer.Option(min=0.1, help="Time that training may take (smore, irem).")
 ]
 AnyScale = Annotated[
     bool, typer.Option("--any-scale", help="Also scales that the model was not made for.")
@@ -78,10 +83,13 @@ def sr(
     memory: Memory = None,
     clip: Clip = "scan",
     force: Force = False,
+    thickness: Thickness = None,
+    gap: Gap = None,
 ) -> None:
     """Super-resolve a scan with a trained model or by interpolation, or several stacks to one.
 
-    Without --model and --method the model that comes with mrisr is applied.
+    Without --model and --method the model that comes with mrisr is applied. Without --scale and
+    --voxel-size all voxels get the scan's finest edge: thick slices become an isotropic volume.
 
     The output has the scan's orientation and intensity unit, and an affine that says where its
     voxels really are. That of several stacks has isotropic voxels along the first one's axes.
@@ -94,10 +102,11 @@ def sr(
     how |= {"memory_mb": memory, "force": force, "clip": clip}
     if len(scans) > 1:
         given = voxel_size is not None and method is not None and output is not None
-        if not given or scale is not None or model is not None or ensemble:
+        unused = (scale, model, thickness, gap, ensemble or None)
+        if not given or any(option is not None for option in unused):
             raise typer.BadParameter(
                 "several scans are stacks: give --method, --voxel-size and --output, and none of"
-                " --model, --scale and --ensemble"
+                " --model, --scale, --thickness, --gap and --ensemble"
             )
         with job(None, threads):
             from mrisr.own_scans.stacks import super_resolve_stacks
@@ -105,11 +114,12 @@ def sr(
             stacks = (scans, output, voxel_size, method, mask or ())
             super_resolve_stacks(*stacks, plugin_folders(plugins), register, minutes, **how)
         return
-    if (scale is None) == (voxel_size is None) or mask or minutes is not None:
+    if (scale is not None and voxel_size is not None) or mask:
         raise typer.BadParameter(
-            "one scan: give either --scale or --voxel-size; --mask and --minutes are for several"
-            " stacks"
+            "one scan: give --scale or --voxel-size, not both; --mask is for several stacks"
         )
+    if minutes is not None and method is None:
+        raise typer.BadParameter("--minutes is for a --method that trains on the scan: smore")
     if model is not None and method is not None:
         raise typer.BadParameter("give --model FOLDER or --method NAME, not both")
     if output is None:
@@ -117,6 +127,7 @@ def sr(
     with job(None, threads):
         from mrisr.own_scans.scan import super_resolve
 
+        how |= {"thickness": thickness, "gap": gap, "minutes": minutes}
         one = (scans[0], output, scale, model, method, voxel_size, ensemble)
         super_resolve(*one, plugins=plugin_folders(plugins), any_scale=any_scale, **how)
 

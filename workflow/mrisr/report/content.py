@@ -13,20 +13,22 @@ from markupsafe import Markup, escape
 
 from mrisr import metrics as metric_modules
 from mrisr.common.errors import InputError
-from mrisr.common.layout import FOLDERS, scale_name
+from mrisr.common.layout import scale_name
 from mrisr.common.text import duration, listed
 from mrisr.evaluate.measured import MARKS, heading
 from mrisr.evaluate.outliers import outliers, subject_values
 from mrisr.evaluate.read_table import read_table
 from mrisr.figures.files import read_record
 from mrisr.methods.model_files import read_description, shipped_training
+from mrisr.report.cost import by_stage, in_short
+from mrisr.report.headline import headlines, mentioned
+from mrisr.report.heatmap import heatmaps
+from mrisr.report.left_out import left_out
 from mrisr.report.page import write_page
 from mrisr.report.viewer import Gallery
 from mrisr.tables import html
 
 UNKNOWN = "–"
-#: Stages of the manifest's durations, see `mrisr.report.manifest.durations`; others follow.
-FOLDER_ORDER = (*FOLDERS, "report")
 KINDS = {
     "control": "control: it bounds the tables and is not ranked",
     "interpolation": "interpolation",
@@ -45,6 +47,7 @@ def report(
     manifest: Mapping[str, Any],
     viewer: Gallery | None = None,
     quality: str | Path | None = None,
+    significance: str | Path | None = None,
     state: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one self-contained HTML page: nothing is loaded from elsewhere.
@@ -57,6 +60,7 @@ def report(
         manifest: See `mrisr.report.manifest.manifest`.
         viewer: Volumes for the slice viewer, None for a page without one.
         quality: CSV of the table of image quality, which has the rows of each method.
+        significance: CSV of the table of significance, from which the first sentence is made.
         state: State of an unfinished study, see `mrisr.plan.state.state`.
 
     Raises:
@@ -65,11 +69,20 @@ def report(
     labels = {cell["dataset"]: cell["dataset_label"] for cell in study_facts["cells"]}
     drawn = [_figure(Path(path), labels) for path in figures]
     models = [_model(model) for model in study_facts["models"]]
-    rows = _rows(study_facts, quality)
+    means, contrasts = _frame(quality), _frame(significance, ("reference",))
+    rows = _rows(study_facts, means)
     scores = subject_values(study_facts["cells"])
+    cohorts = _cohorts(study_facts, scores)
+    first, findings = mentioned(headlines(study_facts, means, contrasts, scores))
+    remarks = viewer.remarks if viewer else []
     write_page(
         output,
         title=study_facts["config"].get("title") or study_facts["config"]["study"],
+        headline=first,
+        findings=findings,
+        heatmaps=heatmaps(study_facts, means),
+        left_out=left_out(study_facts, means, cohorts, state=state, remarks=remarks),
+        cost=in_short(manifest, study_facts["models"]),
         summary=summarise(study_facts),
         warnings=_warnings(study_facts["datasets"]),
         state=state,
@@ -83,11 +96,11 @@ def report(
         methods=[
             _method(method, study_facts, models, drawn, rows) for method in study_facts["methods"]
         ],
-        cohorts=_cohorts(study_facts, scores),
+        cohorts=cohorts,
         models=models,
         datasets=[_dataset(dataset) for dataset in study_facts["datasets"]],
         facts=_facts(manifest),
-        durations=_durations(manifest["durations"]),
+        durations=by_stage(manifest["durations"]),
         config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True),
         checksums=manifest["sha256"],
         choices=_choices(study_facts),
@@ -257,14 +270,13 @@ def _own_models(folders: Sequence[str]) -> str:
     return said
 
 
-def _rows(study_facts: Mapping[str, Any], quality: str | Path | None) -> dict[str, list[dict]]:
+def _rows(study_facts: Mapping[str, Any], quality: pd.DataFrame) -> dict[str, list[dict]]:
     """Return each method's rows of the table of image quality, in one table for each dataset."""
-    if quality is None or not Path(quality).exists():
+    if quality.empty:
         return {}
-    frame = read_table(quality)
     labels = {c["dataset"]: c["dataset_label"] for c in study_facts["cells"]}
     found: dict[str, list[dict]] = {}
-    for (method, dataset), group in frame.groupby(["method", "dataset"], sort=False):
+    for (method, dataset), group in quality.groupby(["method", "dataset"], sort=False):
         columns = _shown_columns(group)
         if not columns:
             continue
@@ -429,29 +441,9 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _durations(stages: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:
-    """Return one row for each stage and their sum, as text."""
-    if not stages:
-        return []
-    total = {
-        key: sum(stage_cost[key] for stage_cost in stages.values())
-        for key in ("jobs", "seconds", "cpu_seconds")
-    }
-    total["peak_megabytes"] = max(stage_cost["peak_megabytes"] for stage_cost in stages.values())
-    return [
-        {
-            "stage": stage,
-            "jobs": f"{stage_cost['jobs']:,}",
-            "seconds": duration(stage_cost["seconds"]),
-            "cpu": duration(stage_cost["cpu_seconds"]),
-            "memory": f"{stage_cost['peak_megabytes']:,.0f} MB",
-        }
-        for stage, stage_cost in [*sorted(stages.items(), key=_stage), ("all", total)]
-    ]
-
-
-def _stage(item: tuple[str, Any]) -> tuple[int, str]:
-    return (FOLDER_ORDER.index(item[0]) if item[0] in FOLDER_ORDER else len(FOLDER_ORDER)), item[0]
+def _frame(path: str | Path | None, text: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Return a table's CSV; without rows if there is none yet."""
+    return read_table(path, text) if path is not None and Path(path).exists() else pd.DataFrame()
 
 
 def _read(path: str | Path) -> bytes:

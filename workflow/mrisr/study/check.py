@@ -14,8 +14,9 @@ from mrisr.common.optional_packages import (
 from mrisr.common.schema import nearest
 from mrisr.methods.model_files import read_description
 from mrisr.methods.shipped import is_shipped
-from mrisr.study import figures_key, tables_key
+from mrisr.study import degradation_key, figures_key, tables_key
 from mrisr.study import readers_key as reader_settings
+from mrisr.study.degradation_key import TAKEN
 from mrisr.study.study import Study
 
 
@@ -61,6 +62,7 @@ def check(study: Study) -> None:
     problems += _viewer_problems(study)
     problems += figures_key.problems(study)
     problems += _slice_problems(study)
+    problems += degradation_key.problems(study)
     problems += reader_settings.problems(study)
     if not problems:
         problems += _real_problems(study)
@@ -79,7 +81,7 @@ def check(study: Study) -> None:
                     f"methods.{method.name}.limits.datasets: '{name}' is not among the"
                     f" datasets: {nearest(name, study.datasets)}"
                 )
-        if method.input not in (kind, "ground_truth"):
+        if method.input not in (*TAKEN.get(kind, (kind,)), "ground_truth"):
             problems.append(
                 f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
             )

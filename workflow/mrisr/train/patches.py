@@ -6,17 +6,17 @@ of query voxels. The draws of a step depend on the seed and the step's number al
 resumed run sees the same batches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from mrisr.common import seeds
+from mrisr.common import devices, seeds
 from mrisr.common.errors import InputError
 from mrisr.common.progress import progress
-from mrisr.degrade.resample import lr_size, resampling_matrix
+from mrisr.degrade.resample import kernel_matrix, lr_size, resampling_matrix
 from mrisr.networks.queries import query_coordinates
 from mrisr.train.augment import AIR, Augmentation
 from mrisr.volumes.io import load
@@ -130,14 +130,14 @@ class GridBatches:
         size, grid = patches.shape[-1], degradation["grid"]
         fwhm = float(degradation["antialias"] or 0.0) * scale
         low = lr_size(size, scale)
-        matrix = resampling_matrix(low, size, grid) @ resampling_matrix(size, low, grid, fwhm)
+        matrix = resampling_matrix(low, size, grid) @ _reduction(size, low, degradation, fwhm)
         self.matrix = torch.tensor(matrix, dtype=torch.float32, device=device)
         self.order = Order(len(patches), training["batch"], *seed_parts)
         self.augment = Augmentation(training.get("augment"), *seed_parts)
 
     def __call__(self, step: int) -> tuple[tuple[torch.Tensor], torch.Tensor]:
         """Return ((interpolated LR,), HR) of a step, each of shape (B, 1, s, s, s)."""
-        chosen = torch.as_tensor(self.order(step), device=self.patches.device)
+        chosen = devices.send(torch.from_numpy(self.order(step)), self.patches.device)
         hr = self.augment(self.patches[chosen], step)
         lr = _separable(hr, self.matrix)
         return (lr[:, None],), hr[:, None]
@@ -189,7 +189,7 @@ class QueryBatches:
             start = (size - n) // 2 if training["anchor"] == "centre" else 0
             fwhm = float(degradation["antialias"] or 0.0) * scale
             matrices[row, :, start : start + n] = (
-                resampling_matrix(n, lr, grid, fwhm) if n != lr else np.eye(lr)
+                _reduction(n, lr, degradation, fwhm) if n != lr else np.eye(lr)
             )
             places[row, :n] = query_coordinates(n, lr, coordinates, grid)
             sizes.append(n)
@@ -224,7 +224,7 @@ class QueryBatches:
         sizes, starts = self.sizes[draw], self.starts[draw]
         edge = int(sizes.max())
         chosen, draw, sizes, starts = (
-            torch.as_tensor(part).to(self.device, non_blocking=True)
+            devices.send(torch.as_tensor(part), self.device)
             for part in (chosen, draw, sizes, starts)
         )
         hr = self.augment(self.patches[chosen], step)
@@ -274,6 +274,12 @@ class QueryBatches:
         rank = torch.rand((batch, 3), generator=random).argsort(dim=1)
         each = torch.where(rank < left, count, each)
         return torch.where(own[:, None], each, draw)
+
+
+def _reduction(n: int, m: int, degradation: Mapping, fwhm: float) -> np.ndarray:
+    """Return the matrix of a study's degradation from `n` to `m` samples."""
+    kernel, window = degradation.get("kernel", "spline"), degradation.get("window")
+    return kernel_matrix(n, m, kernel, degradation["grid"], fwhm, window)
 
 
 def _separable(data: torch.Tensor, *matrices: torch.Tensor) -> torch.Tensor:
