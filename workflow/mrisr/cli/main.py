@@ -1,6 +1,5 @@
 """The command `mrisr`: the steps of the workflow, for single files."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from mrisr.cli.partial import partial
 from mrisr.cli.plan import plan
 from mrisr.cli.reproduce import reproduce
 from mrisr.cli.run import init, run
+from mrisr.common import cores
 from mrisr.common.progress import job, say
 from mrisr.common.text import columns
 
@@ -93,7 +93,7 @@ def metrics(
     ] = "exclude",
     csv: Annotated[Path | None, typer.Option(help="Also write the values in full here.")] = None,
     plugins: Plugins = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = cores.available(),
 ) -> None:
     """Print the metrics of two volumes, or with --no-reference those of one.
 

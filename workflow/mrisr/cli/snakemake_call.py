@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from mrisr.common import cores
 from mrisr.common.paths import SNAKEFILE
 
 # Options that tell Snakemake how many cores or jobs there are.
@@ -13,7 +14,7 @@ DRY_RUN = ("-n", "--dry-run", "--dryrun")
 
 
 def command(config: Path, options: Sequence[str], dry_run: bool) -> list[str]:
-    """Return the call that makes a study, with few words and on all cores.
+    """Return the call that makes a study, with few words and on all cores that are ours.
 
     Args:
         config: The study's config.
@@ -27,7 +28,7 @@ def command(config: Path, options: Sequence[str], dry_run: bool) -> list[str]:
         *("--configfile", str(config)),
         "--quiet",
         *(["rules", "host", "reason", "--dry-run"] if dry_run else ["host", "reason"]),
-        *([] if named(options, COUNTED) else ["--cores", "all"]),
+        *([] if named(options, COUNTED) else ["--cores", str(cores.available())]),
         *options[len(targets) :],
     ]
 
