@@ -108,6 +108,10 @@ class Layout:
         """LR volume (for stacks: one of `<subject>_{axial,coronal,sagittal}`)."""
         return f"{self.root}/lr/{dataset}/x{scale}/{subject}.nii.gz"
 
+    def lr_sidecar(self, dataset: str, scale: object, subject: str) -> str:
+        """JSON of an LR volume with thick slices: SliceThickness, SpacingBetweenSlices in mm."""
+        return f"{self.root}/lr/{dataset}/x{scale}/{subject}.json"
+
     def lr_list(self, dataset: str, scale: object) -> str:
         """TSV of a dataset's simulated LR volumes at a scale: image, its SHA-256."""
         return f"{self.root}/lr/{dataset}/x{scale}.tsv"

@@ -174,7 +174,8 @@ def has_ground_truth(row: Row) -> bool:
 def heading(metric: str, region: str) -> str:
     """Return a column's heading: label, region, better direction, unit."""
     about = metric_modules.metadata(metric)
-    where = {"volume": "", "edges": " at edges"}.get(region, f" in {region}")
+    said = {"volume": "", "edges": " at edges", "through_plane": " through the plane"}
+    where = said.get(region, f" in {region}")
     arrow = {"higher": " ↑", "lower": " ↓", "": ""}[about.better]
     return f"{about.label}{where}{arrow}" + (f" ({about.unit})" if about.unit else "")
 
