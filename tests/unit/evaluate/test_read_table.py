@@ -75,7 +75,7 @@ def test_tables_made_of_tables_keep_a_dataset_and_a_method_of_any_name(tmp_path,
     (printed,) = from_files._published([{"file": published}], as_printed=True).to_dict("records")
     assert (printed["method"], printed["mean"]) == (name, "30.50") and printed["std"] is np.nan
     facts = {"cells": [{"dataset": name, "dataset_label": "Ours"}]}
-    (shown,) = content._rows(facts, quality).values()
+    (shown,) = content._rows(facts, read_table(quality)).values()
     assert shown
 
 
