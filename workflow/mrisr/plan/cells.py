@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, SPLITS, scale_name
 from mrisr.data.datasets import Dataset
+from mrisr.degrade.acquisition import by_scale
 from mrisr.methods.model_files import described
 from mrisr.methods.shipped import is_shipped
 from mrisr.segment import priors
@@ -200,11 +201,13 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         "volume": "all three axes",
         "stacks": "each axis in turn, which gives three orthogonal stacks",
         "slice": "the two in-plane axes",
+        "through_plane": "",
     }[low["kind"]]
     kernel = {
         "slice_profile": "a Gaussian slice profile whose FWHM is the slice thickness",
         "bicubic": "cubic convolution (Keys, a = -0.5)",
         "spline": "cubic B-splines",
+        "kspace": "the centre of k-space, magnitude",
     }[low["kernel"]]
     grid = (
         "first and last voxel centres kept (published)"
@@ -218,8 +221,15 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         if low["antialias"]
         else "stretched by the scale, its own anti-alias filter"
         if low["kernel"] == "bicubic"
+        else f"{low['window'].title()} window"
+        if low.get("window")
         else "without anti-alias filter"
     )
+    made = f"{kernel} along {how}, {blur}, {grid}"
+    if low["kind"] == "through_plane":
+        made = _thick_slices(low)
+    if low.get("noise"):
+        made += f"; Rician noise, SNR {low['noise']['snr']:g} in the mask"
     crops = "; ".join(
         f"{study.datasets[name].label}: {_crop(study.datasets[name].spec['crop'])}"
         for name in measured
@@ -227,7 +237,7 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
     found = {}
     if measured:
         found = {
-            "Degradation": f"{kernel} along {how}, {blur}, {grid}.",
+            "Degradation": f"{made}.",
             "Ground truth": f"one gain to [0, 1] for each subject, LR made from it. Crop: {crops}.",
             "Data range": "maximum minus minimum of the ground truth"
             + (" of each slice." if study.slices else "."),
@@ -240,7 +250,7 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         ]:
             found["Split"] = " ".join(drawn)
     elif study.supervised:
-        found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
+        found["Degradation in training"] = f"{made}."
     if scaled := _intensities(study):
         found["Intensity"] = f"{scaled}."
     if real:
@@ -249,6 +259,20 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
     if study.config["preset"] == "demo":
         found["Demo"] = "networks and training are shrunk; no row tells how good a method is."
     return found
+
+
+def _thick_slices(low: dict) -> str:
+    """Return how thick slices were made, with the acquisition that each scale stands for."""
+    profile = {
+        "gaussian": "a Gaussian slice profile",
+        "rect": "a rectangular slice profile",
+        "sinc": "the slice profile of a windowed sinc pulse",
+    }[low["profile"]]
+    listed = ", ".join(f"{scale_name(k)} is {a}" for k, a in by_scale(low["acquisitions"]).items())
+    return (
+        f"{low['axis']} thick slices with {profile}, field of view kept, in-plane nothing changed;"
+        f" scale (a slice every so many voxels) as thickness|gap in voxels: {listed}"
+    )
 
 
 def _real(study: Study, real: list[str]) -> str:
@@ -378,6 +402,18 @@ def segmented_cells(study: Study, dataset: str | None = None) -> list[TableCell]
             path = study.layout.overlap(cell.dataset, cell.method, scale_name(cell.scale))
             found.append(replace(cell, path=None if cell.skipped else path))
     return found
+
+
+def tissue_cells(study: Study) -> list[TableCell]:
+    """Return the cells of the table of tissues; `path` is the CSV of the tissues."""
+    return [
+        cell
+        if cell.path is None
+        else replace(
+            cell, path=study.layout.tissues(cell.dataset, cell.method, scale_name(cell.scale))
+        )
+        for cell in segmented_cells(study)
+    ]
 
 
 def segmentation_notes(study: Study) -> dict[str, str]:

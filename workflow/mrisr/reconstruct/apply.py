@@ -259,7 +259,8 @@ def reconstruct_subjects(
     Args:
         method: Method to apply.
         model_file: The method's `model.safetensors`, or None.
-        inputs: For each subject the LR file under "", or the files of its stacks by name.
+        inputs: For each subject the LR file under "", or the files of its stacks by name. A method
+            of stacks takes a volume as its only stack.
         target_files: Files on the SR grid, which are ground truths if there are any. Only their
             grid is used, but the control that is the ground truth also gets them as inputs. None
             takes the LR grid with voxels divided by `scale`.
@@ -284,7 +285,7 @@ def reconstruct_subjects(
         volume = reconstruct(
             method,
             model,
-            stacks.get("", stacks),
+            stacks if method.input == "stacks" else stacks.get("", stacks),
             target.shape if targets else None,
             scale,
             target.affine if targets else None,
