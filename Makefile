@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: install demo test bench lint clean
+.PHONY: install demo test bench gpu lint clean
 
 install: .venv/installed
 
@@ -29,6 +29,9 @@ bench: install
 	$(BIN)/python bench/reconstruction.py
 	$(BIN)/python bench/coordinates.py
 	$(BIN)/python bench/stacks.py
+
+gpu: install
+	$(BIN)/python bench/gpu.py --out results/gpu
 
 lint: install
 	$(BIN)/ruff check .
