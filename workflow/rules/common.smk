@@ -193,6 +193,8 @@ def evaluation_params(dataset):
             name: STUDY.metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
         },
         "empty_slices": STUDY.config["empty_slices"],
+        # Of studies of thick slices alone: a key more would run the metrics of others again.
+        **({"slice_axis": STUDY.slice_axis} if STUDY.slice_axis is not None else {}),
         **ONE_THREAD,
         "code": code_digest(
             "mrisr.evaluate.subjects",

@@ -10,6 +10,8 @@ from mrisr.common.errors import ConfigError
 
 #: Slice profiles, whose full width at half maximum is the thickness.
 PROFILES = ("gaussian", "rect", "sinc")
+#: Orientation of slices by the axis that runs through them, of a canonical volume.
+ORIENTATIONS = ("sagittal", "coronal", "axial")
 #: Where a config leaves them open.
 AXIS, PROFILE = "axial", "gaussian"
 

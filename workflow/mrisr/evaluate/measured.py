@@ -173,7 +173,7 @@ def has_ground_truth(row: Row) -> bool:
 def heading(metric: str, region: str) -> str:
     """Return a column's heading: label, region, better direction, unit."""
     about = metric_modules.metadata(metric)
-    where = "" if region == "volume" else f" in {region}"
+    where = {"volume": "", "through_plane": " through the plane"}.get(region, f" in {region}")
     arrow = {"higher": " ↑", "lower": " ↓", "": ""}[about.better]
     return f"{about.label}{where}{arrow}" + (f" ({about.unit})" if about.unit else "")
 

@@ -17,6 +17,8 @@ CHUNK = 32
 # Two of 255 gray levels. A slice with less is black to the eye, and the ringing of an interpolation
 # beside it has many times its contrast (a VIF of 40 in one slice has been seen).
 FAINT = 2 / 255
+# Region of metrics on slices: those of the two views that thick slices are cut in.
+THROUGH = "through_plane"
 
 
 class Pair:
@@ -130,7 +132,7 @@ def plan(
     Args:
         shape: Shape of the volume.
         metrics: Names of metrics.
-        regions: `volume`, `mask`.
+        regions: `volume`, `mask`, `through_plane`.
         pieces: Number of parts that each stack of slices is cut into.
 
     Raises:
@@ -143,7 +145,7 @@ def plan(
     about = {name: found.metadata(name) for name in metrics}
     works = []
     on_slices = tuple(name for name in metrics if about[name].slices)
-    if on_slices and "volume" in regions:
+    if on_slices and not {"volume", THROUGH}.isdisjoint(regions):
         for index, slices in enumerate(_slices.stacks(np.broadcast_to(0, shape))):
             count, height, width = slices.shape
             for name in on_slices:
@@ -242,21 +244,26 @@ def combine(
     regions: Sequence[str],
     plan: Sequence[Work],
     parts: Sequence[dict],
-    known: Mapping[str, float] | None = None,
+    known: Mapping[tuple[str, str], float] | None = None,
+    slice_axis: int | None = None,
 ) -> list[tuple[str, str, float]]:
     """Return (metric, region, value) of a divided evaluation, in the order of the metrics.
 
     Args:
         metrics: Names of metrics.
-        regions: `volume`, `mask`.
+        regions: `volume`, `mask`, `through_plane`.
         plan: Pieces of work.
         parts: Result of `run` for each piece.
-        known: Values of metrics on slices that were left out of the work.
+        known: Values of metrics on slices that were left out of the work, by metric and region.
+        slice_axis: Axis through the thick slices, for the region `through_plane`.
 
     Raises:
+        ConfigError: The region `through_plane`, and no `slice_axis`.
         InputError: A value is NaN, or a metric has no slice left. A metric that could not measure
             any slice is NaN, see `Metadata.unmeasured`.
     """
+    if THROUGH in regions and slice_axis is None:
+        raise ConfigError(f"regions: {THROUGH}: is for scans with thick slices; leave it out")
     rows = []
     for name in metrics:
         about = found.metadata(name)
@@ -265,10 +272,12 @@ def combine(
                 scores = [
                     part[name]
                     for work, part in zip(plan, parts, strict=True)
-                    if work.stack is not None and name in part
+                    if work.stack is not None
+                    and name in part
+                    and (region != THROUGH or work.stack != slice_axis)
                 ]
-                if not scores and name in (known or {}):
-                    value = known[name]
+                if not scores and known and (name, region) in known:
+                    value = known[name, region]
                 elif sum(map(len, scores)) or about.unmeasured is not None:
                     value = _mean(np.concatenate([*scores, np.empty(0)]), about.unmeasured)
                 else:
@@ -360,7 +369,7 @@ def evaluate(
     if metrics is None:
         metrics = possible(pair, settings or {})
     if regions is None:
-        regions = found.REGIONS if mask is not None else found.REGIONS[:1]
+        regions = ("volume", "mask") if mask is not None else ("volume",)
     works = plan(pair.image.shape, metrics, regions)
     parts = [
         run(work, pair, settings or {}, empty_slices=empty_slices, device=device) for work in works

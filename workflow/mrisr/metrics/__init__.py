@@ -42,7 +42,7 @@ _built_in: dict[str, ModuleType] = {
 # Each function takes the name that its module has in this package.
 globals().update({name: getattr(module, name) for name, module in _built_in.items()})
 
-REGIONS = ("volume", "mask")
+REGIONS = ("volume", "mask", "through_plane")
 #: Environment variable by which the processes that a study starts find the metrics of its plugins.
 PLUGINS = "MRISR_METRICS"
 

@@ -13,7 +13,8 @@ class Metadata:
         better: `higher`, `lower`, or empty for a quantity that explains: neither ranked nor tested.
         range: Least and greatest possible value.
         reference: Whether it compares with the ground truth.
-        regions: Where it can be taken: `volume`, `mask`.
+        regions: Where it can be taken: `volume`, `mask`; of a metric on slices also
+            `through_plane`, the slices of the two views that thick slices are cut in.
         doi: DOI of the paper that defines it.
         digits: Decimals worth printing.
         slices: Whether it is taken on 2-D slices and averaged over three directions.

@@ -34,7 +34,8 @@ def doubts(scan: Volume, model: TrainedModel) -> Iterator[str]:
             " before its result counts"
         )
     edges = scan.voxel_size
-    if edges.max() > THICK * edges.min() and not said.get("training", {}).get("thick_slices"):
+    thick = (said.get("training", {}).get("thick_slices") or {}).get("share")
+    if edges.max() > THICK * edges.min() and not thick:
         yield (
             f"slices every {edges.max():.3g} mm, {edges.max() / edges.min():.2g} times as far apart"
             " as pixels, whose profile the model was not trained for: look at the result beside"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mrisr.common.errors import InputError
-from mrisr.degrade.acquisition import PROFILE
+from mrisr.degrade.acquisition import ORIENTATIONS, PROFILE
 from mrisr.volumes.io import Volume
 
 log = logging.getLogger("mrisr")
@@ -57,7 +57,7 @@ class Slices:
         thickness, gap = self.thickness / voxel, self.gap / voxel
         how = {
             "kind": "through_plane",
-            "axis": ("sagittal", "coronal", "axial")[self.axis],
+            "axis": ORIENTATIONS[self.axis],
             "profile": PROFILE,
             "acquisitions": [f"{thickness!r}|{gap!r}"],
             **{"kernel": "slice_profile", "grid": "centres", "antialias": None},

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
+from mrisr.degrade.acquisition import of_scale
 from mrisr.plan import cells as summary
 from mrisr.study.figures_key import KINDS, one_model, options, shown_cells
 from mrisr.study.study import Study
@@ -321,7 +322,8 @@ def _stacks(study: Study, dataset: str, settings: Mapping) -> Planned:
         else layout.foreground_on_sr_grid(dataset, name, subject)
     )
     reference = layout.hr_reference(dataset, subject) if about.reference else None
-    names = zip(study.stacks(dataset, subject), study.inputs(dataset, subject), strict=True)
+    one = study.degradation["kind"] == "through_plane"
+    names = zip(study.stacks(dataset, subject) or [""], study.inputs(dataset, subject), strict=True)
     stacks = {stack: layout.lr(dataset, name, file) for stack, file in names}
     compared = {"cells": cells, "held": _held(study, dataset, cells)}
     compared["baseline"] = study.config["baseline"]
@@ -340,9 +342,12 @@ def _stacks(study: Study, dataset: str, settings: Mapping) -> Planned:
             "mask": mask,
             "truth": truth,
             "reference": reference,
+            # Between thick slices is what is worth enlarging.
+            "enlarged": "coronal" if one and study.degradation["axis"] != "coronal" else "axial",
+            "acquisition": str(of_scale(study.degradation, float(scale))) if one else None,
             **compared,
         },
-        "Three planes of every reconstruction from stacks of thick slices.",
+        "Three planes of every reconstruction from thick slices.",
     )
 
 

@@ -23,12 +23,17 @@ from mrisr.methods.model_files import read_description, shipped_training
 from mrisr.report.cost import by_stage, in_short
 from mrisr.report.headline import headlines, mentioned
 from mrisr.report.heatmap import heatmaps
+from mrisr.report.leaderboard import leaderboard
 from mrisr.report.left_out import left_out
+from mrisr.report.methods_text import methods_text
 from mrisr.report.page import write_page
+from mrisr.report.shared_notes import shared
 from mrisr.report.viewer import Gallery
 from mrisr.tables import html
 
 UNKNOWN = "–"
+#: Most points of a figure that lead to their subject.
+POINTS = 3000
 KINDS = {
     "control": "control: it bounds the tables and is not ranked",
     "interpolation": "interpolation",
@@ -75,6 +80,8 @@ def report(
     cohorts = _cohorts(study_facts, scores)
     first, findings = mentioned(headlines(study_facts, means, contrasts, scores))
     remarks = viewer.remarks if viewer else []
+    sections, notes = shared({name: _table(path, title) for name, (title, path) in tables.items()})
+    summary = summarise(study_facts)
     write_page(
         output,
         title=study_facts["config"].get("title") or study_facts["config"]["study"],
@@ -83,13 +90,16 @@ def report(
         heatmaps=heatmaps(study_facts, means),
         left_out=left_out(study_facts, means, cohorts, state=state, remarks=remarks),
         cost=in_short(manifest, study_facts["models"]),
-        summary=summarise(study_facts),
+        summary=summary,
         warnings=_warnings(study_facts["datasets"]),
         state=state,
         tables=[
-            {"name": name, "title": title, "html": _table(path, title)}
-            for name, (title, path) in tables.items()
+            {"name": name, "title": title, "html": Markup(sections[name])}
+            for name, (title, _) in tables.items()
         ],
+        notes=[note | {"html": Markup(note["html"])} for note in notes],
+        leaderboard=leaderboard(study_facts, means, models, output),
+        methods_text=methods_text(study_facts, manifest, summary),
         figures=drawn,
         sections=list(dict.fromkeys(figure["section"] or "Figures" for figure in drawn)),
         viewer=_with_psnr(viewer, scores) if viewer and viewer.sets else None,
@@ -163,10 +173,10 @@ def _choices(study_facts: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]
     }
 
 
-def _table(path: str | Path, title: str) -> Markup:
+def _table(path: str | Path, title: str) -> str:
     """Return the part of a table's page that goes into this page, below its heading."""
     section = html.section(_read(path).decode("utf-8"))
-    return Markup(section.replace(f"<h3>{escape(title)}</h3>\n", "", 1))
+    return section.replace(f"<h3>{escape(title)}</h3>\n", "", 1)
 
 
 def _figure(record: Path, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -184,8 +194,27 @@ def _figure(record: Path, labels: Mapping[str, str]) -> dict[str, Any]:
         "methods": about.get("methods") or [],
         "scales": [scale_name(scale) for scale in about.get("scales") or []],
         "dataset": dataset,
+        "points": _links(dataset, about.get("points") or {}),
         "data": base64.b64encode(image).decode("ascii"),
     }
+
+
+def _links(dataset: str, points: Mapping[str, Sequence]) -> list[dict[str, str]]:
+    """Return, for each subject of a figure, its address and its points as a path of dots.
+
+    The path's coordinates are in thousandths of the figure's width and height. A figure with more
+    than `POINTS` points has no links, so that the page stays small.
+    """
+    if sum(map(len, points.values())) > POINTS:
+        return []
+    return [
+        {
+            "subject": subject,
+            "href": f"#subject-{dataset}-{subject}",
+            "path": "".join(f"M{1000 * x:.0f} {1000 * y:.0f}h0" for x, y in places),
+        }
+        for subject, places in points.items()
+    ]
 
 
 def _model(model: Mapping[str, Any]) -> dict[str, str]:
@@ -213,6 +242,7 @@ def _model(model: Mapping[str, Any]) -> dict[str, str]:
     ]
     return {
         "method": model["method"],
+        "folder": str(model["folder"]),
         "label": str(about["label"]),
         "trained": str(about["trained"]),
         "parameters": shown("parameters", "{:,}"),
@@ -316,6 +346,8 @@ def _mean(row: Any, metric: str) -> dict[str, str]:
     text = number(row.mean, metric)
     if not math.isnan(row.std):
         text += f" ± {number(row.std, metric)}"
+    if not math.isnan(row.ci_low):
+        text += f" [{number(row.ci_low, metric)}, {number(row.ci_high, metric)}]"
     return {"text": text, "value": f"{row.mean:.9g}"}
 
 

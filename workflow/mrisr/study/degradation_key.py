@@ -19,6 +19,8 @@ def problems(study: Study) -> Iterator[str]:
     if kind == "through_plane":
         yield from _thick_problems(study)
         return
+    if "through_plane" in study.config["regions"]:
+        yield "regions: through_plane is for degradation.kind: through_plane; leave it out"
     for key in THICK:
         if key in given:
             yield f"degradation.{key}: is for kind: through_plane; leave it out"

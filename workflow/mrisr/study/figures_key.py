@@ -24,7 +24,8 @@ def _real_volumes(study: Study) -> list[str]:
 
 
 def _stacks(study: Study) -> list[str]:
-    return study.test_datasets if study.degradation["kind"] == "stacks" else []
+    thick = study.degradation["kind"] in ("stacks", "through_plane")
+    return study.test_datasets if thick else []
 
 
 def _measured_stacks(study: Study) -> list[str]:

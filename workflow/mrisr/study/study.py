@@ -12,7 +12,7 @@ from mrisr.common.errors import ConfigError
 from mrisr.common.layout import SPLITS, STACKS, Layout, scale_name, slice_name
 from mrisr.data import datasets as dataset_files
 from mrisr.data.datasets import Dataset
-from mrisr.degrade.acquisition import AXIS, PROFILE, by_scale
+from mrisr.degrade.acquisition import AXIS, ORIENTATIONS, PROFILE, by_scale
 from mrisr.methods import method as method_folders
 from mrisr.methods.method import Method, merge
 from mrisr.metrics import Registry
@@ -196,6 +196,13 @@ class Study:
         """Return the study's degradation; for real LR with the grid of a scanner (`centres`)."""
         real = {} if self.datasets[dataset].has_ground_truth else {"grid": "centres"}
         return {**self.degradation, **real}
+
+    @property
+    def slice_axis(self) -> int | None:
+        """The axis that runs through thick slices; None in studies without."""
+        if self.degradation["kind"] != "through_plane":
+            return None
+        return ORIENTATIONS.index(self.degradation["axis"])
 
     @property
     def no_reference_metrics(self) -> list[str]:
