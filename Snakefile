@@ -2,10 +2,12 @@
 # config/<study>.yaml` any other study. See README.md.
 import gc
 import shutil
+import time
 
 from snakemake.utils import min_version
 
 min_version("9.0")
+STARTED = time.time()
 
 # A large graph of jobs is many objects and no garbage: looking for it took an eighth of a dry-run.
 gc.freeze()
@@ -41,6 +43,7 @@ onsuccess:
     if Path(LAYOUT.manifest()).exists():
         for KEPT in Path(LAYOUT.staging("models")).rglob("finished"):
             shutil.rmtree(KEPT, ignore_errors=True)
+    logger.info(ending(LAYOUT.report(), STARTED, time.time()))
 
 
 rule all:

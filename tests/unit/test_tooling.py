@@ -45,7 +45,11 @@ def test_ci_calls_the_makefile():
     assert run == {"make lint", "make test", "make demo"}
     assert all(recipe(command.split()[1]) for command in run)
     oldest = jobs["test"]["strategy"]["matrix"]["python"][0]
-    assert PROJECT["project"]["requires-python"] == f">={oldest}"
+    newest = jobs["test"]["strategy"]["matrix"]["python"][-1]
+    minor = int(newest.partition(".")[2])
+    assert PROJECT["project"]["requires-python"] == f">={oldest},<3.{minor + 1}"
+    looked_for = f"oldest={oldest.partition('.')[2]} newest={minor}\n"
+    assert looked_for in (ROOT / "envs/make_venv").read_text()
     assert PROJECT["tool"]["mypy"]["python_version"] == oldest
     assert PROJECT["tool"]["ruff"]["target-version"] == "py" + oldest.replace(".", "")
 

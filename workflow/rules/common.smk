@@ -27,6 +27,7 @@ from mrisr.plan import cells
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import report as report_plan
 from mrisr.plan import tables as table_plan
+from mrisr.plan.ending import ending
 from mrisr.plan.kept_files import EVERYONE, Keep
 from mrisr.plan.resources import requests
 from mrisr.plan.study_files import StudyFiles

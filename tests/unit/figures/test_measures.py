@@ -137,6 +137,20 @@ def test_cost_is_seconds_a_volume_and_parameters(study, monkeypatch):
     assert "Without parameters, so a line across: Cubic" in record.caption
 
 
+def test_points_of_a_subject_are_joined_and_their_places_recorded(study, monkeypatch):
+    figure, record = caught("subjects", study.params(), monkeypatch)
+    panel = figure.axes[0]
+    joined = [line for line in panel.get_lines() if line.get_linewidth() == 0.4]
+    values = [line for line in panel.get_lines() if line.get_linestyle() == "None"]
+    assert len(joined) == 3 * (len(values) - 1)  # each subject, from method to method
+    whole = panel.transAxes.inverted().transform(figure.transFigure.transform([[0, 0], [1, 1]]))
+    for number, points in enumerate(record.points.values()):
+        at = np.array([points[0][0], 1 - points[0][1]])
+        inside = panel.transLimits.inverted().transform(whole[0] + at * (whole[1] - whole[0]))
+        drawn = values[0].get_xdata()[number], values[0].get_ydata()[number]
+        np.testing.assert_allclose(inside, drawn, atol=0.01)
+
+
 def test_without_benchmarks_there_is_a_word_and_a_reason(study, monkeypatch):
     figure, record = caught("cost", costly(study, benchmarks=False), monkeypatch)
     assert texts(figure).count("no benchmark") == 2

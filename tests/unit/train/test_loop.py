@@ -9,6 +9,7 @@ from torch import nn
 from mrisr.methods.training_length import total_steps
 from mrisr.train import loop
 from mrisr.train.checkpoints import Checkpoints
+from mrisr.train.learner import Learner
 
 TRAINING = {"epochs": 4, "learning_rate": 0.05, "halve_every": 2, "checkpoint_minutes": 10**6}
 OPTIONS = {
@@ -34,8 +35,9 @@ def train(folder, stop=None, observe=lambda *_: None, **options):
         return float(loss(10**6, network)), 1.0
 
     optimizer = torch.optim.Adam(network.parameters(), training["learning_rate"])
+    learn = Learner("toy", network, lambda called, step: loss(step, called), training)
     task = loop.Task(
-        "toy", training, network, optimizer, 6, total_steps(training, 6), loss, validate
+        "toy", training, network, optimizer, 6, total_steps(training, 6), learn, validate
     )
     checkpoints = Checkpoints(folder, loop.lasting(training))
     state = checkpoints.load() or loop.fresh()

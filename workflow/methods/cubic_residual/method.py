@@ -12,6 +12,7 @@ gain of a scan, which is the voxel that happens to be the brightest, does not ma
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -110,9 +111,9 @@ class Interpolation(torch.autograd.Function):
     ) -> tuple[torch.Tensor | None, ...]:
         """Return the gradient of `table`."""
         index, weights = ctx.saved_tensors
-        order = index.flatten().argsort(stable=True)
-        ends = torch.bincount(index.flatten(), minlength=ctx.rows).cumsum(0)
-        starts = torch.cat([ends.new_zeros(1), ends[:-1]])
+        ordered, order = index.flatten().sort(stable=True)
+        # Not bincount, which waits for a GPU to know how long its result is.
+        starts = torch.searchsorted(ordered, torch.arange(ctx.rows, device=index.device))
         made = F.embedding_bag(
             order // index.shape[1],
             gradient.contiguous(),
@@ -207,9 +208,10 @@ class CubicResidual(nn.Module):
         chunk = GPU_CHUNK if features.is_cuda else CPU_CHUNK * torch.get_num_threads()
         step = max(1, chunk // len(axes[2]))
         held: dict[int, torch.Tensor] = {}
+        lines = near[0].tolist()  # at once: a GPU is waited for
         low, high = weights[2].transpose(0, 2)[0].unbind(0)  # of the third axis, (Z, C) each
         for i in progress(range(len(axes[0])), "decode", len(axes[0])):
-            wanted = near[0][i].tolist()
+            wanted = lines[i]
             held = {j: held[j] for j in wanted if j in held}
             for j in wanted:
                 if j not in held:
@@ -270,12 +272,19 @@ def prefilter(volume: torch.Tensor) -> torch.Tensor:
         m = volume.shape[axis]
         if m == 1:
             continue
+        inverse = spline_filter(m, volume.dtype, volume.device)
+        volume = (volume.movedim(axis, -1) @ inverse.T).movedim(-1, axis)
+    return volume
+
+
+@lru_cache(maxsize=64)
+def spline_filter(m: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return the matrix (m, m) that gives the coefficients of the spline through m voxels."""
+    with torch.inference_mode(False):  # for trainings too, whoever asks first
         centres = (2 * torch.arange(m, dtype=torch.float64) + 1) / m - 1
         index, weights = spline_taps(centres, m)
         matrix = torch.zeros(m, m, dtype=torch.float64).scatter_add_(1, index, weights)
-        inverse = torch.linalg.inv(matrix).to(volume)
-        volume = (volume.movedim(axis, -1) @ inverse.T).movedim(-1, axis)
-    return volume
+        return torch.linalg.inv(matrix).to(device, dtype)
 
 
 def cubic_at(lr: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:

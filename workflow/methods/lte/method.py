@@ -190,8 +190,9 @@ class LTE(nn.Module):
         chunk = GPU_CHUNK if features.is_cuda else CPU_CHUNK * torch.get_num_threads()
         rows = max(1, chunk // (8 * len(axes[2])))
         planes: dict[int, torch.Tensor] = {}
+        near = first[0].tolist()  # at once: a GPU is waited for
         for i in progress(range(len(axes[0])), "decode", len(axes[0])):
-            wanted = first[0][i].tolist()
+            wanted = near[i]
             planes = {j: planes[j] if j in planes else self._plane(features, j) for j in wanted}
             table = torch.stack([planes[j] for j in wanted])
             table[..., : self.waves] *= first[1][i].view(2, 1, 1, 1)

@@ -46,6 +46,17 @@ def has_bfloat16(device: torch.device) -> bool:
     return any(found.get(unit) for unit in BFLOAT16_UNITS)
 
 
+def send(host: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor of the CPU on a device, without waiting for the GPU's work before it.
+
+    Out of other memory than pinned, a copy waits for the GPU, which then idles until its next work
+    arrives.
+    """
+    if device.type == "cpu":
+        return host
+    return host.pin_memory().to(device, non_blocking=True)
+
+
 def arithmetic(products: str) -> None:
     """Set how a GPU multiplies float32 numbers from now on; a CPU is not affected.
 

@@ -12,13 +12,12 @@ import numpy as np
 from mrisr.common.errors import require
 from mrisr.common.files import write_text
 from mrisr.common.layout import Layout, scale_name
-from mrisr.common.paths import ROOT
+from mrisr.common.paths import SNAKEFILE
 from mrisr.contract.methods import OVERSHOOT, Clause
 from mrisr.contract.samples import claimed, truth
 from mrisr.methods import method as methods
 from mrisr.volumes.io import load, save
 
-SNAKEFILE = ROOT / "Snakefile"
 SECONDS = 600
 # The same scan twice: a difference between the outputs does not come from the input.
 SUBJECTS = ("sub-01", "sub-02")

@@ -42,12 +42,13 @@ def sample_rows(
     weights = (second[1][:, None, :, None] * third[1][None, :, None, :]).flatten(2)
     table = features.new_empty(2, y * z, channels + extra)
     held = [-1, -1]
+    near, near_weights = (part.tolist() for part in first)  # at once: a GPU is waited for
     rows = max(1, chunk // len(axes[2]))
     where = features.new_empty(*weights.shape[:2], 3)
     where[..., 1], where[..., 2] = axes[1][:, None], axes[2]
     for i in planes:
         share = [0.0, 0.0]
-        for j, weight in zip(first[0][i].tolist(), first[1][i].tolist(), strict=True):
+        for j, weight in zip(near[i], near_weights[i], strict=True):
             slot = j % 2
             share[slot] += weight
             if weight and held[slot] != j:

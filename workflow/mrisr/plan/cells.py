@@ -411,6 +411,18 @@ def segmented_cells(study: Study, dataset: str | None = None) -> list[TableCell]
     return found
 
 
+def tissue_cells(study: Study) -> list[TableCell]:
+    """Return the cells of the table of tissues; `path` is the CSV of the tissues."""
+    return [
+        cell
+        if cell.path is None
+        else replace(
+            cell, path=study.layout.tissues(cell.dataset, cell.method, scale_name(cell.scale))
+        )
+        for cell in segmented_cells(study)
+    ]
+
+
 def segmentation_notes(study: Study) -> dict[str, str]:
     """Return the footnotes of the table of overlap, by topic."""
     settings = study.segmentation

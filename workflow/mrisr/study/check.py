@@ -5,7 +5,12 @@ from pathlib import Path
 
 from mrisr.common.errors import ConfigError
 from mrisr.common.layout import scale_name
-from mrisr.common.optional_packages import ANTSPYNET_LACKING, has_antspynet
+from mrisr.common.optional_packages import (
+    ANTS_LACKING,
+    ANTSPYNET_LACKING,
+    has_ants,
+    has_antspynet,
+)
 from mrisr.common.schema import nearest
 from mrisr.methods.model_files import read_description
 from mrisr.methods.shipped import is_shipped
@@ -243,6 +248,8 @@ def _segmentation_problems(study: Study) -> Iterator[str]:
             " leave the key out"
         )
         return
+    if not has_ants():
+        yield f"segmentation: {ANTS_LACKING}, or leave the key out"
     if settings["engine"] == "deep_atropos" and not has_antspynet():
         yield ANTSPYNET_LACKING
     for name in settings["methods"] or []:

@@ -48,6 +48,7 @@ SEGMENTATION: dict = {
     "registration": "shared",
     "transform": "syn",
     "voxel_size": None,
+    "noise_floor": 3,
     "methods": None,
     "scales": None,
     "published": [],
@@ -363,6 +364,12 @@ class Study:
             and (methods is None or cell.method.name in methods)
             and (scales is None or float(cell.scale) in map(float, scales))
         ]
+
+    def perturbed_items(self, dataset: str) -> list[str]:
+        """Return the test subjects on which the noise floor of the segmentation is measured."""
+        if self.segmentation is None:
+            return []
+        return self.items(dataset, "test")[: self.segmentation["noise_floor"]]
 
     def models(self) -> list[tuple[Method, str]]:
         """Return the models of the training set, as method and folder name."""

@@ -16,7 +16,7 @@ from mrisr.volumes.regions import MEAN, REGIONS
 PUBLISHED = ROOT / "config" / "published"
 OVERLAP_METRICS = ["dice", "iou"]
 #: Tables that every study has; `tables` cannot take their names.
-RESERVED = ("quality", "reader_study", "segmentation", "significance")
+RESERVED = ("quality", "reader_study", "segmentation", "significance", "tissues")
 LAYOUTS = {
     "quality": {"groups": "scale", "rows": "method", "columns": "metric"},
     "overlap": {"groups": "scale", "rows": "region", "columns": "method", "cells": "metric"},

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import torch
 
-from mrisr.common import seeds
+from mrisr.common import devices, seeds
 
 # Below this share of the volume's maximum a voxel is air.
 AIR = 0.02
@@ -67,10 +67,17 @@ class Augmentation:
             sigma = _shaped((low + (high - low) * level).exp(), patches)
             sigma = sigma * _shaped(brightness(patches), patches)
             sigma = torch.where(_shaped(share < self.chosen["noise"], patches), sigma, 0)
-            noise = torch.randn(patches.shape, generator=random).to(patches.device)
+            noise = self._noise(patches, random, step)
             # Take the magnitude, as a scanner does.
             patches = torch.where(sigma > 0, (patches + sigma * noise).abs(), patches)
         return patches
+
+    def _noise(self, patches: torch.Tensor, random: torch.Generator, step: int) -> torch.Tensor:
+        """Return normal numbers; of a GPU's own draw, which takes a CPU longer than a step."""
+        if patches.device.type != "cpu":
+            random = torch.Generator(device=patches.device)
+            random.manual_seed(seeds.seed(*self.parts, "noise", step))
+        return torch.randn(patches.shape, generator=random, device=patches.device)
 
     def _moved(self, patch: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         axes = patch.ndim
@@ -85,7 +92,7 @@ class Augmentation:
 
 def _shaped(scalars: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
     """Return one scalar a patch, in the shape that multiplies patches, on their device."""
-    return scalars.to(patches.device).view(-1, *[1] * (patches.ndim - 1))
+    return devices.send(scalars, patches.device).view(-1, *[1] * (patches.ndim - 1))
 
 
 def _other_contrast(

@@ -27,6 +27,7 @@ from mrisr.train import loop
 from mrisr.train.augment import brightness
 from mrisr.train.checkpoints import Checkpoints
 from mrisr.train.finished import Finished
+from mrisr.train.learner import Learner
 from mrisr.train.patches import GridBatches, QueryBatches, draw_patches
 from mrisr.train.slices import SliceBatches, load_slices
 
@@ -246,6 +247,9 @@ def _attempt(
         network = job.build()
     network = convert(network, device)
     skipped = _skipped(network, validation, training)
+    learner = Learner(
+        job.name, network, lambda called, batch: _loss(called, *batch, training)[0], training
+    )
     task = loop.Task(
         name=job.name,
         training=training,
@@ -255,7 +259,7 @@ def _attempt(
         ),
         per_epoch=per_epoch,
         total=total_steps(training, per_epoch),
-        loss=lambda step: _loss(network, *batches(step), training)[0],
+        learn=lambda step: learner(batches(step)),
         validate=lambda network: _validate(network, validation, training, skipped),
         held_out="validation loss",
         ends_constant=True,
@@ -263,7 +267,8 @@ def _attempt(
     info = loop.run(task, state, checkpoints, stop, observe)
     if info is None:
         return None
-    return {**info, "died": info["ended"] == "constant output", "restarts": state["attempt"]}
+    died = info["ended"] == "constant output"
+    return {**info, **learner.said, "died": died, "restarts": state["attempt"]}
 
 
 def _load(job: TrainingJob) -> tuple[Sequence, Sequence]:

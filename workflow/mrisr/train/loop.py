@@ -40,7 +40,8 @@ class Task:
         optimizer: Optimiser of the network's parameters.
         per_epoch: Steps of an epoch.
         total: Steps of the whole training.
-        loss: Returns the loss of the training batch of a step, with its gradient.
+        learn: Returns the loss of the training batch of a step and leaves its gradients in the
+            network.
         validate: Returns the validation loss of a network and the spread of its outputs.
         held_out: Name of the validation loss.
         digits: Format of losses in messages.
@@ -54,7 +55,7 @@ class Task:
     optimizer: torch.optim.Optimizer
     per_epoch: int
     total: int
-    loss: Callable[[int], torch.Tensor]
+    learn: Callable[[int], torch.Tensor]
     validate: Callable[[nn.Module], tuple[float, float]]
     held_out: str = "validation"
     digits: str = ".5f"
@@ -109,6 +110,7 @@ def run(
     if average is not None and "average" in state:
         average.load_state_dict(state["average"])
     judged = network if average is None else average
+    pairs = [] if average is None else _pairs(average, network)
     device = next(network.parameters()).device
     running = torch.tensor(state["loss"], dtype=torch.float64, device=device)
     minutes, patience = training.get("minutes"), training.get("patience")
@@ -133,7 +135,7 @@ def run(
         running += _step(task, state["step"])
         state["step"] += 1
         if average is not None:
-            _follow(average, network, training["average"], state["step"])
+            _follow(pairs, training["average"], state["step"])
 
         spent = minutes is not None and state["seconds"] > 60 * minutes
         if at + 1 == task.per_epoch or spent or state["step"] == total:
@@ -187,26 +189,30 @@ def run(
 
 def _step(task: Task, step: int) -> torch.Tensor:
     """Take a step; return its loss, on the device."""
-    task.network.train()
-    loss = task.loss(step)
-    task.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    if not task.network.training:
+        task.network.train()
+    loss = task.learn(step)
     if clip := task.training.get("clip"):
         nn.utils.clip_grad_norm_(task.network.parameters(), clip)
     task.optimizer.step()
-    return loss.detach()
+    return loss
+
+
+def _pairs(average: nn.Module, network: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return each averaged weight with the network's own, both as they lie in memory."""
+    latest = network.state_dict()
+    return [(value, latest[name]) for name, value in average.state_dict().items()]
 
 
 @torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+def _follow(pairs: list[tuple[torch.Tensor, torch.Tensor]], decay: float, step: int) -> None:
     """Move averaged weights towards those of a step; faster in the first, worse steps."""
     decay = min(decay, (1 + step) / (10 + step))
-    latest = network.state_dict()
-    for name, value in average.state_dict().items():
+    for value, latest in pairs:
         if value.is_floating_point():
-            value.lerp_(latest[name], 1 - decay)
+            value.lerp_(latest, 1 - decay)
         else:
-            value.copy_(latest[name])
+            value.copy_(latest)
 
 
 def _row(

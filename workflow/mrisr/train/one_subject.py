@@ -22,6 +22,7 @@ from mrisr.networks.positions import CPU_CHUNK
 from mrisr.train import loop
 from mrisr.train.checkpoints import Checkpoints
 from mrisr.train.engine import PRECISION, Trained, TrainingJob, supported
+from mrisr.train.learner import Learner
 from mrisr.volumes.io import load
 from mrisr.volumes.stacks import positions
 
@@ -153,6 +154,7 @@ class _Run:
         self.order: tuple[int, torch.Tensor] = (-1, self.sample)
 
     def to_the_end(self, state: dict, checkpoints: Checkpoints, stop: loop.Stop) -> Trained | None:
+        learner = Learner(self.job.name, self.network, self._loss, self.training)
         task = loop.Task(
             name=self.job.name,
             training=self.training,
@@ -160,7 +162,7 @@ class _Run:
             optimizer=self.optimizer,
             per_epoch=self.per_epoch,
             total=self.training["epochs"] * self.per_epoch,
-            loss=self._loss,
+            learn=lambda step: learner(self._batch(step)),
             validate=self._validate,
             held_out="as asked",
             digits=".3g",
@@ -169,18 +171,22 @@ class _Run:
         info = loop.run(task, state, checkpoints, stop)
         if info is None:
             return None
-        info |= {"voxels": len(self.samples.intensities), "restarts": 0}
+        info |= {**learner.said, "voxels": len(self.samples.intensities), "restarts": 0}
         return Trained(state["best"]["weights"], state["rows"], info)
 
-    def _loss(self, step: int) -> torch.Tensor:
+    def _batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the positions (B, 3) and intensities (B,) of a step."""
         epoch, at = divmod(step, self.per_epoch)
         if self.order[0] != epoch:
             random = torch.Generator().manual_seed(seeds.seed(*self.parts, "order", epoch))
             order = torch.randperm(len(self.samples.intensities), generator=random)
             self.order = (epoch, order.to(self.job.device))
         chosen = self.order[1][at * self.batch : (at + 1) * self.batch]
-        output = self._asked(self.network, self.samples.positions[chosen])
-        return mse_loss(output, self.samples.intensities[chosen])
+        return self.samples.positions[chosen], self.samples.intensities[chosen]
+
+    def _loss(self, network: nn.Module, batch: tuple) -> torch.Tensor:
+        where, intensities = batch
+        return mse_loss(self._asked(network, where), intensities)
 
     def _asked(self, network: nn.Module, where: torch.Tensor) -> torch.Tensor:
         low = self.training["precision"] == "bfloat16"

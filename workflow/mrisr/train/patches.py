@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mrisr.common import seeds
+from mrisr.common import devices, seeds
 from mrisr.common.errors import InputError
 from mrisr.common.progress import progress
 from mrisr.degrade.acquisition import PROFILE
@@ -141,7 +141,7 @@ class GridBatches:
 
     def __call__(self, step: int) -> tuple[tuple[torch.Tensor], torch.Tensor]:
         """Return ((interpolated LR,), HR) of a step, each of shape (B, 1, s, s, s)."""
-        chosen = torch.as_tensor(self.order(step), device=self.patches.device)
+        chosen = devices.send(torch.from_numpy(self.order(step)), self.patches.device)
         hr = self.augment(self.patches[chosen], step)
         lr = _separable(hr, self.matrix)
         return (lr[:, None],), hr[:, None]
@@ -237,7 +237,7 @@ class QueryBatches:
         sizes, starts = self.sizes[draw], self.starts[draw]
         edge = int(sizes.max())
         chosen, draw, sizes, starts = (
-            torch.as_tensor(part).to(self.device, non_blocking=True)
+            devices.send(torch.as_tensor(part), self.device)
             for part in (chosen, draw, sizes, starts)
         )
         hr = self.augment(self.patches[chosen], step)

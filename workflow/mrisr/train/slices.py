@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mrisr.common import seeds
+from mrisr.common import devices, seeds
 from mrisr.common.errors import InputError
 from mrisr.common.progress import progress
 from mrisr.degrade.resample import kernel_matrix
@@ -127,14 +127,14 @@ class SliceBatches:
                 targets.append(tile)
                 continue
             drawn = random.choice(n * n, self.queries, replace=False, shuffle=False)
-            flat = torch.from_numpy(drawn).to(self.device)
+            flat = devices.send(torch.from_numpy(drawn), self.device)
             targets.append(tile.flatten(1)[:, flat])
             places = self.places[n]
             coordinates.append(torch.stack([places[flat // n], places[flat % n]], dim=-1))
             cells.append(2 * self.lr / n)
         inputs = (torch.stack(lows),)
         if self.network == "query":
-            cell = torch.tensor(cells, dtype=torch.float32, device=self.device)
+            cell = devices.send(torch.tensor(cells, dtype=torch.float32), self.device)
             inputs += (torch.stack(coordinates), cell[:, None].expand(-1, 2))
         both = torch.stack(targets, dim=1)
         if self.network == "upscale":
