@@ -20,6 +20,8 @@ def _first_measured(study: Study) -> list[str]:
 
 
 def _real_volumes(study: Study) -> list[str]:
+    if study.degradation["kind"] == "through_plane":
+        return []  # the figure `stacks` has their three planes
     return [name for name in study.real_datasets if not study.datasets[name].stacked]
 
 
