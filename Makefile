@@ -1,17 +1,22 @@
 # `make demo` installs and runs the demo; `make test` installs and runs the tests.
-PYTHON ?= python3
+# PYTHON=/path/to/python3.12 takes this one; else `envs/make_venv` looks for one that fits.
+PYTHON ?=
 # e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" without a GPU
 PIP_ARGS ?=
+# pip, or uv: `make INSTALLER=uv`. Where no Python fits, an installed uv brings one, to pip too.
+INSTALLER ?= pip
 BIN := .venv/bin
+pip_install = $(BIN)/python -m pip install --quiet $(PIP_ARGS)
+uv_install = uv pip install --quiet --python $(BIN)/python $(PIP_ARGS)
 
-.PHONY: install demo test bench gpu lint clean
+.PHONY: install demo test bench gpu lint docs clean
 
 install: .venv/installed
 
 .venv/installed: requirements.txt requirements-dev.txt pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet $(PIP_ARGS) torch==$(shell sed -n 's/^torch==//p' requirements.txt)
-	$(BIN)/pip install --quiet $(PIP_ARGS) -r requirements.txt -r requirements-dev.txt -e .
+	@envs/make_venv $(PYTHON)
+	$($(INSTALLER)_install) torch==$(shell sed -n 's/^torch==//p' requirements.txt)
+	$($(INSTALLER)_install) -r requirements.txt -r requirements-dev.txt -e .
 	touch $@
 
 demo: install
@@ -41,5 +46,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
+docs: install
+	$($(INSTALLER)_install) -r requirements-docs.txt
+	$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv results/demo resources/demo
+	rm -rf .venv results/demo results/site resources/demo

@@ -1,15 +1,22 @@
 # mrisr: MRI super-resolution from scan to table. `snakemake` runs the demo, `--configfile
 # config/<study>.yaml` any other study. See README.md.
 import gc
+import os
 import shutil
+import time
 
 from snakemake.utils import min_version
 
 min_version("9.0")
+STARTED = time.time()
 
 # A large graph of jobs is many objects and no garbage: looking for it took an eighth of a dry-run.
 gc.freeze()
 gc.set_threshold(200_000, 50, 1000)
+
+
+# For `--sdm apptainer` alone: the image of apptainer.def, or another file or address.
+container: os.environ.get("MRISR_CONTAINER", "mrisr.sif")
 
 
 # A study's config is complete in itself: the demo's is only read when no other was given.
@@ -41,6 +48,7 @@ onsuccess:
     if Path(LAYOUT.manifest()).exists():
         for KEPT in Path(LAYOUT.staging("models")).rglob("finished"):
             shutil.rmtree(KEPT, ignore_errors=True)
+    logger.info(ending(LAYOUT.report(), STARTED, time.time()))
 
 
 rule all:

@@ -14,6 +14,7 @@ import argparse
 import csv
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,13 @@ METRICS = ("psnr", "ssim", "vif")
 COLUMNS = ("cohort", "subject", "scale", "grid", "method", "weights", *METRICS, "seconds")
 SUFFIX = "_hr.nii.gz"
 KEYS = COLUMNS[:6]
+# In the order of cards and tables.
+COHORTS = {
+    "ds002748": "ds002748, test subjects: T1w, skull-stripped, the scanner of the training",
+    "ds000011": "ds000011: T1w with skull, another scanner",
+    "openms_T1": "Open MS: T1w of patients, another scanner",
+    "openms_FLAIR": "Open MS: FLAIR, a contrast that the training never saw",
+}
 
 
 def heads(folder: Path, cohorts: list[str] | None, count: int | None) -> list[tuple[str, str]]:
@@ -41,7 +49,7 @@ def heads(folder: Path, cohorts: list[str] | None, count: int | None) -> list[tu
         cohort, subject = file.name.removesuffix(SUFFIX).rsplit("_", 1)
         if not cohorts or cohort in cohorts:
             found.setdefault(cohort, []).append(subject)
-    turns = range(max((len(its) for its in found.values()), default=0))
+    turns = range(max(map(len, found.values()), default=0))
     return [
         (cohort, subjects[turn])
         for turn in turns
@@ -56,6 +64,39 @@ def measured(file: Path) -> set[tuple[str, ...]]:
         return set()
     with file.open(newline="") as opened:
         return {tuple(row[key] for key in KEYS) for row in csv.DictReader(opened)}
+
+
+def gains(file: Path, weights: str) -> dict[tuple[str, float], dict[str, list[float]]]:
+    """Return what weights gain over cubic interpolation, in the order of `COHORTS` and scales.
+
+    Args:
+        file: Of this program; only heads that both methods were measured on count.
+        weights: The first digits of the weights' checksum.
+
+    Returns:
+        By cohort and scale, and then by subject: PSNR of cubic (dB), and the differences of
+        `METRICS`.
+
+    Raises:
+        SystemExit: The file holds no measurement of these weights.
+    """
+    found: dict[tuple, dict[str, dict]] = defaultdict(dict)
+    with file.open(newline="") as opened:
+        for row in csv.DictReader(opened):
+            if row["grid"] == "corners" and row["weights"] in ("", weights):
+                key = (row["cohort"], float(row["scale"]), row["subject"])
+                found[key][row["method"]] = row
+    gained: dict[tuple[str, float], dict[str, list[float]]] = defaultdict(dict)
+    order = list(COHORTS)
+    for cohort, scale, subject in sorted(found, key=lambda key: (order.index(key[0]), *key[1:])):
+        pair = found[cohort, scale, subject]
+        if len(pair) == 2:
+            ours, cubic = pair[METHOD], pair["cubic"]
+            taken = [float(ours[metric]) - float(cubic[metric]) for metric in METRICS]
+            gained[cohort, scale][subject] = [float(cubic["psnr"]), *taken]
+    if not gained:
+        raise SystemExit(f"{file}: no measurement of the weights {weights}; run bench/heads.py")
+    return gained
 
 
 def rows(arguments: argparse.Namespace) -> Iterator[dict]:

@@ -9,7 +9,6 @@ weights; without it the card says that nothing was measured. What lies in the pa
 import argparse
 import csv
 import json
-from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,13 +25,6 @@ from mrisr.methods.model_files import load_model, save_model
 
 MOST = 6_000_000  # bytes
 LIMITS = "skull-stripped T1w heads of adults, LR made by cubic B-splines; not for diagnosis"
-# In the order of the card: the cohorts that no training and no choice saw.
-COHORTS = {
-    "ds002748": "ds002748, test subjects: T1w, skull-stripped, the scanner of the training",
-    "ds000011": "ds000011: T1w with skull, another scanner",
-    "openms_T1": "Open MS: T1w of patients, another scanner",
-    "openms_FLAIR": "Open MS: FLAIR, a contrast that the training never saw",
-}
 
 
 def history(run: Path, part: str) -> dict:
@@ -94,30 +86,15 @@ def quality(file: Path, weights: str) -> list[str]:
     Raises:
         SystemExit: The file holds no measurement of these weights.
     """
-    found: dict[tuple, dict[str, dict]] = defaultdict(dict)
-    with file.open(newline="") as opened:
-        for row in csv.DictReader(opened):
-            if row["grid"] == "corners" and row["weights"] in ("", weights):
-                key = (row["cohort"], float(row["scale"]), row["subject"])
-                found[key][row["method"]] = row
-    gains: dict[tuple, list[list[float]]] = defaultdict(list)
-    for (cohort, scale, _), pair in found.items():
-        if len(pair) == 2:
-            ours, cubic = pair[heads.METHOD], pair["cubic"]
-            taken = [float(ours[metric]) - float(cubic[metric]) for metric in heads.METRICS]
-            gains[cohort, scale].append([float(cubic["psnr"]), *taken])
-    if not gains:
-        raise SystemExit(f"{file}: no measurement of the weights {weights}; run bench/heads.py")
+    gains = heads.gains(file, weights)
     lines = [
         "| heads | n | scale | PSNR of cubic (dB) | PSNR gained (dB) | SSIM gained | VIF gained |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    order = list(COHORTS)
-    for cohort, scale in sorted(gains, key=lambda its: (order.index(its[0]), its[1])):
-        each = np.array(gains[cohort, scale])
-        cubic, psnr, ssim, vif = each.mean(axis=0)
+    for (cohort, scale), each in gains.items():
+        cubic, psnr, ssim, vif = np.mean(list(each.values()), axis=0)
         lines.append(
-            f"| {COHORTS[cohort]} | {len(each)} | {scale:g}× | {cubic:.2f} | {psnr:+.2f} |"
+            f"| {heads.COHORTS[cohort]} | {len(each)} | {scale:g}× | {cubic:.2f} | {psnr:+.2f} |"
             f" {ssim:+.4f} | {vif:+.3f} |"
         )
     return lines

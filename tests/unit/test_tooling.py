@@ -42,10 +42,14 @@ def test_hooks_run_what_lint_runs_from_the_projects_environment():
 def test_ci_calls_the_makefile():
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
     run = {step["run"] for job in jobs.values() for step in job["steps"] if "run" in step}
-    assert run == {"make lint", "make test", "make demo"}
+    assert run == {"make lint", "make test", "make demo", "make docs"}
     assert all(recipe(command.split()[1]) for command in run)
     oldest = jobs["test"]["strategy"]["matrix"]["python"][0]
-    assert PROJECT["project"]["requires-python"] == f">={oldest}"
+    newest = jobs["test"]["strategy"]["matrix"]["python"][-1]
+    minor = int(newest.partition(".")[2])
+    assert PROJECT["project"]["requires-python"] == f">={oldest},<3.{minor + 1}"
+    looked_for = f"oldest={oldest.partition('.')[2]} newest={minor}\n"
+    assert looked_for in (ROOT / "envs/make_venv").read_text()
     assert PROJECT["tool"]["mypy"]["python_version"] == oldest
     assert PROJECT["tool"]["ruff"]["target-version"] == "py" + oldest.replace(".", "")
 

@@ -40,7 +40,7 @@ def finished(tmp_path_factory):
         )
     shutil.copy(ROOT / "Snakefile", folder / "code")
     study.snakefile = folder / "code" / "Snakefile"
-    study.run()
+    study.said = study.run()[1]
     return study
 
 
@@ -77,6 +77,7 @@ def test_tables_figures_report_and_manifest(finished):
         assert record["name"] == name and record["caption"]
     page = (finished.results / "report.html").read_text(encoding="utf-8")
     assert "A &lt;tiny&gt; study" in page
+    assert "The report is results/tiny/report.html: open it in a browser." in finished.said
     markup = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", page, flags=re.DOTALL)
     fetched = r"""<(?!a\b)[^>]*\b(src|href)=["']?(https?:)?//"""  # links are only followed
     assert not re.search(fetched, markup)

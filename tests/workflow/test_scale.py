@@ -46,7 +46,7 @@ def test_a_ninth_of_the_papers_jobs_is_counted_in_seconds_and_as_planned(tmp_pat
     # Each file that a job needs is looked up among the outputs of all rules, which is what takes
     # long: what one job makes of all subjects stands as one list among the inputs of another.
     assert output.count("candidate job") < 4 * sum(found.values())
-    assert found["segment_crowd"] == 24 * 5 * 10
+    assert found["segment_crowd"] == 24 * 5 * 6
     assert found["train_srcnn3d"] == 5 and found["train_arssr_rdn"] == 1
     monkeypatch.chdir(tmp_path)
     assert dry_runs.planned(StudyJobs(checked(read_yaml(configfile) | changes))) == told

@@ -45,6 +45,7 @@ def test_from_scan_to_report(study):
     assert planned["fetch_priors"] == planned["align_small"] == 1
     assert planned["segment_ground_truth_small"] == 1
     assert planned["segment_small"] == planned["overlap_small"] == 2
+    assert planned["segment_noisy_small"] == planned["noise_floor_small"] == 1
     study.run()
 
     truth = nib.load(study.results / "hr/small/sub-01.nii.gz")
@@ -54,11 +55,21 @@ def test_from_scan_to_report(study):
         np.testing.assert_allclose(labels.affine, truth.affine)
     table = pd.read_csv(study.results / "tables/segmentation.csv")
     assert ",".join(table.columns) == (
-        "dataset,scale,method,region,metric,n,mean,std,ci_low,ci_high,published,note"
+        "dataset,scale,method,region,metric,n,mean,std,ci_low,ci_high,noise_floor,difference,"
+        "difference_low,difference_high,p,p_holm,p_equivalence,conclusion,published,note"
     )
+    floors = table.groupby("metric")["noise_floor"].max()
+    assert (floors < [0.5, 0.7, 15, 100]).all() and (floors >= 0).all()
     means = table.set_index(["method", "region", "metric"])["mean"]
-    assert (means["identity"] == 1).all()
+    equal = means["identity"].unstack()
+    assert (equal[["dice", "iou"]] == 1).all(axis=None)
+    assert (equal[["volume", "surface"]] == 0).all(axis=None)
     assert 0.3 < means["cubic", "mean", "dice"] < 1
+    tissues = pd.read_csv(study.results / "tables/tissues.csv").set_index(["method", "metric"])
+    assert (tissues.loc[("identity", "rmse"), "mean"] == 0).all()
+    assert tissues.loc[("identity", "snr_gain"), "mean"].item() == 0
+    assert tissues.loc[("identity", "contrast_gain"), "mean"].item() == 1
+    assert (tissues.loc[("cubic", "rmse"), "mean"] > 0).all()
     paper = pd.read_csv(study.results / "tables/table4.csv").set_index(
         ["method", "region", "metric"]
     )
@@ -71,7 +82,11 @@ def test_from_scan_to_report(study):
     assert "| 2× | Cubic | " in (study.results / "tables/table1.md").read_text("utf-8")
     assert (study.results / "figures/segmentation_small.png").stat().st_size > 5000
     page = (study.results / "report.html").read_text(encoding="utf-8")
-    assert 'id="table-segmentation"' in page and "coarse six-region atlas" in page
+    assert (
+        'id="table-segmentation"' in page
+        and 'id="table-tissues"' in page
+        and "coarse six-region atlas" in page
+    )
     drawn = list((study.results / "figures").glob("*.json"))
     assert page.count("data:image/png;base64") == len(drawn) > 2
     assert "Nothing to be done" in study.run()[1]
@@ -90,7 +105,8 @@ def test_own_registration_runs_for_every_volume_and_the_truth_still_scores_1(stu
     assert "align_small" not in planned
     log = (study.results / "logs/segmentation/small/identity/x2/sub-01.nii.gz.log").read_text()
     assert "of the mask is covered by priors" in log
-    assert set(pd.read_csv(study.folder / target)["value"]) == {1}
+    scores = pd.read_csv(study.folder / target).groupby("metric")["value"]
+    assert scores.min().to_dict() == {"dice": 1, "iou": 1, "surface": 0, "volume": 0}
 
 
 def test_without_the_key_nothing_is_segmented(study):

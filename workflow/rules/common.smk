@@ -27,6 +27,7 @@ from mrisr.plan import cells
 from mrisr.plan import figures as figure_plan
 from mrisr.plan import report as report_plan
 from mrisr.plan import tables as table_plan
+from mrisr.plan.ending import ending
 from mrisr.plan.kept_files import EVERYONE, Keep
 from mrisr.plan.resources import requests
 from mrisr.plan.study_files import StudyFiles
@@ -97,6 +98,8 @@ LAYOUT = STUDY.layout
 REQUESTS = requests(STUDY.deterministic)
 # Among the params of what may have several threads: Snakemake does not look at threads.
 ONE_THREAD = {"deterministic": True} if STUDY.deterministic else {}
+# Of studies of thick slices alone: another param would run the jobs of all others again.
+SLICE_AXIS = {} if STUDY.slice_axis is None else {"slice_axis": STUDY.slice_axis}
 KEEP = Keep(STUDY)
 FILES = StudyFiles(STUDY)
 
@@ -192,6 +195,7 @@ def evaluation_params(dataset):
             name: STUDY.metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
         },
         "empty_slices": STUDY.config["empty_slices"],
+        **SLICE_AXIS,
         **ONE_THREAD,
         "code": code_digest(
             "mrisr.evaluate.subjects",

@@ -8,6 +8,7 @@ for dataset in STUDY.measured_datasets:
             hr=LAYOUT.hr_list(dataset, "test"),
         output:
             lr=FILES.lr(dataset),
+            sidecars=FILES.lr_sidecars(dataset),
             volumes=LAYOUT.lr_list(dataset, "{scale}"),
         log:
             LAYOUT.log(f"{LAYOUT.root}/lr/{dataset}/x{{scale}}"),
@@ -20,8 +21,9 @@ for dataset in STUDY.measured_datasets:
             **REQUESTS["degrade"].resources,
         params:
             **ONE_THREAD,
+            **({"seed": [STUDY.seed, dataset]} if STUDY.degradation.get("noise") else {}),
             degradation=STUDY.degradation,
-            code=code_digest("mrisr.degrade.resample"),
+            code=code_digest("mrisr.degrade.subjects"),
         message:
             f"Degrading {dataset} by {{wildcards.scale}}"
         script:

@@ -6,6 +6,7 @@ rule report_page:
         models=FILES.models(),
         sources=report_plan.source_lists(STUDY) + FILES.atlas(),
         quality=LAYOUT.table("quality", "csv"),
+        significance=LAYOUT.table("significance", "csv"),
         tables=TABLES,
         metrics=FILES.metrics(STUDY.cells()),
         volumes=report_plan.viewer_files(report_plan.viewer_sets(STUDY)),

@@ -1,5 +1,5 @@
-# Ground truth and SR -> six regions, one job a volume, and their overlap. Only where the study
-# has a segmentation.
+# Ground truth and SR -> six regions, one job a volume; their overlap, and errors by tissue. Only
+# where the study has a segmentation.
 if STUDY.segmentation is not None:
     SHARED = STUDY.segmentation["registration"] == "shared"
     REQUEST = REQUESTS["segment" if SHARED else "segment_with_registration"]
@@ -97,6 +97,75 @@ if STUDY.segmentation is not None:
             script:
                 "../scripts/segment.py"
 
+        # The ground truth with a little noise: which differences of overlap mean nothing?
+        rule:
+            name:
+                f"segment_noisy_{dataset}"
+            input:
+                image=LAYOUT.hr(dataset, "{subject}"),
+                priors=(
+                    LAYOUT.subject_priors(dataset, "{subject}", "priors")
+                    if SHARED
+                    else LAYOUT.atlas("priors")
+                ),
+                mask=[] if SHARED else [LAYOUT.subject_priors(dataset, "{subject}", "mask")],
+                template=[] if SHARED else [LAYOUT.atlas("template")],
+            output:
+                labels=LAYOUT.noisy_segmentation(dataset, "{subject}"),
+            log:
+                LAYOUT.log(LAYOUT.noisy_segmentation(dataset, "{subject}")),
+            benchmark:
+                LAYOUT.benchmark(LAYOUT.noisy_segmentation(dataset, "{subject}"))
+            conda:
+                ENV
+            threads: REQUEST.threads
+            resources:
+                **REQUEST.resources,
+            params:
+                dataset=dataset,
+                mask=LAYOUT.subject_priors(dataset, "{subject}", "mask"),
+                engine=STUDY.segmentation["engine"],
+                ground_truth=True,
+                noisy=True,
+                transform=STUDY.segmentation["transform"],
+                voxel_size=STUDY.segmentation["voxel_size"],
+                seed=STUDY.seed,
+                code=code_digest("mrisr.segment.atropos"),
+            message:
+                f"Segmenting the ground truth of {{wildcards.subject}} of {dataset} with noise"
+            script:
+                "../scripts/segment.py"
+
+        rule:
+            name:
+                f"noise_floor_{dataset}"
+            input:
+                references=[
+                    LAYOUT.segmentation(dataset, item) for item in STUDY.perturbed_items(dataset)
+                ],
+                noisy=[
+                    LAYOUT.noisy_segmentation(dataset, item)
+                    for item in STUDY.perturbed_items(dataset)
+                ],
+            output:
+                overlap=LAYOUT.noise_floor(dataset),
+            log:
+                LAYOUT.log(LAYOUT.noise_floor(dataset)),
+            benchmark:
+                LAYOUT.benchmark(LAYOUT.noise_floor(dataset))
+            conda:
+                ENV
+            threads: REQUESTS["overlap"].threads
+            resources:
+                **REQUESTS["overlap"].resources,
+            params:
+                subjects=STUDY.perturbed_items(dataset),
+                code=code_digest("mrisr.segment.overlap"),
+            message:
+                f"Noise floor of the segmentation of {dataset}"
+            script:
+                "../scripts/noise_floor.py"
+
         for part in KEEP.parts("segmentation", dataset):
 
             rule:
@@ -167,8 +236,11 @@ if STUDY.segmentation is not None:
             input:
                 references=[LAYOUT.segmentation_list(dataset)],
                 images=FILES.segmentations(dataset, "{method}", "{scale}"),
+                hr=LAYOUT.hr_list(dataset, "test"),
+                sr=reconstructed(dataset),
             output:
                 overlap=LAYOUT.overlap(dataset, "{method}", "{scale}"),
+                tissues=LAYOUT.tissues(dataset, "{method}", "{scale}"),
             log:
                 LAYOUT.log(f"{LAYOUT.root}/overlap/{dataset}/{{method}}/x{{scale}}"),
             benchmark:
@@ -180,8 +252,8 @@ if STUDY.segmentation is not None:
                 **REQUESTS["overlap"].resources,
             params:
                 subjects=STUDY.items(dataset, "test"),
-                code=code_digest("mrisr.segment.overlap"),
+                code=code_digest("mrisr.segment.overlap", "mrisr.segment.tissues"),
             message:
-                f"Overlap of {{wildcards.method}} on {dataset} (x{{wildcards.scale}})"
+                f"Overlap and tissues of {{wildcards.method}} on {dataset} (x{{wildcards.scale}})"
             script:
                 "../scripts/overlap.py"

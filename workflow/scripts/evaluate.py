@@ -18,6 +18,7 @@ if __name__ == "__main__":
             params.settings,
             params.empty_slices,
             str(devices.pick(1)),
+            params.get("slice_axis"),
         )
         sr = volume_lists.checksums(given.sr)
         hr = volume_lists.checksums([given.hr])

@@ -12,7 +12,12 @@ if __name__ == "__main__":
         params = snakemake.params
         truths = volume_lists.checksums([snakemake.input.hr])
         options = Options(
-            params.metrics, ["volume"], params.settings, params.empty_slices, str(devices.pick(1))
+            params.metrics,
+            ["volume", *({"through_plane"} & set(params.regions))],
+            params.settings,
+            params.empty_slices,
+            str(devices.pick(1)),
+            params.get("slice_axis"),
         )
         score_subjects(
             [Subject(name, file) for name, file in zip(params.subjects, truths, strict=True)],

@@ -11,7 +11,12 @@ if __name__ == "__main__":
     with job(snakemake.log[0], threads=1):
         given, params = snakemake.input, snakemake.params
         options = Options(
-            params.metrics, ["volume"], params.settings, params.empty_slices, str(devices.pick(1))
+            params.metrics,
+            ["volume", *({"through_plane"} & set(params.regions))],
+            params.settings,
+            params.empty_slices,
+            str(devices.pick(1)),
+            params.get("slice_axis"),
         )
         inputs = {file: files.sha256(file) for file in [*given.images, *given.masks]}
         pairs = zip(params.subjects, given.images, given.masks, strict=True)

@@ -29,5 +29,6 @@ with job(snakemake.log[0]):
         manifest=record,
         viewer=gallery(contents["viewer"], settings["megabytes"]) if settings else None,
         quality=given.quality,
+        significance=given.significance,
     )
     write_json(snakemake.output.manifest, record)

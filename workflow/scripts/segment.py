@@ -1,4 +1,4 @@
-"""Rules segment_<dataset> and segment_ground_truth_<dataset>: labels of one volume."""
+"""Rules segment_<dataset>, segment_ground_truth_<dataset> and segment_noisy_<dataset>: labels."""
 
 from mrisr.common.progress import job
 from mrisr.common.seeds import seed
@@ -8,6 +8,7 @@ from mrisr.volumes.registration import leave_out_unused
 with job(snakemake.log[0], snakemake.threads):
     leave_out_unused()
     params, files = snakemake.params, snakemake.input
+    about = params.dataset, snakemake.wildcards.subject
     segment_subject(
         files.image,
         params.mask,
@@ -19,5 +20,6 @@ with job(snakemake.log[0], snakemake.threads):
         transform=params.transform,
         voxel_size=params.voxel_size,
         # Not the method's: the ground truth as its own reconstruction scores exactly 1.
-        seed=seed(params.seed, "segmentation", params.dataset, snakemake.wildcards.subject),
+        seed=seed(params.seed, "segmentation", *about),
+        noise_seed=seed(params.seed, "noise floor", *about) if params.get("noisy") else None,
     )

@@ -112,7 +112,7 @@ def test_a_study_of_a_dataset_with_a_split_learns_from_it(folder):
 def test_only_what_can_be_taken_is_offered(folder):
     write_scan(folder / "a.nii.gz", 1)
     done = call("sr", "a.nii.gz", "--scale", 2, "--method", "zzz")
-    assert "--method: no method 'zzz': known: cubic, nearest\n" in done.stderr
+    assert "--method: no method 'zzz': known: cubic, nearest, smore\n" in done.stderr
     (folder / "b.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes())
     words = ("--method", "zzz", "--voxel-size", 1, "-o", "out.nii.gz")
     done = call("sr", "a.nii.gz", "b.nii.gz", *words)

@@ -9,8 +9,9 @@ import pytest
 from scipy import ndimage
 
 from mrisr import metrics
-from mrisr.common.errors import InputError
+from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.files import Staging
+from mrisr.evaluate import pieces
 from mrisr.evaluate import subjects as evaluation
 from mrisr.evaluate.pieces import evaluate
 from mrisr.evaluate.subjects import (
@@ -150,6 +151,31 @@ def test_scores_of_the_ground_truth_stand_for_images_that_equal_it(slices_cohort
     run(slices_cohort, tmp_path / "wrong.csv", ALL, scores=scores)
     wrong = pd.read_csv(tmp_path / "wrong.csv").set_index(["subject", "metric"])["value"]
     assert wrong["sub-02", "lpc_si"] > 7 > wrong["sub-01", "lpc_si"]
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_views_through_the_plane_are_all_but_that_of_the_slices(axis, slices_cohort, tmp_path):
+    options = Options(["psnr", "vif", "psi"], ["volume", "through_plane"], slice_axis=axis)
+    subjects = slices_cohort[:1]
+    run(subjects, tmp_path / "a.csv", options)
+    table = pd.read_csv(tmp_path / "a.csv").set_index(["metric", "region"])["value"]
+    assert ("psnr", "through_plane") not in table.index
+    reference, image = (load(getattr(subjects[0], key)).data for key in ("reference", "image"))
+    pair = pieces.Pair(reference, image)
+    views = []
+    for work in pieces.plan(image.shape, ["vif"], ["volume"]):
+        if work.stack != axis:
+            views.append(pieces.run(work, pair, {})["vif"])
+    assert table["vif", "through_plane"] == pytest.approx(np.concatenate(views).mean(), rel=1e-6)
+    # Scores of the ground truth stand for it in this region too.
+    truths = [Subject(its.name, its.reference) for its in subjects]
+    score_subjects(truths, options, tmp_path / "truth.csv")
+    same = [replace(its, image=its.reference) for its in subjects]
+    run(same, tmp_path / "anew.csv", options)
+    run(same, tmp_path / "known.csv", options, scores=tmp_path / "truth.csv")
+    assert (tmp_path / "anew.csv").read_bytes() == (tmp_path / "known.csv").read_bytes()
+    with pytest.raises(ConfigError, match="through_plane: is for scans with thick slices"):
+        run(subjects, tmp_path / "b.csv", replace(options, slice_axis=None))
 
 
 def test_features_of_the_ground_truth_may_be_shared(slices_cohort, tmp_path, stand_in, monkeypatch):

@@ -67,6 +67,7 @@ def params(tmp_path):
         **{"dataset": "its", "label": "Its $1", "subject": "sub-01", "scale": 4},
         **{"stacks": files, "mask": str(tmp_path / "mask.nii.gz"), "reference": None},
         **{"truth": str(tmp_path / "truth.nii.gz"), "held": [], "baseline": "bspline"},
+        **{"enlarged": "axial", "acquisition": None},
         "cells": [
             cell("bspline", image=str(tmp_path / "sr.nii.gz"), path=metrics),
             cell("srr", image=str(tmp_path / "not-there.nii.gz"), path=str(tmp_path / "no.csv")),
@@ -86,6 +87,16 @@ def test_three_planes_of_every_method_and_the_truth(params, tmp_path):
     assert (tmp_path / "again.pdf").read_bytes() == text
     first, again = ((tmp_path / f"{name}.png").read_bytes() for name in ("figure", "again"))
     assert first == again
+
+
+def test_one_stack_is_told_by_its_acquisition_and_enlarged_through_the_plane(params, tmp_path):
+    one = {"": params["stacks"]["axial"]}
+    thick = {**params, "stacks": one, "enlarged": "coronal", "acquisition": "3|1"}
+    figure_stacks.draw(thick, outputs(tmp_path))
+    caption = record(tmp_path)["caption"]
+    for word in ("slices 3|1 in voxels: the stack, every", "middle of the coronal one, enlarged."):
+        assert word in caption
+    assert "IREM" not in caption and "acquired in each plane" not in caption
 
 
 def test_real_stacks_have_a_reference_and_no_truth(params, tmp_path):

@@ -1,12 +1,16 @@
-"""bench/ship.py and bench/heads.py: what a model's card says is what was measured."""
+"""bench/heads.py, ship.py and results.py: what the card and the page say is what was measured."""
 
 import csv
 import json
 
 import pytest
+from matplotlib.axes import Axes
 
 import heads
+import results as results_page
 import ship
+from mrisr.common.files import sha256
+from mrisr.common.statistics import mean_interval, wilcoxon
 from mrisr.methods import method as methods
 from mrisr.methods.model_files import read_description, save_model
 
@@ -82,3 +86,48 @@ def test_a_training_becomes_a_model_folder_with_a_card(tmp_path, monkeypatch, re
         ship.main()
     assert not ship.description(run, "stable")["annealed"]
     assert read_description(out) == said
+
+
+def test_the_page_of_results_has_intervals_only_of_enough_heads(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "decay.safetensors").write_bytes(b"weights")
+    mark = sha256(run / "decay.safetensors")[:12]
+    keys = "part,step,core_seconds,plain 2,plain 3,plain 4"
+    rows = ["stable,100,60,0.1,0.2,0.3", "decay,150,90,9,9,9", "stable,200,120,0.2,0.3,0.4"]
+    (run / "log.csv").write_text("\n".join([keys, *rows, "decay,300,180,0.3,0.4,0.5"]))
+    drawn = []
+    plot = Axes.plot
+
+    def seen(axes, *line, **look):
+        drawn.append(line[:2])
+        return plot(axes, *line, **look)
+
+    monkeypatch.setattr(Axes, "plot", seen)
+    quality = tmp_path / "heads.csv"
+    gains = {"ds002748": [1.0, 1.2, 0.8, 1.1, 0.9], "ds000011": [0.5, -0.1]}
+    with quality.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, heads.COLUMNS)
+        writer.writeheader()
+        for cohort, each in gains.items():
+            for number, gain in enumerate(each):
+                at = (cohort, f"sub-{number}", "2")
+                writer.writerow(measurement(*at, "", 30, 0.9, 0.5))
+                writer.writerow(measurement(*at, mark, 30 + gain, 0.91, 0.52))
+    monkeypatch.setattr(
+        "sys.argv",
+        ["results.py", str(run), "--quality", str(quality), "--out", str(tmp_path / "docs")],
+    )
+    results_page.main()
+    text = (tmp_path / "docs/results.md").read_text(encoding="utf-8")
+    low, high = mean_interval(gains["ds002748"])
+    row = next(line for line in text.splitlines() if line.startswith("| ds002748"))
+    assert f"| 5 | 2× | 30.00 | +1.00 [{low:+.2f}, {high:+.2f}] |" in row
+    assert row.endswith(f"| {wilcoxon(gains['ds002748']):.3f} |")
+    row = next(line for line in text.splitlines() if line.startswith("| ds000011"))
+    assert "| +0.20 (-0.10, +0.50) |" in row and row.endswith("| - |")
+    assert "- PSNR is above cubic in 6 of 7 reconstructions; the gains are from -0.10 to" in text
+    assert "300 steps, 3 minutes of one core" in text
+    assert (tmp_path / "docs/results/heads.csv").read_bytes() == quality.read_bytes()
+    # Of two annealings the first was given up.
+    assert drawn[:2] == [([1.0, 2.0], [0.1, 0.2]), ([3.0], [0.3])]

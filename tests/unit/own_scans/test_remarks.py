@@ -27,7 +27,9 @@ def test_every_doubt_is_said():
     found = list(doubts(scan((0.9, 0.9, 4.5), outside=3), model(50)))
     assert [text.split()[0] for text in found] == ["the", "slices", "100%"]
     assert "undertrained: 50 of 1,000 published steps" in found[0]
-    assert "slices of 4.5 mm, 5 times as thick" in found[1]
+    assert "slices every 4.5 mm, 5 times as far apart" in found[1]
+    thick = model(1000, training={"thick_slices": {"share": 1}})
+    assert list(doubts(scan((0.9, 0.9, 4.5)), thick)) == []
     assert "collapsed" in next(doubts(scan(), model(1000, collapsed=True)))
 
 

@@ -188,8 +188,7 @@ def test_an_output_is_replaced_only_by_force(shared, tmp_path):
     ("arguments", "message"),
     [
         (["scan.nii.gz", "--scale", 2, "--method", "cubic", "--model", "srcnn3d"], "not both"),
-        (["scan.nii.gz"], "give either --scale or --voxel-size"),
-        (["scan.nii.gz", "--scale", 2, "--voxel-size", 1], "give either --scale or --voxel-size"),
+        (["scan.nii.gz", "--scale", 2, "--voxel-size", 1], "--scale or --voxel-size, not both"),
         (["scan.nii.gz", "--voxel-size", 3], "2 x 1.5 x 3 mm already; ask for a --voxel-size be"),
         (["scan.nii.gz", "--voxel-size", 1, "--model", "srcnn3d"], "trained for 2 only"),
         (["scan.nii.gz", "--voxel-size", 1, "--model", "arssr_rdn"], "one scale along all axes"),

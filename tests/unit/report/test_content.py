@@ -93,7 +93,8 @@ def given(tmp_path):
     method = {"kind": "supervised", "control": False, "own": []}
     paper = {"title": "On <nets>", "doi": "10.1/net"}
     return {
-        "config": {"study": "demo", "seed": 7, "title": "Demo <study>"},
+        "config": {"study": "demo", "seed": 7, "title": "Demo <study>"}
+        | {"baseline": "cubic", "primary_metric": "psnr"},
         "cells": cells,
         "models": [
             {"method": "net", "label": "Net", "trained": "x2-4", "folder": str(folder)}
@@ -113,9 +114,14 @@ def given(tmp_path):
     }
 
 
-def make(tmp_path, record, given, **changes):
+def make(tmp_path, record, given, points=None, **changes):
     (tmp_path / "a.png").write_bytes(b"\x89PNG picture")
-    about = {"name": "a", "title": 'A "figure"', "caption": 'It\'s "one"', "section": "Curves"}
+    about = {"points": points} | {
+        "name": "a",
+        "title": 'A "figure"',
+        "caption": 'It\'s "one"',
+        "section": "Curves",
+    }
     write_json(tmp_path / "a.json", about | {"methods": ["net"], "scales": [2], "dataset": "d"})
     arguments = {
         "study_facts": given,
@@ -161,6 +167,13 @@ def test_every_table_figure_method_and_subject_has_an_address(tmp_path, record, 
     assert "A: A &#34;figure&#34;</a></h4>" in text  # its kind and its title
     method = text.partition('id="method-net"')[2].partition("</article>")[0]
     assert 'href="#figure-a"' in method
+
+
+def test_points_of_a_figure_lead_to_their_subject(tmp_path, record, given):
+    text, page = make(tmp_path, record, given, points={"sub-6": [[0.25, 0.5], [1, 0]]})
+    assert "#subject-d-sub-6" in page.anchors and 'd="M250 500h0M1000 0h0"' in text
+    many, _ = make(tmp_path, record, given, points={"sub-6": [[0, 0]] * 3001})
+    assert 'class="points"' not in many
 
 
 def test_a_tables_own_page_and_heading_are_not_repeated(tmp_path, record, given):
@@ -232,6 +245,20 @@ def test_names_from_data_cannot_end_the_viewers_scripts(tmp_path, record, given)
     inner = text.partition('id="viewer-sets">')[2].partition("</script>")[0]
     images = json.loads(inner)[0]["images"]
     assert images == [image | {"psnr": "30.10"}]
+
+
+def test_marks_of_a_training_stand_beside_its_images(tmp_path, record, given):
+    about = {"key": "net", "label": "Net", "kind": "sr", "blob": "b"}
+    its = {"dataset": "d", "dataset_label": "D", "subject": "sub-1", "scale": 2}
+    shown = Gallery([its | {"measured": True, "shape": [1, 1, 1], "images": [about]}], {"b": "AA"})
+    row = {"dataset": "d", "scale": 2, "method": "net", "metric": "psnr", "region": "volume"}
+    row |= {"n": 7, "mean": 30.0, "std": 1.0, "ci_low": 29.0, "ci_high": 31.0}
+    row |= {"note": "collapsed; not above the baseline"}
+    pd.DataFrame([row]).to_csv(tmp_path / "quality.csv", index=False)
+    text, _ = make(tmp_path, record, given, viewer=shown, quality=tmp_path / "quality.csv")
+    inner = text.partition('id="viewer-sets">')[2].partition("</script>")[0]
+    assert json.loads(inner)[0]["images"][0]["label"] == "Net‡"
+    assert "30.00 ± 1.00 [29.00, 31.00]" in text
 
 
 def test_missing_table_or_figure_is_named(tmp_path, record, given):

@@ -48,6 +48,17 @@ addEventListener("load", async () => {
   form.dispatchEvent(new Event("input"));
   sort[sort.length - 1].click(); sort[sort.length - 1].click();
   found.after = rows();
+  const leaders = () => [...document.querySelectorAll("#leaderboard tbody tr")]
+    .map((row) => row.cells[0].textContent).join("");
+  document.querySelectorAll("#leaderboard .sort")[1].click();
+  found.leaders = leaders();
+  document.querySelectorAll("#leaderboard .sort")[1].click();
+  found.last = leaders();
+  found.bar = document.querySelector(".bar").offsetHeight;
+  const filters = document.getElementById("filters");
+  found.folded = filters.offsetHeight === 0;
+  document.getElementById("filter").click();
+  found.unfolded = filters.offsetHeight > 0;
   found.wide = document.documentElement.scrollWidth > innerWidth;
   const box = document.getElementById("viewer-box");
   const said = () => document.getElementById("viewer-said").textContent;
@@ -65,6 +76,7 @@ addEventListener("load", async () => {
   press("e");
   await wait(() => said().includes("error"));
   found.error = said();
+  found.ramp = ["from", "to"].map((end) => document.getElementById(`viewer-${end}`).textContent);
   const result = document.createElement("pre");
   result.id = "found";
   result.textContent = JSON.stringify(found);
@@ -87,14 +99,25 @@ def page(tmp_path):
     its |= {key: files[key] for key in ("mask", "truth", "lr")}
     its["images"] = [{"method": "half", "label": "Half", "file": files["half"]}]
     choices = {"dataset": [], "scale": [("2", "2"), ("4", "4")], "method": [("a", "A")]}
-    empty = ("figures", "sections", "methods", "cohorts", "models", "datasets")
-    nothing = {key: [] for key in empty}
+    empty = ("figures", "sections", "methods", "cohorts", "models", "datasets", "notes")
+    nothing = {key: [] for key in (*empty, "findings", "left_out", "cost")}
+    line = {"method": "a", "marks": "", "paper": {"title": "", "doi": ""}, "files": [], "own": 0}
+    line |= {"parameters": "", "steps": "", "seconds": ""}
+    lines = [
+        line | {"label": label, "cells": [{"text": str(mean), "below": "", "mean": mean}]}
+        for label, mean in (("A", 9.5), ("B", 30.0), ("C", None))
+    ]
     write_page(
         tmp_path / "page.html",
         title="T",
         summary="",
         warnings=[],
         state=None,
+        headline=None,
+        heatmaps={"shown": [], "folded": []},
+        leaderboard={"measure": "PSNR", "ranked": True, "rows": lines}
+        | {"header": [{"text": "2×", "dataset": "d", "scale": "2"}]},
+        methods_text={"text": "", "references": []},
         tables=[{"name": "t", "title": "Table", "html": ""}],
         viewer=gallery([its], 20),
         facts=[],
@@ -116,6 +139,7 @@ def opened(page, profile, *flags):
         [
             *(CHROMIUM, "--headless", "--no-sandbox", "--no-first-run", "--disable-sync", *flags),
             *("--disable-background-networking", "--disable-component-update"),
+            "--window-size=390,844",
             *(f"--user-data-dir={profile}", "--virtual-time-budget=60000", "--dump-dom"),
             page.as_uri(),
         ],
@@ -138,6 +162,9 @@ def test_tables_sort_and_filter_and_the_viewer_flips(page, tmp_path, webgl):
     assert found["sorted"] == "2x B 3, A 1, 4x B inf, A 2"
     assert found["filtered"] == "4x B inf"
     assert not found["wide"]
+    assert (found["leaders"], found["last"]) == ("BAC", "ABC")  # unknown values last
+    assert found["bar"] <= 60 and found["folded"] and found["unfolded"]
     assert found["truth"].startswith("Ground truth · at the crosshair 0.800")
     assert "at the crosshair 0.402 · ground truth 0.800 · difference -0.398" in found["flipped"]
-    assert found["error"].startswith("Half, error (0 to 0.2")
+    assert found["error"].startswith("Half, error (0 to 0.410)")
+    assert found["ramp"] == ["0.000", "0.410, |SR − ground truth|"]

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrisr.common.errors import InputError
+from mrisr.common.errors import ConfigError, InputError
 from mrisr.data.simulate import simulate
 from mrisr.degrade.resample import downsample, upsample
 from mrisr.segment import atropos, priors
 from mrisr.segment.overlap import dice
+from mrisr.study.load import checked
 from mrisr.volumes import registration
 from mrisr.volumes.io import Volume, load, load_series, save, save_series
-from tiny_study import ROOT
+from tiny_study import LEAST, ROOT
 
 RUN = """
 import sys
@@ -227,3 +228,16 @@ def test_uncovered_voxels_are_csf_and_a_missed_brain_is_refused():
     maps[:, :3] = 0
     with pytest.raises(InputError, match=r"sub-01: the registered template covers 25 %"):
         atropos._normalised(maps, inside, "sub-01")
+
+
+def test_without_ants_a_segmentation_is_refused_in_a_sentence(monkeypatch):
+    asked = {**LEAST, "segmentation": True}
+    assert checked(asked).segmentation is not None
+    monkeypatch.setattr("mrisr.study.check.has_ants", lambda: False)
+    with pytest.raises(ConfigError, match=r"segmentation: the package antspyx is not installed"):
+        checked(asked)
+    assert checked(LEAST).segmentation is None
+    monkeypatch.setitem(sys.modules, "ants", None)
+    monkeypatch.setattr(registration, "has_ants", lambda: False)
+    with pytest.raises(InputError, match="antspyx is not installed"), registration.scratch():
+        pass

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.segment.labels import save_labels
-from mrisr.segment.overlap import dice, iou, overlap_subjects
+from mrisr.segment.overlap import dice, iou, overlap_subjects, volume_difference
 from mrisr.volumes.io import Volume, save
 from mrisr.volumes.regions import COLOURS, REGIONS, TITLES
 
@@ -41,6 +41,11 @@ def test_values_by_hand():
     np.testing.assert_allclose(iou(a, b, [1, 2, 3, 4]), [2 / 3, 1 / 2, 0, 1])
 
 
+def test_volumes_by_hand():
+    a, b = np.array([1, 1, 1, 2, 0, 0]), np.array([1, 2, 2, 2, 3, 0])
+    np.testing.assert_allclose(volume_difference(a, b, [1, 2, 3, 4]), [100, 100, 200, 0])
+
+
 def test_shapes_must_agree():
     with pytest.raises(InputError, match=r"\(2,\) and \(3,\)"):
         dice(np.zeros(2), np.zeros(3), [1])
@@ -60,12 +65,16 @@ def test_rows_of_subjects(tmp_path, caplog):
         [files[0], files[2]], [files[1], files[2]], ["sub-01", "sub-02"], tmp_path / "x.csv"
     )
     table = pd.read_csv(tmp_path / "x.csv").set_index(["subject", "region", "metric"])["value"]
-    assert len(table) == 2 * 7 * 2
+    assert len(table) == 2 * 7 * 4
     assert table["sub-01", "deep_gray_matter", "dice"] == 0
     assert table["sub-01", "white_matter", "dice"] == pytest.approx(2 / 3)
     assert table["sub-01", "mean", "dice"] == pytest.approx((4 + 2 / 3) / 6)
     assert table["sub-01", "mean", "iou"] == pytest.approx((4 + 1 / 2) / 6)
-    assert (table["sub-02"] == 1).all()
+    assert (table["sub-02"].unstack()[["dice", "iou"]] == 1).all(axis=None)
+    assert (table["sub-02"].unstack()[["volume", "surface"]] == 0).all(axis=None)
+    assert table["sub-01", "deep_gray_matter", "volume"] == 200
+    assert table["sub-01", "white_matter", "volume"] == pytest.approx(100 * 4 / 6)
+    assert table["sub-01", "deep_gray_matter", "surface"] == pytest.approx((4 + 4 + 49) ** 0.5)
     assert "sub-02: the ground truth's segmentation has no cerebellum" in caplog.text
 
 

@@ -32,6 +32,10 @@ def test_defaults_and_subsets():
     assert whole.segmentation["priors"] == "oasis30ants"
     assert whole.segmentation["registration"] == "shared"
     assert len(whole.segmented_cells()) == 6
+    assert whole.perturbed_items("demo") == whole.items("demo", "test")[:3]
+    once = study(segmentation={"noise_floor": 1})
+    assert once.perturbed_items("demo") == once.items("demo", "test")[:1]
+    assert study().perturbed_items("demo") == []
     some = study(segmentation={"scales": [3.0], "methods": ["cubic", "identity"]})
     cells = [(cell.scale, cell.method.name) for cell in some.segmented_cells()]
     assert cells == [(3, "cubic"), (3, "identity")]

@@ -7,7 +7,7 @@ import pytest
 
 from mrisr.common.errors import InputError
 from mrisr.common.statistics import mean_interval
-from mrisr.tables.overlap import COLUMNS, NOISE_FLOOR, overlap_table
+from mrisr.tables.overlap import COLUMNS, overlap_table
 from mrisr.volumes.regions import REGIONS
 
 PUBLISHED = Path(__file__).parents[3] / "config" / "published" / "arssr_table4.csv"
@@ -21,6 +21,8 @@ def write(folder, method, values, scale=2):
         for region in [*REGIONS, "mean"]:
             lines.append(f"sub-{i},{region},dice,{value}")
             lines.append(f"sub-{i},{region},iou,{value / (2 - value)}")
+            lines.append(f"sub-{i},{region},volume,{100 * (1 - value)}")
+            lines.append(f"sub-{i},{region},surface,{10 * (1 - value)}")
     path = folder / f"{method}{scale}.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -30,7 +32,7 @@ def cell(folder, method, values, scale=2, **changes):
     return {
         **{"dataset": "demo", "dataset_label": "Demo", "scale": scale, "method": method},
         **{"method_label": LABELS[method], "control": method == "nearest", "skipped": None},
-        "path": write(folder, method, values, scale) if values else folder / "none.csv",
+        "path": write(folder, method, values, scale) if values is not None else folder / "none.csv",
         **changes,
     }
 
@@ -53,23 +55,25 @@ def styles(table, block=0, region=0):
 def test_values_and_order(cells):
     table = overlap_table(cells)
     assert table.frame.columns.tolist() == COLUMNS
-    assert len(table.frame) == 4 * 7 * 2
+    assert len(table.frame) == 4 * 7 * 4
     rows = table.frame.set_index(["method", "region", "metric"])
     row = rows.loc[("cubic", "brain_stem", "dice")]
     assert (row["n"], row["mean"]) == (2, pytest.approx(0.91))
     assert row["std"] == pytest.approx(np.std([0.90, 0.92], ddof=1))
     assert math.isnan(row["published"]) and row["note"] == ""
-    assert [block.title for block in table.blocks] == ["Demo: Dice", "Demo: IoU"]
+    titles = ["Dice", "IoU", "Volume difference (%)", "Surface distance, 95 % (mm)"]
+    assert [block.title for block in table.blocks] == [f"Demo: {title}" for title in titles]
     assert table.blocks[0].header == [
         "Region",
         "Nearest (control)",
         *list(LABELS.values())[1:],
+        "noise floor",
         "n",
     ]
     assert [row[0].text for row in table.blocks[0].groups[0][1]][-2:] == ["Cerebellum", "Mean"]
     assert "demo,2,cubic,csf,dice,2,0.91" in table.csv()
     assert "| 2× | CSF | 0.9900 ± 0.0000 | <u>0.9100 ± 0.0141</u> |" in table.markdown()
-    assert r"\caption{Dice with the segmentation of the ground truth, Demo.}" in table.tex()
+    assert r"\caption{Dice against the segmentation of the ground truth, Demo.}" in table.tex()
 
 
 def test_intervals_stand_below_the_means_from_five_subjects_on(tmp_path):
@@ -84,16 +88,69 @@ def test_intervals_stand_below_the_means_from_five_subjects_on(tmp_path):
 
 
 def test_the_best_are_all_within_the_noise_floor(cells, tmp_path):
-    assert styles(overlap_table(cells)) == {"Net_1": "best", "Cubic": "second"}
+    floors = {"demo": write(tmp_path, "floor", (0.996, 0.994))}  # on average 0.005 of Dice
+
+    def made(number=4):
+        return overlap_table(cells[:number], floors=floors)
+
+    assert styles(made()) == {"Net_1": "best", "Cubic": "second"}
     cells[1] = cell(tmp_path, "cubic", (0.941, 0.942))
-    table = overlap_table(cells)
-    assert styles(table) == styles(table, block=1) == {"Net_1": "best", "Cubic": "best"}
-    cells[1] = cell(tmp_path, "cubic", (0.945 - NOISE_FLOOR["dice"], 0.9401))
+    table = made()
+    assert [styles(table, block) for block in range(4)] == 4 * [{"Net_1": "best", "Cubic": "best"}]
+    csf = table.frame.query("method == 'net' and region == 'csf'").set_index("metric")
+    assert csf.loc["dice", "noise_floor"] == pytest.approx(0.005)
+    assert csf.loc["volume", "noise_floor"] == pytest.approx(0.5)
+    assert table.blocks[0].groups[0][1][0][-2].text == "0.0050"
+    assert styles(overlap_table(cells)) == {"Net_1": "best", "Cubic": "second"}  # none measured
+    cells[1] = cell(tmp_path, "cubic", (0.940001, 0.9401))
     cells[3] = cell(tmp_path, "other", (0.9401, 0.9399))
-    assert styles(overlap_table(cells[:3])) == {"Net_1": "best", "Cubic": "best"}
+    assert styles(made(3)) == {"Net_1": "best", "Cubic": "best"}
     cells[2] = cell(tmp_path, "net", (0.96, 0.96))
-    assert styles(overlap_table(cells)) == {"Net_1": "best", "Cubic": "second", "Other": "second"}
-    assert styles(overlap_table(cells[:2])) == {}
+    assert styles(made()) == {"Net_1": "best", "Cubic": "second", "Other": "second"}
+    assert styles(made(2)) == {}
+
+
+def test_each_method_is_tested_against_the_baseline(tmp_path):
+    base = np.linspace(0.85, 0.9, 12)
+    noise = np.random.default_rng(0).normal(0, 0.0002, 12)
+    cells = [
+        cell(tmp_path, "nearest", base - 0.1),
+        cell(tmp_path, "cubic", base),
+        cell(tmp_path, "net", base + 0.02 + noise),
+        cell(tmp_path, "other", base + noise),
+    ]
+    floors = {"demo": write(tmp_path, "floor", (0.995, 0.995))}
+    table = overlap_table(cells, floors=floors, baseline="cubic")
+    rows = table.frame.set_index(["method", "region", "metric"])
+    net, other = (rows.loc[(name, "mean", "dice")] for name in ("net", "other"))
+    assert net["difference"] == pytest.approx(0.02 + noise.mean())
+    assert net["difference_low"] < 0.02 < net["difference_high"]
+    assert (net["conclusion"], other["conclusion"]) == ("better", "equivalent")
+    # The two contrasts in the mean Dice are a family of their own.
+    assert net["p_holm"] == pytest.approx(2 * net["p"]) == pytest.approx(2 * 2 / 2**12)
+    assert rows.loc[("net", "csf", "dice")]["p_holm"] > net["p_holm"]
+    assert rows.loc[("net", "csf", "surface")]["conclusion"] == "better"  # less is better
+    assert rows.loc[("net", "csf", "iou")]["conclusion"] == ""
+    assert rows.loc["nearest"]["p"].isna().all() and rows.loc["cubic"]["p"].isna().all()
+    block = table.blocks[-1]
+    assert block.title == "Demo: Dice against Cubic" and block.header == [
+        "Region",
+        "Net_1",
+        "Other",
+    ]
+    assert [entry.text for entry in block.groups[0][1][-1]] == [
+        "Mean",
+        "+0.0200 (<0.001)*",
+        f"0.0000 ({other['p_holm']:.3f})≈",
+    ]
+    assert any(note.startswith("Against the baseline: ") for note in table.footnotes)
+
+
+def test_different_subjects_are_not_compared(cells):
+    path = cells[2]["path"]
+    path.write_text(path.read_text().replace("sub-1", "sub-9"))
+    with pytest.raises(InputError, match=r"net2\.csv: other subjects than in .*cubic2\.csv"):
+        overlap_table(cells, baseline="cubic")
 
 
 def test_marks_of_the_quality_table_are_taken_over(cells):
@@ -118,7 +175,7 @@ def test_skipped_and_missing_stay_visible(cells, tmp_path):
     cells[3] = cell(tmp_path, "other", None, skipped="scale 2 not supported; ask", path=None)
     table = overlap_table(cells)
     row = table.blocks[0].groups[0][1][0]
-    assert [entry.text for entry in row[2:]] == ["missing", "0.9450 ± 0.0071", "n/a", "2"]
+    assert [entry.text for entry in row[2:]] == ["missing", "0.9450 ± 0.0071", "n/a", "–", "2"]
     assert set(table.frame.query("method == 'cubic'")["n"]) == {0}
     assert "n/a: Other at 2×: scale 2 not supported; ask." in table.footnotes
     assert "missing: not measured yet." in table.footnotes
@@ -153,7 +210,7 @@ def test_published_values_stand_beside_ours(cells):
 def test_footnotes_say_how_to_read_it(cells):
     cells[0]["simulated"] = True
     notes = "\n".join(overlap_table(cells, notes={"Priors": "mine.", "Voxels": ""}).footnotes)
-    assert "below 0.005 in Dice (0.01 in IoU) mean nothing" in notes
+    assert "noise of 0.1 % of its maximum" in notes and "floor not measured yet: Demo." in notes
     assert "Priors: mine." in notes and "Voxels" not in notes
     assert "Demo: no scans" in notes
 

@@ -58,6 +58,7 @@ def test_hints_are_titles_in_html_and_nothing_elsewhere():
     whole = block(1)
     row = [Entry("Net"), Entry("3", "best", 'from "1" to 5 <'), Entry("7")]
     table = Table(FRAME, [replace(whole, groups=[("2×", [row])])], [])
+    assert "<caption>Caption.</caption>" in table.html()
     assert '<td title="from &quot;1&quot; to 5 &lt;"><b>3</b></td><td>7</td>' in table.html()
     assert "from" not in table.markdown() + table.tex() + table.csv()
 

@@ -4,6 +4,7 @@ import torch
 
 from mrisr.common.errors import InputError
 from mrisr.degrade.resample import downsample, lr_size, resampling_matrix, upsample
+from mrisr.degrade.through_plane import profile_matrix
 from mrisr.methods import method as methods
 from mrisr.methods.method import hr_patch
 from mrisr.networks.queries import query_coordinates
@@ -193,3 +194,41 @@ def test_a_scale_of_its_own_for_each_axis(patches, share):
                 )
                 assert value == hr[voxel]
     assert own >= 10
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_thick_slices_lie_along_one_axis_and_may_have_gaps(patches, share):
+    thick = {"thick_slices": {"share": share, "gaps": [0, 0.3]}}
+    training = {**QUERY, "queries": 50, "batch": 8, "anchor": "centre", **thick}
+    how = {**DEGRADATION, "kind": "through_plane", "profile": "rect", "kernel": "slice_profile"}
+    batches = QueryBatches(patches, [2, 4], training, "grid", how, CPU, "seed")
+    axes, matched = set(), set()
+    for step in range(4):
+        (lr, places, cell), target = batches(step)
+        for i, index in enumerate(batches.order(step)):
+            sizes = [round(10 / float(c)) for c in cell[i]]
+            reduced = [axis for axis, n in enumerate(sizes) if n != 5]
+            if len(reduced) != 1:
+                assert share < 1
+                continue
+            axis = reduced[0]
+            axes.add(axis)
+            n = sizes[axis]
+            starts = [(20 - size) // 2 for size in sizes]
+            span = tuple(slice(a, a + size) for a, size in zip(starts, sizes, strict=True))
+            hr = patches[index][span].numpy()
+            for gap in np.linspace(0, 0.3, 4):
+                matrix = profile_matrix(n, 5, (1 - gap) * n / 5, "rect")
+                low = np.moveaxis(np.tensordot(matrix, hr, axes=(1, axis)), 0, axis)
+                if np.allclose(lr[i, 0].numpy(), low, atol=1e-5):
+                    matched.add(gap)
+                    break
+            else:
+                raise AssertionError("no slice profile gives this LR")
+            at = [query_coordinates(size, 5, "grid", "centres") for size in sizes]
+            for place, value in zip(places[i].numpy(), target[i], strict=True):
+                voxel = tuple(
+                    int(abs(line - p).argmin()) for line, p in zip(at, place, strict=True)
+                )
+                assert value == hr[voxel]
+    assert axes == {0, 1, 2} and len(matched) == 4

@@ -1,12 +1,12 @@
 """The commands `mrisr data`, for datasets before a study."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mrisr.cli.found import Plugins, each_once, plugin_folders
+from mrisr.common import cores
 from mrisr.common.progress import job
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: what is there, and how it is split.")
@@ -66,8 +66,7 @@ def check(
     csv: Annotated[Path | None, typer.Option(help="Also write a row a subject here.")] = None,
     plugins: Plugins = None,
     downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
-    workers: Annotated[int, typer.Option(min=1, help="Processes for --full.")] = os.cpu_count()
-    or 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes for --full.")] = cores.available(),
 ) -> None:
     """Report every problem of a dataset's scans at once; nothing is downloaded.
 

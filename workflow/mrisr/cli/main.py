@@ -1,6 +1,5 @@
 """The command `mrisr`: the steps of the workflow, for single files."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,8 @@ from mrisr.cli.models import info, sr
 from mrisr.cli.partial import partial
 from mrisr.cli.plan import plan
 from mrisr.cli.reproduce import reproduce
+from mrisr.cli.run import init, run
+from mrisr.common import cores
 from mrisr.common.progress import job, say
 from mrisr.common.text import columns
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="MRI super-resolution, from scan to table. The workflow itself is run by snakemake.",
+    help="MRI super-resolution, from scan to table. `mrisr run` runs a study, as `snakemake` does.",
 )
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
@@ -31,6 +32,8 @@ app.add_typer(readers.app, name="readers")
 app.add_typer(readers.renamed, name="study", hidden=True)
 app.add_typer(new.app, name="new")
 PATH = {"exists": True, "dir_okay": False}
+app.command()(init)
+app.command()(run)
 app.command()(sr)
 app.command()(info)
 app.command()(partial)
@@ -59,7 +62,7 @@ def main(
         bool, typer.Option("--verbose", help="All messages, and where an error arose.")
     ] = False,
 ) -> None:
-    """MRI super-resolution, from scan to table. The workflow itself is run by snakemake."""
+    """MRI super-resolution, from scan to table. `mrisr run` runs a study, as `snakemake` does."""
     if quiet and verbose:
         raise typer.BadParameter("give --quiet or --verbose")
     if quiet or verbose:
@@ -90,7 +93,7 @@ def metrics(
     ] = "exclude",
     csv: Annotated[Path | None, typer.Option(help="Also write the values in full here.")] = None,
     plugins: Plugins = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = cores.available(),
 ) -> None:
     """Print the metrics of two volumes, or with --no-reference those of one.
 

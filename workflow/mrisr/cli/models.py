@@ -1,26 +1,34 @@
 """The commands that apply and describe trained models: `mrisr sr` and `mrisr info`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mrisr.cli.found import Plugins, plugin_folders
+from mrisr.common import cores
 from mrisr.common.progress import job
 from mrisr.common.text import columns
 
 FILE = {"exists": True, "dir_okay": False}
-CORES = os.cpu_count() or 1
+THREADS = cores.wanted()
 MODEL = "Model folder, or its model.safetensors; default the one that comes with mrisr."
 
 # The arguments and options of `mrisr sr`.
 Scans = Annotated[
-    list[Path], typer.Argument(help="A 3-D scan, NIfTI; or stacks of thick slices.", **FILE)
+    list[Path],
+    typer.Argument(
+        help="A 3-D scan, NIfTI; stacks of thick slices; or a folder of scans, BIDS or not.",
+        exists=True,
+    ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="NIfTI file to be written; default SCAN_sr.nii.gz, here."),
+    typer.Option(
+        "--output",
+        "-o",
+        help="NIfTI file to be written, or folder; default SCAN_sr.nii.gz, here.",
+    ),
 ]
 Scale = Annotated[float | None, typer.Option(help="Up-sampling scale of one scan, e.g. 2 or 2.5.")]
 VoxelSize = Annotated[
@@ -28,15 +36,20 @@ VoxelSize = Annotated[
 ]
 Model = Annotated[Path | None, typer.Option(help=MODEL, exists=True)]
 MethodName = Annotated[
-    str | None, typer.Option(help="Without a model: cubic, nearest; of stacks bspline, srr, irem.")
+    str | None,
+    typer.Option(help="Without a model: cubic, nearest, smore; of stacks bspline, srr, irem."),
 ]
+Thickness = Annotated[
+    float | None, typer.Option(min=0.01, help="Of thick slices in mm; default its BIDS sidecar's.")
+]
+Gap = Annotated[float | None, typer.Option(help="Between thick slices in mm.")]
 Masks = Annotated[
     list[Path] | None,
     typer.Option(help="Of stacks: the mask of each, in their order; repeated.", **FILE),
 ]
 Register = Annotated[bool, typer.Option(help="Of stacks: move all others to the first one.")]
 Minutes = Annotated[
-    float | None, typer.Option(min=0.1, help="Of stacks: time that training may take (irem).")
+    float | None, typer.Option(min=0.1, help="Time that training may take (smore, irem).")
 ]
 AnyScale = Annotated[
     bool, typer.Option("--any-scale", help="Also scales that the model was not made for.")
@@ -48,7 +61,16 @@ Ensemble = Annotated[
     bool, typer.Option("--ensemble", help="Average over the scan's 8 mirror images.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Threads = Annotated[int, typer.Option(min=1, help="Of the CPU.")]
+Threads = Annotated[
+    int,
+    typer.Option(min=1, help="Of the CPU; default OMP_NUM_THREADS, else the cores that are yours."),
+]
+Each = Annotated[
+    bool, typer.Option("--each", help="Several scans are no stacks: each becomes a volume.")
+]
+Strip = Annotated[
+    bool, typer.Option("--strip", help="Strip the skull first, by SynthStrip or HD-BET.")
+]
 Memory = Annotated[
     int | None,
     typer.Option(min=1, help="MiB for the network on a CPU; default half of what is free."),
@@ -74,30 +96,43 @@ def sr(
     keep_normalised: KeepNormalised = False,
     ensemble: Ensemble = False,
     device: Device = "auto",
-    threads: Threads = CORES,
+    threads: Threads = THREADS,
     memory: Memory = None,
     clip: Clip = "scan",
     force: Force = False,
+    thickness: Thickness = None,
+    gap: Gap = None,
+    each: Each = False,
+    strip: Strip = False,
 ) -> None:
     """Super-resolve a scan with a trained model or by interpolation, or several stacks to one.
 
-    Without --model and --method the model that comes with mrisr is applied.
+    Without --model and --method the model that comes with mrisr is applied. Without --scale and
+    --voxel-size all voxels get the scan's finest edge: thick slices become an isotropic volume.
 
     The output has the scan's orientation and intensity unit, and an affine that says where its
     voxels really are. That of several stacks has isotropic voxels along the first one's axes.
+
+    A BIDS folder becomes a BIDS derivative with an SR volume for each anatomical scan.
     """
     if clip not in ("scan", "none"):
         raise typer.BadParameter("--clip is scan or none")
     if device not in ("auto", "cpu", "cuda"):
         raise typer.BadParameter("--device is auto, cpu or cuda")
+    cores.let_others_work()
     how = {"keep_normalised": keep_normalised, "device": device, "threads": threads}
     how |= {"memory_mb": memory, "force": force, "clip": clip}
-    if len(scans) > 1:
+    many = each or any(scan.is_dir() for scan in scans)
+    if len(scans) > 1 and not many:
+        if strip:
+            raise typer.BadParameter("--strip is for scans that are no stacks")
         given = voxel_size is not None and method is not None and output is not None
-        if not given or scale is not None or model is not None or ensemble:
+        unused = (scale, model, thickness, gap, ensemble or None)
+        if not given or any(option is not None for option in unused):
             raise typer.BadParameter(
                 "several scans are stacks: give --method, --voxel-size and --output, and none of"
-                " --model, --scale and --ensemble"
+                " --model, --scale, --thickness, --gap and --ensemble; or --each, for a volume of"
+                " each"
             )
         with job(None, threads):
             from mrisr.own_scans.stacks import super_resolve_stacks
@@ -105,20 +140,31 @@ def sr(
             stacks = (scans, output, voxel_size, method, mask or ())
             super_resolve_stacks(*stacks, plugin_folders(plugins), register, minutes, **how)
         return
-    if (scale is None) == (voxel_size is None) or mask or minutes is not None:
+    if (scale is not None and voxel_size is not None) or mask:
         raise typer.BadParameter(
-            "one scan: give either --scale or --voxel-size; --mask and --minutes are for several"
-            " stacks"
+            "one scan: give --scale or --voxel-size, not both; --mask is for several stacks"
         )
+    if minutes is not None and method is None:
+        raise typer.BadParameter("--minutes is for a --method that trains on the scan: smore")
     if model is not None and method is not None:
         raise typer.BadParameter("give --model FOLDER or --method NAME, not both")
-    if output is None:
+    if output is None and not many:
         output = Path(scans[0].name.removesuffix(".gz").removesuffix(".nii") + "_sr.nii.gz")
     with job(None, threads):
         from mrisr.own_scans.scan import super_resolve
 
-        one = (scans[0], output, scale, model, method, voxel_size, ensemble)
-        super_resolve(*one, plugins=plugin_folders(plugins), any_scale=any_scale, **how)
+        how |= {"thickness": thickness, "gap": gap, "minutes": minutes}
+        how |= {"plugins": plugin_folders(plugins), "any_scale": any_scale}
+        asked = (scale, model, method, voxel_size, ensemble)
+        if many or strip:
+            from mrisr.own_scans.many import super_resolve_each
+
+            def one(scan: Path, made: Path) -> None:
+                super_resolve(scan, made, *asked, **how)
+
+            super_resolve_each(scans, output, strip, one, force, device, threads)
+        else:
+            super_resolve(scans[0], output, *asked, **how)
 
 
 def info(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrisr.cli.found import Plugins, each_once, plugin_folders
-from mrisr.common.paths import ROOT
+from mrisr.common.paths import SNAKEFILE
 from mrisr.common.progress import job
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="A method, dataset, metric or study of your own, that works at once."
 )
-SNAKEFILE = ROOT / "Snakefile"
 Folder = Annotated[
     Path,
     typer.Option(

@@ -1,22 +1,18 @@
 """The command `mrisr reproduce`: the studies of the papers, one after the other."""
 
-import importlib.util
 import subprocess
-import sys
 from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mrisr.cli.snakemake_call import DRY_RUN, check_installed, command, named
 from mrisr.common.paths import ROOT
 from mrisr.common.progress import job
 
 #: The papers' studies, `config/<name>.yaml`.
 PAPERS = ("arssr", "irem", "coord")
-# Options that tell Snakemake how many cores or jobs there are.
-COUNTED = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
-DRY_RUN = ("-n", "--dry-run", "--dryrun")
 CONDA = ("--sdm", "--software-deployment-method", "--use-conda")
 
 
@@ -39,12 +35,12 @@ def reproduce(
     """
     papers = list(takewhile(lambda word: not word.startswith("-"), words or [])) or list(PAPERS)
     options = list(dropwhile(lambda word: not word.startswith("-"), words or []))
-    dry_run = dry_run or _named(options, DRY_RUN)
+    dry_run = dry_run or named(options, DRY_RUN)
     with job(None):
-        _check(papers, needs_bm3d=not dry_run and not _named(options, CONDA))
+        _check(papers, needs_bm3d=not dry_run and not named(options, CONDA))
     for number, paper in enumerate(papers):
         typer.echo(f"== {paper}: {_config(paper)}", err=True)
-        code = subprocess.run(_command(paper, options, dry_run)).returncode
+        code = subprocess.run(command(_config(paper), options, dry_run)).returncode
         if code:
             done, left = papers[:number], papers[number + 1 :]
             typer.echo(
@@ -70,8 +66,7 @@ def _check(papers: list[str], needs_bm3d: bool) -> None:
     from mrisr.common.schema import nearest
     from mrisr.study.load import load_study
 
-    if importlib.util.find_spec("snakemake") is None:
-        raise ConfigError("snakemake is not installed beside mrisr; pip install snakemake")
+    check_installed()
     for paper in papers:
         if paper not in PAPERS:
             raise ConfigError(f"no paper '{paper}': {nearest(paper, PAPERS)}")
@@ -80,20 +75,5 @@ def _check(papers: list[str], needs_bm3d: bool) -> None:
             raise ConfigError(f"{paper}: {BM3D_LACKING}")
 
 
-def _command(paper: str, options: list[str], dry_run: bool) -> list[str]:
-    return [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--configfile", str(_config(paper))),
-        "--quiet",
-        *(["rules", "host", "reason", "--dry-run"] if dry_run else ["host", "reason"]),
-        *([] if _named(options, COUNTED) else ["--cores", "all"]),
-        *options,
-    ]
-
-
 def _config(paper: str) -> Path:
     return ROOT / "config" / f"{paper}.yaml"
-
-
-def _named(options: list[str], known: tuple[str, ...]) -> bool:
-    return any(word.startswith(known) for word in options)

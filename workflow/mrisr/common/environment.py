@@ -2,11 +2,11 @@
 
 import os
 
-from mrisr.common.paths import WORKFLOW
+from mrisr.common.paths import PACKAGE
 
 
 def export_package() -> None:
-    """Let child processes import this checkout, whether it is installed or not."""
-    package = str(WORKFLOW)
+    """Let child processes import this package, whether it is installed for them or not."""
+    package = str(PACKAGE.parent)
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([package, *filter(None, others)]))

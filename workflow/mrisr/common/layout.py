@@ -11,8 +11,8 @@ STACKS = ("axial", "coronal", "sagittal")
 #: Folders of a study, in the order in which their files are made.
 FOLDERS = (
     *("sources", "splits", "hr", "masks", "denoised", "lr", "references", "models"),
-    *("early_stopping", "sr", "beyond", "metrics", "segmentation", "overlap", "tables", "figures"),
-    "reader_study",
+    *("early_stopping", "sr", "beyond", "metrics", "segmentation", "overlap", "tissues", "tables"),
+    *("figures", "reader_study"),
 )
 #: Name of the HR references of real LR scans in file names, and their label for people.
 HR_REFERENCE, HR_REFERENCE_LABEL = "hr_reference", "HR reference"
@@ -108,6 +108,10 @@ class Layout:
         """LR volume (for stacks: one of `<subject>_{axial,coronal,sagittal}`)."""
         return f"{self.root}/lr/{dataset}/x{scale}/{subject}.nii.gz"
 
+    def lr_sidecar(self, dataset: str, scale: object, subject: str) -> str:
+        """JSON of an LR volume with thick slices: SliceThickness, SpacingBetweenSlices in mm."""
+        return f"{self.root}/lr/{dataset}/x{scale}/{subject}.json"
+
     def lr_list(self, dataset: str, scale: object) -> str:
         """TSV of a dataset's simulated LR volumes at a scale: image, its SHA-256."""
         return f"{self.root}/lr/{dataset}/x{scale}.tsv"
@@ -199,6 +203,14 @@ class Layout:
         where = "ground_truth" if method is None else f"{method}/x{scale}"
         return f"{self.root}/segmentation/{dataset}/{where}/{subject}.nii.gz"
 
+    def noisy_segmentation(self, dataset: str, subject: str) -> str:
+        """Labels of the ground truth with a little noise, for the noise floor of the overlap."""
+        return f"{self.root}/segmentation/{dataset}/noisy/{subject}.nii.gz"
+
+    def noise_floor(self, dataset: str) -> str:
+        """Tidy CSV of the overlap of ground truths with themselves after a little noise."""
+        return f"{self.root}/overlap/{dataset}/noise_floor.csv"
+
     def segmentation_list(self, dataset: str) -> str:
         """TSV of the segmentations of a dataset's ground truths: image, its SHA-256."""
         return f"{self.root}/segmentation/{dataset}/ground_truth.tsv"
@@ -206,6 +218,10 @@ class Layout:
     def overlap(self, dataset: str, method: str, scale: object) -> str:
         """Tidy CSV: subject, region, metric, value."""
         return f"{self.root}/overlap/{dataset}/{method}/x{scale}.csv"
+
+    def tissues(self, dataset: str, method: str, scale: object) -> str:
+        """Tidy CSV of errors, SNR and contrast by tissue: subject, region, metric, value."""
+        return f"{self.root}/tissues/{dataset}/{method}/x{scale}.csv"
 
     def table(self, name: str, suffix: str) -> str:
         """A table as `csv`, `md`, `tex` or `html`."""

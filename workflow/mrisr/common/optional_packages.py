@@ -13,6 +13,16 @@ ANTSPYNET_LACKING = (
     "segmentation.engine: the package antspynet is not installed; install it (pip install"
     " antspynet; it brings TensorFlow), or leave the key out"
 )
+ANTS = "ants"
+ANTS_LACKING = (
+    "the package antspyx is not installed, which registers and segments volumes; install it (pip"
+    " install antspyx, on Python 3.11 to 3.13)"
+)
+
+
+def has_ants() -> bool:
+    """Return whether ANTs (antspyx) is installed, without importing it."""
+    return find_spec(ANTS) is not None
 
 
 def has_antspynet() -> bool:

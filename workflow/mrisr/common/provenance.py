@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from mrisr.common.paths import PACKAGE, ROOT
+from mrisr.common.paths import IS_WHEEL, PACKAGE, ROOT
 
 LIBRARIES = [
     "torch",
@@ -164,7 +164,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Return the commit of this checkout, with `+changes` if files differ, or `unknown`."""
+    """Return the commit of this checkout, with `+changes` if files differ, or `unknown`.
+
+    Of an installed wheel it is the commit that the wheel was built from.
+    """
+    if IS_WHEEL:
+        return (ROOT / "COMMIT").read_text(encoding="utf-8").strip()
     git = ["git", "-C", str(PACKAGE)]
     try:
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)

@@ -12,13 +12,12 @@ import numpy as np
 from mrisr.common.errors import require
 from mrisr.common.files import write_text
 from mrisr.common.layout import Layout, scale_name
-from mrisr.common.paths import ROOT
+from mrisr.common.paths import SNAKEFILE
 from mrisr.contract.methods import OVERSHOOT, Clause
 from mrisr.contract.samples import claimed, truth
 from mrisr.methods import method as methods
 from mrisr.volumes.io import load, save
 
-SNAKEFILE = ROOT / "Snakefile"
 SECONDS = 600
 # The same scan twice: a difference between the outputs does not come from the input.
 SUBJECTS = ("sub-01", "sub-02")
@@ -30,7 +29,7 @@ preset: demo
 plugins: [{plugins}]
 datasets: {{contract: }}
 scales: [{scale}]
-degradation: {{kind: {kind}}}
+degradation: {degradation}
 methods: {{{name}: }}
 metrics: [psnr]
 """
@@ -57,8 +56,14 @@ def reconstructs_by_its_rules(name: str, plugins: Sequence[str | Path]) -> None:
             save(truth(SHAPE), folder / f"bids/{subject}/anat/{subject}_T1w.nii.gz")
         write_text(folder / "here/datasets/contract.yaml", DATASET)
         paths = [*(str(Path(plugin).resolve()) for plugin in plugins), "here"]
+        degradation = f"{{kind: {method.input}}}"
+        if method.input == "through_plane":
+            degradation = f"{{kind: through_plane, acquisitions: [{scale_name(scale)}|0]}}"
         config = CONFIG.format(
-            name=name, scale=scale_name(scale), kind=method.input, plugins=", ".join(paths)
+            name=name,
+            scale=scale_name(scale),
+            degradation=degradation,
+            plugins=", ".join(paths),
         )
         write_text(folder / "config.yaml", config)
         layout = Layout("contract")

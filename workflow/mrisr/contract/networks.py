@@ -19,7 +19,7 @@ from mrisr.methods.training_length import total_steps
 from mrisr.networks.tiles import apply_tiled, plan
 from mrisr.reconstruct.apply import on_grid, reconstruct
 from mrisr.train.engine import TrainingJob, train
-from mrisr.volumes.io import save
+from mrisr.volumes.io import Volume, save
 
 #: 10^12 floating-point operations, forward and backward, that training a model of the demo may
 #: take. The largest model here takes 7.2, six minutes of a slow core. Seconds would differ from run
@@ -102,8 +102,9 @@ def _job(example: Sample, folder: Path) -> TrainingJob:
     few: dict = {"epochs": 1, "steps": None, "restarts": 0, "checkpoint_minutes": 10**6}
     scales, held_out = [example.scale], []
     if method.per_subject:
-        files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in example.lr]
-        for file, stack in zip(files, example.lr.values(), strict=True):
+        stacks = {"lr": example.lr} if isinstance(example.lr, Volume) else example.lr
+        files = [str(folder / f"sub-01_{stack}.nii.gz") for stack in stacks]
+        for file, stack in zip(files, stacks.values(), strict=True):
             save(stack, file)
     else:
         few |= {"steps_per_epoch": STEPS, "patches_per_subject": settings.get("batch", 1)}

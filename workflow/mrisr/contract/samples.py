@@ -18,7 +18,10 @@ from mrisr.methods.method import Method
 from mrisr.volumes.io import Volume
 
 DEGRADATION = {"kernel": "spline", "grid": "corners", "antialias": None}
-SHAPES = {"volume": (24, 26, 28), "stacks": (24, 24, 24), "slice": (1, 26, 28)}
+SHAPES = {
+    **{"volume": (24, 26, 28), "through_plane": (24, 26, 28)},
+    **{"stacks": (24, 24, 24), "slice": (1, 26, 28)},
+}
 #: Voxels of a ground truth of the demo study.
 DEMO_VOXELS = 1.1e6
 

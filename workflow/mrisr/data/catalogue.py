@@ -76,8 +76,9 @@ def expected_bytes(dataset: Dataset, found: OnDisk) -> int | None:
     """Return about how large all scans of a dataset are, None if nothing is known about it."""
     subjects = _subjects(dataset)
     stated = [dataset.checksums.get(subject, {}).get("bytes") for subject in subjects]
-    if stated and None not in stated:
-        return sum(stated)
+    known = [size for size in stated if size is not None]
+    if known and len(known) == len(stated):
+        return sum(known)
     if "megabytes" in dataset.spec.get("scan", {}):
         return round(dataset.spec["scan"]["megabytes"] * 1e6 * len(subjects))
     return round(found.bytes / found.files * len(subjects)) if found.files else None

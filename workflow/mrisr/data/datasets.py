@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.layout import SPLITS
@@ -23,8 +24,9 @@ from mrisr.data import finding, subject_lists
 from mrisr.data.file_set import FileSet, terms_of_use
 
 FOLDER = WORKFLOW / "datasets"
+Found = TypeVar("Found", Path, list[Path])  # what a subject has: a scan, or stacks
 DOWNLOADS = "resources"
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "description": "",
     "licence": "not stated",
     "citation": "",
@@ -148,6 +150,17 @@ class Dataset:
         return Path(folder).expanduser() if folder else None
 
     @property
+    def scans_folder(self) -> Path:
+        """Where scans lie on disk.
+
+        Raises:
+            InputError: They are downloaded or made, or the user must name the folder first.
+        """
+        if self.folder is None:
+            raise InputError(self.lacking or f"dataset '{self.name}': it has no folder of scans")
+        return self.folder
+
+    @property
     def file_set(self) -> FileSet:
         """The files as a download sees them."""
         spec = self.spec
@@ -244,8 +257,8 @@ class Dataset:
         source = self.spec["source"]
         if "pattern" in source:
             remedy = f"make source.pattern in {self.path} match one"
-            return finding.pattern_file(self.folder, subject, source["pattern"], remedy)
-        return finding.bids_file(self.folder, subject, source, f"source of {self.path}")
+            return finding.pattern_file(self.scans_folder, subject, source["pattern"], remedy)
+        return finding.bids_file(self.scans_folder, subject, source, f"source of {self.path}")
 
     def mask_files(self, split: str) -> dict[str, Path]:
         """Look up the masks that are given beside the scans of a split; none of them is opened.
@@ -268,20 +281,24 @@ class Dataset:
         return self._look_up(
             split,
             "mask",
-            lambda subject: finding.pattern_file(self.folder, subject, mask["pattern"], remedy),
+            lambda subject: finding.pattern_file(
+                self.scans_folder, subject, mask["pattern"], remedy
+            ),
         )
 
     def _stack_files(self, split: str) -> dict[str, list[Path]]:
         pattern = self.spec["source"]["pattern"]
         return self._look_up(
-            split, "stacks", lambda subject: finding.pattern_files(self.folder, subject, pattern)
+            split,
+            "stacks",
+            lambda subject: finding.pattern_files(self.scans_folder, subject, pattern),
         )
 
     def _stack_masks(self, split: str) -> dict[str, list[Path]]:
         pattern, stacks = self.spec["mask"]["pattern"], self._stack_files(split)
 
         def find(subject: str) -> list[Path]:
-            found = finding.pattern_files(self.folder, subject, pattern)
+            found = finding.pattern_files(self.scans_folder, subject, pattern)
             if len(found) != len(stacks[subject]):
                 raise InputError(
                     f"{len(found)} masks of {len(stacks[subject])} stacks; each stack needs one,"
@@ -291,7 +308,7 @@ class Dataset:
 
         return self._look_up(split, "masks", find)
 
-    def _look_up(self, split: str, what: str, find: Callable[[str], Path]) -> dict[str, Path]:
+    def _look_up(self, split: str, what: str, find: Callable[[str], Found]) -> dict[str, Found]:
         folder, subjects = self.folder, self.subjects[split]
         if self.placeholders:
             return {}
@@ -300,7 +317,8 @@ class Dataset:
         if folder is None:
             return {}
         _check_folder(self.name, folder)
-        files, problems = {}, []
+        files: dict[str, Found] = {}
+        problems: list[str] = []
         for subject in subjects:
             try:
                 files[subject] = find(subject)
@@ -611,7 +629,7 @@ def _read_subjects(dataset: Dataset) -> subject_lists.Listed | None:
         return _all_for_testing(dataset)
     if isinstance(split, Mapping) and split["kind"] == "annotations":
         where = f"dataset '{dataset.name}': split.files of {dataset.path}"
-        return subject_lists.read_annotations(split["files"], dataset.folder, where)
+        return subject_lists.read_annotations(split["files"], dataset.scans_folder, where)
     only = split.get("as") if isinstance(split, Mapping) else None
     where, bids = f"{dataset.path}: split", dataset.kind == "bids"
     return subject_lists.read_split(file, where, bids, only)
@@ -627,7 +645,7 @@ def _by_folder(dataset: Dataset) -> subject_lists.Listed:
     try:
         for name in ("train", "val"):
             pattern = f"{split[name]}/{{subject}}.nii.gz"
-            found.subjects[name] = finding.pattern_subjects(dataset.folder, pattern)
+            found.subjects[name] = finding.pattern_subjects(dataset.scans_folder, pattern)
     except InputError as error:
         raise InputError(f"dataset '{dataset.name}': {error}") from None
     return found
@@ -642,9 +660,9 @@ def _all_for_testing(dataset: Dataset) -> subject_lists.Listed:
     found = subject_lists.Listed()
     try:
         found.subjects["test"] = (
-            finding.bids_subjects(dataset.folder)
+            finding.bids_subjects(dataset.scans_folder)
             if dataset.kind == "bids"
-            else finding.pattern_subjects(dataset.folder, dataset.spec["source"]["pattern"])
+            else finding.pattern_subjects(dataset.scans_folder, dataset.spec["source"]["pattern"])
         )
     except InputError as error:
         raise InputError(f"dataset '{dataset.name}': {error}") from None

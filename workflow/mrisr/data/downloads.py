@@ -10,7 +10,7 @@ import logging
 import re
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,7 +50,7 @@ class Source(Protocol):
 class Web:
     """Scans with an address each."""
 
-    def __init__(self, source: dict):
+    def __init__(self, source: Mapping):
         """Describe them by `url`, with `{subject}`."""
         self.address = source["url"]
 
@@ -194,7 +194,7 @@ class Downloads:
             if continued and not part.exists():
                 log.warning("%s: %s; starting anew, not from what was left", target, error)
                 self._retrieve(subject, url, target, known, why)
-            elif isinstance(error, ValueError):
+            elif known is not None and isinstance(error, ValueError):
                 found = re.search("got ([0-9a-f]+)", str(error))
                 raise InputError(
                     f"{url}: not the checksum {why}: {known.replace(':', ' ')} is expected, found"

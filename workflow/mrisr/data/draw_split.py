@@ -59,6 +59,8 @@ def split(dataset: Dataset, downloads: str | Path, replace: bool = False) -> Pat
     drawn = drawn_around(found, counts, rule, dataset.name)
     text = _table(drawn, found)
     target = dataset.split_file
+    if target is None:
+        raise ConfigError(f"{dataset.path}: split: name the file of the list, `file: name.tsv`")
     if target.exists() and target.read_text(encoding="utf-8") != text and not replace:
         raise InputError(
             f"{target}: not the split that {where} gives now; models trained on the old one would"
@@ -132,8 +134,8 @@ def fit_counts(found: int, counts: Mapping[str, int], where: str) -> dict[str, i
 
 def in_folder(dataset: Dataset) -> dict[str, dict]:
     """Return the subjects whose scans lie in a dataset's folder, found by its pattern."""
-    folder, pattern = dataset.folder, dataset.spec["source"]["pattern"]
-    found = {}
+    folder, pattern = dataset.scans_folder, dataset.spec["source"]["pattern"]
+    found: dict[str, dict] = {}
     for path in sorted(folder.glob(pattern.replace("{subject}", "*"))):
         subject = match_subject(pattern, path.relative_to(folder).as_posix())
         if subject is not None and path.is_file():

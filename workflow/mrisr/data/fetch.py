@@ -15,7 +15,7 @@ from mrisr.common.files import sha256, write_text
 from mrisr.common.http import Refused, alone
 from mrisr.common.progress import progress
 from mrisr.common.provenance import code_digest
-from mrisr.data.datasets import Dataset
+from mrisr.data.datasets import GENERATORS, Dataset
 from mrisr.data.downloads import Downloads, log_terms
 from mrisr.data.file_set import FileSet
 from mrisr.volumes import checks
@@ -179,7 +179,7 @@ def _simulate(
 
     source = dataset.spec["source"]
     parameters = source.get("parameters", {})
-    basis = json.dumps([parameters, code_digest(dataset.code)], sort_keys=True)
+    basis = json.dumps([parameters, code_digest(GENERATORS[source["generator"]])], sort_keys=True)
     version = hashlib.sha256(basis.encode()).hexdigest()[:8]
     folder = folder / f"{source['generator']}-seed{seed}-{version}"
     files = {subject: folder / f"{subject}_T1w.nii.gz" for subject in subjects}

@@ -7,8 +7,9 @@ result. `AWS_ENDPOINT_URL_S3` names another server.
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,7 +69,7 @@ class Bucket:
         address: Where subjects are listed, for messages.
     """
 
-    def __init__(self, source: dict, access: str, offline: str):
+    def __init__(self, source: Mapping, access: str, offline: str):
         """Describe the scans; keys are looked for when something is asked of the server.
 
         Args:
@@ -156,7 +157,7 @@ class Bucket:
         names = sorted(
             filter(None, (match_subject(f"{prefix}{{subject}}/", f) for f in self._folders(prefix)))
         )
-        found = {}
+        found: dict[str, dict] = {}
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             done = pool.map(self._about, names)
             pairs = progress(zip(names, done, strict=True), f"list {self.address}", len(names))
@@ -166,14 +167,10 @@ class Bucket:
         return found
 
     def _folders(self, prefix: str) -> Iterator[str]:
-        after = {}
+        after: dict[str, str] = {}
         while True:
-            page = self._try(
-                lambda after=after: self.client.list_objects_v2(
-                    Bucket=self.bucket, Prefix=prefix, Delimiter="/", **after
-                ),
-                prefix,
-            )
+            where = {"Bucket": self.bucket, "Prefix": prefix, "Delimiter": "/", **after}
+            page = self._try(partial(self.client.list_objects_v2, **where), prefix)
             yield from (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
             if not page.get("IsTruncated"):
                 return

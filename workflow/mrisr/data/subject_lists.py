@@ -92,8 +92,8 @@ def read_list(path: str, split: str, where: str, known: Sequence[str]) -> list[s
     file = Path(path).expanduser()
     columns, rows = _table(file, where)
     if any(name in columns for name in NAMES):
-        rows = [_named(row, columns, False) for _, row in rows]
-        found = [r.get("subject") or "" for r in rows if r.get("split") in (None, split)]
+        named = [_named(row, columns, False) for _, row in rows]
+        found = [row.get("subject") or "" for row in named if row.get("split") in (None, split)]
     elif len(columns) < 2:
         found = [*columns, *(row[columns[0]] for _, row in rows)]
     else:

@@ -4,6 +4,7 @@ import logging
 import shutil
 import tarfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from mrisr.common.errors import InputError
@@ -23,7 +24,7 @@ class Archive:
         address: Where subjects are listed, for messages.
     """
 
-    def __init__(self, source: dict, folder: Path, offline: str):
+    def __init__(self, source: Mapping, folder: Path, offline: str):
         """Describe an archive; it is downloaded when something is asked of it.
 
         Args:
@@ -55,13 +56,16 @@ class Archive:
         """
         name = self.pattern.replace("{subject}", subject)
         with self.guard:  # one file, one position in it
-            self._open()
+            tar = self._open()
             if name not in self.members:
                 raise InputError(f"{self.path} has no file {name}; check the subject's name")
             part.parent.mkdir(parents=True, exist_ok=True)
             try:
                 # Only its bytes are taken: what the archive says about paths and owners is not.
-                with self.tar.extractfile(self.members[name]) as packed, part.open("wb") as file:
+                packed = tar.extractfile(self.members[name])
+                if packed is None:  # a link; only regular files are members
+                    raise tarfile.ReadError(name)
+                with packed, part.open("wb") as file:
                     shutil.copyfileobj(packed, file)
             except (tarfile.TarError, OSError, EOFError) as error:
                 raise self._unreadable(error) from None
@@ -76,9 +80,9 @@ class Archive:
         named = ((match_subject(self.pattern, name), name) for name in self.members)
         return {subject: {"bytes": self.members[name].size} for subject, name in named if subject}
 
-    def _open(self) -> None:
+    def _open(self) -> tarfile.TarFile:
         if self.tar is not None:
-            return
+            return self.tar
         if not self.path.exists():
             self._fetch()
         elif (found := checksum(self.path, self.kind)) != self.digest:
@@ -92,6 +96,7 @@ class Archive:
         except (tarfile.TarError, OSError, EOFError) as error:
             raise self._unreadable(error) from None
         self.tar, self.members = tar, members
+        return tar
 
     def _fetch(self) -> None:
         part = self.path.with_name(f"{self.path.name}.part")

@@ -13,19 +13,20 @@ Two conventions say where the m LR samples of an axis lie among its n HR samples
   This is `scipy.ndimage.zoom(grid_mode=True, mode="nearest")`.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 from scipy import ndimage
 
-from mrisr.common.progress import progress
-from mrisr.volumes.io import Volume, load, save
+from mrisr.degrade.acquisition import AXIS, PROFILE, of_scale
+from mrisr.degrade.kernels import FWHM, kspace_matrix
+from mrisr.degrade.through_plane import fitted, profile_matrix, slices
+from mrisr.volumes.io import Volume
 
 GRIDS = ("corners", "centres")
 STACK_AXES = {"axial": 2, "coronal": 1, "sagittal": 0}
-FWHM = 2 * np.sqrt(2 * np.log(2))
 
 Array = TypeVar("Array", np.ndarray, Any)
 
@@ -100,8 +101,15 @@ def bicubic_matrix(n: int, m: int, grid: str = "centres") -> np.ndarray:
     return weights
 
 
-def kernel_matrix(n: int, m: int, kernel: str, grid: str, fwhm: float = 0.0) -> np.ndarray:
-    """Return the matrix that resamples `n` samples to `m` by a kernel, `spline` or `bicubic`."""
+def kernel_matrix(
+    n: int, m: int, kernel: str, grid: str, fwhm: float = 0.0, window: str | None = None
+) -> np.ndarray:
+    """Return the matrix that resamples `n` samples to `m` by a kernel: spline, bicubic or kspace.
+
+    `kspace` takes a `window`, has no other anti-alias filter, and lies on the grid `centres`.
+    """
+    if kernel == "kspace":
+        return kspace_matrix(n, m, window)
     return (
         bicubic_matrix(n, m, grid) if kernel == "bicubic" else resampling_matrix(n, m, grid, fwhm)
     )
@@ -150,6 +158,7 @@ def downsample(
     antialias: float | None = None,
     axes: tuple[int, ...] = (0, 1, 2),
     kernel: str = "spline",
+    window: str | None = None,
 ) -> Array:
     """Reduce a volume by `scale`; equal to `scipy.ndimage.zoom(data, 1 / scale, order=3)`.
 
@@ -159,8 +168,9 @@ def downsample(
         grid: `corners` (published) or `centres`; see the module.
         antialias: FWHM of a Gaussian applied first, in LR voxels; None (published) for none.
         axes: Axes that are reduced; the others keep their size.
-        kernel: `spline` (published, ArSSR) or `bicubic` (published, Coord), which includes an
-            anti-alias filter; see `bicubic_matrix`.
+        kernel: `spline` (published, ArSSR), `bicubic` (published, Coord), which includes an
+            anti-alias filter, see `bicubic_matrix`, or `kspace`, see `kspace_matrix`.
+        window: Of the kernel `kspace`.
 
     Returns:
         Shape round(n / k) along `axes`, the type of `data`.
@@ -168,7 +178,7 @@ def downsample(
     for axis in axes:
         n = data.shape[axis]
         fwhm = float(antialias or 0.0) * scale
-        matrix = kernel_matrix(n, lr_size(n, scale), kernel, grid, fwhm)
+        matrix = kernel_matrix(n, lr_size(n, scale), kernel, grid, fwhm, window)
         data = apply_along(data, matrix, axis)
     return data
 
@@ -224,6 +234,19 @@ def hr_affine(
     return affine @ np.linalg.inv(inverse)
 
 
+def acquisition_matrix(n: int, scale: float, degradation: Mapping) -> np.ndarray:
+    """Return the matrix of a study's thick slices over `n` samples.
+
+    Args:
+        n: Samples of the slice axis.
+        scale: The acquisition's spacing in samples.
+        degradation: See `degrade`.
+    """
+    acquisition = of_scale(degradation, scale)
+    thickness = fitted(n, acquisition).thickness
+    return profile_matrix(n, slices(n, acquisition), thickness, degradation.get("profile", PROFILE))
+
+
 def degrade(volume: Volume, scale: float, degradation: dict) -> dict[str, Volume]:
     """Simulate the LR input of a study.
 
@@ -231,8 +254,10 @@ def degrade(volume: Volume, scale: float, degradation: dict) -> dict[str, Volume
         volume: Ground truth, in [0,1].
         scale: Down-sampling scale k.
         degradation: The study's `degradation`: `kind` volume (all axes), slice (the two in-plane
-            axes of a volume that has one slice) or stacks (each axis in turn, IREM 2); `kernel`
-            spline, bicubic or slice_profile (stacks); `grid`; `antialias`.
+            axes of a volume that has one slice), stacks (each axis in turn, IREM 2) or
+            through_plane (thick slices along `axis`, with the `acquisitions` of the scales and
+            their `profile`); `kernel` spline, bicubic, slice_profile (stacks) or kspace (volume,
+            with its `window`), `grid` and `antialias`. Noise is added by `mrisr.degrade.noise`.
 
     Returns:
         For stacks one volume for each of axial, coronal and sagittal, else one under "".
@@ -249,10 +274,18 @@ def degrade(volume: Volume, scale: float, degradation: dict) -> dict[str, Volume
             else:
                 data = downsample(volume.data, scale, grid, antialias, (axis,), kernel)
                 made[name] = (data, grid)
+    elif kind == "through_plane":
+        axis = STACK_AXES[degradation.get("axis", AXIS)]
+        matrix = acquisition_matrix(volume.data.shape[axis], scale, degradation)
+        made = {"": (apply_along(volume.data, matrix, axis), "centres")}
     else:
         shape = volume.data.shape
         axes = (0, 1, 2) if kind == "volume" else tuple(a for a in range(3) if shape[a] > 1)
-        made = {"": (downsample(volume.data, scale, grid, antialias, axes, kernel), grid)}
+        window = degradation.get("window")
+        low = downsample(volume.data, scale, grid, antialias, axes, kernel, window)
+        if kernel == "kspace":  # a scanner shows the magnitude
+            low = abs(low)
+        made = {"": (low, grid)}
     return {
         name: Volume(
             np.ascontiguousarray(data),
@@ -261,24 +294,3 @@ def degrade(volume: Volume, scale: float, degradation: dict) -> dict[str, Volume
         )
         for name, (data, used) in made.items()
     }
-
-
-def degrade_subjects(
-    hr: list[str], lr: dict[str, list[str]], scale: float, degradation: dict, workers: int = 1
-) -> None:
-    """Simulate and save the LR input of several subjects.
-
-    Args:
-        hr: Ground-truth files, one for each subject.
-        lr: For each name that `degrade` returns, the files to write, one for each subject.
-        scale: Down-sampling scale k.
-        degradation: See `degrade`.
-        workers: Threads (compression and matrix products release the interpreter's lock).
-    """
-
-    def one(index: int) -> None:
-        for name, volume in degrade(load(hr[index]), scale, degradation).items():
-            save(volume, lr[name][index])
-
-    with ThreadPoolExecutor(workers) as pool:
-        list(progress(pool.map(one, range(len(hr))), f"degrade x{scale:g}", len(hr)))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mrisr.degrade.resample import FWHM
+from mrisr.degrade.kernels import FWHM
 
 IN_PLANE, CUT = 1.2, 3.0
 # An LR voxel carries no data if less than this share of its profile lies on the HR grid.

@@ -40,10 +40,12 @@ class Options:
 
     Attributes:
         metrics: Names of metrics, see `mrisr.metrics.names`.
-        regions: `volume`, `mask`.
+        regions: `volume`, `mask`, `edges`, `through_plane`.
         settings: Settings by metric.
         empty_slices: `exclude` or `include` slices without signal in the ground truth.
         device: Where metrics on slices are computed.
+        slice_axis: Axis of the canonical volume that ran through thick slices, for the region
+            `through_plane`.
     """
 
     metrics: Sequence[str]
@@ -51,6 +53,7 @@ class Options:
     settings: Mapping[str, Mapping] = field(default_factory=dict)
     empty_slices: str = "exclude"
     device: str = "cpu"
+    slice_axis: int | None = None
 
 
 def available(metrics: Sequence[str], fetched: Mapping[str, Mapping]) -> list[str]:
@@ -71,12 +74,13 @@ class Subject:
         name: Name in the rows.
         image: The reconstruction (or the ground truth itself, or an HR reference).
         reference: The ground truth to compare with, on the same grid, if any.
-        mask: Mask on the same grid; read only for the region `mask`.
+        mask: Mask on the same grid; read only for the regions `mask` and `edges`.
         foreground: For an image without ground truth: where the real LR scan has signal, on the
             grid of the image. Slices outside of it are left out, see `Options.empty_slices`.
         features: Folder that keeps features of the ground truth for other calls. It is not used
             with a GPU, which computes them faster than they are read.
-        scores: Metrics of the ground truth itself, used for an image that equals it.
+        scores: Metrics of the ground truth itself by metric and region, used for an image that
+            equals it.
     """
 
     name: str
@@ -85,7 +89,7 @@ class Subject:
     mask: str | Path | None = None
     foreground: str | Path | None = None
     features: str | Path | None = None
-    scores: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 def evaluate_subjects(
@@ -116,7 +120,7 @@ def evaluate_subjects(
     subjects = [
         replace(
             subject,
-            mask=subject.mask if "mask" in options.regions else None,
+            mask=subject.mask if {"mask", "edges"} & set(options.regions) else None,
             features=subject.features if options.device == "cpu" else None,
             scores=known.get(subject.name, {}),
         )
@@ -224,7 +228,7 @@ class _Evaluation:
             return
         taken = (options.metrics, options.regions, self.plan, self.parts, self.subject.scores)
         try:
-            rows = pieces.combine(*taken)
+            rows = pieces.combine(*taken, options.slice_axis)
         except InputError as error:
             raise InputError(_about(self.subject, error)) from None
         if counts:
@@ -292,7 +296,8 @@ def _part(piece: tuple[Subject, Work, Options]) -> tuple[str | None, dict]:
         return str(error), {}
     try:
         if work.stack is not None and equal and subject.scores:
-            needed = [name for name in work.metrics if name not in subject.scores]
+            known = {metric for metric, _ in subject.scores}
+            needed = [name for name in work.metrics if name not in known]
             work = replace(work, metrics=tuple(needed))
         features = None
         if subject.features and work.stack is not None and not equal:
@@ -350,13 +355,13 @@ def _pair(
     return Pair(*data), equal
 
 
-def _scores(path: str | Path) -> dict[str, dict[str, float]]:
-    """Return the scores that `score_subjects` wrote, by subject and metric."""
-    found: dict[str, dict[str, float]] = {}
+def _scores(path: str | Path) -> dict[str, dict[tuple[str, str], float]]:
+    """Return the scores that `score_subjects` wrote, by subject, then by metric and region."""
+    found: dict[str, dict[tuple[str, str], float]] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]:
-        subject, metric, _, value = line.split(",")
+        subject, metric, region, value = line.split(",")
         if metric not in COUNTS:
-            found.setdefault(subject, {})[metric] = float(value)
+            found.setdefault(subject, {})[metric, region] = float(value)
     return found
 
 

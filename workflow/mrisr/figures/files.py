@@ -36,6 +36,8 @@ class Record:
         subject: Name of the subject.
         methods: Names of the methods, in the order shown.
         scales: Up-sampling scales, in the order shown.
+        points: By subject, where its points lie: x from the left and y from the top, as shares of
+            the figure's width and height.
     """
 
     title: str
@@ -45,6 +47,7 @@ class Record:
     subject: str | None = None
     methods: list[str] | None = None
     scales: list[float] | None = None
+    points: dict[str, list[tuple[float, float]]] | None = None
 
 
 @contextmanager

@@ -26,12 +26,12 @@ from mrisr.volumes.stacks import sampled
 PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 LETTERS = {"axial": ("R", "L"), "coronal": ("R", "L"), "sagittal": ("A", "P")}
 MARGIN = 4  # voxels shown around the mask
-ENLARGED = 0.4  # side of the enlarged part, as a share of the shorter side of the axial plane
+ENLARGED = 0.4  # side of the enlarged part, as a share of the shorter side of its plane
 TRUTH, REFERENCE, STACK = "Ground truth", HR_REFERENCE_LABEL, "LR stack"
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
-    """Draw a subject's reconstructions at one scale, in three planes, the axial one enlarged below.
+    """Draw a subject's reconstructions at one scale, in three planes, one of them enlarged below.
 
     Columns are the stack that was acquired in the plane, the methods, and the ground truth or the
     HR reference. An image on another grid is interpolated linearly to the grid of the
@@ -39,8 +39,9 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
     Args:
         params: dataset, its label, subject, scale, stacks (LR files of the subject by name), mask
-            (on the SR grid), truth and reference (a file or None each), and cells, held and
-            baseline, as `mrisr.plan.figures` makes them.
+            (on the SR grid), truth and reference (a file or None each), the plane enlarged, the
+            acquisition of a single stack (or None), and cells, held and baseline, as
+            `mrisr.plan.figures` makes them.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
@@ -75,12 +76,14 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
             data, inside = sampled(load(file), mask.data.shape, mask.affine, 1)
             columns[label] = _planes(np.where(inside, data, 0), views)
     with plain():
-        figure = _draw(columns, above, views, mask, _title(params))
+        figure = _draw(columns, above, views, mask, _title(params), params["enlarged"])
         write(figure, _record(params, columns, rows), outputs)
 
 
 def _title(params: Mapping) -> str:
-    return f"{params['label']}, {params['subject']}, {scale_name(params['scale'])}×"
+    of = params["acquisition"]
+    what = f"slices {of} in voxels" if of else f"{scale_name(params['scale'])}×"
+    return f"{params['label']}, {params['subject']}, {what}"
 
 
 def _record(params: Mapping, columns: Mapping, rows: Mapping) -> Record:
@@ -89,11 +92,13 @@ def _record(params: Mapping, columns: Mapping, rows: Mapping) -> Record:
         (False, True): "an HR reference, another acquisition in a gray window of its own",
     }.get((params["truth"] is not None, params["reference"] is not None))
     number = "Fig. 5" if params["truth"] else "Fig. 6"
+    one = params["acquisition"] is not None
     caption = (
-        f"{_title(params)}: the stack acquired in each plane, every reconstruction"
-        f"{f', and {beside}' if beside else ''}; planes through the middle of the mask, and below"
-        " them the middle of the axial one, enlarged (as in"
-        f" {number} of the IREM paper). The stack is interpolated linearly to the voxels of the"
+        f"{_title(params)}: {'the stack' if one else 'the stack acquired in each plane'}, every"
+        f" reconstruction{f', and {beside}' if beside else ''}; planes through the middle of the"
+        f" mask, and below them the middle of the {params['enlarged']} one, enlarged"
+        f"{'' if one else f' (as in {number} of the IREM paper)'}. The"
+        " stack is interpolated linearly to the voxels of the"
         " reconstructions; all images but an HR reference share one gray window."
         + (" Above: PSNR of this subject's whole volume." if rows else "")
         + " Radiological display: the patient's right (in the sagittal plane anterior) is on the"
@@ -181,6 +186,7 @@ def _draw(
     views: Mapping,
     mask: Volume,
     title: str,
+    enlarged: str,
 ) -> Figure:
     edges = mask.voxel_size
     sides = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
@@ -218,7 +224,7 @@ def _draw(
             )  # fmt: skip
         y = head
         for row, high in enumerate(tall):
-            plane = list(views)[min(row, 2)] if row < 3 else "axial"
+            plane = list(views)[row] if row < 3 else enlarged
             box = (x / width, 1 - (y + high) / height, wide / width, high / height)
             axes = figure.add_axes(box, frame_on=False)
             axes.set_xticks([])

@@ -2,9 +2,12 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from mrisr.common.layout import scale_name
@@ -55,9 +58,9 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         caption=text(
             f"{params['label']}: {' and '.join(metadata(m).label for m in metrics)} of every test"
             f" subject at {times(scales)}, {shown.subjects(rows.values())}, a point a subject in"
-            " the order of the split. Boxes: quartiles and median, whiskers to the last point"
-            f" within 1.5 of their distance; bars alone: the median, of fewer than {FEWEST}"
-            " subjects.",
+            " the order of the split; lines join the points of a subject. Boxes: quartiles and"
+            " median, whiskers to the last point within 1.5 of their distance; bars alone: the"
+            f" median, of fewer than {FEWEST} subjects.",
             f"Below, each subject's difference to {against}, with its mean (diamond) and the 95 % t"
             f" interval of it, which fewer than {FEWEST} subjects have not."
             if against
@@ -71,8 +74,8 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         scales=scales,
     )
     with plain():
-        canvas = _draw(params, rows, parts, scales, names, record.title)
-        write(canvas.figure, record, outputs)
+        canvas, points = _draw(params, rows, parts, scales, names, record.title)
+        write(canvas.figure, replace(record, points=points), outputs)
 
 
 def _differs(rows: Mapping[Key, Row], metric: str, base: str | None) -> bool:
@@ -92,7 +95,9 @@ def _draw(
     scales: Sequence[float],
     names: Mapping[str, str],
     title: str,
-) -> Canvas:
+) -> tuple[Canvas, dict[str, list[tuple[float, float]]]]:
+    """Return the figure, and where the points of each subject lie, see `Record`."""
+    drawn: list[tuple[Axes, pd.Series, pd.Series]] = []
     base = params["baseline"] if params["baseline"] in names else None
     looks = {cell["method"]: look(cell["look"]) for cell in params["cells"]}
     labels = ["\n".join(textwrap.wrap(name, LABEL)) for name in names.values()]
@@ -110,11 +115,15 @@ def _draw(
             x, y = left + column * (wide + gap), head + line * (tall + between)
             axes = canvas.axes(x, y, wide, tall)
             shown.frame(axes)
+            in_panel = []
             for place, method in enumerate(names):
                 row = rows[scale, method]
                 baseline_row = rows[scale, base] if paired else None
-                _method(axes, place, row, metric, looks[method], baseline_row)
+                found = _method(axes, place, row, metric, looks[method], baseline_row)
+                in_panel += [] if found is None else [found]
                 _say(axes, place, row)
+            _join(axes, in_panel)
+            drawn += [(axes, *found) for found in in_panel]
             if paired:
                 axes.axhline(0, color="0.4", linewidth=0.6, zorder=1)
             axes.margins(y=0.12)
@@ -128,7 +137,31 @@ def _draw(
                 what = heading(metric, shown.REGION)
                 what = f"{metadata(metric).label} − {names[base]}" if paired else what
                 canvas.text(0.04, y + tall / 2, what, SMALL, va="center", ha="left", rotation=90)
-    return canvas
+    return canvas, _points(canvas, drawn)
+
+
+def _join(axes: Axes, drawn: Sequence[tuple[pd.Series, pd.Series]]) -> None:
+    """Join the points of each subject, from one method to the next."""
+    for (x, points), (next_x, next_points) in pairwise(drawn):
+        shared = points.index.intersection(next_points.index)
+        axes.plot(
+            [x[shared], next_x[shared]], [points[shared], next_points[shared]],
+            color="0.8", linewidth=0.4, zorder=1.5,
+        )  # fmt: skip
+
+
+def _points(
+    canvas: Canvas, drawn: Sequence[tuple[Axes, pd.Series, pd.Series]]
+) -> dict[str, list[tuple[float, float]]]:
+    """Return where the points of each subject lie, as shares of the figure."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for axes, x, points in drawn:
+        axes.get_ylim()  # the limits follow the data
+        pixels = axes.transData.transform(np.column_stack([x, points]))
+        shares = canvas.figure.transFigure.inverted().transform(pixels)
+        for subject, (right, up) in zip(points.index, shares.round(4).tolist(), strict=True):
+            found.setdefault(str(subject), []).append((right, round(1 - up, 4)))
+    return found
 
 
 def _say(axes: Axes, place: int, row: Row) -> None:
@@ -149,18 +182,22 @@ def _method(
     metric: str,
     look: Look,
     baseline_row: Row | None,
-) -> None:
-    """Draw a method's subjects: the values, or differences from the baseline's row if given."""
+) -> tuple[pd.Series, pd.Series] | None:
+    """Draw a method's subjects: the values, or differences from the baseline's row if given.
+
+    Returns:
+        Places and points by subject; None where nothing is drawn.
+    """
     found = row.values.get((metric, shown.REGION))
     if found is None:
-        return
+        return None
     if baseline_row is not None:
         if row is baseline_row or (metric, shown.REGION) not in baseline_row.values:
-            return
+            return None
         found = (found - baseline_row.values[metric, shown.REGION]).dropna()
     points = found.to_numpy(np.float64)
     if not points.size or not np.isfinite(points).all():
-        return
+        return None
     x = place + JITTER * (np.linspace(-0.5, 0.5, len(points)) if len(points) > 1 else np.zeros(1))
     hollow = bool(set(DOUBTFUL) & set(row.remarks))
     size = 3.2 if len(points) <= 30 else 1.5
@@ -182,3 +219,4 @@ def _method(
             boxprops=line, whiskerprops=line, capprops=line, medianprops=line | {"linewidth": 1.2},
             zorder=3,
         )  # fmt: skip
+    return pd.Series(x, found.index), found

@@ -34,11 +34,13 @@ def doubts(scan: Volume, model: TrainedModel) -> Iterator[str]:
             " before its result counts"
         )
     edges = scan.voxel_size
-    if edges.max() > THICK * edges.min():
+    thick = (said.get("training", {}).get("thick_slices") or {}).get("share")
+    if edges.max() > THICK * edges.min() and not thick:
         yield (
-            f"slices of {edges.max():.3g} mm, {edges.max() / edges.min():.2g} times as thick as"
-            " wide, where models learn from nearly isotropic voxels; with several such stacks give"
-            " all of them, and --voxel-size"
+            f"slices every {edges.max():.3g} mm, {edges.max() / edges.min():.2g} times as far apart"
+            " as pixels, whose profile the model was not trained for: look at the result beside"
+            " --method cubic and --method smore, which learns from the scan itself; with several"
+            " such stacks give all of them, and --voxel-size"
         )
     yield from _beyond_brain(scan)
 

@@ -1,25 +1,21 @@
 """Super-resolution of a user's own stacks: several thick-slice scans to one isotropic volume."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from mrisr.common import devices
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.common.progress import log
-from mrisr.common.seeds import seed as derived_seed
 from mrisr.methods import method as methods
-from mrisr.methods.model_files import load_model
 from mrisr.own_scans.method_choice import named_method
 from mrisr.own_scans.output import clipped, new_file, save_like
+from mrisr.own_scans.train_here import content_seed, trained_here
 from mrisr.prepare.ground_truth import given_mask
-from mrisr.prepare.real_stacks import Prepared, prepare_stacks
+from mrisr.prepare.real_stacks import prepare_stacks
 from mrisr.reconstruct.apply import reconstruct
-from mrisr.train.engine import TrainingJob, train_and_save
-from mrisr.volumes.io import Volume, canonical, save
+from mrisr.volumes.io import Volume, canonical
 from mrisr.volumes.raw import load_scan
 
 DEGRADATION = {"kind": "stacks", "kernel": "slice_profile", "grid": "centres", "antialias": None}
@@ -96,23 +92,24 @@ def super_resolve_stacks(
         given or None,
         float(stacks[names[0]].voxel_size.max()) / voxel_size,
         register="rigid" if register else "none",
-        seed=_content_seed(seed, stacks.values()),
+        seed=content_seed(seed, stacks.values()),
         name=f"{len(scans)} stacks",
     )
     where = devices.pick(threads, device)
-    with TemporaryDirectory() as folder:
-        model = _trained(chosen, made, Path(folder), seed, where) if chosen.per_subject else None
-        found = reconstruct(
-            chosen,
-            model,
-            dict(made.stacks),
-            made.grid.data.shape,
-            affine=made.grid.affine,
-            grid="centres",
-            device=where,
-            memory_mb=devices.memory_mb(where, memory_mb),
-            masks={name: mask.data for name, mask in made.masks.items()},
-        )
+    model = None
+    if chosen.per_subject:
+        model = trained_here(chosen, made.stacks, made.masks, DEGRADATION, 1, seed, where)
+    found = reconstruct(
+        chosen,
+        model,
+        dict(made.stacks),
+        made.grid.data.shape,
+        affine=made.grid.affine,
+        grid="centres",
+        device=where,
+        memory_mb=devices.memory_mb(where, memory_mb),
+        masks={name: mask.data for name, mask in made.masks.items()},
+    )
     found.data[made.grid.data == 0] = 0
     unit = np.float32(1 if keep_normalised else made.unit)
     found.data *= unit
@@ -129,38 +126,3 @@ def super_resolve_stacks(
 def _usable(method: methods.Method) -> bool:
     """Say whether a method turns stacks into a volume here."""
     return method.input == "stacks" and method.kind != "external"
-
-
-def _content_seed(seed: int, stacks: Iterable[Volume]) -> int:
-    """Return a seed that depends on the stacks' content, and not on the names of files."""
-    digest = hashlib.sha256()
-    for stack in stacks:
-        digest.update(np.ascontiguousarray(stack.data).tobytes())
-        digest.update(stack.affine.tobytes())
-    return derived_seed(seed, "stacks", digest.hexdigest())
-
-
-def _trained(
-    method: methods.Method, made: Prepared, folder: Path, seed: int, device: object
-) -> object:
-    """Return the network of a method that is optimised per subject, trained on these stacks."""
-    files, masks = [], []
-    for name, stack in made.stacks.items():
-        for kind, volume, paths in (("lr", stack, files), ("mask", made.masks[name], masks)):
-            paths.append(str(folder / f"{kind}_{name}.nii.gz"))
-            save(volume, paths[-1])
-    job = TrainingJob(
-        name=method.name,
-        build=method.build,
-        scales=[1],
-        spec=method.spec,
-        degradation=DEGRADATION,
-        seed=seed,
-        train=files,
-        val=[],
-        checkpoints=str(folder / "checkpoints"),
-        device=device,
-        masks=masks,
-    )
-    train_and_save(job, folder / "model", {"method": method.name}, method.function("train"))
-    return load_model(method, folder / "model" / "model.safetensors", device)

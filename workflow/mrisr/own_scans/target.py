@@ -83,7 +83,8 @@ def by_voxel_size(
     if ratios.max() < ENOUGH:
         sizes = " x ".join(f"{size:.3g}" for size in voxel_size)
         raise InputError(
-            f"{where}: its voxels are {sizes} mm already; ask for a --voxel-size below the largest"
+            f"{where}: its voxels are {sizes} mm already; ask for a --voxel-size below the largest,"
+            " or a --scale"
         )
     ends = 1 if grid == "corners" else 0  # the outer voxels' centres stay, or their edges
     voxels = tuple(

@@ -57,7 +57,9 @@ class TrainedModel:
     @property
     def scale_per_axis(self) -> bool:
         """Whether the model was also trained with different scales along the axes."""
-        return self.description.get("scale_per_axis", False)
+        training = self.description.get("training", {})
+        own = training.get("own_scales") or (training.get("thick_slices") or {}).get("share")
+        return bool(self.description.get("scale_per_axis") or own)
 
     def limits(self, target: Target) -> str:
         """Return one line on what the model was made for, and where a target lies beyond that."""
@@ -172,16 +174,16 @@ def _lines(model: TrainedModel, path: str | Path) -> list[tuple[str, str]]:
         done += f" of {goal:,} published ({100 * steps / goal:.3g} %)"
     state = " (its output is constant: it collapsed)" if said.get("collapsed") else ""
     low = said["degradation"]
+    how = f"cubic B-splines, grid {low['grid']}, anti-alias {low.get('antialias') or 'none'}"
+    if low.get("kind") == "through_plane":
+        how = f"thick slices along one axis, {low['profile']} profile, field of view kept"
     return [
         ("model", f"{model.method.label} ({model.method.name}, preset {said['preset']})"),
         ("paper", ", ".join(filter(None, [paper.get("title"), _doi(paper)]))),
         ("parameters", f"{said['parameters']:,}" if "parameters" in said else ""),
         ("hyper-parameters", ", ".join(f"{key} {value}" for key, value in said["model"].items())),
         ("scales", model.scales),
-        (
-            "degradation",
-            f"cubic B-splines, grid {low['grid']}, anti-alias {low.get('antialias') or 'none'}",
-        ),
+        ("degradation", how),
         ("SR grid", model.grid),
         ("axes", said.get("weights_axes", "canonical")),
         ("trained on", _trained_on(said)),

@@ -141,7 +141,8 @@ def _fill(stage: Stage, jobs: Jobs, study_jobs: StudyJobs, costs: Costs, kept: K
     for file, kind, voxels in files(jobs, study_jobs):
         size = voxels * (costs.bytes_a_voxel(kind) or 0)
         item = Path(file).name.removesuffix(".nii.gz")
-        if jobs.rule.startswith("segment_ground_truth") or kept.stays(
+        always = jobs.rule.startswith(("segment_ground_truth", "segment_noisy"))
+        if always or kept.stays(
             kind, Path(file).relative_to(study_jobs.study.layout.root).parts[1], item
         ):
             stage.kept_bytes += size

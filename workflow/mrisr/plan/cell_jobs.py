@@ -117,6 +117,22 @@ def add_segmentation(jobs: JobList) -> None:
         listed = jobs.add(
             *("segment", f"list_ground_truth_{name}", "list", [listed], ""), after=[truth]
         )
+        chosen = study.perturbed_items(name)
+        noisy = layout.noisy_segmentation(name, "{item}")
+        noisy = jobs.add(
+            *("segment", f"segment_noisy_{name}", "segment", [noisy], noisy),
+            variant=variant,
+            request=request,
+            after=[aligned],
+            **{**about, "items": chosen},
+        )
+        jobs.add(
+            *("segment", f"noise_floor_{name}", "overlap"),
+            *([layout.noise_floor(name)], layout.noise_floor(name)),
+            size=len(chosen) * jobs.sizes.hr_voxels(name),
+            voxels=jobs.sizes.hr_voxels(name),
+            after=[truth, noisy],
+        )
         for cell in study.segmented_cells(name):
             if cell.skipped:
                 continue
@@ -135,7 +151,7 @@ def add_segmentation(jobs: JobList) -> None:
             ]
             jobs.add(
                 *("segment", f"overlap_{name}", "overlap"),
-                [layout.overlap(name, method, scale)],
+                [layout.overlap(name, method, scale), layout.tissues(name, method, scale)],
                 f"{layout.root}/overlap/{name}/{method}/x{scale}",
                 wildcards=f"{method} {scale}",
                 size=len(items) * jobs.sizes.hr_voxels(name),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, SPLITS, scale_name
 from mrisr.data.datasets import Dataset
+from mrisr.degrade.acquisition import by_scale
 from mrisr.methods.model_files import described
 from mrisr.methods.shipped import is_shipped
 from mrisr.segment import priors
@@ -15,6 +16,11 @@ from mrisr.study.study import Cell, Study
 REAL_SCANS = (
     "the input is a scan, divided by its maximum; SR refines its grid by the scale along every axis"
     " and keeps its field of view."
+)
+REAL_THICK = (
+    "the input is a scan with thick slices, divided by its maximum; SR refines its slice axis by"
+    " the scale and keeps its field of view; where no acquisition has that scale, methods that use"
+    " the thickness take slices without gaps."
 )
 REAL_STACKS = (
     "the input are stacks of thick slices, each with one gain and moved rigidly to one of them"
@@ -200,11 +206,13 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         "volume": "all three axes",
         "stacks": "each axis in turn, which gives three orthogonal stacks",
         "slice": "the two in-plane axes",
+        "through_plane": "",
     }[low["kind"]]
     kernel = {
         "slice_profile": "a Gaussian slice profile whose FWHM is the slice thickness",
         "bicubic": "cubic convolution (Keys, a = -0.5)",
         "spline": "cubic B-splines",
+        "kspace": "the centre of k-space, magnitude",
     }[low["kernel"]]
     grid = (
         "first and last voxel centres kept (published)"
@@ -218,8 +226,15 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         if low["antialias"]
         else "stretched by the scale, its own anti-alias filter"
         if low["kernel"] == "bicubic"
+        else f"{low['window'].title()} window"
+        if low.get("window")
         else "without anti-alias filter"
     )
+    made = f"{kernel} along {how}, {blur}, {grid}"
+    if low["kind"] == "through_plane":
+        made = _thick_slices(low)
+    if low.get("noise"):
+        made += f"; Rician noise, SNR {low['noise']['snr']:g} in the mask"
     crops = "; ".join(
         f"{study.datasets[name].label}: {_crop(study.datasets[name].spec['crop'])}"
         for name in measured
@@ -227,7 +242,7 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
     found = {}
     if measured:
         found = {
-            "Degradation": f"{kernel} along {how}, {blur}, {grid}.",
+            "Degradation": f"{made}.",
             "Ground truth": f"one gain to [0, 1] for each subject, LR made from it. Crop: {crops}.",
             "Data range": "maximum minus minimum of the ground truth"
             + (" of each slice." if study.slices else "."),
@@ -240,7 +255,7 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         ]:
             found["Split"] = " ".join(drawn)
     elif study.supervised:
-        found["Degradation in training"] = f"{kernel} along {how}, {blur}, {grid}."
+        found["Degradation in training"] = f"{made}."
     if scaled := _intensities(study):
         found["Intensity"] = f"{scaled}."
     if real:
@@ -251,14 +266,30 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
     return found
 
 
+def _thick_slices(low: dict) -> str:
+    """Return how thick slices were made, with the acquisition that each scale stands for."""
+    profile = {
+        "gaussian": "a Gaussian slice profile",
+        "rect": "a rectangular slice profile",
+        "sinc": "the slice profile of a windowed sinc pulse",
+    }[low["profile"]]
+    listed = ", ".join(f"{scale_name(k)} is {a}" for k, a in by_scale(low["acquisitions"]).items())
+    return (
+        f"{low['axis']} thick slices with {profile}, field of view kept, in-plane nothing changed;"
+        f" scale (a slice every so many voxels) as thickness|gap in voxels: {listed}"
+    )
+
+
 def _real(study: Study, real: list[str]) -> str:
     """Return the footnote about real LR scans."""
     datasets = [study.datasets[name] for name in real]
     labels = ", ".join(dataset.label for dataset in datasets)
-    stacked = study.degradation["kind"] == "stacks"
+    how = {"stacks": REAL_STACKS, "through_plane": REAL_THICK}.get(
+        study.degradation["kind"], REAL_SCANS
+    )
     sharpness = " and ".join(study.metrics.metadata(n).label for n in study.no_reference_metrics)
     said = [
-        f"{labels}: {REAL_STACKS if stacked else REAL_SCANS} There is no ground truth: nothing is"
+        f"{labels}: {how} There is no ground truth: nothing is"
         " held against the baseline, and a metric that needs one has no value"
         + (" (–)." if study.measured_datasets else "."),
         f"{sharpness}: of the slices that meet the scan's foreground; sharpness, not truth, for"
@@ -378,6 +409,18 @@ def segmented_cells(study: Study, dataset: str | None = None) -> list[TableCell]
             path = study.layout.overlap(cell.dataset, cell.method, scale_name(cell.scale))
             found.append(replace(cell, path=None if cell.skipped else path))
     return found
+
+
+def tissue_cells(study: Study) -> list[TableCell]:
+    """Return the cells of the table of tissues; `path` is the CSV of the tissues."""
+    return [
+        cell
+        if cell.path is None
+        else replace(
+            cell, path=study.layout.tissues(cell.dataset, cell.method, scale_name(cell.scale))
+        )
+        for cell in segmented_cells(study)
+    ]
 
 
 def segmentation_notes(study: Study) -> dict[str, str]:

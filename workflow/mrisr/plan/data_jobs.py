@@ -132,7 +132,11 @@ def add_degradation(jobs: JobList) -> None:
         for scale in map(scale_name, [*study.scales(name), *shown]):
             jobs.add(
                 *("degrade", f"degrade_{name}", "degrade"),
-                [*jobs.files.lr(name, scale), layout.lr_list(name, scale)],
+                [
+                    *jobs.files.lr(name, scale),
+                    *jobs.files.lr_sidecars(name, scale),
+                    layout.lr_list(name, scale),
+                ],
                 f"{layout.root}/lr/{name}/x{scale}",
                 wildcards=scale,
                 variant=study.degradation["kind"],

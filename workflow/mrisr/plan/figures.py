@@ -10,12 +10,14 @@ from pathlib import Path
 
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
+from mrisr.common.statistics import FEWEST
+from mrisr.degrade.acquisition import of_scale
 from mrisr.plan import cells as summary
 from mrisr.study.figures_key import KINDS, one_model, options, shown_cells
 from mrisr.study.study import Study
 
 ARSSR = "10.1109/JBHI.2022.3223106"  # DOI of the paper whose encoders are compared
-LEAST = 3  # fewest values of a hyper-parameter that make a line
+LEAST = 3  # fewest values of a hyper-parameter that make a line, and methods that make an order
 
 
 @dataclass(frozen=True)
@@ -321,7 +323,8 @@ def _stacks(study: Study, dataset: str, settings: Mapping) -> Planned:
         else layout.foreground_on_sr_grid(dataset, name, subject)
     )
     reference = layout.hr_reference(dataset, subject) if about.reference else None
-    names = zip(study.stacks(dataset, subject), study.inputs(dataset, subject), strict=True)
+    one = study.degradation["kind"] == "through_plane"
+    names = zip(study.stacks(dataset, subject) or [""], study.inputs(dataset, subject), strict=True)
     stacks = {stack: layout.lr(dataset, name, file) for stack, file in names}
     compared = {"cells": cells, "held": _held(study, dataset, cells)}
     compared["baseline"] = study.config["baseline"]
@@ -340,9 +343,12 @@ def _stacks(study: Study, dataset: str, settings: Mapping) -> Planned:
             "mask": mask,
             "truth": truth,
             "reference": reference,
+            # Between thick slices is what is worth enlarging.
+            "enlarged": "coronal" if one and study.degradation["axis"] != "coronal" else "axial",
+            "acquisition": str(of_scale(study.degradation, float(scale))) if one else None,
             **compared,
         },
-        "Three planes of every reconstruction from stacks of thick slices.",
+        "Three planes of every reconstruction from thick slices.",
     )
 
 
@@ -482,6 +488,21 @@ def _subjects(study: Study, dataset: str, settings: Mapping) -> Planned | None:
         _measured(params),
         params,
         "Every subject's PSNR and a perceptual metric, and its difference to the baseline.",
+    )
+
+
+def _critical_difference(study: Study, dataset: str, settings: Mapping) -> Planned | None:
+    cells = [cell for cell in _cells(study, dataset, settings, truth=True) if not cell["skipped"]]
+    ranked = {cell["method"] for cell in cells if not cell["control"]}
+    if len(ranked) < LEAST or len(study.datasets[dataset].subjects["test"]) < FEWEST:
+        return None
+    params = {**_measures(study, dataset, cells), "primary": study.config["primary_metric"]}
+    return Planned(
+        f"critical_difference_{dataset}",
+        "critical_difference",
+        _measured(params),
+        params,
+        "Mean ranks of the methods, and which of them Friedman's and Nemenyi's tests tell apart.",
     )
 
 
@@ -642,6 +663,7 @@ _PLANNERS: dict[str, Callable[..., Planned | None]] = {
     "segmentation": _segmentation,
     "quality_by_scale": _quality_by_scale,
     "subjects": _subjects,
+    "critical_difference": _critical_difference,
     "quality_by_cost": _quality_by_cost,
     "queries": _queries,
     "curves": _curves,

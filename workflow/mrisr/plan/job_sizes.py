@@ -31,8 +31,15 @@ class JobSizes:
     def lr_voxels(self, dataset: str, scale: float) -> float:
         """Return the voxels of an item's LR input, all stacks together."""
         kind, real = self.study.degradation["kind"], dataset in self.study.real_datasets
-        axes, copies = {"volume": (3, 1), "stacks": (1, 3), "slice": (2, 1)}[kind]
-        return copies * self.hr_voxels(dataset) / scale ** (3 if real else axes)
+        reduced = {"volume": (3, 1), "stacks": (1, 3), "slice": (2, 1), "through_plane": (1, 1)}
+        axes, copies = reduced[kind]
+        if real and kind != "through_plane":
+            axes = 3
+        return (
+            copies
+            * self.hr_voxels(dataset)
+            / scale ** (3 if real and kind != "through_plane" else axes)
+        )
 
     def raw_voxels(self, dataset: str) -> float:
         """Return the voxels of a scan as published; as prepared if the dataset does not say."""
@@ -56,7 +63,8 @@ class JobSizes:
                         return _header_shape(file)
         shape = _expected_shape(about)
         if not about.has_ground_truth:
-            return tuple(n * max(study.scales(dataset)) for n in shape)
+            largest, only = max(study.scales(dataset)), study.slice_axis
+            return tuple(n * largest if only in (None, axis) else n for axis, n in enumerate(shape))
         if study.slices is not None:
             axis = ("sagittal", "coronal", "axial").index(study.slices.get("axis", "axial"))
             return (*(n for i, n in enumerate(shape) if i != axis), 1)

@@ -50,6 +50,12 @@ class StudyFiles:
         """LR files of items (all of the test split); of an item with stacks one each."""
         return [self._layout.lr(dataset, scale, name) for name in self._inputs(dataset, items)]
 
+    def lr_sidecars(self, dataset: str, scale: str = SCALE) -> list[str]:
+        """Thickness and spacing of simulated thick slices, as BIDS says them; else none."""
+        if self.study.degradation["kind"] != "through_plane":
+            return []
+        return [self._layout.lr_sidecar(dataset, scale, name) for name in self._test_items(dataset)]
+
     def sr_grids(
         self, dataset: str, scale: str = SCALE, items: Sequence[str] | None = None
     ) -> list[str]:

@@ -47,7 +47,7 @@ def tables(study: Study, path: Callable[[str, str], str] | None = None) -> list[
     return [
         *(_paper(study, spec, path) for spec in summary.paper_tables(study).values()),
         _quality(study),
-        *([] if study.segmentation is None else [_overlap(study, path)]),
+        *([] if study.segmentation is None else [_overlap(study, path), _tissues(study, path)]),
         _significance(study),
         *_readers(study),
     ]
@@ -55,7 +55,7 @@ def tables(study: Study, path: Callable[[str, str], str] | None = None) -> list[
 
 def in_making_order(planned: list[Planned]) -> list[Planned]:
     """Return tables in an order where each follows the tables that it is a view of."""
-    order = ("quality", "overlap", "significance", "paper", "readers")
+    order = ("quality", "overlap", "tissues", "significance", "paper", "readers")
     return sorted(planned, key=lambda table: order.index(table.maker))
 
 
@@ -142,14 +142,16 @@ def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
     cells, published = summary.segmented_cells(study), summary.published_overlap(study)
     # The quality table tells which rows support no conclusion.
     quality = path("quality", "csv")
+    floors = {name: study.layout.noise_floor(name) for name in study.measured_datasets}
     return Planned(
         "segmentation",
-        "Overlap of segmentations",
+        "Segmentations: overlap, volumes and surfaces",
         "segmentation_table",
         "overlap",
         [
             *(cell.path for cell in cells if cell.path),
             *(entry["file"] for entry in published),
+            *floors.values(),
             quality,
         ],
         {
@@ -157,8 +159,27 @@ def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
             "notes": summary.segmentation_notes(study),
             "published": published,
             "quality": quality,
+            "floors": floors,
+            "baseline": study.config["baseline"],
         },
         "segmentation_table.rst",
+    )
+
+
+def _tissues(study: Study, path: Callable[[str, str], str]) -> Planned:
+    cells, quality = summary.tissue_cells(study), path("quality", "csv")
+    return Planned(
+        "tissues",
+        "Tissues: errors, SNR and contrast",
+        "tissue_table",
+        "tissues",
+        [*(cell.path for cell in cells if cell.path), quality],
+        {
+            "cells": [cell.params for cell in cells],
+            "notes": summary.segmentation_notes(study),
+            "quality": quality,
+        },
+        "tissue_table.rst",
     )
 
 

@@ -109,7 +109,8 @@ class ReaderStudy:
                 tuple(
                     Case(
                         str(entry["case"]),
-                        *(str(entry[side]) for side in SIDES),
+                        str(entry["left"]),
+                        str(entry["right"]),
                         tuple(map(int, entry["shape"])),
                         bool(entry["slices"]),
                         (float(entry["window"][0]), float(entry["window"][1])),

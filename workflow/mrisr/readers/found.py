@@ -64,7 +64,7 @@ def found_items(
 def _cells(results: Path, stage: str) -> set[tuple[str, str, str]]:
     """Return dataset, method and scale of every folder that holds images."""
     return {
-        (*path.parts[-3:-1], path.name[1:])
+        (path.parts[-3], path.parts[-2], path.name[1:])
         for path in sorted(results.glob(f"{stage}/*/*/x*"))
         if any(path.glob(f"*{SUFFIX}"))
     }

@@ -123,12 +123,12 @@ def _cases(
     for (index, repeated), name in names.items():
         item, methods, images, shape, window = pairs[index]
         step = -1 if repeated else 1
-        cases.append(Case(name, *images[::step], shape, 1 in shape, window))
+        left, right = images[::step]
+        left_method, right_method = methods[::step]
+        cases.append(Case(name, left, right, shape, 1 in shape, window))
         known.append(
             Known(
-                name,
-                *images[::step],
-                *methods[::step],
+                *(name, left, right, left_method, right_method),
                 names[index, False] if repeated else "",
                 *(item.dataset, item.subject, item.name, item.scale),
             )

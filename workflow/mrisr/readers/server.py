@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mrisr.common.assets import NIIVUE, PAGE
@@ -63,7 +63,7 @@ def application(store: Store, root_path: str = "", page: Path = STUDY_PAGE) -> A
         page: Folder of `index.html` and what it loads.
     """
     server = _Server(store, page)
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/health", server.health),
         Route("/assets/{name}", server.asset),
         Route("/r/{token}", server.without_slash),
@@ -181,7 +181,7 @@ class _Server:
         except NoSpace as error:
             log.error("%s; free some space: the reader's page tries again", error)
             raise HTTPException(507, "the server's disk is full; nothing was lost") from None
-        return JSONResponse({"case": name, **_shown(kept)})
+        return JSONResponse({"case": name, **_told(kept)})
 
     async def _reader(self, request: Request) -> Reader:
         """Return whose link was used; whoever has none learns nothing."""
@@ -216,9 +216,13 @@ class _Server:
         }
 
 
-def _shown(answer: Answer | None) -> dict | None:
+def _told(answer: Answer) -> dict:
     """Return what the page is told of an answer."""
-    return answer and {"revision": answer.revision, "scores": answer.scores}
+    return {"revision": answer.revision, "scores": answer.scores}
+
+
+def _shown(answer: Answer | None) -> dict | None:
+    return None if answer is None else _told(answer)
 
 
 def _check_origin(request: Request) -> None:

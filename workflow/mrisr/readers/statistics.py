@@ -201,7 +201,7 @@ def within(answers: pd.DataFrame) -> Agreement:
     """
     again = answers[answers["repeat_of"].notna() & (answers["repeat_of"] != "")]
     both = again.merge(answers, left_on="repeat_of", right_on="case", suffixes=("", "_before"))
-    return agreement(both["value_before"], both["value"])
+    return agreement(both["value_before"].tolist(), both["value"].tolist())
 
 
 def seconds(answers: pd.DataFrame) -> Spread:

@@ -13,20 +13,27 @@ from markupsafe import Markup, escape
 
 from mrisr import metrics as metric_modules
 from mrisr.common.errors import InputError
-from mrisr.common.layout import FOLDERS, scale_name
+from mrisr.common.layout import scale_name
 from mrisr.common.text import duration, listed
-from mrisr.evaluate.measured import MARKS, heading
+from mrisr.evaluate.measured import DOUBTFUL, MARKS, heading
 from mrisr.evaluate.outliers import outliers, subject_values
 from mrisr.evaluate.read_table import read_table
 from mrisr.figures.files import read_record
 from mrisr.methods.model_files import read_description, shipped_training
+from mrisr.report.cost import by_stage, in_short
+from mrisr.report.headline import headlines, mentioned
+from mrisr.report.heatmap import heatmaps
+from mrisr.report.leaderboard import leaderboard
+from mrisr.report.left_out import left_out
+from mrisr.report.methods_text import methods_text
 from mrisr.report.page import write_page
+from mrisr.report.shared_notes import shared
 from mrisr.report.viewer import Gallery
 from mrisr.tables import html
 
 UNKNOWN = "–"
-#: Stages of the manifest's durations, see `mrisr.report.manifest.durations`; others follow.
-FOLDER_ORDER = (*FOLDERS, "report")
+#: Most points of a figure that lead to their subject.
+POINTS = 3000
 KINDS = {
     "control": "control: it bounds the tables and is not ranked",
     "interpolation": "interpolation",
@@ -45,6 +52,7 @@ def report(
     manifest: Mapping[str, Any],
     viewer: Gallery | None = None,
     quality: str | Path | None = None,
+    significance: str | Path | None = None,
     state: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one self-contained HTML page: nothing is loaded from elsewhere.
@@ -57,6 +65,7 @@ def report(
         manifest: See `mrisr.report.manifest.manifest`.
         viewer: Volumes for the slice viewer, None for a page without one.
         quality: CSV of the table of image quality, which has the rows of each method.
+        significance: CSV of the table of significance, from which the first sentence is made.
         state: State of an unfinished study, see `mrisr.plan.state.state`.
 
     Raises:
@@ -65,29 +74,43 @@ def report(
     labels = {cell["dataset"]: cell["dataset_label"] for cell in study_facts["cells"]}
     drawn = [_figure(Path(path), labels) for path in figures]
     models = [_model(model) for model in study_facts["models"]]
-    rows = _rows(study_facts, quality)
+    means, contrasts = _frame(quality), _frame(significance, ("reference",))
+    rows = _rows(study_facts, means)
     scores = subject_values(study_facts["cells"])
+    cohorts = _cohorts(study_facts, scores)
+    first, findings = mentioned(headlines(study_facts, means, contrasts, scores))
+    remarks = viewer.remarks if viewer else []
+    sections, notes = shared({name: _table(path, title) for name, (title, path) in tables.items()})
+    summary = summarise(study_facts)
     write_page(
         output,
         title=study_facts["config"].get("title") or study_facts["config"]["study"],
-        summary=summarise(study_facts),
+        headline=first,
+        findings=findings,
+        heatmaps=heatmaps(study_facts, means),
+        left_out=left_out(study_facts, means, cohorts, state=state, remarks=remarks),
+        cost=in_short(manifest, study_facts["models"]),
+        summary=summary,
         warnings=_warnings(study_facts["datasets"]),
         state=state,
         tables=[
-            {"name": name, "title": title, "html": _table(path, title)}
-            for name, (title, path) in tables.items()
+            {"name": name, "title": title, "html": Markup(sections[name])}
+            for name, (title, _) in tables.items()
         ],
+        notes=[note | {"html": Markup(note["html"])} for note in notes],
+        leaderboard=leaderboard(study_facts, means, models, output),
+        methods_text=methods_text(study_facts, manifest, summary),
         figures=drawn,
         sections=list(dict.fromkeys(figure["section"] or "Figures" for figure in drawn)),
-        viewer=_with_psnr(viewer, scores) if viewer and viewer.sets else None,
+        viewer=_told(viewer, scores, means) if viewer and viewer.sets else None,
         methods=[
             _method(method, study_facts, models, drawn, rows) for method in study_facts["methods"]
         ],
-        cohorts=_cohorts(study_facts, scores),
+        cohorts=cohorts,
         models=models,
         datasets=[_dataset(dataset) for dataset in study_facts["datasets"]],
         facts=_facts(manifest),
-        durations=_durations(manifest["durations"]),
+        durations=by_stage(manifest["durations"]),
         config=yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True),
         checksums=manifest["sha256"],
         choices=_choices(study_facts),
@@ -150,10 +173,10 @@ def _choices(study_facts: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]
     }
 
 
-def _table(path: str | Path, title: str) -> Markup:
+def _table(path: str | Path, title: str) -> str:
     """Return the part of a table's page that goes into this page, below its heading."""
     section = html.section(_read(path).decode("utf-8"))
-    return Markup(section.replace(f"<h3>{escape(title)}</h3>\n", "", 1))
+    return section.replace(f"<h3>{escape(title)}</h3>\n", "", 1)
 
 
 def _figure(record: Path, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -171,8 +194,27 @@ def _figure(record: Path, labels: Mapping[str, str]) -> dict[str, Any]:
         "methods": about.get("methods") or [],
         "scales": [scale_name(scale) for scale in about.get("scales") or []],
         "dataset": dataset,
+        "points": _links(dataset, about.get("points") or {}),
         "data": base64.b64encode(image).decode("ascii"),
     }
+
+
+def _links(dataset: str, points: Mapping[str, Sequence]) -> list[dict[str, str]]:
+    """Return, for each subject of a figure, its address and its points as a path of dots.
+
+    The path's coordinates are in thousandths of the figure's width and height. A figure with more
+    than `POINTS` points has no links, so that the page stays small.
+    """
+    if sum(map(len, points.values())) > POINTS:
+        return []
+    return [
+        {
+            "subject": subject,
+            "href": f"#subject-{dataset}-{subject}",
+            "path": "".join(f"M{1000 * x:.0f} {1000 * y:.0f}h0" for x, y in places),
+        }
+        for subject, places in points.items()
+    ]
 
 
 def _model(model: Mapping[str, Any]) -> dict[str, str]:
@@ -200,6 +242,7 @@ def _model(model: Mapping[str, Any]) -> dict[str, str]:
     ]
     return {
         "method": model["method"],
+        "folder": str(model["folder"]),
         "label": str(about["label"]),
         "trained": str(about["trained"]),
         "parameters": shown("parameters", "{:,}"),
@@ -257,14 +300,13 @@ def _own_models(folders: Sequence[str]) -> str:
     return said
 
 
-def _rows(study_facts: Mapping[str, Any], quality: str | Path | None) -> dict[str, list[dict]]:
+def _rows(study_facts: Mapping[str, Any], quality: pd.DataFrame) -> dict[str, list[dict]]:
     """Return each method's rows of the table of image quality, in one table for each dataset."""
-    if quality is None or not Path(quality).exists():
+    if quality.empty:
         return {}
-    frame = read_table(quality)
     labels = {c["dataset"]: c["dataset_label"] for c in study_facts["cells"]}
     found: dict[str, list[dict]] = {}
-    for (method, dataset), group in frame.groupby(["method", "dataset"], sort=False):
+    for (method, dataset), group in quality.groupby(["method", "dataset"], sort=False):
         columns = _shown_columns(group)
         if not columns:
             continue
@@ -304,6 +346,8 @@ def _mean(row: Any, metric: str) -> dict[str, str]:
     text = number(row.mean, metric)
     if not math.isnan(row.std):
         text += f" ± {number(row.std, metric)}"
+    if not math.isnan(row.ci_low):
+        text += f" [{number(row.ci_low, metric)}, {number(row.ci_high, metric)}]"
     return {"text": text, "value": f"{row.mean:.9g}"}
 
 
@@ -313,8 +357,12 @@ def number(value: float, metric: str) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else str(value).replace("inf", "∞")
 
 
-def _with_psnr(viewer: Gallery, scores: pd.DataFrame) -> Gallery:
-    """Return the viewer's content with the PSNR of every reconstruction that has one."""
+def _told(viewer: Gallery, scores: pd.DataFrame, quality: pd.DataFrame) -> Gallery:
+    """Return the viewer's content with marks and the PSNR of every reconstruction that has them."""
+    notes: dict[tuple, str] = {}
+    for row in quality.itertuples():
+        place = (row.dataset, float(row.scale), row.method)
+        notes[place] = f"{notes.get(place, '')} {row.note}"
     volume = scores[(scores["metric"] == "psnr") & (scores["region"] == "volume")]
     keys = ["dataset", "subject", "scale", "method"]
     known = {tuple(key): value for *key, value in volume[[*keys, "value"]].itertuples(index=False)}
@@ -324,7 +372,10 @@ def _with_psnr(viewer: Gallery, scores: pd.DataFrame) -> Gallery:
         images = []
         for image in image_set["images"]:
             psnr = known.get((*place, image["key"]))
-            images.append(image if psnr is None else {**image, "psnr": number(psnr, "psnr")})
+            note = notes.get((place[0], place[2], image["key"]), "")
+            marks = "".join(MARKS[remark] for remark in DOUBTFUL if remark in note)
+            told = {**image, "label": image["label"] + marks}
+            images.append(told if psnr is None else {**told, "psnr": number(psnr, "psnr")})
         sets.append({**image_set, "images": images})
     return replace(viewer, sets=sets)
 
@@ -429,29 +480,9 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _durations(stages: Mapping[str, Mapping[str, float]]) -> list[dict[str, str]]:
-    """Return one row for each stage and their sum, as text."""
-    if not stages:
-        return []
-    total = {
-        key: sum(stage_cost[key] for stage_cost in stages.values())
-        for key in ("jobs", "seconds", "cpu_seconds")
-    }
-    total["peak_megabytes"] = max(stage_cost["peak_megabytes"] for stage_cost in stages.values())
-    return [
-        {
-            "stage": stage,
-            "jobs": f"{stage_cost['jobs']:,}",
-            "seconds": duration(stage_cost["seconds"]),
-            "cpu": duration(stage_cost["cpu_seconds"]),
-            "memory": f"{stage_cost['peak_megabytes']:,.0f} MB",
-        }
-        for stage, stage_cost in [*sorted(stages.items(), key=_stage), ("all", total)]
-    ]
-
-
-def _stage(item: tuple[str, Any]) -> tuple[int, str]:
-    return (FOLDER_ORDER.index(item[0]) if item[0] in FOLDER_ORDER else len(FOLDER_ORDER)), item[0]
+def _frame(path: str | Path | None, text: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Return a table's CSV; without rows if there is none yet."""
+    return read_table(path, text) if path is not None and Path(path).exists() else pd.DataFrame()
 
 
 def _read(path: str | Path) -> bytes:

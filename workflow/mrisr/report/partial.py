@@ -73,6 +73,7 @@ def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Pat
         manifest=record,
         viewer=gallery(about["viewer"], settings["megabytes"]) if settings else None,
         quality=_table(folder, "quality", "csv"),
+        significance=_table(folder, "significance", "csv"),
         state=for_page(found),
     )
     write_json(folder / "manifest.json", record)

@@ -16,6 +16,7 @@ from mrisr.common.errors import InputError
 from mrisr.common.progress import log
 from mrisr.segment.deep_atropos import deep_atropos
 from mrisr.segment.labels import save_labels
+from mrisr.segment.noise_floor import perturbed
 from mrisr.volumes.brain import brain_mask
 from mrisr.volumes.io import Volume, check_grid, load, load_series, save, save_series
 from mrisr.volumes.registration import (
@@ -99,6 +100,7 @@ def segment_subject(
     transform: str = "syn",
     voxel_size: float | None = None,
     seed: int = 0,
+    noise_seed: int | None = None,
 ) -> None:
     """Segment a ground truth or a reconstruction.
 
@@ -114,6 +116,8 @@ def segment_subject(
         transform: See `align`.
         voxel_size: See `working_grid`.
         seed: See `align`.
+        noise_seed: Seed of noise that is added first, see `mrisr.segment.noise_floor`; None for
+            none.
 
     A reconstruction that ANTs cannot segment (that of an untrained network may be blank) gets no
     labels and a warning; its overlap is 0, and the table says so.
@@ -122,6 +126,8 @@ def segment_subject(
         InputError: A file is unusable or off its grid, or ANTs gave up on the ground truth.
     """
     original = load(image)
+    if noise_seed is not None:
+        original = perturbed(original, noise_seed)
     volume, inside = working_grid(original, voxel_size), load(mask)
     check_grid(volume, image, inside, mask)
     maps = load_series(priors, TISSUES)

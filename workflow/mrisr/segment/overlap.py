@@ -1,4 +1,4 @@
-"""Overlap of two segmentations: Dice and IoU of each region and their mean over the regions.
+"""Comparison of two segmentations, by region: overlap, volume and surface.
 
 It compares two label images of the same brain: the segmentation of the ground truth and that of a
 reconstruction. For one subject and region, IoU = Dice / (2 - Dice). Means over subjects or regions
@@ -14,10 +14,13 @@ from mrisr.common import seals
 from mrisr.common.errors import InputError
 from mrisr.common.progress import log, progress
 from mrisr.segment.labels import load_labels
+from mrisr.segment.surfaces import surface_distance
 from mrisr.volumes.io import check_grid
 from mrisr.volumes.regions import MEAN, REGIONS
 
-METRICS = ("dice", "iou")
+#: Metrics, and which direction of each is better.
+BETTER = {"dice": "higher", "iou": "higher", "volume": "lower", "surface": "lower"}
+METRICS = tuple(BETTER)
 COLUMNS = ("subject", "region", "metric", "value")
 
 
@@ -59,6 +62,27 @@ def iou(a: np.ndarray, b: np.ndarray, labels: Sequence[int]) -> np.ndarray:
     return _ratio(both, union)
 
 
+def volume_difference(a: np.ndarray, b: np.ndarray, labels: Sequence[int]) -> np.ndarray:
+    """Return how much the volumes of each label differ, in percent of their mean.
+
+    Args:
+        a: Labels, integer, any shape.
+        b: Labels, same shape.
+        labels: The labels to compare.
+
+    Returns:
+        0 to 200, float64, shape (len(labels),): 0 for a label that neither image has, 200 for a
+        label that only one of them has.
+
+    Raises:
+        InputError: The shapes differ.
+    """
+    _, sum_, _ = _counts(a, b, labels)
+    first = np.array([np.count_nonzero(np.asarray(a) == label) for label in labels], np.float64)
+    apart = np.abs(2 * first - sum_)
+    return np.divide(200 * apart, sum_, out=np.zeros_like(apart), where=sum_ > 0)
+
+
 def _counts(
     a: np.ndarray, b: np.ndarray, labels: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,7 +115,8 @@ def overlap_subjects(
         images: Segmentation of each subject's reconstruction, on the same grid and affine.
         subjects: Names of the subjects, in the order of the rows.
         output: CSV: subject, region, metric, value (9 significant digits); region `mean` is the
-            mean over the six regions.
+            mean over the six regions. Metrics: `dice`, `iou`, `volume` (percent), `surface` (95 %
+            distance in mm).
 
     Raises:
         InputError: A file is unusable or off the grid of its ground truth. The message names all
@@ -117,9 +142,14 @@ def _rows(subject: str, ground_truth: Path, image: Path) -> list[str]:
         if not (truth.data == label).any():
             log.warning("%s: the ground truth's segmentation has no %s", subject, name)
     rows = []
-    for metric, scores in zip(
-        METRICS, (f(truth.data, ours.data, labels) for f in (dice, iou)), strict=True
-    ):
+    pair = truth.data, ours.data, labels
+    by_metric = {
+        "dice": dice(*pair),
+        "iou": iou(*pair),
+        "volume": volume_difference(*pair),
+        "surface": surface_distance(*pair, list(truth.voxel_size)),
+    }
+    for metric, scores in by_metric.items():
         named = dict(zip(REGIONS, scores, strict=True)) | {MEAN: scores.mean()}
         rows += [f"{subject},{region},{metric},{value:.9g}" for region, value in named.items()]
     return rows

@@ -5,12 +5,18 @@ from pathlib import Path
 
 from mrisr.common.errors import ConfigError
 from mrisr.common.layout import scale_name
-from mrisr.common.optional_packages import ANTSPYNET_LACKING, has_antspynet
+from mrisr.common.optional_packages import (
+    ANTS_LACKING,
+    ANTSPYNET_LACKING,
+    has_ants,
+    has_antspynet,
+)
 from mrisr.common.schema import nearest
 from mrisr.methods.model_files import read_description
 from mrisr.methods.shipped import is_shipped
-from mrisr.study import figures_key, tables_key
+from mrisr.study import degradation_key, figures_key, tables_key
 from mrisr.study import readers_key as reader_settings
+from mrisr.study.degradation_key import TAKEN
 from mrisr.study.study import Study
 
 
@@ -56,6 +62,7 @@ def check(study: Study) -> None:
     problems += _viewer_problems(study)
     problems += figures_key.problems(study)
     problems += _slice_problems(study)
+    problems += degradation_key.problems(study)
     problems += reader_settings.problems(study)
     if not problems:
         problems += _real_problems(study)
@@ -74,7 +81,7 @@ def check(study: Study) -> None:
                     f"methods.{method.name}.limits.datasets: '{name}' is not among the"
                     f" datasets: {nearest(name, study.datasets)}"
                 )
-        if method.input not in (kind, "ground_truth"):
+        if method.input not in (*TAKEN.get(kind, (kind,)), "ground_truth"):
             problems.append(
                 f"methods.{method.name}: takes {method.input}, but degradation.kind is {kind}"
             )
@@ -211,9 +218,16 @@ def _real_problems(study: Study) -> Iterator[str]:
         )
     for name in study.real_datasets:
         stacked = study.datasets[name].stacked
-        how, kind = ("several stacks", "stacks") if stacked else ("one volume", "volume")
-        if study.degradation["kind"] != kind:
-            yield (f"datasets.{name}: is real LR, {how} a subject; degradation.kind must be {kind}")
+        how, kinds = (
+            ("several stacks", ["stacks"])
+            if stacked
+            else ("one volume", ["volume", "through_plane"])
+        )
+        if study.degradation["kind"] not in kinds:
+            yield (
+                f"datasets.{name}: is real LR, {how} a subject; degradation.kind must be"
+                f" {' or '.join(kinds)}"
+            )
         if not study.no_reference_metrics:
             known = [n for n in study.metrics.names() if not study.metrics.metadata(n).reference]
             yield (
@@ -234,6 +248,8 @@ def _segmentation_problems(study: Study) -> Iterator[str]:
             " leave the key out"
         )
         return
+    if not has_ants():
+        yield f"segmentation: {ANTS_LACKING}, or leave the key out"
     if settings["engine"] == "deep_atropos" and not has_antspynet():
         yield ANTSPYNET_LACKING
     for name in settings["methods"] or []:

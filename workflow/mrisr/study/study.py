@@ -12,6 +12,7 @@ from mrisr.common.errors import ConfigError
 from mrisr.common.layout import SPLITS, STACKS, Layout, scale_name, slice_name
 from mrisr.data import datasets as dataset_files
 from mrisr.data.datasets import Dataset
+from mrisr.degrade.acquisition import AXIS, ORIENTATIONS, PROFILE, by_scale
 from mrisr.methods import method as method_folders
 from mrisr.methods.method import Method, merge
 from mrisr.metrics import Registry
@@ -47,6 +48,7 @@ SEGMENTATION: dict = {
     "registration": "shared",
     "transform": "syn",
     "voxel_size": None,
+    "noise_floor": 3,
     "methods": None,
     "scales": None,
     "published": [],
@@ -80,6 +82,8 @@ class Study:
         name: Name of the study.
         seed: Seed that all random numbers derive from.
         deterministic: Whether every job has one thread, so that cores change no byte.
+        given_degradation: What the config says of the degradation.
+        degradation: The same, completed.
         layout: Paths of the study's files.
         datasets: Datasets by name.
         methods: Methods by name, in the config's order.
@@ -108,15 +112,37 @@ class Study:
         self.name: str = self.config["study"]
         self.seed: int = self.config["seed"]
         self.deterministic: bool = self.config["deterministic"]
+        self.given_degradation: dict = config["degradation"]
         self.degradation: dict = self.config["degradation"]
         if self.degradation["kind"] == "stacks" and "kernel" not in config["degradation"]:
             self.degradation["kernel"] = "slice_profile"
+        if self.degradation["kind"] == "through_plane":
+            self._take_acquisitions(config)
+        elif "scales" not in config:
+            raise ConfigError(f"{where}: missing key 'scales': the up-sampling scales, a list")
         self.slices: dict | None = self.config["slices"]
         self.segmentation = self.config["segmentation"] = self._segmentation()
         self.layout = Layout(self.name)
         self.plugins: list[str] = self.config["plugins"]
         self.datasets = self._datasets()
         self.methods = self._methods()
+
+    def _take_acquisitions(self, config: dict) -> None:
+        """Complete the degradation of thick slices: its scales are the acquisitions' spacings."""
+        given = config["degradation"]
+        self.degradation = self.config["degradation"] = {
+            "kind": "through_plane",
+            "axis": AXIS,
+            "profile": PROFILE,
+            **given,
+            "grid": "centres",  # where the slices lie, see `mrisr.degrade.through_plane`
+            **{"kernel": "slice_profile", "antialias": None},
+        }
+        try:
+            listed = by_scale(given.get("acquisitions") or ())
+        except ConfigError as error:
+            raise ConfigError(f"{self.where}: {error}") from None
+        self.config.setdefault("scales", list(listed))
 
     def dataset_overrides(self, name: str, split: str | None = None) -> dict:
         """Return the study's changes to a dataset's YAML; for one split, those that affect it."""
@@ -170,6 +196,13 @@ class Study:
         """Return the study's degradation; for real LR with the grid of a scanner (`centres`)."""
         real = {} if self.datasets[dataset].has_ground_truth else {"grid": "centres"}
         return {**self.degradation, **real}
+
+    @property
+    def slice_axis(self) -> int | None:
+        """The axis that runs through thick slices; None in studies without."""
+        if self.degradation["kind"] != "through_plane":
+            return None
+        return ORIENTATIONS.index(self.degradation["axis"])
 
     @property
     def no_reference_metrics(self) -> list[str]:
@@ -331,6 +364,12 @@ class Study:
             and (methods is None or cell.method.name in methods)
             and (scales is None or float(cell.scale) in map(float, scales))
         ]
+
+    def perturbed_items(self, dataset: str) -> list[str]:
+        """Return the test subjects on which the noise floor of the segmentation is measured."""
+        if self.segmentation is None:
+            return []
+        return self.items(dataset, "test")[: self.segmentation["noise_floor"]]
 
     def models(self) -> list[tuple[Method, str]]:
         """Return the models of the training set, as method and folder name."""

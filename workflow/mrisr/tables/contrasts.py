@@ -15,7 +15,7 @@ from mrisr.common.statistics import (
     superiority,
     wilcoxon,
 )
-from mrisr.evaluate.measured import ALPHA, Column, Row, margin, paired
+from mrisr.evaluate.measured import ALPHA, Column, Row, paired
 
 COLUMNS = [
     *("dataset", "scale", "metric", "region", "family", "reference", "method", "n", "difference"),
@@ -36,16 +36,18 @@ def contrasts(
     column: Column,
     baseline: str | None,
     primary: Column,
-    margins: Mapping[str, float] | None,
+    width: float,
+    better: str | None = None,
 ) -> list[dict]:
     """Return the comparisons of all pairs of methods in one column, not yet adjusted.
 
     Args:
         ranked: The methods of a dataset and scale, in the order of the table.
-        column: Metric and region.
+        column: Metric and region, of image quality or of overlap.
         baseline: Name of the method that is the reference in its pairs.
         primary: The study's primary metric, and the region where it counts.
-        margins: See `mrisr.evaluate.measured.margin`.
+        width: Differences of means within it do not matter; 0 or NaN if it is not known.
+        better: `higher` or `lower`; default what the metric says.
 
     Returns:
         One record a pair, with the columns `COLUMNS`. In pairs without the baseline, the method
@@ -60,24 +62,25 @@ def contrasts(
     found = []
     for reference, row in combinations(members, 2):
         counts = column == primary and (reference is members[0] or not with_baseline)
-        record = _contrast(reference, row, column, margin(column[0], margins))
+        direction = better or metric_modules.metadata(column[0]).better
+        record = _contrast(reference, row, column, width, direction == "lower")
         found.append({**record, "family": PRIMARY if counts else SECONDARY})
     return found
 
 
-def _contrast(reference: Row, row: Row, column: Column, width: float) -> dict:
+def _contrast(reference: Row, row: Row, column: Column, width: float, lower: bool) -> dict:
     differences = paired(row, reference, column)
     record = {
         **{key: row.cell[key] for key in ("dataset", "scale", "method")},
         **dict(zip(("metric", "region"), column, strict=True)),
         **dict.fromkeys(NUMBERS, math.nan),
         **{"reference": reference.cell["method"], "n": len(differences), "note": INFINITE},
-        **{"margin": width or math.nan, "conclusion": "", "untied": 0},
+        **{"margin": width or math.nan, "conclusion": "", "untied": 0, "lower": lower},
     }
     if not np.isfinite(differences).all():
         return record
     low, high = mean_interval(differences)
-    sign = -1 if metric_modules.metadata(column[0]).better == "lower" else 1
+    sign = -1 if lower else 1
     return record | {
         **{"difference": float(differences.mean()), "ci_low": low, "ci_high": high},
         **{"effect_size": effect_size(differences), "superiority": superiority(sign * differences)},
@@ -129,8 +132,7 @@ def _least_p(untied: int, tests: int) -> float:
 def _conclusion(record: Mapping) -> str:
     said = []
     if record["p_holm"] < ALPHA:
-        lower = metric_modules.metadata(record["metric"]).better == "lower"
-        said.append(BETTER if (record["difference"] > 0) != lower else WORSE)
+        said.append(BETTER if (record["difference"] > 0) != record["lower"] else WORSE)
     if record["p_equivalence"] < ALPHA:
         said.append(EQUIVALENT)
     return ", ".join(said) or OPEN

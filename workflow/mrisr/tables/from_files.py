@@ -15,6 +15,7 @@ from mrisr.tables.quality import quality_table
 from mrisr.tables.reader_study import reader_table
 from mrisr.tables.significance import significance_table
 from mrisr.tables.table import Table
+from mrisr.tables.tissues import tissue_table
 
 
 def quality(
@@ -68,6 +69,8 @@ def overlap(
     *,
     published: Sequence[Mapping],
     quality: str,
+    floors: Mapping[str, str],
+    baseline: str | None,
 ) -> Table:
     """Return the complete table of overlap.
 
@@ -76,8 +79,28 @@ def overlap(
         notes: From `mrisr.plan.cells.segmentation_notes`.
         published: From `mrisr.plan.cells.published_overlap`.
         quality: The CSV of the table of image quality.
+        floors: By dataset, the CSV of its noise floor.
+        baseline: Baseline of the study.
     """
-    return overlap_table(cells, _published(published), notes, read_table(quality))
+    return overlap_table(
+        cells,
+        _published(published),
+        notes,
+        read_table(quality),
+        floors=floors,
+        baseline=baseline,
+    )
+
+
+def tissues(cells: Sequence[Mapping], notes: Mapping[str, str], *, quality: str) -> Table:
+    """Return the table of tissues.
+
+    Args:
+        cells: From `mrisr.plan.cells.tissue_cells`.
+        notes: From `mrisr.plan.cells.segmentation_notes`.
+        quality: The CSV of the table of image quality.
+    """
+    return tissue_table(cells, notes, read_table(quality))
 
 
 def paper(
@@ -176,6 +199,7 @@ MAKERS = {
     "quality": quality,
     "significance": significance,
     "overlap": overlap,
+    "tissues": tissues,
     "paper": paper,
     "readers": readers,
 }

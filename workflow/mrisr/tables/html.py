@@ -16,6 +16,7 @@ _CSS = """
 body { margin: 1.5rem auto; max-width: 80rem; padding: 0 1rem; color: #1c1c1c; background: #fff;
   font: 15px/1.45 system-ui, sans-serif; }
 .scroll { overflow-x: auto; }
+caption { text-align: left; color: #595959; padding-bottom: .3rem; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; vertical-align: top; }
 th { font-weight: 600; }
@@ -70,6 +71,7 @@ def _block(block: Block) -> list[str]:
         f"<h3>{_escape(block.title)}</h3>",
         '<div class="scroll">',
         f"<table{kind}>",
+        f"<caption>{_escape(_sentence(block.caption))}</caption>",
         "<thead>",
     ]
     corner = [] if block.corner is None else [block.corner]
@@ -118,6 +120,10 @@ def _number(value: float) -> str:
 
 def _data(entry: Entry) -> str:
     return "".join(f' data-{key}="{_escape(value)}"' for key, value in entry.data.items())
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
 
 
 def _escape(text: str) -> str:

@@ -11,7 +11,6 @@ from mrisr.evaluate.controls import OUT_OF_ORDER
 from mrisr.evaluate.measured import Column, held_by, places
 from mrisr.methods import method as methods
 from mrisr.tables import footnotes as shared
-from mrisr.tables.overlap import NOISE_FLOOR
 from mrisr.tables.paper_records import Record
 
 #: Label of the second lines of cells.
@@ -90,8 +89,8 @@ def _reading(spec: Mapping, records: Collection[Record], overlap: bool) -> list[
     ]
     if overlap and ranked:
         found.append(
-            f"All within {NOISE_FLOOR['dice']} of the best Dice ({NOISE_FLOOR['iou']} of the best"
-            " IoU) are bold: smaller differences mean nothing."
+            "All within the measured noise floor of the best are bold, see segmentation: smaller"
+            " differences mean nothing."
         )
     return [*found, *(["Mean: over the scales above it."] if spec["mean"] else [])]
 

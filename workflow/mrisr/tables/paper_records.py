@@ -11,11 +11,11 @@ from mrisr import metrics
 from mrisr.evaluate.controls import OUT_OF_ORDER
 from mrisr.evaluate.measured import PARTLY, margin
 from mrisr.tables.numbers import number
-from mrisr.tables.overlap import NOISE_FLOOR
 from mrisr.tables.ranking import ranks
 
 #: Name of the row below the scales, in place of a scale.
 MEAN = "mean"
+OVERLAP = ("dice", "iou")
 #: Fields that identify a record of a table, in the order of a key.
 KEY = ("scale", "method", "metric", "region")
 
@@ -105,7 +105,8 @@ def records(
         found[key] = _record(spec["dataset"], key, summary, paper.get(key), note)
     if spec["mean"]:
         found |= _means(spec["dataset"], found)
-    return _ranked(found, spec["kind"], controls, margins)
+    floors = {key[2:]: row.get("noise_floor", math.nan) for key, row in ours.items()}
+    return _ranked(found, spec["kind"], controls, margins, floors)
 
 
 def _record(
@@ -156,6 +157,7 @@ def _ranked(
     kind: str,
     controls: Collection[str],
     margins: Mapping[str, float] | None,
+    floors: Mapping[tuple[str, str], float],
 ) -> dict[Key, Record]:
     """Return records with their ranks among the methods of a scale, metric and region."""
     columns: dict[tuple, dict[Key, float]] = {}
@@ -164,13 +166,16 @@ def _ranked(
         if method not in controls and not {OUT_OF_ORDER, PARTLY} & set(record.remarks):
             columns.setdefault((scale, metric, region), {})[key] = record.mean
     styles: dict[Key, str] = {}
-    for (_, metric, _), means in columns.items():
+    for (_, metric, region), means in columns.items():
         better = "higher" if kind == "overlap" else metrics.metadata(metric).better
-        floor = NOISE_FLOOR[metric] if kind == "overlap" else margin(metric, margins)
-        styles |= ranks(means, better, floor)
+        if kind == "overlap":
+            width = floors.get((metric, region), math.nan)
+        else:
+            width = margin(metric, margins)
+        styles |= ranks(means, better, 0.0 if math.isnan(width) else width)
     return {key: replace(record, rank=styles.get(key, "")) for key, record in found.items()}
 
 
 def digits(metric: str) -> int:
     """Return the number of decimals that a metric is printed with."""
-    return 4 if metric in NOISE_FLOOR else metrics.metadata(metric).digits
+    return 4 if metric in OVERLAP else metrics.metadata(metric).digits

@@ -1,6 +1,5 @@
 """The table of significance: every method against the baseline and each other, and their ranks."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -14,14 +13,15 @@ from mrisr.evaluate.measured import (
     Row,
     columns,
     heading,
+    margin,
     places,
     primary_region,
     read_rows,
 )
 from mrisr.tables import footnotes
+from mrisr.tables.contrast_entry import contrast_entry
 from mrisr.tables.contrasts import (
     COLUMNS,
-    EQUIVALENT,
     FEW,
     NUMBERS,
     PRIMARY,
@@ -29,7 +29,7 @@ from mrisr.tables.contrasts import (
     contrasts,
     turned,
 )
-from mrisr.tables.numbers import INTERVAL, interval, signed
+from mrisr.tables.numbers import INTERVAL
 from mrisr.tables.rank_stability import (
     AGREEMENT,
     RANKS,
@@ -98,7 +98,7 @@ def significance_table(
             found = [
                 record
                 for column in tested
-                for record in contrasts(ranked, column, baseline, first, margins)
+                for record in contrasts(ranked, column, baseline, first, margin(column[0], margins))
             ]
             if not found:
                 alone.setdefault(label, []).append(scale_name(scale))
@@ -207,33 +207,8 @@ def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -
 
 
 def _entry(record: Mapping | None, *, brief: bool = False) -> Entry:
-    """Return what is printed of a comparison."""
-    if record is None:
-        return Entry("–", "absent")
-    if math.isnan(record["p"]):
-        return Entry("∞", "absent", record["note"])
-    digits = metric_modules.metadata(record["metric"]).digits
-    hint = f"p = {_p(record['p'])}, adjusted {_p(record['p_holm'])}"
-    if not math.isnan(record["p_equivalence"]):
-        hint += f"; equivalence: adjusted p = {_p(record['p_equivalence'])}"
-    hint += f"; {record['conclusion']}"
-    mark = "*" if record["p_holm"] < 0.05 else ""
-    mark += "≈" if EQUIVALENT in record["conclusion"] else ""
-    text, below = signed(record["difference"], digits), ""
-    if not brief:
-        text += f" ({_p(record['p_holm'])})"
-        if not math.isnan(record["ci_low"]):
-            ends = record["ci_low"], record["ci_high"]
-            size = record["effect_size"]
-            parts = [interval(*ends, digits, sign=True)]
-            parts += [] if math.isnan(size) else [signed(size, 1)]
-            below = "; ".join([*parts, f"{record['superiority']:.2f}"])
-    about = {key: str(record[key]) for key in ("metric", "region")}
-    return Entry(text + mark, "", hint, below, value=record["difference"], data=about)
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+    digits = 0 if record is None else metric_modules.metadata(record["metric"]).digits
+    return contrast_entry(record, digits, brief=brief)
 
 
 def _footnotes(

@@ -6,7 +6,7 @@ of query voxels. The draws of a step depend on the seed and the step's number al
 resumed run sees the same batches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,13 +16,17 @@ import torch
 from mrisr.common import devices, seeds
 from mrisr.common.errors import InputError
 from mrisr.common.progress import progress
-from mrisr.degrade.resample import lr_size, resampling_matrix
+from mrisr.degrade.acquisition import PROFILE
+from mrisr.degrade.resample import kernel_matrix, lr_size, resampling_matrix
+from mrisr.degrade.through_plane import profile_matrix
 from mrisr.networks.queries import query_coordinates
 from mrisr.train.augment import AIR, Augmentation
 from mrisr.volumes.io import load
 
 # How far beyond the highest scale the authors' code draws before it rounds to 0.1.
 BEYOND = 0.04
+# Gaps that are tried, evenly between those of `training.thick_slices.gaps`.
+GAPS = 4
 
 
 def draw_patches(
@@ -130,7 +134,7 @@ class GridBatches:
         size, grid = patches.shape[-1], degradation["grid"]
         fwhm = float(degradation["antialias"] or 0.0) * scale
         low = lr_size(size, scale)
-        matrix = resampling_matrix(low, size, grid) @ resampling_matrix(size, low, grid, fwhm)
+        matrix = resampling_matrix(low, size, grid) @ _reduction(size, low, degradation, fwhm)
         self.matrix = torch.tensor(matrix, dtype=torch.float32, device=device)
         self.order = Order(len(patches), training["batch"], *seed_parts)
         self.augment = Augmentation(training.get("augment"), *seed_parts)
@@ -156,7 +160,7 @@ class QueryBatches:
         patches: HR patches, shape (P, s, s, s) with s = round(l * high).
         scales: Lowest and highest scale.
         training: The method's training settings (`batch`, `queries`, `lr_patch`, `anchor`,
-            `augment`, `own_scales`).
+            `augment`, `own_scales`, `thick_slices`).
         coordinates: `edges` (published) or `grid`; see `query_coordinates`.
         degradation: The study's degradation.
         device: Where batches are made.
@@ -178,20 +182,28 @@ class QueryBatches:
         low, high = round(min(scales) * 10), round(max(scales) * 10)
         self.scales = [k / 10 for k in range(low, high + 1)]
         self.own_scales = training.get("own_scales") or 0.0
-        # An axis that is not down-sampled has the last row.
-        rows = [*self.scales, 1.0] if self.own_scales else self.scales
+        self.thick = training.get("thick_slices") or {"share": 0.0}
         size, lr, grid = patches.shape[-1], training["lr_patch"], degradation["grid"]
-        matrices = np.zeros((len(rows), lr, size))
-        places = np.zeros((len(rows), size))
+        # An axis that is not down-sampled has the row after the scales; thick slices follow.
+        rows = [*self.scales, 1.0] if self.own_scales or self.thick["share"] else [*self.scales]
+        thick = [(k, gap) for k in self.scales for gap in self._gaps()]
+        matrices = np.zeros((len(rows) + len(thick), lr, size))
+        places = np.zeros((len(rows) + len(thick), size))
         sizes, starts = [], []
-        for row, scale in enumerate(rows):
+        profile = degradation.get("profile", PROFILE)
+        for row, (scale, gap) in enumerate([*((k, None) for k in rows), *thick]):
             n = round(lr * scale)
             start = (size - n) // 2 if training["anchor"] == "centre" else 0
             fwhm = float(degradation["antialias"] or 0.0) * scale
-            matrices[row, :, start : start + n] = (
-                resampling_matrix(n, lr, grid, fwhm) if n != lr else np.eye(lr)
-            )
-            places[row, :n] = query_coordinates(n, lr, coordinates, grid)
+            if gap is not None:
+                matrix = profile_matrix(n, lr, (1 - gap) * n / lr, profile)
+            elif n != lr:
+                matrix = _reduction(n, lr, degradation, fwhm)
+            else:
+                matrix = np.eye(lr)
+            matrices[row, :, start : start + n] = matrix
+            where = grid if gap is None else "centres"
+            places[row, :n] = query_coordinates(n, lr, coordinates, where)
             sizes.append(n)
             starts.append(start)
         self.matrices = torch.tensor(matrices, dtype=torch.float32, device=device)
@@ -199,7 +211,8 @@ class QueryBatches:
         self.sizes = torch.tensor(sizes)
         self.lr = lr
         self.starts = torch.tensor(starts)
-        least = sizes[0] * lr**2 if self.own_scales else sizes[0] ** 3
+        one_axis = self.own_scales or self.thick["share"]
+        least = sizes[0] * lr**2 if one_axis else sizes[0] ** 3
         self.queries = min(training["queries"], least)
         self.order = Order(len(patches), training["batch"], *seed_parts)
         self.augment = Augmentation(training.get("augment"), *seed_parts)
@@ -261,12 +274,31 @@ class QueryBatches:
         """Draw the scales of a step as rows, one for each axis: shape (B, 3), on the host.
 
         Most often all three axes have the same scale. In the share `own_scales` of the patches each
-        axis has another one, and none, one or two axes are not down-sampled.
+        axis has another one, and none, one or two axes are not down-sampled. In the share
+        `thick_slices.share` one axis has thick slices and the others are not down-sampled.
         """
         count = len(self.scales)
         draw = self._one_scale(batch)[:, None].repeat(1, 3)
-        if not self.own_scales:
+        if self.own_scales:
+            draw = self._own(draw, batch, step)
+        if not self.thick["share"]:
             return draw
+        random = torch.Generator().manual_seed(seeds.seed(*self.parts, "thick slices", step))
+        chosen = torch.rand(batch, generator=random) < self.thick["share"]
+        axis = torch.randint(3, (batch, 1), generator=random)
+        row = torch.randint(count * GAPS, (batch, 1), generator=random) + count + 1
+        one = torch.full((batch, 3), count).scatter(1, axis, row)
+        return torch.where(chosen[:, None], one, draw)
+
+    def _gaps(self) -> list[float]:
+        """Return the gaps of thick slices, as shares of the distance between slices."""
+        if not self.thick["share"]:
+            return []
+        return np.linspace(*self.thick.get("gaps", (0.0, 0.0)), GAPS).tolist()
+
+    def _own(self, draw: torch.Tensor, batch: int, step: int) -> torch.Tensor:
+        """Give some patches of a draw a scale of its own along each axis, or none."""
+        count = len(self.scales)
         random = torch.Generator().manual_seed(seeds.seed(*self.parts, "own scales", step))
         own = torch.rand(batch, generator=random) < self.own_scales
         each = torch.randint(count, (batch, 3), generator=random)
@@ -274,6 +306,12 @@ class QueryBatches:
         rank = torch.rand((batch, 3), generator=random).argsort(dim=1)
         each = torch.where(rank < left, count, each)
         return torch.where(own[:, None], each, draw)
+
+
+def _reduction(n: int, m: int, degradation: Mapping, fwhm: float) -> np.ndarray:
+    """Return the matrix of a study's degradation from `n` to `m` samples."""
+    kernel, window = degradation.get("kernel", "spline"), degradation.get("window")
+    return kernel_matrix(n, m, kernel, degradation["grid"], fwhm, window)
 
 
 def _separable(data: torch.Tensor, *matrices: torch.Tensor) -> torch.Tensor:

@@ -44,7 +44,7 @@ STRANGERS = (
     (0, b"BZh", "packed by bzip2", "unpack it with bunzip2, and name it .nii"),
     (0, b"\xfd7zXZ\0", "packed by xz", "unpack it with unxz, and name it .nii"),
     (0, b"PK\x03\x04", "a ZIP archive", "unpack it, and name the scan inside it"),
-    (128, b"DICM", "a DICOM file", "convert its series with dcm2niix"),
+    (128, b"DICM", "a DICOM file", "convert its series: dcm2niix -z y -o OUT FOLDER"),
 )
 STRANGER_BYTES = 132
 

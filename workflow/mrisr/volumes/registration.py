@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from mrisr.common.errors import InputError
+from mrisr.common.optional_packages import ANTS_LACKING, has_ants
 from mrisr.volumes.io import Volume
 
 #: Names of the transforms in configs and in ANTs.
@@ -56,8 +57,17 @@ def leave_out_unused() -> None:
 
 @contextmanager
 def scratch() -> Iterator[ModuleType]:
-    """Yield ANTs with a folder of its own for what it leaves behind, deleted afterwards."""
-    import ants
+    """Yield ANTs with a folder of its own for what it leaves behind, deleted afterwards.
+
+    Raises:
+        InputError: ANTs is not installed.
+    """
+    try:
+        import ants
+    except ImportError as error:
+        if has_ants():  # it is there and broken
+            raise
+        raise InputError(ANTS_LACKING) from error
 
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="mrisr-ants-") as folder:

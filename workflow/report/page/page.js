@@ -23,6 +23,25 @@
   nav.addEventListener("click", (event) => { if (event.target.closest("a")) drawer(false); });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") drawer(false); });
 
+  // Filters: below the bar on narrow screens.
+  const filter = document.getElementById("filter");
+  filter.addEventListener("click", () => {
+    const open = document.getElementById("filters").classList.toggle("open");
+    filter.setAttribute("aria-expanded", String(open));
+  });
+
+  // A paragraph to copy.
+  const copy = document.getElementById("copy");
+  copy.addEventListener("click", async () => {
+    const text = document.getElementById("methods-text");
+    try {
+      await navigator.clipboard.writeText(text.innerText);
+      copy.textContent = "Copied";
+    } catch (error) { // not allowed from here: it is selected, to be copied by hand
+      getSelection().selectAllChildren(text);
+    }
+  });
+
   // The header may wrap; anchors must come to rest below it.
   const bar = document.querySelector(".bar");
   new ResizeObserver(() => root.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
@@ -199,13 +218,15 @@
 
   // Figures at full size and back.
   for (const image of all("main figure img")) {
-    const toggle = () => image.parentElement.classList.toggle("full");
+    const toggle = () => image.closest("figure").classList.toggle("full");
     image.addEventListener("click", toggle);
     image.addEventListener("keydown", (event) => { if (event.key === "Enter") toggle(); });
   }
 
   // Wide tables scroll by keyboard too.
-  for (const box of all("main .scroll")) box.tabIndex = 0;
+  const wide = (box) => box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
+  const widths = new ResizeObserver((entries) => { for (const entry of entries) wide(entry.target); });
+  for (const box of all("main .scroll")) { box.tabIndex = 0; widths.observe(box); }
 
   // Print shows everything.
   const closed = [];
