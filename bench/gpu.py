@@ -73,7 +73,12 @@ def main(given: list[str] | None = None) -> int:
             gpu_pack.use_wheels(arguments.pack, Path(folder) / "wheels")
             if asked and volumes is None:
                 volumes = gpu_pack.unpack(arguments.pack, Path(folder) / "volumes")
-        return measure(arguments, asked, volumes, Path(folder), begun)
+        from mrisr.common.errors import MrisrError
+
+        try:
+            return measure(arguments, asked, volumes, Path(folder), begun)
+        except MrisrError as error:
+            raise SystemExit(f"error: {error}") from None
 
 
 def measure(

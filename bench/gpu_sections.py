@@ -5,6 +5,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,9 @@ VARIANTS = [
 ]  # fmt: skip
 
 
+@lru_cache(maxsize=16)
 def volume_of(shape: tuple[int, ...], seed: int = 0) -> Volume:
-    """Return a smooth random volume in [0,1]."""
+    """Return a smooth random volume in [0,1]; not to be changed."""
     data = np.random.default_rng(seed).random(shape, dtype=np.float32)
     data = ndimage.gaussian_filter(data, [0.7 if n > 1 else 0 for n in shape])
     data = (data - data.min()) / np.ptp(data)

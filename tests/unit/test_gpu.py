@@ -161,6 +161,7 @@ def test_what_cannot_be_is_refused_before_work():
         (["--train", "arssr_rdn"], "write METHOD:SECONDS"),
         (["--train", "arssr_rdn:30", "--seconds", "20"], "give more --seconds"),
         (["--only", "speed"], "unknown; known: matrices"),
+        (["--methods", "srcnn"], "no method 'srcnn'"),
         (["--pack", "/nowhere"], "no wheel; make the pack"),
     ):
         with pytest.raises(SystemExit, match=said):
