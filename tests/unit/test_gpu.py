@@ -7,6 +7,7 @@ import os
 import pkgutil
 import sys
 import time
+import traceback
 
 import numpy as np
 import pytest
@@ -50,6 +51,8 @@ def imports_without(*lacking):
         for found in pkgutil.walk_packages(package.__path__, "mrisr."):
             importlib.import_module(found.name)
         code = 0
+    except Exception:
+        traceback.print_exc()
     finally:
         os._exit(code)
 
