@@ -9,7 +9,7 @@ BIN := .venv/bin
 pip_install = $(BIN)/python -m pip install --quiet $(PIP_ARGS)
 uv_install = uv pip install --quiet --python $(BIN)/python $(PIP_ARGS)
 
-.PHONY: install demo test bench lint docs clean
+.PHONY: install demo test bench gpu lint docs clean
 
 install: .venv/installed
 
@@ -34,6 +34,9 @@ bench: install
 	$(BIN)/python bench/reconstruction.py
 	$(BIN)/python bench/coordinates.py
 	$(BIN)/python bench/stacks.py
+
+gpu: install
+	$(BIN)/python bench/gpu.py --out results/gpu
 
 lint: install
 	$(BIN)/ruff check .

@@ -41,6 +41,35 @@ def test_models_per_subject_from_three_stacks(tiny_study):
     assert nib.load(study.results / "hr/tiny/sub-04.nii.gz").shape == (28, 32, 32)
 
 
+def test_one_stack_of_thick_slices(tiny_study):
+    smore = {
+        "model": {"features": 4, "blocks": 1},
+        "training": {"epochs": 1, "steps_per_epoch": 4, "batch": 2, "lr_patch": 6, "patch": 12},
+    }
+    study = tiny_study(
+        methods={"cubic": None, "srr": None, "smore": smore},
+        degradation={"kind": "through_plane", "acquisitions": ["2|0.5", "3|0"]},
+        scales=[2.5],
+        metrics=["psnr", "psi"],
+        regions=["volume", "mask", "through_plane"],
+        datasets={"tiny": {"roles": ["test"]}},
+    )
+    planned = jobs(study.run("-n", "all")[1])
+    assert planned["degrade_tiny"] == 1 and planned["train_smore_tiny"] == 2
+    assert planned["figure_stacks_tiny"] == 1
+    target = "results/tiny/metrics/tiny/srr/x2.5.csv"  # its stack is the only one
+    code, output = study.run("results/tiny/sr/tiny/smore/x2.5/sub-04.nii.gz", target)
+    assert code == 0, output
+    rows = (study.folder / target).read_text()
+    assert rows.count("psi,through_plane") == 2 and rows.count("psnr,volume") == 2
+    lr = study.results / "lr/tiny/x2.5"
+    assert set(json.loads((lr / "sub-04.json").read_text())) == {
+        *("SliceThickness", "SpacingBetweenSlices"),
+    }
+    low, truth = nib.load(lr / "sub-04.nii.gz"), nib.load(study.results / "hr/tiny/sub-04.nii.gz")
+    assert low.shape[:2] == truth.shape[:2] and low.shape[2] == round(truth.shape[2] / 2.5)
+
+
 def test_two_dimensional_slices(tiny_study):
     study = tiny_study(
         methods={"toy_slice": None},

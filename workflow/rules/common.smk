@@ -98,6 +98,8 @@ LAYOUT = STUDY.layout
 REQUESTS = requests(STUDY.deterministic)
 # Among the params of what may have several threads: Snakemake does not look at threads.
 ONE_THREAD = {"deterministic": True} if STUDY.deterministic else {}
+# Of studies of thick slices alone: another param would run the jobs of all others again.
+SLICE_AXIS = {} if STUDY.slice_axis is None else {"slice_axis": STUDY.slice_axis}
 KEEP = Keep(STUDY)
 FILES = StudyFiles(STUDY)
 
@@ -193,8 +195,7 @@ def evaluation_params(dataset):
             name: STUDY.metrics.parameters(name, its) for name, its in STUDY.metric_settings.items()
         },
         "empty_slices": STUDY.config["empty_slices"],
-        # Of studies of thick slices alone: a key more would run the metrics of others again.
-        **({"slice_axis": STUDY.slice_axis} if STUDY.slice_axis is not None else {}),
+        **SLICE_AXIS,
         **ONE_THREAD,
         "code": code_digest(
             "mrisr.evaluate.subjects",

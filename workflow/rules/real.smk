@@ -60,6 +60,7 @@ for dataset in map(STUDY.datasets.get, STUDY.real_datasets):
             resources:
                 **REQUESTS["prepare_real"].resources,
             params:
+                **SLICE_AXIS,
                 subjects=dataset.subjects["test"],
                 crop=dataset.spec["crop"],
                 mask=dataset.spec["mask"],

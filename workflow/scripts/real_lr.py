@@ -8,6 +8,7 @@ with job(snakemake.log[0], snakemake.threads):
     given, params, made = snakemake.input, snakemake.params, snakemake.output
     scale = float(snakemake.wildcards.scale)
     settings = {key: params[key] for key in ("crop", "mask", "min_size", "intensity")}
+    settings["slice_axis"] = params.get("slice_axis")
     prepare_lr_subjects(
         lr_scans(given.sources, params.subjects, made.lr, made.masks),
         scale=scale,

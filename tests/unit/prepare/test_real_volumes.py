@@ -107,6 +107,18 @@ def test_thick_slices_are_refused(edges, message):
             prepare_lr(volume, 2, WHOLE, SIGNAL, "scan")
 
 
+def test_a_study_of_thick_slices_refines_their_axis_alone():
+    volume = Volume(head((24, 26, 8))[0], np.diag([-1, 1, 3.2, 1.0]))
+    lr, inside = prepare_lr(volume, 3.2, WHOLE, SIGNAL, "its", slice_axis=2)
+    assert inside.data.shape == (24, 26, 26) and lr.data.shape == (24, 26, 8)
+    for end, other in (([-0.5] * 3, [-0.5] * 3), ([23.5, 25.5, 25.5], [23.5, 25.5, 7.5])):
+        np.testing.assert_allclose(
+            apply_affine(inside.affine, end), apply_affine(lr.affine, other), atol=1e-6
+        )
+    with pytest.raises(InputError, match=r"its: voxels of 1 x 1 x 3\.2 mm have no thick coronal"):
+        prepare_lr(volume, 3.2, WHOLE, SIGNAL, "its", slice_axis=1)
+
+
 def test_all_unusable_scans_are_named_and_nothing_is_written(tmp_path):
     data = head()[0]
     hole = data.copy()

@@ -1,9 +1,10 @@
 """The config's key `degradation`: thick slices, k-space, noise."""
 
 import pytest
+import yaml
 
 from mrisr.common.errors import ConfigError
-from mrisr.plan import cells
+from mrisr.plan import cells, figures
 from mrisr.study.load import checked
 
 THICK = {"kind": "through_plane", "acquisitions": ["3|0", "4|1", "5|1.5"]}
@@ -60,3 +61,20 @@ def test_footnotes_tell_of_k_space_and_noise():
         "the centre of k-space, magnitude along all three axes, Tukey window, field of view kept;"
         " Rician noise, SNR 30 in the mask."
     )
+
+
+def test_real_scans_with_thick_slices_take_part_and_show_three_planes(tmp_path):
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "sub-01").mkdir()
+    about = {"label": "Clinic", "skull_stripped": True, "split": "test", "scans": "lr"}
+    about |= {"source": {"kind": "bids", "folder": str(tmp_path)}}
+    (tmp_path / "datasets/clinic.yaml").write_text(yaml.safe_dump(about))
+    real = {"clinic": {"scales": [3.3]}, "demo": {"roles": ["test"]}}
+    both = {"datasets": real, "plugins": [str(tmp_path)], "metrics": ["psnr", "psi"]}
+    study = checked(config(THICK, **both))
+    assert study.real_datasets == ["clinic"] and study.slice_axis == 2
+    names = [figure.name for figure in figures.figures(study)]
+    assert "stacks_clinic" in names and "real_clinic" not in names
+    assert "refines its slice axis by the scale" in cells.notes(study)["Real scans"]
+    with pytest.raises(ConfigError, match=r"through_plane is for degradation\.kind"):
+        checked(config({"kind": "volume"}, scales=[2], regions=["volume", "through_plane"]))

@@ -29,7 +29,7 @@ preset: demo
 plugins: [{plugins}]
 datasets: {{contract: }}
 scales: [{scale}]
-degradation: {{kind: {kind}}}
+degradation: {degradation}
 methods: {{{name}: }}
 metrics: [psnr]
 """
@@ -56,8 +56,14 @@ def reconstructs_by_its_rules(name: str, plugins: Sequence[str | Path]) -> None:
             save(truth(SHAPE), folder / f"bids/{subject}/anat/{subject}_T1w.nii.gz")
         write_text(folder / "here/datasets/contract.yaml", DATASET)
         paths = [*(str(Path(plugin).resolve()) for plugin in plugins), "here"]
+        degradation = f"{{kind: {method.input}}}"
+        if method.input == "through_plane":
+            degradation = f"{{kind: through_plane, acquisitions: [{scale_name(scale)}|0]}}"
         config = CONFIG.format(
-            name=name, scale=scale_name(scale), kind=method.input, plugins=", ".join(paths)
+            name=name,
+            scale=scale_name(scale),
+            degradation=degradation,
+            plugins=", ".join(paths),
         )
         write_text(folder / "config.yaml", config)
         layout = Layout("contract")

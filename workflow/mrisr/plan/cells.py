@@ -17,6 +17,11 @@ REAL_SCANS = (
     "the input is a scan, divided by its maximum; SR refines its grid by the scale along every axis"
     " and keeps its field of view."
 )
+REAL_THICK = (
+    "the input is a scan with thick slices, divided by its maximum; SR refines its slice axis by"
+    " the scale and keeps its field of view; where no acquisition has that scale, methods that use"
+    " the thickness take slices without gaps."
+)
 REAL_STACKS = (
     "the input are stacks of thick slices, each with one gain and moved rigidly to one of them"
     " unless the dataset says otherwise; SR voxels are cubes of the slice thickness over the scale,"
@@ -279,10 +284,12 @@ def _real(study: Study, real: list[str]) -> str:
     """Return the footnote about real LR scans."""
     datasets = [study.datasets[name] for name in real]
     labels = ", ".join(dataset.label for dataset in datasets)
-    stacked = study.degradation["kind"] == "stacks"
+    how = {"stacks": REAL_STACKS, "through_plane": REAL_THICK}.get(
+        study.degradation["kind"], REAL_SCANS
+    )
     sharpness = " and ".join(study.metrics.metadata(n).label for n in study.no_reference_metrics)
     said = [
-        f"{labels}: {REAL_STACKS if stacked else REAL_SCANS} There is no ground truth: nothing is"
+        f"{labels}: {how} There is no ground truth: nothing is"
         " held against the baseline, and a metric that needs one has no value"
         + (" (–)." if study.measured_datasets else "."),
         f"{sharpness}: of the slices that meet the scan's foreground; sharpness, not truth, for"

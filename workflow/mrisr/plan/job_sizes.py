@@ -63,7 +63,8 @@ class JobSizes:
                         return _header_shape(file)
         shape = _expected_shape(about)
         if not about.has_ground_truth:
-            return tuple(n * max(study.scales(dataset)) for n in shape)
+            largest, only = max(study.scales(dataset)), study.slice_axis
+            return tuple(n * largest if only in (None, axis) else n for axis, n in enumerate(shape))
         if study.slices is not None:
             axis = ("sagittal", "coronal", "axial").index(study.slices.get("axis", "axial"))
             return (*(n for i, n in enumerate(shape) if i != axis), 1)

@@ -17,6 +17,7 @@ from mrisr.common.errors import InputError
 from mrisr.common.files import Staging
 from mrisr.common.progress import log
 from mrisr.common.seeds import seed as derived_seed
+from mrisr.degrade.acquisition import ORIENTATIONS
 from mrisr.degrade.resample import hr_affine, lr_positions
 from mrisr.prepare.ground_truth import prepare_volume, signal_mask
 from mrisr.prepare.subjects import Scan, each, source_paths
@@ -52,14 +53,18 @@ def foreground(data: np.ndarray) -> np.ndarray:
     return signal_mask(np.where(data > floor, data, 0), {"kind": "signal"})
 
 
-def sr_grid(lr: Volume, scale: float) -> tuple[tuple[int, ...], np.ndarray]:
+def sr_grid(
+    lr: Volume, scale: float, slice_axis: int | None = None
+) -> tuple[tuple[int, ...], np.ndarray]:
     """Return shape and affine of the SR grid: round(n k) voxels an axis, the same field of view.
 
     Args:
         lr: The scan.
         scale: Up-sampling scale k.
+        slice_axis: Of thick slices, the only axis that is refined; None for all axes.
     """
-    shape = tuple(round(n * scale) for n in lr.data.shape)
+    refined = range(3) if slice_axis is None else (slice_axis,)
+    shape = tuple(round(n * scale) if a in refined else n for a, n in enumerate(lr.data.shape))
     return shape, hr_affine(lr.affine, lr.data.shape, shape, GRID)
 
 
@@ -80,6 +85,7 @@ def prepare_lr(
     name: str,
     min_size: int = 4,
     intensity: Mapping | None = None,
+    slice_axis: int | None = None,
 ) -> tuple[Volume, Volume]:
     """Make the LR input and the SR grid of a scan.
 
@@ -91,27 +97,43 @@ def prepare_lr(
         name: Subject or file, for messages.
         min_size: Least number of LR voxels along an axis.
         intensity: As for a ground truth.
+        slice_axis: Axis through the thick slices of a study of these; None in other studies.
 
     Returns:
         The LR volume, canonical RAS, float32 in [0, 1] by one gain, its maximum 1; and its
         foreground on the SR grid, uint8 of 0 and 1.
 
     Raises:
-        InputError: As `prepare_volume`, and for voxels that are too anisotropic.
+        InputError: As `prepare_volume`, and for voxels that are too anisotropic, or in a study of
+            thick slices for slices along another axis.
     """
     lr, _ = prepare_volume(volume, crop, mask, name, min_size, intensity=intensity)
     edges = lr.voxel_size
+    if slice_axis is not None:
+        _check_slices(edges, slice_axis, name)
     # Headers give edges to a few digits.
-    if edges.max() > 1.001 * MAX_ANISOTROPY * edges.min():
+    elif edges.max() > 1.001 * MAX_ANISOTROPY * edges.min():
         raise InputError(
             f"{name}: voxels of {' x '.join(f'{edge:.3g}' for edge in edges)} mm; the methods"
             f" refine all axes by one scale and are trained on voxels of about equal edges, so an"
             f" edge may be {MAX_ANISOTROPY:g} times another at most: use a 3-D acquisition, or"
-            " resample the scan to about cubic voxels before, and say so"
+            " resample the scan to about cubic voxels before, and say so; or make a study of"
+            " degradation.kind: through_plane"
         )
-    shape, affine = sr_grid(lr, scale)
+    shape, affine = sr_grid(lr, scale, slice_axis)
     inside = nearest(foreground(lr.data), shape)
     return lr, Volume(inside.astype(np.uint8), affine)
+
+
+def _check_slices(edges: np.ndarray, slice_axis: int, name: str) -> None:
+    """Refuse a scan whose longest voxel edge is not along the study's slice axis."""
+    longest = int(np.argmax(edges))
+    if longest != slice_axis or edges[longest] < 1.001 * np.delete(edges, longest).max():
+        raise InputError(
+            f"{name}: voxels of {' x '.join(f'{edge:.3g}' for edge in edges)} mm have no thick"
+            f" {ORIENTATIONS[slice_axis]} slices, of which the study is (degradation.axis); make a"
+            " study of its own for other scans"
+        )
 
 
 def lr_scans(
@@ -146,6 +168,7 @@ def prepare_lr_subjects(
     mask: dict,
     min_size: int,
     intensity: Mapping | None = None,
+    slice_axis: int | None = None,
     staging: Staging,
 ) -> None:
     """Prepare the real LR scans of all subjects at one scale.
@@ -157,6 +180,7 @@ def prepare_lr_subjects(
         mask: See `prepare_lr`.
         min_size: See `prepare_lr`.
         intensity: See `prepare_lr`.
+        slice_axis: See `prepare_lr`.
         staging: Where finished subjects wait while others are still worked on.
 
     Raises:
@@ -165,7 +189,8 @@ def prepare_lr_subjects(
 
     def prepare(scan: Scan, staged: Sequence[Path]) -> None:
         raw = load_scan(scan.path)
-        volumes = prepare_lr(raw, scale, crop, mask, scan.path, min_size, intensity)
+        how = (crop, mask, scan.path, min_size, intensity, slice_axis)
+        volumes = prepare_lr(raw, scale, *how)
         for volume, file in zip(volumes, staged, strict=True):
             save(volume, file)
 

@@ -218,9 +218,16 @@ def _real_problems(study: Study) -> Iterator[str]:
         )
     for name in study.real_datasets:
         stacked = study.datasets[name].stacked
-        how, kind = ("several stacks", "stacks") if stacked else ("one volume", "volume")
-        if study.degradation["kind"] != kind:
-            yield (f"datasets.{name}: is real LR, {how} a subject; degradation.kind must be {kind}")
+        how, kinds = (
+            ("several stacks", ["stacks"])
+            if stacked
+            else ("one volume", ["volume", "through_plane"])
+        )
+        if study.degradation["kind"] not in kinds:
+            yield (
+                f"datasets.{name}: is real LR, {how} a subject; degradation.kind must be"
+                f" {' or '.join(kinds)}"
+            )
         if not study.no_reference_metrics:
             known = [n for n in study.metrics.names() if not study.metrics.metadata(n).reference]
             yield (

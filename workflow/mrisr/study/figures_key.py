@@ -20,6 +20,8 @@ def _first_measured(study: Study) -> list[str]:
 
 
 def _real_volumes(study: Study) -> list[str]:
+    if study.degradation["kind"] == "through_plane":
+        return []  # the figure `stacks` has their three planes
     return [name for name in study.real_datasets if not study.datasets[name].stacked]
 
 
@@ -68,6 +70,7 @@ KINDS: dict[str, Kind] = {
     "segmentation": Kind(IMAGES),
     "quality_by_scale": Kind(MEASURES),
     "subjects": Kind(MEASURES),
+    "critical_difference": Kind(MEASURES),
     "quality_by_cost": Kind(MEASURES),
     "queries": Kind(frozenset({"subject", "methods", "beyond"})),
     "curves": Kind(frozenset({"methods"}), lambda study: [None]),

@@ -23,6 +23,7 @@ from mrisr.train import loop
 from mrisr.train.augment import AIR
 from mrisr.train.checkpoints import Checkpoints
 from mrisr.train.engine import PRECISION, Trained, TrainingJob, supported
+from mrisr.train.learner import Learner
 from mrisr.volumes.io import Volume, load
 
 log = logging.getLogger("mrisr")
@@ -147,7 +148,12 @@ def train(job: TrainingJob, stop: loop.Stop = lambda step: False) -> Trained | N
     info = loop.run(run.task, state, checkpoints, stop)
     if info is None:
         return None
-    info |= {"restarts": 0, "precision": training["precision"], "precision_asked": asked}
+    info |= {
+        **run.learner.said,
+        "restarts": 0,
+        "precision": training["precision"],
+        "precision_asked": asked,
+    }
     return Trained(state["best"]["weights"], state["rows"], info)
 
 
@@ -171,7 +177,8 @@ class _Run:
         self.low = training["precision"] == "bfloat16"
         self.device = job.device
         self.sample = [self.pairs(f"{SAMPLE} {number}") for number in range(SAMPLE_STEPS)]
-        self.network = network
+        # No CUDA graph: patches along the two axes differ in shape where pixels are not square.
+        self.learner = Learner(job.name, network, self._loss, {**training, "graphs": None})
         self.task = loop.Task(
             name=job.name,
             training=training,
@@ -179,7 +186,7 @@ class _Run:
             optimizer=torch.optim.Adam(network.parameters(), training["learning_rate"]),
             per_epoch=training["steps_per_epoch"],
             total=training["epochs"] * training["steps_per_epoch"],
-            loss=lambda step: self._loss(network, *self.pairs(step))[0],
+            learn=lambda step: self.learner(self.pairs(step)),
             validate=self._validate,
             held_out="of a sample",
             pause=10,
@@ -189,19 +196,21 @@ class _Run:
             *(job.name, *self.pairs.slices.shape, share, job.device),
         )
 
-    def _loss(
-        self, network: nn.Module, lr: torch.Tensor, hr: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _asked(self, network: nn.Module, lr: torch.Tensor, n: int) -> torch.Tensor:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.low):
-            output = network(lr, hr.shape[1]).float()
-        return l1_loss(output, hr), output
+            return network(lr, n).float()
+
+    def _loss(self, network: nn.Module, pair: tuple) -> torch.Tensor:
+        lr, hr = pair
+        return l1_loss(self._asked(network, lr, hr.shape[1]), hr)
 
     @torch.no_grad()
     def _validate(self, network: nn.Module) -> tuple[float, float]:
         """Return the loss of the sample, and the spread of the outputs."""
-        found = [self._loss(network, *pair) for pair in self.sample]
-        spread = torch.cat([output.flatten() for _, output in found]).std()
-        return float(torch.stack([value for value, _ in found]).mean()), float(spread)
+        found = [self._asked(network, lr, hr.shape[1]) for lr, hr in self.sample]
+        losses = [l1_loss(made, hr) for made, (_, hr) in zip(found, self.sample, strict=True)]
+        spread = torch.cat([made.flatten() for made in found]).std()
+        return float(torch.stack(losses).mean()), float(spread)
 
 
 def _fingerprint(job: TrainingJob) -> dict:
