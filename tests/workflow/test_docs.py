@@ -115,6 +115,9 @@ def scratch(tmp_path_factory):
         affine = np.diag([edge, edge, edge, 1.0])
         affine[:3, 3] = 1 if name == "SCAN" else 0
         nib.save(nib.Nifti1Image(volume, affine), folder / f"{name}.nii.gz")
+    affine = np.diag([1.0, 1.0, 4.0, 1.0])
+    affine[2, 3] = 1.5  # made isotropic, it lies on the grid of HR
+    nib.save(nib.Nifti1Image(data[:, :, 2::4], affine), folder / "THICK.nii.gz")
     write_model(folder / "results/demo/models/arssr_rdn/x2-4")
     (folder / "MODEL").symlink_to(folder / "results/demo/models/arssr_rdn/x2-4")
     (folder / "weights").mkdir()

@@ -36,6 +36,14 @@ def test_in_a_deterministic_study_every_job_has_one_thread(tmp_path, monkeypatch
     assert requests(False) is REQUESTS
 
 
+def test_the_demos_networks_leave_a_core_to_other_jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = checked(read_yaml(WORKFLOW.parent / "config" / "demo.yaml"), "config")
+    for name in ("srcnn3d", "arssr_rdn"):
+        method = study.methods[name]
+        assert (method.threads("train"), method.threads("reconstruct")) == (1, 1), name
+
+
 def test_a_study_that_becomes_deterministic_makes_its_numbers_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = read_yaml(WORKFLOW.parent / "config" / "demo.yaml")
