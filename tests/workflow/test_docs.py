@@ -115,6 +115,8 @@ def scratch(tmp_path_factory):
         affine = np.diag([edge, edge, edge, 1.0])
         affine[:3, 3] = 1 if name == "SCAN" else 0
         nib.save(nib.Nifti1Image(volume, affine), folder / f"{name}.nii.gz")
+    thick = nib.Nifti1Image(data[..., 1::3], np.diag([1, 1, 3, 1.0]))
+    nib.save(thick, folder / "THICK.nii.gz")
     write_model(folder / "results/demo/models/arssr_rdn/x2-4")
     (folder / "MODEL").symlink_to(folder / "results/demo/models/arssr_rdn/x2-4")
     (folder / "weights").mkdir()
