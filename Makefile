@@ -9,7 +9,7 @@ BIN := .venv/bin
 pip_install = $(BIN)/python -m pip install --quiet $(PIP_ARGS)
 uv_install = uv pip install --quiet --python $(BIN)/python $(PIP_ARGS)
 
-.PHONY: install demo test bench lint clean
+.PHONY: install demo test bench gpu lint docs clean
 
 install: .venv/installed
 
@@ -35,6 +35,9 @@ bench: install
 	$(BIN)/python bench/coordinates.py
 	$(BIN)/python bench/stacks.py
 
+gpu: install
+	$(BIN)/python bench/gpu.py --out results/gpu
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,5 +46,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
+docs: install
+	$($(INSTALLER)_install) -r requirements-docs.txt
+	$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv results/demo resources/demo
+	rm -rf .venv results/demo results/site resources/demo

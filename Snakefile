@@ -1,6 +1,7 @@
 # mrisr: MRI super-resolution from scan to table. `snakemake` runs the demo, `--configfile
 # config/<study>.yaml` any other study. See README.md.
 import gc
+import os
 import shutil
 import time
 
@@ -12,6 +13,10 @@ STARTED = time.time()
 # A large graph of jobs is many objects and no garbage: looking for it took an eighth of a dry-run.
 gc.freeze()
 gc.set_threshold(200_000, 50, 1000)
+
+
+# For `--sdm apptainer` alone: the image of apptainer.def, or another file or address.
+container: os.environ.get("MRISR_CONTAINER", "mrisr.sif")
 
 
 # A study's config is complete in itself: the demo's is only read when no other was given.

@@ -35,11 +35,11 @@ AFFINE = nib.affines.from_matvec(np.diag([-0.9, 1.1, 1.5]), [9.0, -12, -14])
 GOOD, ODD = "sub-01", "sub-02"
 
 
-def head(shape=SHAPE, dtype=np.int16):
-    """Return a block of signal with 0 around it."""
+def head(shape=SHAPE, dtype=np.int16, seed=0):
+    """Return a block of signal with 0 around it; another seed is another subject's."""
     data = np.zeros(shape, np.float64)
     block = tuple(slice(n // 5, n - n // 5) for n in shape)
-    data[block] = np.random.default_rng(0).uniform(50, 900, data[block].shape)
+    data[block] = np.random.default_rng(seed).uniform(50, 900, data[block].shape)
     return data.astype(dtype)
 
 
@@ -49,7 +49,7 @@ class Lab:
     def __init__(self, root):
         self.root, self.bids = Path(root), Path(root) / "bids"
         self.rows, self.changes, self.appended = None, {}, ""
-        self.write(head(), subject=GOOD)
+        self.write(head(seed=1), subject=GOOD)
         self.scan.parent.mkdir(parents=True)
 
     @property
@@ -359,8 +359,8 @@ def by_pattern(pattern, *names):
     """Have scans in a flat folder beside the two subjects', found by a pattern."""
 
     def make(lab):
-        for name in names:
-            nib.save(nib.Nifti1Image(head(), AFFINE), lab.bids / f"{name}.nii.gz")
+        for seed, name in enumerate(names, start=2):
+            nib.save(nib.Nifti1Image(head(seed=seed), AFFINE), lab.bids / f"{name}.nii.gz")
         source = {"kind": "folder", "folder": str(lab.bids), "pattern": pattern}
         lab.changes |= {"source": source}
         lab.rows = "subject split\nP1 test\nP1_2 test\n"
@@ -373,8 +373,8 @@ def named(*names):
 
     def make(lab):
         lab.write(head())
-        for name in names:
-            nib.save(nib.Nifti1Image(head(), AFFINE), lab.bids / f"{name}.nii.gz")
+        for seed, name in enumerate(names, start=2):
+            nib.save(nib.Nifti1Image(head(seed=seed), AFFINE), lab.bids / f"{name}.nii.gz")
         source = {"kind": "folder", "folder": str(lab.bids), "pattern": "{subject}.nii.gz"}
         for subject in (GOOD, ODD):
             nib.save(nib.load(lab.path(subject)), lab.bids / f"{subject}.nii.gz")
@@ -639,8 +639,8 @@ KINDS = [
         "the same, and black: 0.001",
         described(
             lambda lab: [
-                lab.write(head(dtype=np.float32) + np.float32(0.001), subject=subject)
-                for subject in (GOOD, ODD)
+                lab.write(head(dtype=np.float32, seed=seed) + np.float32(0.001), subject=subject)
+                for seed, subject in enumerate((ODD, GOOD))
             ],
             intensity={"black": 0.001},
         ),

@@ -16,7 +16,7 @@ from mrisr.methods.model_files import save_model
 PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 NAMES = {
     *("load", "save", "Volume", "downsample", "upsample", "lr_affine"),
-    *("psnr", "ssim", "lpips", "vif", "psi", "lpc_si", "gain", "offset", "evaluate"),
+    *("psnr", "ssim", "lpips", "vif", "psi", "lpc_si", "fourier", "gain", "offset", "evaluate"),
     *("method_names", "get_method", "reconstruct", "load_model", "dice", "iou", "MrisrError"),
 }
 

@@ -42,7 +42,7 @@ def test_hooks_run_what_lint_runs_from_the_projects_environment():
 def test_ci_calls_the_makefile():
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
     run = {step["run"] for job in jobs.values() for step in job["steps"] if "run" in step}
-    assert run == {"make lint", "make test", "make demo"}
+    assert run == {"make lint", "make test", "make demo", "make docs"}
     assert all(recipe(command.split()[1]) for command in run)
     oldest = jobs["test"]["strategy"]["matrix"]["python"][0]
     newest = jobs["test"]["strategy"]["matrix"]["python"][-1]

@@ -49,7 +49,8 @@ def test_methods_metric_and_dataset_of_a_user_stand_in_tables_figures_and_report
     assert list(shown.index) == ["my_cnn", "trilinear"]
     assert (shown["n"] == 1).all() and (shown["mean"] > 0).all()
     drawn = json.loads((study.results / "figures/quality_by_cost_ours.json").read_text())
-    assert "trilinear" in drawn["methods"] and "Without a benchmark" not in drawn["caption"]
+    assert "trilinear" in drawn["methods"] and "Not timed" not in drawn["caption"]
+    assert "start included, by its benchmark: Trilinear." in drawn["caption"]
     page = (study.results / "report.html").read_text()
     for label in ("Trilinear", "My cnn", "Nrmse"):
         assert label in page and label in (study.results / "tables/quality.md").read_text()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mrisr.methods.method import get as get_method
     from mrisr.methods.method import names as method_names
     from mrisr.methods.model_files import load_model
-    from mrisr.metrics import gain, lpc_si, lpips, offset, psi, psnr, ssim, vif
+    from mrisr.metrics import fourier, gain, lpc_si, lpips, offset, psi, psnr, ssim, vif
     from mrisr.reconstruct.apply import reconstruct
     from mrisr.segment.overlap import dice, iou
     from mrisr.volumes.io import Volume, load, save
@@ -27,6 +27,7 @@ __all__ = [
     "dice",
     "downsample",
     "evaluate",
+    "fourier",
     "gain",
     "get_method",
     "iou",
@@ -53,6 +54,7 @@ _PLACES = {
     "dice": ("mrisr.segment.overlap", "dice"),
     "downsample": ("mrisr.degrade.resample", "downsample"),
     "evaluate": ("mrisr.evaluate.pieces", "evaluate"),
+    "fourier": ("mrisr.metrics", "fourier"),
     "gain": ("mrisr.metrics", "gain"),
     "get_method": ("mrisr.methods.method", "get"),
     "iou": ("mrisr.segment.overlap", "iou"),

@@ -27,7 +27,11 @@ def costly(study, benchmarks=True, device="a CPU, 1 thread"):
         run = {kind: study.folder / f"{number}.{kind}" for kind in ("benchmark", "log")}
         if benchmarks:
             run["benchmark"].write_text(f"s\tcpu_time\n{30 * number}\t1\n")
-            run["log"].write_text(f"2026-01-01 00:00:00,000 on {device}\n... 3 of 3\n")
+            lines = [f"on {device}", "... 3 of 3"]
+            if number < 3:  # the later ones are programs that time no volume
+                lines += [f"m: sr/{i}.nii.gz, net {i} s, CPU {10 * i} s" for i in (9, 1, 3)]
+            stamp = "2026-01-01 00:00:00,000 "
+            run["log"].write_text("".join(f"{stamp}{line}\n" for line in lines))
         cell |= {"runs": [{kind: str(file) for kind, file in run.items()}], "volumes": 3}
         if cell["method"] == "good":
             (study.folder / "good").mkdir(exist_ok=True)
@@ -130,7 +134,12 @@ def test_cost_is_seconds_a_volume_and_parameters(study, monkeypatch):
     figure, record = caught("cost", costly(study), monkeypatch)
     seconds, parameters = figure.axes[:2]
     at = [line.get_xdata()[0] for line in seconds.get_lines() if line.get_marker() == "s"]
-    assert at == [20]  # 60 s for three volumes
+    assert at == [20]  # without the first volume: 10 and 30 s, of all cores
+    spread = [its for its in seconds.get_lines() if len(set(its.get_ydata())) == 1]
+    assert [10, 30] in [list(line.get_xdata()) for line in spread]
+    at = [line.get_xdata()[0] for line in seconds.get_lines() if line.get_marker() == "D"]
+    assert at == [30]  # 90 s of a benchmark for three volumes
+    assert "start included, by its benchmark: Bad $x" in record.caption
     at = [line.get_xdata()[0] for line in parameters.get_lines() if line.get_marker() == "s"]
     assert at == [5000]
     assert "Timed on a CPU, 1 thread." in record.caption and "n = 3" in record.caption
@@ -153,8 +162,8 @@ def test_points_of_a_subject_are_joined_and_their_places_recorded(study, monkeyp
 
 def test_without_benchmarks_there_is_a_word_and_a_reason(study, monkeypatch):
     figure, record = caught("cost", costly(study, benchmarks=False), monkeypatch)
-    assert texts(figure).count("no benchmark") == 2
-    assert "No benchmark is there" in record.caption and "were not recorded" in record.caption
+    assert texts(figure).count("not timed") == 2
+    assert "Nothing was timed" in record.caption and "were not recorded" in record.caption
 
 
 def test_differences_are_only_drawn_where_there_are_any(study, monkeypatch):

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from mrisr.common.errors import InputError
 from mrisr.degrade.resample import degrade
+from mrisr.figures.net_seconds import net
 from mrisr.methods import method as methods
 from mrisr.methods.import_weights import import_model
 from mrisr.methods.model_files import load_model, save_model
@@ -120,7 +121,8 @@ def test_bad_output_is_refused():
         reconstruct(Broken(np.full((12, 12, 12), np.nan)), None, lr)
 
 
-def test_subjects_are_reconstructed_on_the_grid_of_the_ground_truth_and_taken_up(tmp_path):
+def test_subjects_are_reconstructed_on_the_grid_of_the_ground_truth_and_taken_up(tmp_path, caplog):
+    caplog.set_level("INFO", "mrisr")
     method, network = query_network()
     save_model(tmp_path, network.state_dict(), [], {})
     references, inputs, outputs = [], [], []
@@ -151,7 +153,9 @@ def test_subjects_are_reconstructed_on_the_grid_of_the_ground_truth_and_taken_up
     assert len(staged) == 2
     assert not (tmp_path / "sr").exists()
     first = staged[0].stat().st_mtime_ns
+    caplog.clear()
     run("a")
+    assert len(net(caplog.text)) == 1  # what the figure of cost reads, of the volume that was left
     assert not (tmp_path / "staging").exists()
     kept = (tmp_path / "sr" / staged[0].name.split(".", 1)[1]).stat()
     assert kept.st_mtime_ns == first  # not made again

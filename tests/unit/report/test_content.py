@@ -247,6 +247,20 @@ def test_names_from_data_cannot_end_the_viewers_scripts(tmp_path, record, given)
     assert images == [image | {"psnr": "30.10"}]
 
 
+def test_marks_of_a_training_stand_beside_its_images(tmp_path, record, given):
+    about = {"key": "net", "label": "Net", "kind": "sr", "blob": "b"}
+    its = {"dataset": "d", "dataset_label": "D", "subject": "sub-1", "scale": 2}
+    shown = Gallery([its | {"measured": True, "shape": [1, 1, 1], "images": [about]}], {"b": "AA"})
+    row = {"dataset": "d", "scale": 2, "method": "net", "metric": "psnr", "region": "volume"}
+    row |= {"n": 7, "mean": 30.0, "std": 1.0, "ci_low": 29.0, "ci_high": 31.0}
+    row |= {"note": "collapsed; not above the baseline"}
+    pd.DataFrame([row]).to_csv(tmp_path / "quality.csv", index=False)
+    text, _ = make(tmp_path, record, given, viewer=shown, quality=tmp_path / "quality.csv")
+    inner = text.partition('id="viewer-sets">')[2].partition("</script>")[0]
+    assert json.loads(inner)[0]["images"][0]["label"] == "Net‡"
+    assert "30.00 ± 1.00 [29.00, 31.00]" in text
+
+
 def test_missing_table_or_figure_is_named(tmp_path, record, given):
     changes = [{"tables": {"no": ("No", tmp_path / "no.html")}}, {"figures": [tmp_path / "b.json"]}]
     for change in changes:

@@ -203,7 +203,9 @@ def test_left_out_says_the_worst_first_and_nothing_without_cause(study, tmp_path
     lines = left_out(
         facts, quality, [cohort | {"apart": 2}], state=state, remarks=["Fewer slices."]
     )
-    assert [line["level"] for line in lines] == ["failed"] * 3 + ["doubtful"] * 2 + ["note"] * 3
+    assert [line["level"] for line in lines] == [
+        *("failed", "missing", "missing", "doubtful", "doubtful", "note", "note", "note")
+    ]
     said = " ".join(line["text"] for line in lines)
     for part in (
         *(

@@ -76,6 +76,7 @@ addEventListener("load", async () => {
   press("e");
   await wait(() => said().includes("error"));
   found.error = said();
+  found.ramp = ["from", "to"].map((end) => document.getElementById(`viewer-${end}`).textContent);
   const result = document.createElement("pre");
   result.id = "found";
   result.textContent = JSON.stringify(found);
@@ -165,4 +166,5 @@ def test_tables_sort_and_filter_and_the_viewer_flips(page, tmp_path, webgl):
     assert found["bar"] <= 60 and found["folded"] and found["unfolded"]
     assert found["truth"].startswith("Ground truth · at the crosshair 0.800")
     assert "at the crosshair 0.402 · ground truth 0.800 · difference -0.398" in found["flipped"]
-    assert found["error"].startswith("Half, error (0 to 0.2")
+    assert found["error"].startswith("Half, error (0 to 0.410)")
+    assert found["ramp"] == ["0.000", "0.410, |SR − ground truth|"]

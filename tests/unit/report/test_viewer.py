@@ -62,13 +62,27 @@ def test_all_images_lie_on_the_crop_of_the_ground_truth(sets):
     assert shown.remarks == [] and len(shown.sets) == 2
     box = (slice(1, 24), slice(4, 26), slice(1, 30))  # the mask and four voxels around it
     truth = nib.load(sets[0]["truth"]).get_fdata()
-    inside = nib.load(sets[0]["mask"]).get_fdata() > 0
-    white = np.quantile(truth[inside].astype(np.float32), 0.999)
+    # The window of the figures: that of the slice with the largest section, and its margin.
+    white = np.percentile(truth[1:25, 4:26, 11].astype(np.float32), 99.9)
     assert shown.sets[0]["white"] == pytest.approx(white)
     for key, file in (("truth", sets[1]["truth"]), ("far", sets[1]["images"][1]["file"])):
         voxels, _ = unpacked(shown, 1, key)
         wanted = np.clip(nib.load(file).get_fdata()[box] / white, 0, 1) * 255
         assert np.abs(voxels - wanted).max() <= 0.5001
+
+
+def test_errors_end_where_those_of_the_figure_end_at_all_scales(sets):
+    shown = gallery(sets, 20)
+    truth = nib.load(sets[0]["truth"]).get_fdata()
+    errors = [
+        np.abs(nib.load(image["file"]).get_fdata() - truth)[1:25, 4:26, 11]
+        for its in sets
+        for image in its["images"]
+    ]
+    end = np.percentile(np.concatenate([error.ravel() for error in errors]), 99.5)
+    tops = {its["error_top"] for its in shown.sets}
+    assert len(tops) == 1 and end <= tops.pop() < end + 0.011
+    assert gallery([{**sets[0], "truth": None}], 20).sets[0]["error_top"] is None
 
 
 def test_the_first_image_is_a_nifti_file_with_the_affine_of_the_crop(sets):

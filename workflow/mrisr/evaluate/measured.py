@@ -155,12 +155,13 @@ def columns(
         metrics = [name for name in metric_modules.names() if name in present or not found]
     if regions is None:
         present = {region for _, region in found}
-        regions = [name for name in metric_modules.REGIONS if name in present or not found]
+        every = metric_modules.REGIONS if found else metric_modules.USUAL
+        regions = [name for name in every if name in present or not found]
     return [
         (metric, region)
         for region in regions
         for metric in metrics
-        if region in metric_modules.metadata(metric).regions
+        if metric_modules.metadata(metric).takes(region)
         and (compared or not metric_modules.metadata(metric).reference)
     ]
 
@@ -173,7 +174,8 @@ def has_ground_truth(row: Row) -> bool:
 def heading(metric: str, region: str) -> str:
     """Return a column's heading: label, region, better direction, unit."""
     about = metric_modules.metadata(metric)
-    where = {"volume": "", "through_plane": " through the plane"}.get(region, f" in {region}")
+    said = {"volume": "", "edges": " at edges", "through_plane": " through the plane"}
+    where = said.get(region, f" in {region}")
     arrow = {"higher": " ↑", "lower": " ↓", "": ""}[about.better]
     return f"{about.label}{where}{arrow}" + (f" ({about.unit})" if about.unit else "")
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mrisr import metrics as found
 from mrisr.common.errors import ConfigError, InputError
+from mrisr.evaluate.edges import edges
 from mrisr.metrics import _slices
 
 # Number of slices that are scaled and handed to a metric at a time: limits the memory of copies.
@@ -76,6 +77,13 @@ class Pair:
         least = FAINT * self.extent
         return [_slices.signal(slices, least) for slices in _slices.stacks(self._base)]
 
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Where the ground truth has its edges, inside the mask if there is one."""
+        if self.reference is None:
+            raise InputError("reference: none given for the region 'edges'; leave the region out")
+        return edges(self.reference, self.mask, self.low + FAINT * self.extent)
+
     def kept(self, stack: int, empty_slices: str) -> np.ndarray:
         """Return which slices of a stack count, if empty ones are to `exclude` or `include`."""
         signal = self.signal[stack]
@@ -132,7 +140,7 @@ def plan(
     Args:
         shape: Shape of the volume.
         metrics: Names of metrics.
-        regions: `volume`, `mask`, `through_plane`.
+        regions: `volume`, `mask`, `edges`, `through_plane`.
         pieces: Number of parts that each stack of slices is cut into.
 
     Raises:
@@ -251,7 +259,7 @@ def combine(
 
     Args:
         metrics: Names of metrics.
-        regions: `volume`, `mask`, `through_plane`.
+        regions: `volume`, `mask`, `edges`, `through_plane`.
         plan: Pieces of work.
         parts: Result of `run` for each piece.
         known: Values of metrics on slices that were left out of the work, by metric and region.
@@ -267,7 +275,7 @@ def combine(
     rows = []
     for name in metrics:
         about = found.metadata(name)
-        for region in (region for region in regions if region in about.regions):
+        for region in filter(about.takes, regions):
             if about.slices:
                 scores = [
                     part[name]
@@ -317,7 +325,7 @@ def _on_volumes(work: Work, pair: Pair) -> dict[tuple[str, str], float]:
     for name in work.metrics:
         module, about = found.module(name), found.metadata(name)
         both = _arguments(name, pair.reference, pair.image)
-        regions = [region for region in work.regions if region in about.regions]
+        regions = [region for region in filter(about.takes, work.regions) if region != "edges"]
         if hasattr(module, "by_region"):
             by_region = module.by_region(*both, pair.mask, regions)
         else:
@@ -325,6 +333,9 @@ def _on_volumes(work: Work, pair: Pair) -> dict[tuple[str, str], float]:
                 region: found.get(name)(*both, **({"mask": pair.mask} if region == "mask" else {}))
                 for region in regions
             }
+        if "edges" in work.regions and about.takes("edges"):
+            regions.append("edges")
+            by_region["edges"] = found.get(name)(*both, mask=pair.edges)
         by_metric.update({(name, region): by_region[region] for region in regions})
     return by_metric
 
@@ -349,7 +360,7 @@ def evaluate(
         mask: Nonzero inside, same shape; without it there is no region `mask`.
         metrics: Names; default all that are possible: without a ground truth only those that need
             none, and LPIPS only where its backbone is at hand.
-        regions: `volume`, `mask`; default both, if there is a mask.
+        regions: `volume`, `mask`, `edges`; default the first two, if there is a mask.
         settings: Settings by metric, for example `{"lpc_si": {"sigma": 0.75}}`.
         empty_slices: `exclude` leaves nearly constant slices of the ground truth (or of the image,
             if there is none) out of metrics on slices; `include` averages over all slices.
@@ -369,7 +380,7 @@ def evaluate(
     if metrics is None:
         metrics = possible(pair, settings or {})
     if regions is None:
-        regions = ("volume", "mask") if mask is not None else ("volume",)
+        regions = found.USUAL if mask is not None else found.USUAL[:1]
     works = plan(pair.image.shape, metrics, regions)
     parts = [
         run(work, pair, settings or {}, empty_slices=empty_slices, device=device) for work in works

@@ -40,7 +40,7 @@ class Options:
 
     Attributes:
         metrics: Names of metrics, see `mrisr.metrics.names`.
-        regions: `volume`, `mask`, `through_plane`.
+        regions: `volume`, `mask`, `edges`, `through_plane`.
         settings: Settings by metric.
         empty_slices: `exclude` or `include` slices without signal in the ground truth.
         device: Where metrics on slices are computed.
@@ -74,7 +74,7 @@ class Subject:
         name: Name in the rows.
         image: The reconstruction (or the ground truth itself, or an HR reference).
         reference: The ground truth to compare with, on the same grid, if any.
-        mask: Mask on the same grid; read only for the region `mask`.
+        mask: Mask on the same grid; read only for the regions `mask` and `edges`.
         foreground: For an image without ground truth: where the real LR scan has signal, on the
             grid of the image. Slices outside of it are left out, see `Options.empty_slices`.
         features: Folder that keeps features of the ground truth for other calls. It is not used
@@ -120,7 +120,7 @@ def evaluate_subjects(
     subjects = [
         replace(
             subject,
-            mask=subject.mask if "mask" in options.regions else None,
+            mask=subject.mask if {"mask", "edges"} & set(options.regions) else None,
             features=subject.features if options.device == "cpu" else None,
             scores=known.get(subject.name, {}),
         )

@@ -1,27 +1,23 @@
 """Quality against cost: seconds for a volume, and parameters of the model."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from mrisr.common.layout import scale_name
 from mrisr.evaluate.measured import Row
-from mrisr.evaluate.read_table import read_table
 from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas, word
 from mrisr.figures.files import Record, plain, write
+from mrisr.figures.net_seconds import Seconds, seconds, where
 from mrisr.figures.scene import Key, measured_rows, text
 from mrisr.figures.style import PAPER, SMALL, TEXT, Look, look
 from mrisr.metrics import metadata
 
-#: Line of a reconstruction's log that names device and threads.
-RAN = re.compile(r"on (?P<device>.+), (?P<threads>\d+) threads?$", re.MULTILINE)
-AXES = {"seconds": "Seconds a volume (job's wall time)", "parameters": "Parameters of the model"}
+AXES = {"seconds": "Seconds a volume (CPU: of all cores)", "parameters": "Parameters of the model"}
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
@@ -29,16 +25,16 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
 
     Args:
         params: dataset, its label, baseline, held, and cells of one scale as
-            `mrisr.figures.scene.measured_rows` takes them. Each cell also has `look`, `runs`
-            (benchmark and log of every reconstruction job, which may be missing) and `volumes` (the
-            number of volumes of each job).
+            `mrisr.figures.scene.measured_rows` takes them. Each cell also has `look`, and `runs`
+            and `volumes`, see `mrisr.figures.net_seconds.seconds`.
         outputs: `.png`, `.pdf` and `.json` files to write.
     """
     rows = measured_rows(params)
     metrics = shown.perceptual(rows.values())
     cells = {cell["method"]: cell for cell in params["cells"]}
-    costs = {
-        "seconds": {method: _seconds(cell) for method, cell in cells.items()},
+    timed = {method: seconds(cell) for method, cell in cells.items()}
+    costs: dict[str, dict] = {
+        "seconds": {name: None if its is None else its.volumes for name, its in timed.items()},
         "parameters": {
             row.cell["method"]: (row.cell["model"] or {}).get("parameters") for row in rows.values()
         },
@@ -50,9 +46,12 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
             f"{params['label']}, {scale_name(scale)}×: mean"
             f" {' and '.join(metadata(m).label for m in metrics)} of the whole volume with its"
             f" {shown.INTERVALS}, {shown.subjects(rows.values())}, against the seconds that one"
-            " volume took (wall time of the reconstruction job, reading and writing included, by"
-            " Snakemake's benchmark) and against the parameters of the model. Both axes of cost"
-            " are logarithmic.",
+            " volume took and against the parameters of the model. Seconds are net, measured inside"
+            " the reconstruction job after its first volume, without start, reading and writing; on"
+            " a CPU summed over its cores, so that the number of threads does not matter. Point:"
+            " mean; line across: from the fastest to the slowest volume. Both axes of cost are"
+            " logarithmic.",
+            _how(cells, timed),
             _where(cells.values()),
             _without(cells, costs),
             shown.hollow(rows.values()),
@@ -67,38 +66,34 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         write(canvas.figure, record, outputs)
 
 
-def _seconds(cell: Mapping) -> float | None:
-    """Return the mean seconds a volume over the jobs with a benchmark; None if there are none."""
-    found = []
-    for run in cell["runs"]:
-        try:
-            table = read_table(run["benchmark"], separator="\t", missing=("-", "NA"))
-            found.append(float(table["s"].mean()))
-        except (OSError, KeyError, ValueError, pd.errors.ParserError):
-            continue
-    return float(np.mean(found)) / cell["volumes"] if found else None
-
-
 def _where(cells: Sequence[Mapping]) -> str:
     """Return the devices and threads that the logs name."""
     devices: dict[str, list[str]] = {}
     for cell in cells:
         for run in cell["runs"][:1]:
-            log = Path(run["log"])
-            try:
-                said = RAN.search(log.read_text(errors="replace"))
-            except OSError:
-                said = None
-            if said:
-                count = said["threads"]
-                where = f"{said['device']}, {count} thread{'' if count == '1' else 's'}"
-                devices.setdefault(where, []).append(cell["method_label"])
+            if place := where(run):
+                devices.setdefault(place, []).append(cell["method_label"])
     if not devices:
         return "Devices and threads were not recorded."
     if len(devices) == 1:
         return f"Timed on {next(iter(devices))}."
-    said = (f"{where}: {', '.join(names)}" for where, names in devices.items())
+    said = (f"{place}: {', '.join(names)}" for place, names in devices.items())
     return f"Timed on {'; '.join(said)}."
+
+
+def _how(cells: Mapping[str, Mapping], timed: Mapping[str, Seconds | None]) -> str:
+    """Return which methods were timed otherwise than after a warm-up inside their job."""
+
+    def labels(what: str) -> str:
+        chosen = [name for name, its in timed.items() if its is not None and getattr(its, what)]
+        return ", ".join(cells[name]["method_label"] for name in chosen)
+
+    parts = []
+    if cold := labels("cold"):
+        parts.append(f"Of a job's only volume, so with what is done once: {cold}.")
+    if whole := labels("whole"):
+        parts.append(f"Wall time of the whole job, start included, by its benchmark: {whole}.")
+    return " ".join(parts)
 
 
 def _without(cells: Mapping[str, Mapping], costs: Mapping[str, Mapping]) -> str:
@@ -109,9 +104,9 @@ def _without(cells: Mapping[str, Mapping], costs: Mapping[str, Mapping]) -> str:
             if costs["parameters"][method] is None]  # fmt: skip
     parts = []
     if len(timed) == len(cells):
-        parts.append("No benchmark is there, so nothing stands against seconds.")
+        parts.append("Nothing was timed, so nothing stands against seconds.")
     elif timed:
-        parts.append(f"Without a benchmark: {', '.join(timed)}.")
+        parts.append(f"Not timed: {', '.join(timed)}.")
     if bare:
         parts.append(f"Without parameters, so a line across: {', '.join(bare)}.")
     return " ".join(parts)
@@ -121,7 +116,7 @@ def _draw(
     rows: Mapping[Key, Row],
     metrics: Sequence[str],
     cells: Mapping[str, Mapping],
-    costs: Mapping[str, Mapping[str, float | None]],
+    costs: Mapping[str, Mapping],
     scale: float,
     title: str,
 ) -> Canvas:
@@ -149,7 +144,7 @@ def _draw(
                 axes.set_xscale("log")
                 axes.margins(x=0.12)
             else:
-                word(axes, "no benchmark" if cost == "seconds" else "no model")
+                word(axes, "not timed" if cost == "seconds" else "no model")
                 axes.set_xticks([])
             last = line == len(metrics) - 1
             axes.tick_params(labelbottom=last, which="both", labelsize=SMALL)
@@ -176,7 +171,7 @@ def _draw(
 
 
 def _point(
-    axes: Axes, row: Row, metric: str, method_look: Look, cost: float | None, kind: str
+    axes: Axes, row: Row, metric: str, method_look: Look, cost: np.ndarray | None, kind: str
 ) -> None:
     found = shown.values(row, metric)
     if not found.size or not np.isfinite(found).all():
@@ -185,5 +180,8 @@ def _point(
         if kind == "parameters":
             axes.axhline(found.mean(), linewidth=0.8, zorder=1, **method_look.line)
         return
-    shown.interval(axes, cost, found, method_look)
-    axes.plot(cost, found.mean(), markersize=5, zorder=3, **shown.marker(method_look, row))
+    at = float(np.mean(cost))
+    shown.interval(axes, at, found, method_look)
+    spread = [np.min(cost), np.max(cost)]
+    axes.plot(spread, 2 * [found.mean()], color=method_look.colour, linewidth=0.8, zorder=2)
+    axes.plot(at, found.mean(), markersize=5, zorder=3, **shown.marker(method_look, row))

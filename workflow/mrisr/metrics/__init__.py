@@ -42,7 +42,9 @@ _built_in: dict[str, ModuleType] = {
 # Each function takes the name that its module has in this package.
 globals().update({name: getattr(module, name) for name, module in _built_in.items()})
 
-REGIONS = ("volume", "mask", "through_plane")
+REGIONS = ("volume", "mask", "edges", "through_plane")
+#: Regions where nothing else is asked for.
+USUAL = REGIONS[:2]
 #: Environment variable by which the processes that a study starts find the metrics of its plugins.
 PLUGINS = "MRISR_METRICS"
 

@@ -14,7 +14,8 @@ class Metadata:
         range: Least and greatest possible value.
         reference: Whether it compares with the ground truth.
         regions: Where it can be taken: `volume`, `mask`; of a metric on slices also
-            `through_plane`, the slices of the two views that thick slices are cut in.
+            `through_plane`, the slices of the two views that thick slices are cut in. With `mask`
+            and a reference it can be taken at the reference's edges too, see `takes`.
         doi: DOI of the paper that defines it.
         digits: Decimals worth printing.
         slices: Whether it is taken on 2-D slices and averaged over three directions.
@@ -37,3 +38,9 @@ class Metadata:
     min_size: int = 1
     margin: float = 0.0
     unmeasured: float | None = None
+
+    def takes(self, region: str) -> bool:
+        """Say whether the metric can be taken in a region; `edges` are a mask from a reference."""
+        return region in self.regions or (
+            region == "edges" and self.reference and "mask" in self.regions
+        )

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
+from mrisr.common.statistics import FEWEST
 from mrisr.degrade.acquisition import of_scale
 from mrisr.plan import cells as summary
 from mrisr.study.figures_key import KINDS, one_model, options, shown_cells
 from mrisr.study.study import Study
 
 ARSSR = "10.1109/JBHI.2022.3223106"  # DOI of the paper whose encoders are compared
-LEAST = 3  # fewest values of a hyper-parameter that make a line
+LEAST = 3  # fewest values of a hyper-parameter that make a line, and methods that make an order
 
 
 @dataclass(frozen=True)
@@ -490,6 +491,21 @@ def _subjects(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     )
 
 
+def _critical_difference(study: Study, dataset: str, settings: Mapping) -> Planned | None:
+    cells = [cell for cell in _cells(study, dataset, settings, truth=True) if not cell["skipped"]]
+    ranked = {cell["method"] for cell in cells if not cell["control"]}
+    if len(ranked) < LEAST or len(study.datasets[dataset].subjects["test"]) < FEWEST:
+        return None
+    params = {**_measures(study, dataset, cells), "primary": study.config["primary_metric"]}
+    return Planned(
+        f"critical_difference_{dataset}",
+        "critical_difference",
+        _measured(params),
+        params,
+        "Mean ranks of the methods, and which of them Friedman's and Nemenyi's tests tell apart.",
+    )
+
+
 def _quality_by_cost(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     # Only the first scale: another scale changes the costs of all methods alike.
     settings = {**settings, "scales": _wanted_scales(study, dataset, settings)[:1]}
@@ -647,6 +663,7 @@ _PLANNERS: dict[str, Callable[..., Planned | None]] = {
     "segmentation": _segmentation,
     "quality_by_scale": _quality_by_scale,
     "subjects": _subjects,
+    "critical_difference": _critical_difference,
     "quality_by_cost": _quality_by_cost,
     "queries": _queries,
     "curves": _curves,

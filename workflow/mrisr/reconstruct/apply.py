@@ -1,6 +1,7 @@
 """Reconstruction: LR in, SR out, on the exact grid of the ground truth."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -282,6 +283,7 @@ def reconstruct_subjects(
         stacks = {name: load(file) for name, file in inputs[index].items()}
         inside = {name: load(file).data for name, file in masks[index].items()} if masks else {}
         target = load_image(targets[output]) if targets else None
+        began = time.perf_counter(), time.process_time()
         volume = reconstruct(
             method,
             model,
@@ -294,9 +296,13 @@ def reconstruct_subjects(
             memory_mb,
             inside,
         )
+        wall, cores = time.perf_counter() - began[0], time.process_time() - began[1]
         if cut:
             volume.data[load(targets[output]).data == 0] = 0
         save(volume, staged.path(output))
         finish(staged.path(output))
-        log.info("%s: %s", method.name, output)
+        # Figures of cost take it from the log. On a CPU, the time of all cores does not depend on
+        # the number of threads.
+        on_cpu = "" if torch.device(device).type != "cpu" else f", CPU {cores:.4f} s"
+        log.info("%s: %s, net %.4f s%s", method.name, output, wall, on_cpu)
     staged.commit(list(outputs))

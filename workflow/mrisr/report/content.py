@@ -15,7 +15,7 @@ from mrisr import metrics as metric_modules
 from mrisr.common.errors import InputError
 from mrisr.common.layout import scale_name
 from mrisr.common.text import duration, listed
-from mrisr.evaluate.measured import MARKS, heading
+from mrisr.evaluate.measured import DOUBTFUL, MARKS, heading
 from mrisr.evaluate.outliers import outliers, subject_values
 from mrisr.evaluate.read_table import read_table
 from mrisr.figures.files import read_record
@@ -102,7 +102,7 @@ def report(
         methods_text=methods_text(study_facts, manifest, summary),
         figures=drawn,
         sections=list(dict.fromkeys(figure["section"] or "Figures" for figure in drawn)),
-        viewer=_with_psnr(viewer, scores) if viewer and viewer.sets else None,
+        viewer=_told(viewer, scores, means) if viewer and viewer.sets else None,
         methods=[
             _method(method, study_facts, models, drawn, rows) for method in study_facts["methods"]
         ],
@@ -357,8 +357,12 @@ def number(value: float, metric: str) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else str(value).replace("inf", "∞")
 
 
-def _with_psnr(viewer: Gallery, scores: pd.DataFrame) -> Gallery:
-    """Return the viewer's content with the PSNR of every reconstruction that has one."""
+def _told(viewer: Gallery, scores: pd.DataFrame, quality: pd.DataFrame) -> Gallery:
+    """Return the viewer's content with marks and the PSNR of every reconstruction that has them."""
+    notes: dict[tuple, str] = {}
+    for row in quality.itertuples():
+        place = (row.dataset, float(row.scale), row.method)
+        notes[place] = f"{notes.get(place, '')} {row.note}"
     volume = scores[(scores["metric"] == "psnr") & (scores["region"] == "volume")]
     keys = ["dataset", "subject", "scale", "method"]
     known = {tuple(key): value for *key, value in volume[[*keys, "value"]].itertuples(index=False)}
@@ -368,7 +372,10 @@ def _with_psnr(viewer: Gallery, scores: pd.DataFrame) -> Gallery:
         images = []
         for image in image_set["images"]:
             psnr = known.get((*place, image["key"]))
-            images.append(image if psnr is None else {**image, "psnr": number(psnr, "psnr")})
+            note = notes.get((place[0], place[2], image["key"]), "")
+            marks = "".join(MARKS[remark] for remark in DOUBTFUL if remark in note)
+            told = {**image, "label": image["label"] + marks}
+            images.append(told if psnr is None else {**told, "psnr": number(psnr, "psnr")})
         sets.append({**image_set, "images": images})
     return replace(viewer, sets=sets)
 

@@ -143,7 +143,8 @@ def _ends(
 def _cell(cell: Mapping, row: object, column: Column, ends: tuple[End, End] | None) -> dict:
     about = metric_modules.metadata(column[0])
     if row is None or not row.n:
-        return {"text": "n/a" if cell["skipped"] else "–", "share": "", "step": None, "hint": ""}
+        text = "n/a" if cell["skipped"] else "–"
+        return {"text": text, "value": "", "share": "", "step": None, "hint": ""}
     mean, hint, share = float(row.mean), "", math.nan
     if OUT_OF_ORDER in str(row.note):
         hint = "no colour: the controls are out of order"

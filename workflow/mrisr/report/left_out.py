@@ -11,8 +11,9 @@ from mrisr.common.text import listed
 from mrisr.evaluate.controls import OUT_OF_ORDER
 from mrisr.evaluate.measured import COLLAPSED, UNDERTRAINED, UNTESTED, heading, places
 
-#: How bad a line is, worst first: something failed; a result deserves no trust; a thing to know.
-FAILED, DOUBTFUL, NOTE = "failed", "doubtful", "note"
+#: How bad a line is, worst first: a job failed; a result is not there; a result deserves no trust;
+#: a thing to know.
+LEVELS = FAILED, ABSENT, DOUBTFUL, NOTE = "failed", "missing", "doubtful", "note"
 SAID = {
     COLLAPSED: (DOUBTFUL, "‡ Training collapsed"),
     UNDERTRAINED: (DOUBTFUL, "† Undertrained, says little about the method"),
@@ -39,7 +40,7 @@ def left_out(
         remarks: Sentences on what the viewer leaves out.
 
     Returns:
-        level (`failed`, `doubtful` or `note`), text, and link (an address on the page, or empty).
+        level (see `LEVELS`), text, and link (an address on the page, or empty).
     """
     cells = study_facts["cells"]
     lines = [
@@ -53,8 +54,7 @@ def left_out(
         said = "Demo preset: networks and training are shrunk; no row tells how good a method is."
         lines.append(_line(DOUBTFUL, said, "#manifest"))
     lines += [_line(NOTE, f"Slice viewer: {remark}", "#viewer") for remark in remarks]
-    order = (FAILED, DOUBTFUL, NOTE)
-    return sorted(lines, key=lambda line: order.index(line["level"]))
+    return sorted(lines, key=lambda line: LEVELS.index(line["level"]))
 
 
 def _line(level: str, text: str, link: str = "") -> dict[str, str]:
@@ -65,7 +65,7 @@ def _jobs(cells: Sequence[Mapping], state: Mapping | None) -> list[dict[str, str
     found = []
     if state and state["done"] < state["of"]:
         said = f"Unfinished: {state['done']} of {state['of']} cells are measured."
-        found.append(_line(FAILED, said, "#state"))
+        found.append(_line(ABSENT, said, "#state"))
     failures = len(state["failures"]) if state else 0
     if failures:
         said = f"{failures} job{'s' * (failures != 1)} failed"
@@ -77,7 +77,7 @@ def _jobs(cells: Sequence[Mapping], state: Mapping | None) -> list[dict[str, str
     ]
     if missing:
         link = "#state" if state else ""
-        found.append(_line(FAILED, f"Not measured: {places(missing, cells)}.", link))
+        found.append(_line(ABSENT, f"Not measured: {places(missing, cells)}.", link))
     return found
 
 

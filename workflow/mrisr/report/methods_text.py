@@ -11,6 +11,12 @@ from mrisr.report.headline import measure
 PACKAGES = ("python", "torch", "numpy", "scipy", "scikit-image", "antspyx", "lpips")
 #: Topics of a study's notes that are not about how numbers were made.
 LEFT_OUT = ("Degradation", "Seed", "Demo")
+#: Regions of metrics in words.
+REGIONS = {
+    "volume": "over the whole volume",
+    "mask": "inside the mask",
+    "through_plane": "in slices through the plane",
+}
 STATISTICS = {
     "t": "Student, The probable error of a mean, Biometrika 1908, doi:10.1093/biomet/6.1.1",
     "wilcoxon": "Wilcoxon, Individual comparisons by ranking methods, Biometrics Bulletin 1945,"
@@ -109,9 +115,7 @@ def _metrics(config: Mapping, references: _References) -> str:
     if not named:
         return ""
     regions = config.get("regions") or ["volume"]
-    where = "over the whole volume"
-    if "mask" in regions:
-        where = f"{where} and inside the mask" if "volume" in regions else "inside the mask"
+    where = listed([REGIONS.get(region, f"in {region}") for region in regions])
     return f"Image quality was measured by {listed(named)}, {where}."
 
 

@@ -16,11 +16,14 @@ from scipy import ndimage
 
 from mrisr.common.errors import InputError
 from mrisr.common.layout import HR_REFERENCE_LABEL
+from mrisr.figures.comparison import upper_end
+from mrisr.figures.scene import window_top
+from mrisr.figures.view import choose_view, take
 from mrisr.volumes.io import Volume, load
 
 #: Voxels around the mask that are kept; least number of axial slices worth showing.
 MARGIN, LEAST = 4, 8
-#: The quantile of intensities inside the mask that becomes white.
+#: The quantile of a real scan's intensities inside the mask that becomes white.
 WHITE = 0.999
 
 
@@ -30,8 +33,10 @@ class Gallery:
 
     Attributes:
         sets: One for each dataset, subject and scale: dataset, dataset_label, subject, scale,
-            measured (there is a ground truth), grid (blob of the first image, a whole NIfTI file),
-            and images, each with key, label, kind (`truth`, `lr`, `sr`, `reference`) and blob.
+            measured (there is a ground truth), white (the intensity that becomes 255), error_top
+            (the error at the end of its colours, None without ground truth), shape, and images,
+            each with key, label, kind (`truth`, `lr`, `sr`, `reference`) and blob. The blob of the
+            first image is a whole NIfTI file.
         blobs: By name, gzipped in base64: a NIfTI file, or uint8 voxels, first axis fastest.
         remarks: Sentences on what is shown and what is left out.
     """
@@ -78,14 +83,14 @@ def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
     chosen, depth = _fitting(there, megabytes)
     while True:
         shown = Gallery()
-        for image_set in chosen:
-            _add(shown, image_set, depth)
+        errors = [_add(shown, image_set, depth) for image_set in chosen]
         if shown.megabytes <= megabytes or not chosen:
             break
         if depth is None or depth > LEAST:
             depth = max(LEAST, int(0.9 * (depth or max(_depth(image_set) for image_set in chosen))))
         else:
             chosen = chosen[:-1]
+    _limit_errors(shown.sets, errors)
     if depth is not None and chosen:
         remarks.append(
             f"To keep the page below {megabytes:g} MB of volumes, at most {depth} axial slices"
@@ -176,12 +181,26 @@ def _box(image_set: Mapping, depth: int | None) -> _Box:
     return _Box(tuple(slices), high - low)
 
 
-def _add(shown: Gallery, image_set: Mapping, depth: int | None) -> None:
-    """Add a set and its blobs."""
+def _limit_errors(sets: Sequence[dict], errors: Sequence[Sequence[np.ndarray]]) -> None:
+    """Give all scales of a subject one upper end of errors, that of the figure of comparison."""
+    pooled: dict[tuple, list[np.ndarray]] = {}
+    for image_set, slices in zip(sets, errors, strict=True):
+        pooled.setdefault((image_set["dataset"], image_set["subject"]), []).extend(slices)
+    for image_set in sets:
+        if image_set["measured"]:
+            of_subject = pooled[image_set["dataset"], image_set["subject"]]
+            image_set["error_top"] = upper_end(of_subject)
+
+
+def _add(shown: Gallery, image_set: Mapping, depth: int | None) -> list[np.ndarray]:
+    """Add a set and its blobs; return the errors in the slice of the figures."""
     box = _box(image_set, depth).slices
     first = image_set["truth"] or image_set["images"][0]["file"]
-    base, inside = load(first), load(image_set["mask"]).data > 0
-    white = _white(base.data, inside)
+    base, mask = load(first), load(image_set["mask"])
+    inside = mask.data > 0
+    view = choose_view(mask, image_set["mask"]) if image_set["truth"] and inside.any() else None
+    white = _white(base.data, inside) if view is None else window_top(take(base.data, view))
+    errors = []
     affine = base.affine @ nib.affines.from_matvec(np.eye(3), [s.start for s in box])
     images = []
 
@@ -206,6 +225,8 @@ def _add(shown: Gallery, image_set: Mapping, depth: int | None) -> None:
                 f"{image['file']}: {volume.data.shape} voxels, but {first} has {base.data.shape};"
                 " delete it and run again"
             )
+        if view is not None:
+            errors.append(np.abs(take(volume.data, view) - take(base.data, view)))
         blob = f"{at}-{image['method']}"
         add(image["method"], image["label"], "sr", blob, _bytes(volume.data[box], white))
     shape = [s.stop - s.start for s in box]
@@ -229,10 +250,12 @@ def _add(shown: Gallery, image_set: Mapping, depth: int | None) -> None:
             **{key: image_set[key] for key in ("dataset", "dataset_label", "subject", "scale")},
             "measured": bool(image_set["truth"]),
             "white": white,
+            "error_top": white if image_set["truth"] else None,
             "shape": shape,
             "images": images,
         }
     )
+    return errors
 
 
 def _white(data: np.ndarray, inside: np.ndarray) -> float:

@@ -70,6 +70,7 @@ KINDS: dict[str, Kind] = {
     "segmentation": Kind(IMAGES),
     "quality_by_scale": Kind(MEASURES),
     "subjects": Kind(MEASURES),
+    "critical_difference": Kind(MEASURES),
     "quality_by_cost": Kind(MEASURES),
     "queries": Kind(frozenset({"subject", "methods", "beyond"})),
     "curves": Kind(frozenset({"methods"}), lambda study: [None]),

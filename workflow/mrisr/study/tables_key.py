@@ -187,7 +187,7 @@ def _unknown(study: Study, where: str, spec: dict) -> Iterator[str]:
         if region not in study.config["regions"]:
             yield f"{where}.region: '{region}' is not among the study's regions"
         for name in spec["metrics"]:
-            if name in possible["metrics"] and region not in study.metrics.metadata(name).regions:
+            if name in possible["metrics"] and not study.metrics.metadata(name).takes(region):
                 yield f"{where}.metrics: {name} cannot be taken in the region {region}"
 
 

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mrisr import metrics as metric_modules
 from mrisr.common.layout import scale_name
 from mrisr.common.statistics import (
-    FEWEST,
     critical_difference,
     friedman,
     kendall,
@@ -15,6 +13,7 @@ from mrisr.common.statistics import (
     rank_intervals,
 )
 from mrisr.evaluate.measured import Column, Row, heading
+from mrisr.evaluate.rank_scores import rank_scores, sign
 from mrisr.tables.numbers import known, number
 from mrisr.tables.table import Block, Entry
 
@@ -44,7 +43,7 @@ def rank_block(label: str, groups: Groups, shown: Sequence[Column], seed: int) -
     """
     blocks = []
     for scale, ranked in groups:
-        tables = {column: _scores(ranked, column) for column in shown}
+        tables = {column: rank_scores(ranked, column) for column in shown}
         tables = {column: table for column, table in tables.items() if table is not None}
         if not tables:
             continue
@@ -81,7 +80,7 @@ def agreement_block(label: str, groups: Groups, shown: Sequence[Column]) -> Bloc
         if len(members) < 3 or len(shown) < 2:
             continue
         orders = {
-            column: [_sign(column) * row.values[column].mean() for row in members]
+            column: [sign(column) * row.values[column].mean() for row in members]
             for column in shown
         }
         lines = []
@@ -102,7 +101,7 @@ def friedman_notes(label: str, groups: Groups, primary: Column) -> list[str]:
     """Return the results of Friedman's and Nemenyi's tests of the primary metric, by scale."""
     found = []
     for scale, ranked in groups:
-        scores = _scores(ranked, primary)
+        scores = rank_scores(ranked, primary)
         if scores is None or scores.shape[1] < 3:
             continue
         n, methods = scores.shape
@@ -117,19 +116,5 @@ def friedman_notes(label: str, groups: Groups, primary: Column) -> list[str]:
     return found
 
 
-def _scores(ranked: Sequence[Row], column: Column) -> np.ndarray | None:
-    """Return values, higher is better, shape (subjects, methods); None if they do not rank."""
-    members = [row.values[column] for row in ranked if column in row.values]
-    if len(members) < 2 or len(members[0]) < FEWEST:
-        return None
-    subjects = members[0].index
-    scores = np.stack([series[subjects].to_numpy(np.float64) for series in members], axis=1)
-    return _sign(column) * scores if np.isfinite(scores).all() else None
-
-
 def _finite(row: Row, column: Column) -> bool:
     return column in row.values and bool(np.isfinite(row.values[column]).all())
-
-
-def _sign(column: Column) -> int:
-    return -1 if metric_modules.metadata(column[0]).better == "lower" else 1

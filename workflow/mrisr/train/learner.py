@@ -74,7 +74,7 @@ class Learner:
         except Exception as error:
             self._called, self._graph = before, None
             self.said[option] = reason = _reason(error)
-            what = "torch.compile" if option == "compile" else "a CUDA graph"
+            what = "torch.compile" if option == "compile" else "CUDA graph"
             log.warning("%s: no %s (%s); training without it", self.name, what, reason)
         self.network.zero_grad(set_to_none=self._graph is None)
         with torch.no_grad():

@@ -4,7 +4,10 @@
   const get = (id) => document.getElementById(`viewer-${id}`);
   const sets = JSON.parse(document.getElementById("viewer-sets").textContent);
   const canvas = get("canvas"), said = get("said"), box = get("box");
-  const GRAYS = "gray", HOT = "inferno", CROSS = 0.25;
+  const GRAYS = "gray", HOT = "errors", CROSS = 0.25;
+  // Colours of errors, as in the figures: inferno in eight equal steps.
+  const STOPS = [[0, 0, 4], [33, 12, 74], [87, 16, 110], [138, 34, 106], [188, 55, 84], [228, 90, 49], [249, 142, 9], [249, 203, 53], [252, 255, 164]];
+  const ramp = { [GRAYS]: ["#000", "#fff"], [HOT]: STOPS.map((rgb) => `rgb(${rgb.join(" ")})`) };
   const state = { set: null, key: null, held: false, start: 0 };
   const unpacked = new Map();
   let painter = null;
@@ -31,7 +34,8 @@
 
   const wanted = () => (state.held && state.set.measured ? "truth" : state.key);
   const mode = () => (state.set.measured && wanted() !== "truth" ? get("mode").value : "image");
-  const errorTop = () => Math.max(4, Math.round(Number(get("high").value) / 4));
+  // The upper end of errors is that of the figure, and moves with white.
+  const errorTop = () => Math.max(1, (state.set.error_top / state.set.white) * Number(get("high").value));
 
   let turn = 0;
   const show = async () => {
@@ -47,7 +51,12 @@
     state.image = image;
     state.truth = truth;
     const low = Number(get("low").value), high = Number(get("high").value);
-    painter.voxels(shown, mode() === "error" ? [0, errorTop(), HOT] : [low, Math.max(high, low + 1), GRAYS]);
+    const window_ = mode() === "error" ? [0, errorTop(), HOT] : [low, Math.max(high, low + 1), GRAYS];
+    painter.voxels(shown, window_);
+    const [from, to, colours] = window_, unit = set.white / 255;
+    get("ramp").style.background = `linear-gradient(to right, ${ramp[colours].join(", ")})`;
+    get("from").textContent = (from * unit).toFixed(3);
+    get("to").textContent = `${(to * unit).toFixed(3)}${colours === HOT ? ", |SR − ground truth|" : ", intensity"}`;
     tell();
   };
 
@@ -154,10 +163,15 @@
     document.head.append(library);
     const nv = new niivue.Niivue({
       isRadiologicalConvention: true, sagittalNoseLeft: true, isColorbar: false, show3Dcrosshair: false,
-      dragAndDropEnabled: false, isNearestInterpolation: true, crosshairWidth: CROSS, crosshairWidthUnit: "percent", crosshairGap: 4, crosshairColor: [0.2, 0.8, 1, 0.9],
+      dragAndDropEnabled: false, isNearestInterpolation: true, crosshairWidth: CROSS, crosshairWidthUnit: "percent", crosshairGap: 0, crosshairColor: [0.2, 0.8, 1, 0.9],
       backColor: [0, 0, 0, 1], logLevel: "error", multiplanarShowRender: niivue.SHOW_RENDER.NEVER,
       showAllOrientationMarkers: true, fontColor: [0.2, 0.8, 1, 1], fontMinPx: 16,
       viewModeHotKey: "", clipPlaneHotKey: "", cycleClipPlaneHotKey: "",
+    });
+    const column = (index) => STOPS.map((rgb) => rgb[index]);
+    nv.addColormap(HOT, {
+      R: column(0), G: column(1), B: column(2), A: STOPS.map((_, i) => (i ? 255 : 0)),
+      I: STOPS.map((_, i) => Math.round((255 * i) / (STOPS.length - 1))),
     });
     await nv.attachToCanvas(canvas);
     nv.opts.dragMode = niivue.DRAG_MODE.pan;
@@ -201,7 +215,11 @@
     const context = canvas.getContext("2d");
     const ends = [["R", "L", "A", "P"], ["R", "L", "S", "I"], ["A", "P", "S", "I"]];
     let data = null, shape = [1, 1, 1], size = [1, 1, 1], window_ = [0, 255, GRAYS], plane = 0, factor = 1, at = [0, 0, 0];
-    let smooth = false;
+    let smooth = false, cross = true, whereTo = null;
+    const hot = (t) => {
+      const place = t * (STOPS.length - 1), below = Math.min(STOPS.length - 2, Math.floor(place));
+      return STOPS[below].map((c, i) => c + (place - below) * (STOPS[below + 1][i] - c));
+    };
     const draw = () => {
       if (!data) return;
       // Columns and rows of the picture, and the axis it is taken across.
@@ -214,8 +232,8 @@
           // RAS: flipped, up is at the top; right (sagittal: anterior) is on the left.
           const i = (shape[u] - 1 - column) * stride[u] + (shape[v] - 1 - row) * stride[v] + at[w] * stride[w];
           const t = Math.min(1, Math.max(0, (data[i] - low) / (high - low)));
-          const rgb = colours === GRAYS ? [t, t, t] : [Math.min(1, 1.6 * t), t * t, Math.max(0, 4 * t - 3) + 0.4 * t * (1 - t)];
-          picture.data.set([...rgb.map((c) => 255 * c), 255], 4 * (row * shape[u] + column));
+          const rgb = colours === GRAYS ? [255 * t, 255 * t, 255 * t] : hot(t);
+          picture.data.set([...rgb, 255], 4 * (row * shape[u] + column));
         }
       }
       const whole = new OffscreenCanvas(shape[u], shape[v]);
@@ -228,6 +246,16 @@
       context.imageSmoothingEnabled = smooth;
       context.fillRect(0, 0, canvas.width, canvas.height);
       context.drawImage(whole, (canvas.width - wide) / 2, (canvas.height - high_) / 2, wide, high_);
+      const [left_, top_] = [(canvas.width - wide) / 2, (canvas.height - high_) / 2];
+      whereTo = (x, y) => {
+        at[u] = Math.min(shape[u] - 1, Math.max(0, shape[u] - 1 - Math.floor(((x * ratio - left_) / wide) * shape[u])));
+        at[v] = Math.min(shape[v] - 1, Math.max(0, shape[v] - 1 - Math.floor(((y * ratio - top_) / high_) * shape[v])));
+      };
+      if (cross) {
+        context.fillStyle = "#3cfc";
+        context.fillRect(left_ + ((shape[u] - 0.5 - at[u]) / shape[u]) * wide, 0, ratio, canvas.height);
+        context.fillRect(0, top_ + ((shape[v] - 0.5 - at[v]) / shape[v]) * high_, canvas.width, ratio);
+      }
       context.font = `${14 * ratio}px sans-serif`;
       context.fillStyle = "#3cf";
       const [left, right, top, bottom] = ends[plane], pad = 14 * ratio;
@@ -244,8 +272,13 @@
       tell();
     };
     canvas.addEventListener("wheel", (event) => { event.preventDefault(); step(event.deltaY < 0 ? 1 : -1); });
+    canvas.addEventListener("click", (event) => {
+      if (!whereTo) return;
+      whereTo(event.offsetX, event.offsetY);
+      draw();
+      tell();
+    });
     get("plane").querySelector("[value='3']").remove();
-    get("cross").parentElement.hidden = true;
     return {
       note: " · no WebGL 2 here: one plane, zoom about its centre",
       grid: async (buffer, set) => {
@@ -258,7 +291,7 @@
       plane: (index) => { plane = Math.min(index, 2); draw(); },
       zoom: (times) => { factor = times; draw(); },
       smooth: (on) => { smooth = on; draw(); },
-      cross: () => {},
+      cross: (on) => { cross = on; draw(); },
       step,
       voxel: () => at,
     };
