@@ -47,7 +47,8 @@ def use_wheels(pack: Path, folder: Path) -> None:
         raise SystemExit(f"{pack}/wheels: no wheel; make the pack by bench/gpu_pack.py")
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder)
+            for member in archive.namelist():  # `extract` leaves no path out of the folder
+                archive.extract(member, folder)
     sys.path.append(str(folder))
 
 
