@@ -72,7 +72,7 @@ def test_the_package_needs_neither_snakemake_nor_ants():
 
 
 def test_a_short_run_of_all_sections_writes_what_it_says(tmp_path, capsys):
-    given = ["--device", "cpu", "--size", "tiny", "--seconds", "20", "--threads", "1"]
+    given = ["--device", "cpu", "--size", "tiny", "--seconds", "120", "--threads", "1"]
     given += ["--methods", "cubic_residual", "cubic", "--train", "cubic_residual:0.5"]
     code = gpu.main([*given, "--out", str(tmp_path)])
     assert code == 0, capsys.readouterr().out
