@@ -8,8 +8,6 @@ exit code is 1 if a case failed.
 """
 
 import argparse
-import contextlib
-import importlib
 import os
 import platform
 import shlex
@@ -39,7 +37,7 @@ def arguments_of(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--page", type=Path, help="docs/benchmarks.md, to be filled")
     parser.add_argument("--methods", nargs="+", default=[], help="to measure; default all")
     parser.add_argument("--only", nargs="+", metavar="SECTION", help="of the JSON; default all")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the CPU")
+    parser.add_argument("--threads", type=int, help="of the CPU; default all, or 1 if tiny")
     return parser.parse_args(given)
 
 
@@ -75,15 +73,12 @@ def main(given: list[str] | None = None) -> int:
             gpu_pack.use_wheels(arguments.pack, Path(folder) / "wheels")
             if asked and volumes is None:
                 volumes = gpu_pack.unpack(arguments.pack, Path(folder) / "volumes")
-        return measure(arguments, asked, volumes, Path(folder), begun)
+        from mrisr.common.errors import MrisrError
 
-
-def preload() -> None:
-    """Import what is imported late; an import that a late case's end cuts short is never whole."""
-    for name in ("torch._dynamo", "torch._inductor.compile_fx", "torchvision", "lpips"):
-        # Some need not be there, and say so where they are needed.
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
+        try:
+            return measure(arguments, asked, volumes, Path(folder), begun)
+        except MrisrError as error:
+            raise SystemExit(f"error: {error}") from None
 
 
 def measure(
@@ -104,8 +99,8 @@ def measure(
     from mrisr.common.files import write_json, write_text
     from mrisr.methods import method as methods
 
-    preload()
-    device = devices.pick(arguments.threads, arguments.device)
+    threads = arguments.threads or (1 if arguments.size == "tiny" else os.cpu_count() or 1)
+    device = devices.pick(threads, arguments.device)
     for name in (*asked, *arguments.methods):
         methods.get(name)
     found = {

@@ -5,6 +5,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from gpu_run import Section
 from mrisr import metrics
 from mrisr.common import devices, seeds
 from mrisr.common.files import sha256
+from mrisr.degrade.acquisition import PROFILE
 from mrisr.degrade.resample import degrade, upsample
 from mrisr.methods import method as methods
 from mrisr.methods.method import Method
@@ -25,6 +27,7 @@ from mrisr.metrics._backbone import import_torchvision
 from mrisr.networks.tiles import apply_tiled, convert, plan
 from mrisr.reconstruct.apply import reconstruct
 from mrisr.train.engine import PRECISION, TrainingJob, _batches, _loss, train
+from mrisr.train.in_plane import InPlanePairs
 from mrisr.train.learner import Learner
 from mrisr.train.loop import Task, _step
 from mrisr.volumes.io import Volume, save
@@ -47,8 +50,9 @@ VARIANTS = [
 ]  # fmt: skip
 
 
+@lru_cache(maxsize=16)
 def volume_of(shape: tuple[int, ...], seed: int = 0) -> Volume:
-    """Return a smooth random volume in [0,1]."""
+    """Return a smooth random volume in [0,1]; not to be changed."""
     data = np.random.default_rng(seed).random(shape, dtype=np.float32)
     data = ndimage.gaussian_filter(data, [0.7 if n > 1 else 0 for n in shape])
     data = (data - data.min()) / np.ptp(data)
@@ -143,7 +147,7 @@ class Bench:
         """Return a training of a method on nothing yet."""
         settings = {**method.spec["training"]}
         if self.tiny:
-            small = {**TINY, "batch": 200} if method.per_subject else TINY
+            small = {**TINY, "batch": 200} if method.input == "stacks" else TINY
             settings |= {key: value for key, value in small.items() if settings.get(key)}
         settings |= training
         if "denoise" in settings:
@@ -165,7 +169,7 @@ class Bench:
     def parts(self, job: TrainingJob) -> tuple[Callable[[int], tuple], Callable]:
         """Return the batches of a training and its loss of one."""
         training = job.spec["training"]
-        if job.spec["kind"] == "optimised":
+        if job.spec["input"] == "stacks":
             where = torch.rand(8 * training["batch"], 3).to(job.device)
             order = torch.randperm(len(where)).to(job.device)
             size = training["batch"]
@@ -181,6 +185,19 @@ class Bench:
                 return (output.float() - batch[1]).square().mean()
 
             return drawn, squares
+        if job.spec["input"] == "through_plane":
+            edge = 48 if self.tiny else 96
+            scan = volume_of((edge // 3, edge, edge))
+            thick = Volume(scan.data, np.diag([2.4, 0.8, 0.8, 1]))
+            pairs = InPlanePairs(thick, 1.0, PROFILE, training, job.device, job.name)
+            low = training["precision"] == "bfloat16"
+
+            def apart(called: nn.Module, batch: tuple) -> torch.Tensor:
+                with torch.autocast(job.device.type, dtype=torch.bfloat16, enabled=low):
+                    output = called(batch[0], batch[1].shape[1])
+                return (output.float() - batch[1]).abs().mean()
+
+            return pairs, apart
         edge = methods.Method(job.name, job.spec, Path()).patch_size(max(job.scales))
         if job.degradation["kind"] == "slice":
             patches = [volume_of((1, edge + 8, edge + 8), i).data for i in range(8)]
@@ -226,11 +243,12 @@ class Bench:
         method = methods.get(name, preset=self.preset)
         training = method.spec["training"]
         few = {"queries": min(training.get("queries", 0), 500) or None, "precision": "float32"}
-        few["batch"] = 64 if method.per_subject else 2
+        few["batch"] = 64 if method.input == "stacks" else 2
         few = {key: value for key, value in few.items() if value}
         batches, _ = self.parts(self.job(method, torch.device("cpu"), **few))
         batch = batches(0)
         inputs, target = batch if isinstance(batch[0], tuple) else ((batch[0],), batch[1])
+        more = (target.shape[1],) if method.input == "through_plane" else ()
         target = target[0] if isinstance(target, tuple) else target
         plain = self.network(method).train()
         outputs, gradients = [], []
@@ -238,7 +256,7 @@ class Bench:
         for device, dtype in kinds:
             network = copy.deepcopy(plain).to(dtype)
             network = convert(network, device)
-            made = network(*(part.to(device, dtype) for part in inputs))
+            made = network(*(part.to(device, dtype) for part in inputs), *more)
             (made - target.to(device, dtype)).abs().mean().backward()
             outputs.append(made.detach().cpu().double())
             gradients.append([p.grad.cpu().double() for p in network.parameters()])

@@ -7,6 +7,7 @@ import os
 import pkgutil
 import sys
 import time
+import traceback
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ import gpu
 import gpu_pack
 import gpu_run
 import gpu_tables
+import gpu_training
 from documented import ROOT
 from mrisr.common import devices
+from mrisr.metrics import psnr
 from mrisr.volumes.io import Volume, load, save
 
 
@@ -48,6 +51,8 @@ def imports_without(*lacking):
         for found in pkgutil.walk_packages(package.__path__, "mrisr."):
             importlib.import_module(found.name)
         code = 0
+    except Exception:
+        traceback.print_exc()
     finally:
         os._exit(code)
 
@@ -66,9 +71,7 @@ def test_the_package_needs_neither_snakemake_nor_ants():
     assert not imports_without("nibabel")  # so a package that is needed is missed
 
 
-def test_a_short_run_of_all_sections_writes_what_it_says(tmp_path, monkeypatch, capsys):
-    importlib.import_module("torch._dynamo")
-    monkeypatch.setattr(gpu, "preload", lambda: None)  # takes longer than all sections
+def test_a_short_run_of_all_sections_writes_what_it_says(tmp_path, capsys):
     given = ["--device", "cpu", "--size", "tiny", "--seconds", "20", "--threads", "1"]
     given += ["--methods", "cubic_residual", "cubic", "--train", "cubic_residual:0.5"]
     code = gpu.main([*given, "--out", str(tmp_path)])
@@ -137,12 +140,31 @@ def test_a_late_case_is_ended_and_the_next_section_has_its_time():
     assert len(found["sections"]["next"]["rows"]) == 1 and gpu_run.failures(found) == []
 
 
-def test_what_cannot_be_is_refused_before_work(monkeypatch):
-    monkeypatch.setattr(gpu, "preload", lambda: None)
+def test_decibels_are_those_of_the_metric():
+    random = np.random.default_rng(0)
+    truth, image = random.random((2, 5, 6, 7), dtype=np.float32)
+    assert gpu_training.decibels(truth, image) == pytest.approx(psnr(truth, image), rel=1e-9)
+
+
+def test_an_import_is_not_cut_short(tmp_path, monkeypatch):
+    (tmp_path / "slowly.py").write_text("import time\ntime.sleep(0.3)\ntime.sleep(0.3)\nwhole = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def measure():
+        whole = importlib.import_module("slowly").whole
+        time.sleep(30)
+        return {"value": whole}
+
+    assert gpu_run.one(measure, (), time.monotonic() + 0.1) is None
+    assert sys.modules["slowly"].whole == 1
+
+
+def test_what_cannot_be_is_refused_before_work():
     for given, said in (
         (["--train", "arssr_rdn"], "write METHOD:SECONDS"),
         (["--train", "arssr_rdn:30", "--seconds", "20"], "give more --seconds"),
         (["--only", "speed"], "unknown; known: matrices"),
+        (["--methods", "srcnn"], "no method 'srcnn'"),
         (["--pack", "/nowhere"], "no wheel; make the pack"),
     ):
         with pytest.raises(SystemExit, match=said):

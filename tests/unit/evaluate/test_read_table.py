@@ -69,13 +69,13 @@ def test_no_other_reader_of_tables_is_used():
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_made_of_tables_keep_a_dataset_and_a_method_of_any_name(tmp_path, name):
     quality, published = tmp_path / "quality.csv", tmp_path / "published.csv"
-    header = "dataset,method,scale,metric,region,mean,std,n,note"
-    quality.write_text(f"{header}\n{name},{name},2,psnr,volume,30.5,1,2,\n")
+    header = "dataset,method,scale,metric,region,mean,std,n,ci_low,ci_high,note"
+    quality.write_text(f"{header}\n{name},{name},2,psnr,volume,30.5,1,2,,,\n")
     published.write_text(f"method,scale,metric,mean,std\n{name},2,psnr,30.50,\n")
     (printed,) = from_files._published([{"file": published}], as_printed=True).to_dict("records")
     assert (printed["method"], printed["mean"]) == (name, "30.50") and printed["std"] is np.nan
     facts = {"cells": [{"dataset": name, "dataset_label": "Ours"}]}
-    (shown,) = content._rows(facts, quality).values()
+    (shown,) = content._rows(facts, read_table(quality)).values()
     assert shown
 
 

@@ -43,6 +43,15 @@ def test_words_marks_and_values_stand_in_the_picture(study, monkeypatch):
         assert part in record.caption
 
 
+def test_the_pdf_says_what_it_is(study):
+    draw(study.params(), [study.folder / "a.pdf"])
+    found = (study.folder / "a.pdf").read_bytes()
+    title = "Demo, sub-01, 2×, 2.5×".encode("utf-16-be")
+    for part in (b"/Title", b"/Subject", b"/Keywords", b"super-resolution"):
+        assert part in found
+    assert title in found or title.hex().encode() in found.lower()
+
+
 def test_the_record_says_what_is_shown(study):
     draw(study.params(), [study.folder / "comparison_demo.json"])
     record = json.loads((study.folder / "comparison_demo.json").read_text())
@@ -51,6 +60,7 @@ def test_the_record_says_what_is_shown(study):
         **{"name": "comparison_demo", "title": "Demo, sub-01, 2×, 2.5×"},
         **{"section": "Reconstructions", "dataset": "demo", "subject": "sub-01"},
         **{"methods": ["cubic", "good", "bad $x", "skipped", "later"], "scales": [2, 2.5]},
+        "points": None,
     }
 
 

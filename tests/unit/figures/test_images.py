@@ -8,6 +8,7 @@ from mrisr.common.errors import InputError
 from mrisr.figures import profile as figure_profile
 from mrisr.figures import scales as figure_scales
 from mrisr.figures import zoom as figure_zoom
+from mrisr.figures.canvas import round_length
 from mrisr.volumes.io import Volume, save
 
 
@@ -146,6 +147,32 @@ def test_lr_lies_where_its_voxels_are(with_lr, monkeypatch):
     assert (left, top) == pytest.approx((-1, 0))
     assert (low.get_array() == whole[::2, ::2, 6].T[::-1, ::-1]).all()
     assert "a single model, Good" in record.caption and "missing" in texts(figure)
+
+
+@pytest.mark.parametrize("kind", ["comparison", "zoom"])
+def test_the_input_stands_beside_the_ground_truth(kind, with_lr, study, monkeypatch):
+    files = {f"{cell['scale']:g}": cell["lr"] for cell in with_lr["cells"]}
+    params = study.params(lr=files, kind="zoom")
+    figure, record = caught(kind, params, monkeypatch)
+    low = [axes for axes in figure.axes if axes.images]
+    low = [axes for axes in low if axes.images[0].get_array().shape == (13, 12)]
+    assert len(low) == (1 if kind == "comparison" else 2)  # the part in the box too
+    assert "LR" in texts(figure) and "LR: the nearest slice" in record.caption
+    without, _ = caught(kind, study.params(kind="zoom"), monkeypatch)
+    # LR at 2.5 is not there.
+    assert texts(figure).count("missing") == texts(without).count("missing") + 1
+
+
+def test_bars_are_a_round_number_of_millimetres_of_the_voxels(study, monkeypatch):
+    figure, record = caught("comparison", study.params(), monkeypatch)
+    panel = figure.axes[0]
+    (bar,) = panel.get_lines()
+    left, right = panel.get_xlim()
+    assert "5 mm" in [its.get_text() for its in panel.texts]
+    assert np.ptp(bar.get_xdata()) == pytest.approx(5)  # voxels are 1 mm wide
+    assert 5 <= 0.35 * (right - left) < 10
+    assert "Voxels are 1 mm wide and 1.5 mm high" in record.caption
+    assert [round_length(most) for most in (0.9, 1, 4.9, 35)] == [0.5, 1, 2, 20]
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,16 @@ def test_cost_is_seconds_a_volume_and_parameters(study, monkeypatch):
     assert "Without parameters, so a line across: Cubic" in record.caption
 
 
+def test_the_legend_is_hollow_where_the_markers_are(study, monkeypatch):
+    figure, _ = caught("quality", study.params(), monkeypatch)
+    (legend,) = figure.legends
+    found = {
+        text.get_text().split(" (")[0]: handle.get_markerfacecolor()
+        for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
+    }
+    assert found["Bad $x"] == "white" and found["Good"] != "white"
+
+
 def test_points_of_a_subject_are_joined_and_their_places_recorded(study, monkeypatch):
     figure, record = caught("subjects", study.params(), monkeypatch)
     panel = figure.axes[0]

@@ -5,7 +5,7 @@ import pytest
 from figure_study import texts
 from mrisr.common.errors import InputError
 from mrisr.figures import segmentation as figure_segmentation
-from mrisr.figures.segmentation import choose_views, overlay
+from mrisr.figures.segmentation import choose_views, drawn, overlay
 from mrisr.figures.view import take
 from mrisr.segment.labels import save_labels
 from mrisr.volumes.io import Volume, save
@@ -90,8 +90,19 @@ def test_colours_are_in_the_picture(files, tmp_path):
 
     segmentation(files, {"Cubic": files}, [tmp_path / "a.png"])
     pixels = imread(tmp_path / "a.png")[..., :3].reshape(-1, 3)
-    for colour in COLOURS.values():  # the legend's patches are opaque
+    for colour in map(drawn, COLOURS):  # the legend has the colours as they lie on gray
         assert (np.abs(pixels - colour).max(axis=1) < 0.01).sum() > 20
+
+
+def test_colours_differ_without_the_cones_for_green():
+    from skimage.color import rgb2lab
+
+    # Machado et al., A physiologically-based model for simulation of color vision deficiency, 2009.
+    seen_as = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
+    linear = np.array([drawn(name) for name in COLOURS]) ** 2.2
+    seen = rgb2lab(np.clip(linear @ seen_as.T, 0, 1)[None] ** (1 / 2.2))[0]
+    apart = np.linalg.norm(seen[:, None] - seen, axis=-1)[np.triu_indices(len(seen), 1)]
+    assert apart.min() > 20
 
 
 def test_what_is_off_the_grid_is_named(files, labels, tmp_path):

@@ -83,7 +83,7 @@ def test_same_input_same_bytes_whatever_the_user_has_set(models, tmp_path):
     for suffix in ("png", "pdf"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
-        assert round(image.info["dpi"][0]) == 200 and "Software" not in image.info
+        assert round(image.info["dpi"][0]) == 300 and "Software" not in image.info
 
 
 def test_long_and_unequal_trainings_get_logarithmic_axes(models, tmp_path):

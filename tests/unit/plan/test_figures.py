@@ -76,6 +76,7 @@ def test_inputs_are_what_is_shown_and_no_more(config):
     ]
     assert sorted(file.removeprefix("results/open/") for file in figure.inputs) == [
         "hr/ds002748/sub-03.nii.gz",
+        "lr/ds002748/x4/sub-03.nii.gz",
         "masks/ds002748/sub-03.nii.gz",
         "metrics/ds002748/cubic/x4.csv",
         "metrics/ds002748/dcsrn/x4.csv",

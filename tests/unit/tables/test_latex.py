@@ -55,6 +55,17 @@ def block(groups, **changes):
     return Block(HOSTILE, ["Method", "A", "B"], named, HOSTILE, **{**about, **changes})
 
 
+def test_notes_are_paragraphs_below_the_table_or_apart_where_they_do_not_fit():
+    short = latex([block([2])], ["One.", "Two"])
+    assert "One.\\par\nTwo.\\par" in short and short.count(r"\begin{table}") == 1
+    long = latex([block([20])], ["word " * 400] * 6)
+    last = long.split(r"\end{tabular}")[1]
+    assert "word" not in last.split(r"\end{table}")[0]
+    floats = last.split(r"\end{table}")[1:-1]
+    assert len(floats) == 3 and long.count("word word") == 6 * 200
+    assert max(len(text) for text in floats) < 95 * (TEX_LINES + 2)
+
+
 def test_second_lines_stand_below_and_groups_are_ruled_off():
     found = latex([block([2, 1])], [])
     assert r"\multicolumn{2}{c}" in found and r"\cmidrule(lr){3-4}" in found

@@ -101,6 +101,7 @@ def test_the_best_are_all_within_the_noise_floor(cells, tmp_path):
     assert csf.loc["dice", "noise_floor"] == pytest.approx(0.005)
     assert csf.loc["volume", "noise_floor"] == pytest.approx(0.5)
     assert table.blocks[0].groups[0][1][0][-2].text == "0.0050"
+    assert any("mean over the first test subjects (n = 2)." in note for note in table.footnotes)
     assert styles(overlap_table(cells)) == {"Net_1": "best", "Cubic": "second"}  # none measured
     cells[1] = cell(tmp_path, "cubic", (0.940001, 0.9401))
     cells[3] = cell(tmp_path, "other", (0.9401, 0.9399))
@@ -204,6 +205,7 @@ def test_published_values_stand_beside_ours(cells):
     assert row[header.index("Cubic") + 1].text == "0.6857"
     assert "Printed in Table 4" in table.footnotes
     other = overlap_table(cells, published.assign(dataset="another"))
+    assert "published" not in table.blocks[2].header  # no paper prints volumes
     assert "published" not in other.blocks[0].header and "Printed in Table 4" not in other.footnotes
 
 

@@ -6,6 +6,7 @@ two views through the plane, and the results are averaged.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -77,7 +78,14 @@ class Smore(nn.Module):
 
 def _matrix(n: int, m: int, like: torch.Tensor) -> torch.Tensor:
     """Return cubic B-spline resampling from `n` to `m` samples that keeps the field of view."""
-    return torch.tensor(resampling_matrix(n, m, "centres"), dtype=like.dtype, device=like.device)
+    return _resampling(n, m, like.dtype, like.device)
+
+
+@lru_cache(maxsize=16)
+def _resampling(n: int, m: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return the matrix of `_matrix`, copied to a GPU once: a copy a step would wait for it."""
+    with torch.inference_mode(False):  # for trainings too, whoever asks first
+        return torch.tensor(resampling_matrix(n, m, "centres"), dtype=dtype, device=device)
 
 
 def build(

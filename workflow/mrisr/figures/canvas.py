@@ -14,6 +14,7 @@ from mrisr.figures.style import GRAY, HEAD, PAPER, SMALL, TEXT
 from mrisr.figures.view import Box, View, extent
 
 LETTER = 0.56  # mean width of a letter, as a share of the font size
+SHARE = 0.35  # longest scale bar, as a share of the width of an image
 FULL = 1.4  # width of a panel on the screen in inches; narrower ones get more pixels
 
 
@@ -100,12 +101,35 @@ def word(axes: Axes, text: str) -> None:
 
 
 def sides(axes: Axes, view: View) -> None:
-    """Write which sides of the patient are left and right."""
+    """Write which sides of the patient are left and right, and draw a scale bar between them."""
+    scale_bar(axes, view)
     for letter, x, side in zip(view.sides, (0.02, 0.98), ("left", "right"), strict=True):
         axes.text(
             *(x, 0.01, letter), ha=side, va="bottom", color="white", fontsize=SMALL,
             path_effects=_halo(1.5), transform=axes.transAxes,
         )  # fmt: skip
+
+
+def scale_bar(axes: Axes, view: View) -> None:
+    """Draw a bar of a round number of millimetres at the lower end of what the axes show."""
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    length = round_length(SHARE * abs(right - left) * view.width)
+    middle, half = (left + right) / 2, length / view.width / 2
+    y = bottom + 0.03 * (top - bottom)
+    stroke(axes, [middle - half, middle + half], [y, y])
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    axes.text(
+        middle, bottom + 0.04 * (top - bottom), f"{length:g} mm", ha="center", va="bottom",
+        color="white", fontsize=SMALL - 1, path_effects=_halo(1.2),
+    )  # fmt: skip
+
+
+def round_length(most: float) -> float:
+    """Return the greatest 1, 2 or 5 times a power of ten that is not above `most`."""
+    unit = 10.0 ** np.floor(np.log10(most))
+    return float(max(step for step in (1, 2, 5) if step * unit <= most * (1 + 1e-9)) * unit)
 
 
 def frame(axes: Axes, box: Box) -> None:

@@ -10,6 +10,7 @@ from mrisr.common.layout import scale_name
 from mrisr.figures.canvas import show, sides, word
 from mrisr.figures.files import plain, write
 from mrisr.figures.grid import GAP, LEFT, Grid
+from mrisr.figures.low import LR, Low, place_low, read_low, told
 from mrisr.figures.scene import Key, Scene, read_scene, record, text, times, title
 from mrisr.figures.style import ERROR, SMALL
 
@@ -17,11 +18,13 @@ from mrisr.figures.style import ERROR, SMALL
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     """Draw ground truth and reconstructions, and below each the error |SR - GT|.
 
-    Columns are the ground truth and the methods, rows the scales, both in the order of the cells.
+    Columns are the ground truth, the LR volume where there is one, and the methods, rows the
+    scales, both in the order of the cells.
     All images share one gray window, all errors one colour scale, in units of the ground truth.
 
     Args:
-        params: dataset, its label, and what `mrisr.figures.scene.read_scene` takes.
+        params: dataset, its label, and what `mrisr.figures.scene.read_scene` and
+            `mrisr.figures.low.read_low` take.
         outputs: `.png`, `.pdf` and `.json` files to write.
 
     Raises:
@@ -33,13 +36,14 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
         for key, image in scene.images.items()
         if not isinstance(image, str)
     }
-    shown = record(params, scene, title(params, scene.scales), _caption(params, scene))
+    low = read_low(params, scene)
+    shown = record(params, scene, title(params, scene.scales), _caption(params, scene, low))
     with plain():
-        grid = _draw(scene, errors, upper_end(errors.values()), shown.title)
+        grid = _draw(scene, low, errors, upper_end(errors.values()), shown.title)
         write(grid.figure, shown, outputs, grid.detail)
 
 
-def _caption(params: Mapping, scene: Scene) -> str:
+def _caption(params: Mapping, scene: Scene, low: Mapping[float, Low] | None) -> str:
     return text(
         f"{params['label']}, {params['subject']}: {scene.view.plane} slice {scene.view.index}"
         " (counted from 0) through the largest section of the mask, for every method at"
@@ -47,6 +51,7 @@ def _caption(params: Mapping, scene: Scene) -> str:
         " Below each image, its absolute error |SR − GT| in units of the ground truth's maximum;"
         " all errors share the colour bar, which ends at their 99.5th percentile. Images share one"
         f" gray window. {scene.view.orientation}",
+        told(low),
         scene.remarks,
     )
 
@@ -61,10 +66,16 @@ def upper_end(errors: Sequence[np.ndarray]) -> float:
     return float(f"{math.ceil(top / unit) * unit:.2g}")
 
 
-def _draw(scene: Scene, errors: Mapping[Key, np.ndarray], top: float, title: str) -> Grid:
+def _draw(
+    scene: Scene,
+    low: Mapping[float, Low] | None,
+    errors: Mapping[Key, np.ndarray],
+    top: float,
+    title: str,
+) -> Grid:
     aspect = scene.view.aspect
     ratio = scene.wanted.shape[0] * aspect / scene.wanted.shape[1]
-    columns = ["Ground truth", *scene.methods.values()]
+    columns = ["Ground truth", *([LR] if low else []), *scene.methods.values()]
     rows = [f"{scale_name(scale)}×" for scale in scene.scales]
     grid = Grid(title, columns, rows, ratio, [ratio], right=0.5)
     bar = None
@@ -72,7 +83,9 @@ def _draw(scene: Scene, errors: Mapping[Key, np.ndarray], top: float, title: str
         axes = grid.image(row, 0)
         show(axes, scene.wanted, aspect, scene.top)
         sides(axes, scene.view)
-        for column, method in enumerate(scene.methods, start=1):
+        if low:
+            place_low(grid.image(row, 1), low[scale], scene)
+        for column, method in enumerate(scene.methods, start=1 + bool(low)):
             key = scale, method
             axes, image = grid.image(row, column), scene.images[key]
             if isinstance(image, str):

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from mrisr.common.errors import InputError
 from mrisr.common.files import atomic, write_json
 
-RESOLUTION = 200  # of PNGs, in dots per inch
+RESOLUTION = 200  # of PNGs with `detail` 1, in dots per inch
+LEAST_RESOLUTION = 300  # what journals ask for
 # Editable text without Type 3 fonts, which journals refuse.
 SETTINGS = {"pdf.fonttype": 42}
 METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None}}
@@ -75,9 +76,12 @@ def write(
         if kind == "json":
             write_json(output, {"name": output.stem, **asdict(record)})
             continue
+        about = {"Title": record.title}
+        if kind == "pdf":
+            about |= {"Subject": record.caption, "Keywords": "MRI, super-resolution"}
         with atomic(output) as temporary:
-            dpi = RESOLUTION * detail
-            figure.savefig(temporary, dpi=dpi, format=kind, metadata=METADATA[kind])
+            dpi = max(LEAST_RESOLUTION, RESOLUTION * detail)
+            figure.savefig(temporary, dpi=dpi, format=kind, metadata=METADATA[kind] | about)
 
 
 def read_record(path: str | Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from mrisr.common.layout import scale_name
-from mrisr.evaluate.measured import Row
+from mrisr.evaluate.measured import DOUBTFUL, Row
 from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas
 from mrisr.figures.files import Record, plain, write
@@ -97,7 +97,7 @@ def _draw(
             axes.set_xlabel("Up-sampling scale", fontsize=TEXT, labelpad=2)
     handles = [
         Line2D([], [], label=label, linewidth=1.0, **look(looks[method]).line,
-               **look(looks[method]).mark, markersize=4)
+               **_legend_mark(method, looks[method], rows), markersize=4)
         for method, label in zip(names, labels, strict=True)
     ]  # fmt: skip
     chart_legend = canvas.figure.legend(
@@ -106,6 +106,15 @@ def _draw(
     )  # fmt: skip
     shown.plain_labels(chart_legend.get_texts())
     return canvas
+
+
+def _legend_mark(method: str, number: int | str, rows: Mapping[Key, Row]) -> dict:
+    """Return a method's marker in the legend: hollow where all its markers are."""
+    measured = [row for (_, name), row in rows.items() if name == method and row.values]
+    style = look(number)
+    if measured and all(set(DOUBTFUL) & set(row.remarks) for row in measured):
+        return shown.marker(style, measured[0])
+    return style.mark
 
 
 def _panel(

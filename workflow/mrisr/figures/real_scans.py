@@ -158,7 +158,7 @@ def refined(view: View, lr_shape: Sequence[int], sr_shape: Sequence[int]) -> Vie
         for side, k in zip(view.window, (up, across), strict=True)
     )
     index = min(max(index, 0), sr_shape[view.axis] - 1)
-    return View(view.axis, index, (rows, columns), view.aspect * across / up)
+    return View(view.axis, index, (rows, columns), view.aspect * across / up, view.width / across)
 
 
 def _slice(volume: Volume, shape: Sequence[int], affine: np.ndarray, view: View) -> np.ndarray:
@@ -166,7 +166,7 @@ def _slice(volume: Volume, shape: Sequence[int], affine: np.ndarray, view: View)
     shift, thin = np.eye(4), list(shape)
     shift[view.axis, 3], thin[view.axis] = view.index, 1
     data = resampled(volume, thin, affine @ shift)
-    return take(data, View(view.axis, 0, view.window, view.aspect))
+    return take(data, View(view.axis, 0, view.window, view.aspect, view.width))
 
 
 def _draw(

@@ -6,16 +6,16 @@ As Figure 1 of the ArSSR paper (arXiv 2110.14476): a single model, k = 2, 3.2 an
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from mrisr.common.layout import scale_name
 from mrisr.figures.canvas import enlarge, frame, show, sides, word
 from mrisr.figures.files import plain, write
 from mrisr.figures.grid import Grid
+from mrisr.figures.low import Low, low_slice, place
 from mrisr.figures.scene import MISSING, Scene, read_scene, record, text, times
-from mrisr.figures.view import Box, displayed, extent, most_detail
-from mrisr.volumes.io import Volume, load
+from mrisr.figures.view import Box, extent, most_detail
+from mrisr.volumes.io import load
 
 
 def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
@@ -32,7 +32,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     scene = read_scene(params)
     (label,) = scene.methods.values()
     lr = {
-        cell["scale"]: _lr(load(cell["lr"]), scene) if Path(cell["lr"]).exists() else MISSING
+        cell["scale"]: low_slice(load(cell["lr"]), scene) if Path(cell["lr"]).exists() else MISSING
         for cell in params["cells"]
     }
     box = most_detail(scene.wanted, scene.inside, scene.view.aspect)
@@ -45,24 +45,6 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
     with plain():
         grid = _draw(scene, lr, box, shown.title)
         write(grid.figure, shown, outputs, grid.detail)
-
-
-def _lr(volume: Volume, scene: Scene) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-    """Return the LR slice nearest to the view, and its extent in the view's image."""
-    view, shape = scene.view, scene.truth.data.shape
-    onto = np.linalg.inv(scene.truth.affine) @ volume.affine  # LR voxels to the ground truth's
-    middle = (np.asarray(volume.data.shape) - 1) / 2
-    middle[view.axis] = 0
-    first = onto @ [*middle, 1]
-    index = round((view.index - first[view.axis]) / onto[view.axis, view.axis])
-    index = min(max(index, 0), volume.data.shape[view.axis] - 1)
-    image = displayed(volume.data, view.axis, index)
-    corners = [
-        view.place((onto @ [*corner, 1])[:3], shape)
-        for corner in (np.full(3, -0.5), np.asarray(volume.data.shape) - 0.5)
-    ]
-    (right, bottom), (left, top) = corners
-    return image, (left, right, bottom, top)
 
 
 def _caption(params: Mapping, scene: Scene, label: str) -> str:
@@ -83,7 +65,7 @@ def _caption(params: Mapping, scene: Scene, label: str) -> str:
 
 def _draw(
     scene: Scene,
-    lr: Mapping[float, tuple[np.ndarray, tuple[float, float, float, float]] | str],
+    lr: Mapping[float, Low],
     box: Box,
     title: str,
 ) -> Grid:
@@ -111,17 +93,10 @@ def _draw(
         if isinstance(low, str):
             word(grid.image(0, column), low)
         else:
-            pair(0, column, lambda axes, low=low: _place(axes, *low, scene.top))
+            pair(0, column, lambda axes, low=low: place(axes, *low, scene.top))
         if isinstance(high, str):
             word(grid.image(1, column), high)
         else:
             pair(1, column, lambda axes, high=high: show(axes, high, aspect, scene.top))
             grid.note(1, column, scene.above[scale, method])
     return grid
-
-
-def _place(
-    axes: Axes, image: np.ndarray, where: tuple[float, float, float, float], top: float
-) -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=top, extent=where, aspect=1,
-                interpolation="nearest")  # fmt: skip

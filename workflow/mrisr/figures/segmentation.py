@@ -1,6 +1,6 @@
 """The figure of segmentations: three views of one subject, regions in colour over the image.
 
-As Figures 9 and 11 of the ArSSR paper, versions 2 and 1 (arXiv 2110.14476), with its colours.
+As Figures 9 and 11 of the ArSSR paper, versions 2 and 1 (arXiv 2110.14476), in its hues.
 """
 
 from collections.abc import Mapping, Sequence
@@ -102,11 +102,11 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
             f"{params['label']}, {subject}, {scale}: the same automatic segmentation of the ground"
             " truth and of every reconstruction, laid over it, with the mean Dice of this"
             f" subject's six regions above. Slices ({slices}, counted from 0) are those that show"
-            " most of all regions. Radiological display: the patient's right (sagittal: anterior)"
-            " is on the left.",
+            " most of all regions; bars are to scale. Radiological display: the patient's right"
+            " (sagittal: anterior) is on the left.",
             remarks(columns.values(), rows.values()),
-            "As Figure 9 of Wu et al. (arXiv 2110.14476, version 2; 11 in version 1), in its"
-            " colours.",
+            "As Figure 9 of Wu et al. (arXiv 2110.14476, version 2; 11 in version 1), in"
+            " colours of the same hues that the colour-blind can tell apart.",
         ),
         section="Segmentation",
         dataset=params["dataset"],
@@ -135,6 +135,11 @@ def overlay(labels: np.ndarray) -> np.ndarray:
     for name, label in REGIONS.items():
         table[label] = (*COLOURS[name], OPACITY)
     return table[np.asarray(labels, dtype=int)]
+
+
+def drawn(name: str) -> tuple[float, ...]:
+    """Return the colour of a region as it is drawn: laid over a middle gray."""
+    return tuple(OPACITY * share + (1 - OPACITY) * 0.5 for share in COLOURS[name])
 
 
 def _draw(
@@ -167,11 +172,12 @@ def _draw(
             axes = canvas.panel(x, y, wide, tall)
             if column == 0:
                 axes.set_ylabel(view.plane, fontsize=TEXT, labelpad=2)
-                sides(axes, view)
             _panel(axes, shown, view, top)
+            if column == 0:
+                sides(axes, view)
             y += tall + gap
     canvas.figure.legend(
-        handles=[Patch(facecolor=COLOURS[name], label=TITLES[name]) for name in REGIONS],
+        handles=[Patch(facecolor=drawn(name), label=TITLES[name]) for name in REGIONS],
         ncols=in_line, loc="lower center", fontsize=TEXT, frameon=False, handlelength=1.2,
         columnspacing=1.2, borderaxespad=0.1,
     )  # fmt: skip

@@ -56,7 +56,11 @@ class View:
         """The caption's sentence on the display."""
         up = "anterior" if self.plane == "axial" else "superior"
         left = "anterior" if self.plane == "sagittal" else "the patient's right"
-        return f"Radiological display: {up} is up, {left} is on the left."
+        return (
+            f"Radiological display: {up} is up, {left} is on the left. Voxels are"
+            f" {self.width:.3g} mm wide and {self.width * self.aspect:.3g} mm high; the bar is to"
+            " scale."
+        )
 
     def place(self, voxel: Sequence[float], shape: Sequence[int]) -> Place:
         """Return the place of a voxel in the displayed image of a volume of this shape."""

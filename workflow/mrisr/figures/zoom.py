@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 
 from mrisr.common.layout import scale_name
 from mrisr.figures import lesions
-from mrisr.figures.canvas import enlarge, frame, show, sides, word
+from mrisr.figures.canvas import enlarge, frame, scale_bar, show, sides, word
 from mrisr.figures.files import plain, write
 from mrisr.figures.grid import Grid
+from mrisr.figures.low import LR, Low, place_low, read_low, told
 from mrisr.figures.scene import Scene, chosen_view, read_scene, record, text, times, title
 from mrisr.figures.style import SMALL
 from mrisr.figures.view import (
@@ -58,14 +59,15 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
             "" if inset.get("centre") else " through the largest section of the mask"
         )
     box, where = _box(scene, inset, target)
+    low = read_low(params, scene)
     shown = record(
         params,
         scene,
         title(params, scene.scales),
-        _caption(params, scene, about, where, target is not None),
+        _caption(params, scene, about, where, target is not None, low),
     )
     with plain():
-        grid = _draw(scene, box, target, shown.title)
+        grid = _draw(scene, low, box, target, shown.title)
         write(grid.figure, shown, outputs, grid.detail)
 
 
@@ -106,7 +108,14 @@ def _box(scene: Scene, inset: Mapping, target: lesions.Target | None) -> tuple[B
     return box, "where the ground truth has the most local detail"
 
 
-def _caption(params: Mapping, scene: Scene, about: str, where: str, arrow: bool) -> str:
+def _caption(
+    params: Mapping,
+    scene: Scene,
+    about: str,
+    where: str,
+    arrow: bool,
+    low: Mapping[float, Low] | None,
+) -> str:
     shown = "of the ArSSR encoders" if params["kind"] == "encoders" else "of every method"
     return text(
         f"{params['label']}, {params['subject']}: {scene.view.plane} {about},"
@@ -117,19 +126,34 @@ def _caption(params: Mapping, scene: Scene, about: str, where: str, arrow: bool)
         else "",
         "Above each image the PSNR in dB of this subject's whole volume. Images share one"
         f" gray window. {scene.view.orientation}",
+        told(low),
         scene.remarks,
         PAPER[params["kind"]],
     )
 
 
-def _draw(scene: Scene, box: Box, target: lesions.Target | None, title: str) -> Grid:
+def _draw(
+    scene: Scene,
+    low: Mapping[float, Low] | None,
+    box: Box,
+    target: lesions.Target | None,
+    title: str,
+) -> Grid:
     aspect = scene.view.aspect
     ratio = scene.wanted.shape[0] * aspect / scene.wanted.shape[1]
-    columns = ["Ground truth", *scene.methods.values()]
+    columns = ["Ground truth", *([LR] if low else []), *scene.methods.values()]
     rows = [f"{scale_name(scale)}×" for scale in scene.scales]
     grid = Grid(title, columns, rows, ratio, [1.0])
     for row, scale in enumerate(scene.scales):
-        for column, method in enumerate([None, *scene.methods]):
+        if low:
+            place_low(grid.image(row, 1), low[scale], scene)
+            if not isinstance(low[scale], str):
+                frame(grid.figure.axes[-1], box)
+                part = grid.image(row, 1, 1)
+                place_low(part, low[scale], scene)
+                enlarge(part, box)
+        for place, method in enumerate([None, *scene.methods]):
+            column = place + (bool(low) if place else 0)
             image = scene.wanted if method is None else scene.images[scale, method]
             whole = grid.image(row, column)
             if isinstance(image, str):
@@ -144,6 +168,8 @@ def _draw(scene: Scene, box: Box, target: lesions.Target | None, title: str) -> 
             part = grid.image(row, column, 1)
             show(part, image, aspect, scene.top)
             enlarge(part, box)
+            if method is None:
+                scale_bar(part, scene.view)
             if target is not None:
                 _point(part, target.place, target.edge, box)
     return grid

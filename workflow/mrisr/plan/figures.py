@@ -154,7 +154,8 @@ def _held(study: Study, dataset: str, cells: list[dict]) -> list[dict]:
 
 def _scene_files(scene: Mapping) -> list[str]:
     """Return the files that `mrisr.figures.scene.read_scene` reads."""
-    return [scene["truth"], scene["mask"], *_files(scene["cells"], "image"), *_measured(scene)]
+    images = [*_files(scene["cells"], "image"), *scene.get("lr", {}).values()]
+    return [scene["truth"], scene["mask"], *images, *_measured(scene)]
 
 
 def _measured(params: Mapping) -> list[str]:
@@ -203,8 +204,18 @@ def _scales(study: Study, dataset: str, settings: Mapping) -> Planned | None:
     )
 
 
+def _with_low(study: Study, scene: dict) -> dict:
+    """Return a scene with its LR volumes by scale; without, where several make the input."""
+    dataset, subject = scene["dataset"], scene["subject"]
+    inputs = study.inputs(dataset, subject)
+    if len(inputs) != 1:
+        return scene
+    names = dict.fromkeys(scale_name(cell["scale"]) for cell in scene["cells"])
+    return {**scene, "lr": {name: study.layout.lr(dataset, name, inputs[0]) for name in names}}
+
+
 def _comparison(study: Study, dataset: str, settings: Mapping) -> Planned:
-    scene = _scene(study, dataset, settings)
+    scene = _with_low(study, _scene(study, dataset, settings))
     return Planned(
         f"comparison_{dataset}",
         "comparison",
@@ -215,7 +226,8 @@ def _comparison(study: Study, dataset: str, settings: Mapping) -> Planned:
 
 
 def _enlarged(study: Study, dataset: str, settings: Mapping, kind: str, about: str) -> Planned:
-    scene = {**_scene(study, dataset, settings), "kind": kind, "inset": settings.get("inset")}
+    scene = _with_low(study, _scene(study, dataset, settings))
+    scene |= {"kind": kind, "inset": settings.get("inset")}
     return Planned(f"{kind}_{dataset}", "zoom", _scene_files(scene), scene, about)
 
 

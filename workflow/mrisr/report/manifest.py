@@ -13,7 +13,7 @@ from mrisr.common.errors import InputError
 from mrisr.common.files import sha256
 from mrisr.common.provenance import commit, versions
 from mrisr.evaluate.read_table import read_table
-from mrisr.figures.cost import RAN
+from mrisr.figures.net_seconds import RAN
 from mrisr.methods.model_files import known
 
 

@@ -10,6 +10,8 @@ from mrisr.tables.latex_text import escape
 TEX_COLUMNS = 6
 # More lines than this, caption and notes included, do not fit a page's height.
 TEX_LINES = 56
+# Letters of a note in a line of a page's width.
+TEX_LETTERS = 95
 
 _STYLE = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "absent": r"\emph{{{}}}"}
 # Natural width, or the width of the text if the table is wider.
@@ -17,21 +19,57 @@ _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
 
 
 def latex(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
-    """Return one or more `table` for each block, with the notes in the last one."""
+    """Return one or more `table` for each block, with the notes in the last one.
+
+    Notes that do not fit below it follow in floats of their own.
+    """
     lines = [r"% Needs \usepackage{booktabs,graphicx}."]
-    notes = [r"\medskip", r"\begin{minipage}{\linewidth}\raggedright\tiny"]
-    notes += [*(_sentence(escape(note)) for note in footnotes), r"\end{minipage}"]
     parts = [(block, part) for block in blocks for part in _parts(block)]
+    used = sum(_lines(row) for _, rows in parts[-1][1][1] for row in rows) if parts else 0
+    inside, apart = _notes(footnotes, TEX_LINES - used if parts else TEX_LINES)
     for number, (block, (columns, groups, place)) in enumerate(parts, start=1):
         lines += [
             *(r"\begin{table}[htbp]", r"\centering", r"\scriptsize"),
             r"\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
             rf"\caption{{{_sentence(escape(block.caption + place))}}}",
             *_tabular(block, columns, groups),
-            *(["", *notes] if number == len(parts) and footnotes else []),
+            *(["", r"\medskip", *inside] if number == len(parts) and inside else []),
             r"\end{table}",
         ]
-    return "\n".join(lines if parts else [*lines, *notes]) + "\n"
+    lines += [] if parts else inside
+    for notes in apart:
+        lines += [r"\begin{table}[htbp]", *notes, r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _notes(footnotes: Sequence[str], room: int) -> tuple[list[str], list[list[str]]]:
+    """Return the notes below the last tabular, or those of floats of their own if it is too long.
+
+    Args:
+        footnotes: The notes.
+        room: Lines that are left below the tabular.
+    """
+    counts = [-(-len(note) // TEX_LETTERS) for note in footnotes]
+    if not footnotes or sum(counts) <= room:
+        return (_minipage(footnotes) if footnotes else []), []
+    pages: list[list[str]] = [[]]
+    used = 0
+    for note, count in zip(footnotes, counts, strict=True):
+        if pages[-1] and used + count > TEX_LINES:
+            pages.append([])
+            used = 0
+        pages[-1].append(note)
+        used += count
+    return [], [_minipage(notes) for notes in pages]
+
+
+def _minipage(notes: Sequence[str]) -> list[str]:
+    """Return notes as a block of text, each a paragraph."""
+    return [
+        r"\begin{minipage}{\linewidth}\raggedright\scriptsize",
+        *(rf"{_sentence(escape(note))}\par" for note in notes),
+        r"\end{minipage}",
+    ]
 
 
 def _parts(block: Block) -> list[tuple[list[int], list, str]]:

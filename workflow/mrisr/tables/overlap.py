@@ -126,7 +126,7 @@ def overlap_table(
         inside = [cell for cell in cells if cell["dataset"] == dataset]
         compared = contrast_block(inside, contrasts, baseline, "dice")
         blocks += [] if compared is None else [compared]
-    said = _footnotes(cells, frame, published, notes or {}, ranked)
+    said = _footnotes(cells, frame, published, notes or {}, ranked, floors or {})
     return Table(frame, blocks, [*said, *contrast_notes(contrasts)])
 
 
@@ -192,16 +192,17 @@ def _blocks(cells: Sequence[Mapping], frame: pd.DataFrame) -> list[Block]:
     for dataset in dict.fromkeys(cell["dataset"] for cell in cells):
         inside = [cell for cell in cells if cell["dataset"] == dataset]
         methods = {cell["method"]: cell for cell in inside}
-        by_method = frame[frame["dataset"] == dataset].groupby("method")["published"]
-        beside = {method for method, published in by_method if published.notna().any()}
-        header = ["Region"]
-        for method, cell in methods.items():
-            header.append(cell["method_label"] + (" (control)" if cell["control"] else ""))
-            header += ["published"] if method in beside else []
-        # A published column stays beside our column.
-        starts = tuple(i for i, text in enumerate(header) if i and text != "published")
-        header += ["noise floor", "n"]
         for metric in METRICS:
+            chosen = frame[(frame["dataset"] == dataset) & (frame["metric"] == metric)]
+            by_method = chosen.groupby("method")["published"]
+            beside = {method for method, published in by_method if published.notna().any()}
+            header = ["Region"]
+            for method, cell in methods.items():
+                header.append(cell["method_label"] + (" (control)" if cell["control"] else ""))
+                header += ["published"] if method in beside else []
+            # A published column stays beside our column.
+            starts = tuple(i for i, text in enumerate(header) if i and text != "published")
+            header += ["noise floor", "n"]
             groups = []
             for scale in dict.fromkeys(cell["scale"] for cell in inside):
                 members = [cell for cell in inside if cell["scale"] == scale]
@@ -265,7 +266,10 @@ def _footnotes(
     published: pd.DataFrame | None,
     notes: Mapping[str, str],
     ranked: bool,
+    floors: Mapping[str, str | Path],
 ) -> list[str]:
+    counts = sorted({len(scores) for path in floors.values() for scores in _read(path).values()})
+    counted = f" (n = {' or '.join(map(str, counts))})" if counts else ""
     datasets = {cell["dataset"]: cell["dataset_label"] for cell in cells}
     best = (
         " For each scale and region all methods within the noise floor of the best are bold; the"
@@ -288,7 +292,8 @@ def _footnotes(
         " 200 %, and as the diagonal of the volume.",
         f"Noise floor: how far the values of the ground truth move when noise of {100 * NOISE:g} %"
         " of its maximum is added and it is segmented again, measured in this study: mean over the"
-        f" first test subjects. Smaller differences mean nothing.{best} Controls are not ranked.",
+        f" first test subjects{counted}. Smaller differences mean nothing.{best} Controls are not"
+        " ranked.",
         *([f"Noise floor not measured yet: {', '.join(unknown)}."] if unknown else []),
         *footnotes.topics(notes),
     ]

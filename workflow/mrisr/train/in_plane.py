@@ -183,7 +183,9 @@ class _Run:
             name=job.name,
             training=training,
             network=network,
-            optimizer=torch.optim.Adam(network.parameters(), training["learning_rate"]),
+            optimizer=torch.optim.Adam(
+                network.parameters(), training["learning_rate"], fused=job.device.type == "cuda"
+            ),
             per_epoch=training["steps_per_epoch"],
             total=training["epochs"] * training["steps_per_epoch"],
             learn=lambda step: self.learner(self.pairs(step)),

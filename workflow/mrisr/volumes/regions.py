@@ -21,12 +21,13 @@ TITLES = {
     MEAN: "Mean",
 }
 
-#: RGB in [0, 1]: the colours of Figure 11 of the ArSSR paper (arXiv 2110.14476v1).
+#: RGB in [0, 1]: the hues of Figure 11 of the ArSSR paper (arXiv 2110.14476v1), in shades that
+#: those who lack the cones for green can tell apart too.
 COLOURS = {
-    "csf": (0.90, 0.10, 0.10),
-    "gray_matter": (0.15, 0.30, 0.95),
-    "white_matter": (0.10, 0.75, 0.20),
-    "deep_gray_matter": (1.00, 0.90, 0.10),
-    "brain_stem": (0.10, 0.85, 0.95),
-    "cerebellum": (1.00, 0.50, 0.75),
+    "csf": (0.835, 0.369, 0.0),
+    "gray_matter": (0.122, 0.31, 0.847),
+    "white_matter": (0.067, 0.467, 0.2),
+    "deep_gray_matter": (1.0, 0.941, 0.478),
+    "brain_stem": (0.2, 0.733, 0.933),
+    "cerebellum": (0.969, 0.776, 0.867),
 }
