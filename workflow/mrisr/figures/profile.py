@@ -82,7 +82,7 @@ def _caption(params: Mapping, scene: Scene, line: tuple[Place, Place], given: bo
 def _draw(scene: Scene, line: tuple[Place, Place], looks: Mapping[str, int], title: str) -> Canvas:
     # Inches. As many methods side by side as stay readable, the others below them.
     left, image, gap, wide_least = 0.05, 1.5, 0.06, 0.55
-    x0 = left + image + 0.45
+    x0 = left + image + 0.53
     across = min(len(scene.methods), int((PAPER - x0) / (wide_least + gap)))
     wide = min(1.5, (PAPER - x0 - 0.05) / max(1, across) - gap)
     lines = -(-len(scene.methods) // max(1, across))
@@ -145,7 +145,7 @@ def _draw(scene: Scene, line: tuple[Place, Place], looks: Mapping[str, int], tit
             axes.text(*(0.97, 0.95, f"{off:.3f}{mark}"), ha="right", va="top", fontsize=SMALL,
                       transform=axes.transAxes)  # fmt: skip
         y = head + row * pitch + name + tall / 2
-        canvas.text(x0 - 0.42, y, f"{scale_name(scale)}×", TEXT + 1, weight="bold", va="center",
+        canvas.text(x0 - 0.5, y, f"{scale_name(scale)}×", TEXT + 1, weight="bold", va="center",
                     ha="left")  # fmt: skip
     return canvas
 
@@ -177,6 +177,8 @@ def _frame(axes: Axes, limits: tuple[float, float], end: float, first: bool) -> 
     axes.grid(True, color="0.93", linewidth=0.4)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=SMALL, length=2, width=0.5, pad=1, labelleft=first)
+    if first:
+        axes.set_ylabel("intensity", fontsize=SMALL - 1, labelpad=0.5)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     for spine in axes.spines.values():
