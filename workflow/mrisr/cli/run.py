@@ -74,16 +74,14 @@ def find_config(given: str | None, folder: str | Path = "config") -> Path:
         if not own or Path(folder).resolve() == DEMO.parent.resolve():
             return DEMO
         if len(own) > 1:
-            raise ConfigError(
-                f"mrisr run: {folder}/ has several configs; name one of {', '.join(own)}"
-            )
+            raise ConfigError(f"{folder}/ has several configs; name one of {', '.join(own)}")
         return next(iter(own.values()))
     if Path(given).is_file():
         return Path(given)
     known = {**shipped, **own}
     if given in known:
         return known[given]
-    raise ConfigError(f"mrisr run: no config '{given}' here: {nearest(given, known)}")
+    raise ConfigError(f"no config '{given}' here: {nearest(given, known)}")
 
 
 def init(
