@@ -77,11 +77,12 @@ def reading(gains: Gains) -> list[str]:
             f" gains are from {min(every):+.{digits}f} to {max(every):+.{digits}f}"
             f"{' dB' * (metric == 'psnr')}."
         )
-    few = [cohort for (cohort, _), each in gains.items() if len(each) < FEWEST]
-    for cohort, _ in groupby(few):
+    few = dict.fromkeys(cohort for (cohort, _), each in gains.items() if len(each) < FEWEST)
+    if few:
+        named = "; ".join(heads.COHORTS[cohort] for cohort in few)
         lines.append(
-            f"- {heads.COHORTS[cohort]}: fewer than {FEWEST} heads, so each gain is shown, without"
-            " an interval or a test. They say what was gained on these heads, not on others."
+            f"- Fewer than {FEWEST} heads, so that each gain is shown, without an interval or a"
+            f" test: {named}. They say what was gained on these heads, not on others."
         )
     return lines
 

@@ -68,7 +68,7 @@ def draw(panels: dict[str, np.ndarray], truth: Volume) -> None:
     low, high = inside.min(axis=0), inside.max(axis=0)
     level = int(low[2] + 0.62 * (high[2] - low[2]))
     width = (high[0] - low[0]) // 3
-    left, front = low[0] + width // 2, low[1] + int(0.6 * (high[1] - low[1]))
+    left, front = low[0] + width // 5, low[1] + int(0.12 * (high[1] - low[1]))
     window = {
         "cmap": "gray",
         "vmin": 0,

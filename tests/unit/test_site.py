@@ -32,7 +32,9 @@ def test_the_menu_has_every_page_once():
 def test_links_lead_to_a_page_or_to_the_repository(name):
     text = hooks.relinked((ROOT / name).read_text(encoding="utf-8"), name)
     text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    pictures = {file.name for file in (ROOT / "docs").iterdir() if file.suffix in (".png", ".svg")}
+    docs = ROOT / "docs"
+    files = [file for file in docs.rglob("*") if file.suffix in (".png", ".svg")]
+    pictures = {file.relative_to(docs).as_posix() for file in files}
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         path = link.partition("#")[0]
         if link.startswith(hooks.REPOSITORY):
