@@ -78,6 +78,13 @@ def reading(gains: Gains) -> list[str]:
             f"{' dB' * (metric == 'psnr')}."
         )
     few = dict.fromkeys(cohort for (cohort, _), each in gains.items() if len(each) < FEWEST)
+    counts = {len(each) for each in gains.values()}
+    least = sorted(n for n in counts if n >= FEWEST and 2 * 0.5**n > 0.05)
+    if least:
+        lines.append(
+            f"- With {', '.join(map(str, least))} heads the signed-rank test cannot reach 0.05,"
+            " however large the gains are: look at the intervals."
+        )
     if few:
         named = "; ".join(heads.COHORTS[cohort] for cohort in few)
         lines.append(

@@ -127,6 +127,7 @@ def test_the_page_of_results_has_intervals_only_of_enough_heads(tmp_path, monkey
     row = next(line for line in text.splitlines() if line.startswith("| ds000011"))
     assert "| +0.20 (-0.10, +0.50) |" in row and row.endswith("| - |")
     assert "- PSNR is above cubic in 6 of 7 reconstructions; the gains are from -0.10 to" in text
+    assert "- With 5 heads the signed-rank test cannot reach 0.05" in text
     assert "300 steps, 3 minutes of one core" in text
     assert (tmp_path / "docs/results/heads.csv").read_bytes() == quality.read_bytes()
     # Of two annealings the first was given up.
