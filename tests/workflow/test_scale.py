@@ -1,5 +1,6 @@
 """The job graph of a large study: how many jobs, and how long Snakemake thinks about them."""
 
+import json
 import resource
 import subprocess
 import sys
@@ -23,14 +24,16 @@ def cpu_seconds():
 
 def test_a_ninth_of_the_papers_jobs_is_counted_in_seconds_and_as_planned(tmp_path, monkeypatch):
     configfile = ROOT / "config" / "rehearsal.yaml"
-    changes = {"datasets": {"crowd": {"subjects": SUBJECTS}}}
+    every = {"priors": "atlas", "transform": "affine", "methods": None}  # all are segmented
+    changes = {"datasets": {"crowd": {"subjects": SUBJECTS}}, "segmentation": every}
     probe = dry_runs.write_probe(tmp_path)
     before = cpu_seconds()
     done = subprocess.run(
         [
             *(sys.executable, "-m", "snakemake", "all", "--snakefile", str(probe)),
             *("--directory", str(tmp_path), "--configfile", str(configfile), "-n", "-q", "rules"),
-            *("--cores", "1", "--debug-dag", "--config", f"datasets={changes['datasets']}"),
+            *("--cores", "1", "--debug-dag", "--config"),
+            *(f"{key}={json.dumps(value)}" for key, value in changes.items()),
         ],
         capture_output=True,
         text=True,
@@ -46,7 +49,7 @@ def test_a_ninth_of_the_papers_jobs_is_counted_in_seconds_and_as_planned(tmp_pat
     # Each file that a job needs is looked up among the outputs of all rules, which is what takes
     # long: what one job makes of all subjects stands as one list among the inputs of another.
     assert output.count("candidate job") < 4 * sum(found.values())
-    assert found["segment_crowd"] == 24 * 5 * 6
+    assert found["segment_crowd"] == 24 * 5 * 10
     assert found["train_srcnn3d"] == 5 and found["train_arssr_rdn"] == 1
     monkeypatch.chdir(tmp_path)
     assert dry_runs.planned(StudyJobs(checked(read_yaml(configfile) | changes))) == told
