@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from mrisr import metrics
+from mrisr.common.layout import scale_name
 from mrisr.common.statistics import FEWEST
 from mrisr.evaluate.measured import (
     ALPHA,
@@ -83,6 +86,36 @@ def marks(where: Mapping[str, str], baseline: str | None, metric: str) -> list[s
         for remark, text in meaning.items()
         if remark in where
     ]
+
+
+def intervals(frame: pd.DataFrame) -> list[str]:
+    """Return the sentence on the intervals of a table's rows; none for a table without rows."""
+    if frame["ci_low"].notna().any():
+        return ["In brackets: Student's t interval of the mean over subjects (95 %)."]
+    return [f"Fewer than {FEWEST} subjects have no interval."] if len(frame) else []
+
+
+def of_image_quality(frame: pd.DataFrame, cells: Iterable[Mapping]) -> list[str]:
+    """Return what the table of image quality says of methods, for tables that stand beside it.
+
+    Args:
+        frame: Rows with method, scale and note.
+        cells: The table's cells, for the labels of methods.
+    """
+    remarks = frame["note"].str.split("; ")
+    found = [
+        f"{mark} {remark}, see the table of image quality."
+        for remark, mark in MARKS.items()
+        if remarks.map(lambda present, remark=remark: remark in present).any()
+    ]
+    labels = {cell["method"]: cell["method_label"] for cell in cells}
+    for note, rows in frame[frame["note"].str.startswith("skipped: ")].groupby("note", sort=False):
+        where = [
+            f"{labels[method]} at {scale_name(scale)}×"
+            for method, scale in rows[["method", "scale"]].drop_duplicates().itertuples(index=False)
+        ]
+        found.append(f"n/a: {', '.join(where)}: {note.removeprefix('skipped: ').rstrip('.')}.")
+    return found
 
 
 def skipped(where: Mapping[str, str]) -> list[str]:

@@ -297,22 +297,10 @@ def _footnotes(
         *([f"Noise floor not measured yet: {', '.join(unknown)}."] if unknown else []),
         *footnotes.topics(notes),
     ]
-    if frame["ci_low"].notna().any():
-        found.insert(1, "In brackets: Student's t interval of the mean over subjects (95 %).")
-    elif len(frame):
-        found.insert(1, f"Fewer than {FEWEST} subjects have no interval.")
+    found[1:1] = footnotes.intervals(frame)
+    found += footnotes.of_image_quality(frame, cells)
     remarks = frame["note"].str.split("; ")
-    for remark, mark in MARKS.items():
-        if remarks.map(lambda present, remark=remark: remark in present).any():
-            found.append(f"{mark} {remark}, see the table of image quality.")
     labels = {cell["method"]: cell["method_label"] for cell in cells}
-    for note, rows in frame[frame["note"].str.startswith("skipped: ")].groupby("note", sort=False):
-        places = [
-            f"{labels[method]} at {scale_name(scale)}×"
-            for method, scale in rows[["method", "scale"]].drop_duplicates().itertuples(index=False)
-        ]
-        reason = note.removeprefix("skipped: ").rstrip(".")
-        found.append(f"n/a: {', '.join(places)}: {reason}.")
     without = remarks.map(lambda present: any(remark.startswith(WITHOUT) for remark in present))
     unlabelled = frame[without]
     for dataset, scale, method, note in (
