@@ -24,7 +24,8 @@ torch.set_num_threads(1)
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 # Read once, when ANTs is first used; with more threads it does not give the same bytes twice.
-os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+ITK_THREADS = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
+os.environ[ITK_THREADS] = "1"
 
 
 def pytest_collection_modifyitems(items):
@@ -32,6 +33,14 @@ def pytest_collection_modifyitems(items):
     items.sort(
         key=lambda item: (item.path.parent.name != "workflow", "slurm" not in item.path.name)
     )
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Take back the threads that a command sets for its process: here that of all tests."""
+    yield
+    torch.set_num_threads(1)
+    os.environ[ITK_THREADS] = "1"
 
 
 @pytest.fixture(scope="session")
