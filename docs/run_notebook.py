@@ -7,6 +7,7 @@ import base64
 import contextlib
 import io
 import json
+import tempfile
 from pathlib import Path
 
 import matplotlib
@@ -50,5 +51,7 @@ def run(notebook: dict) -> dict:
 
 
 if __name__ == "__main__":
-    done = run(json.loads(NOTEBOOK.read_text(encoding="utf-8")))
-    NOTEBOOK.write_text(json.dumps(done, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    notebook = NOTEBOOK.resolve()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # it writes files
+        done = run(json.loads(notebook.read_text(encoding="utf-8")))
+    notebook.write_text(json.dumps(done, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
