@@ -270,13 +270,19 @@ def _segmentation_problems(study: Study) -> Iterator[str]:
         yield f"segmentation: {ANTS_LACKING}, or leave the key out"
     if settings["engine"] == "deep_atropos" and not has_antspynet():
         yield ANTSPYNET_LACKING
+    for name in settings["datasets"] or []:
+        if name not in study.measured_datasets:
+            yield (
+                f"segmentation.datasets: '{name}' is not among the test datasets with a ground"
+                f" truth: {nearest(name, study.measured_datasets)}"
+            )
     for name in settings["methods"] or []:
         if name not in study.methods:
             yield (
                 f"segmentation.methods: '{name}' is not among the methods:"
                 f" {nearest(name, study.methods)}"
             )
-    tested = {float(scale) for name in study.measured_datasets for scale in study.scales(name)}
+    tested = {float(scale) for name in study.segmented_datasets for scale in study.scales(name)}
     for scale in settings["scales"] or []:
         if float(scale) not in tested:
             yield (
