@@ -40,6 +40,7 @@ for method in STUDY.supervised:
             val=[LAYOUT.hr_list(STUDY.train_dataset, "val")],
             train_denoised=FILES.denoised_targets(method, "train"),
             val_denoised=FILES.denoised_targets(method, "val"),
+            start=method.start,
             checked=ancient(LAYOUT.checked()),
         output:
             model=FILES.model("model.safetensors", method),

@@ -87,8 +87,8 @@ def get(
         overrides: Changes to the folder's `method.yaml`, in the same keys. `model` may be a file of
             weights, which is short for `weights`; `shipped` stands for the weights that come with
             this package.
-        preset: `demo` applies the method's `demo` block first; imported weights keep the method's
-            own network.
+        preset: `demo` applies the method's `demo` block first; imported weights and weights that a
+            training starts from keep the method's own network.
         search: Further folders with `methods/<name>/`.
 
     Raises:
@@ -101,14 +101,18 @@ def get(
     published = spec.get("training", {})
     if preset == "demo":
         shrunk = dict(spec.get("demo", {}))
-        if "weights" in {**spec, **overrides}:
+        if "weights" in {**spec, **overrides} or overrides.get("training", {}).get("start_from"):
             shrunk.pop("model", None)
         spec = merge(spec, shrunk)
     changed = {key: value for key, value in overrides.items() if key != "base"}
     spec = merge(spec, changed)
     if spec.get("weights") == shipped.SHIPPED:
-        file = shipped.weights_file(overrides.get("base", name), f"method '{name}'")
+        file = shipped.weights_file(overrides.get("base", name), f"method '{name}': weights")
         spec["weights"] = os.path.relpath(file)  # like all paths of a config
+    if spec.get("training", {}).get("start_from") == shipped.SHIPPED:
+        where = f"method '{name}': training.start_from"
+        file = shipped.weights_file(overrides.get("base", name), where)
+        spec["training"]["start_from"] = os.path.relpath(file)
     if spec.get("training", {}).get("steps") == PUBLISHED:
         if "published_steps" not in spec:
             raise ConfigError(
@@ -271,6 +275,12 @@ class Method:
         pickled = Path(file).suffix == ".pkl"
         authors = self.spec.get("authors_axes", "canonical") if pickled else "canonical"
         return self.spec.get("weights_axes", authors)
+
+    @property
+    def start(self) -> list[str]:
+        """File of weights that the training begins with; empty if they are random."""
+        file = self.spec.get("training", {}).get("start_from")
+        return [file] if file else []
 
     def weights(self, scale: object) -> Path:
         """Return the file of weights that is imported for `scale`."""

@@ -158,15 +158,16 @@ def training(cells: Iterable[Mapping]) -> list[str]:
             continue
         published = cell.get("published_training") or {}
         sizes = _passes(model, published) + _sizes(model, published)
-        key = (model.get("steps"), goal, model.get("preset"), file, sizes)
+        start = _start(model.get("started_from"))
+        key = (model.get("steps"), goal, model.get("preset"), file, sizes, start)
         groups.setdefault(key, []).append(cell)
     lines = []
-    for (steps, goal, preset, file, sizes), members in groups.items():
+    for (steps, goal, preset, file, sizes, start), members in groups.items():
         done = "an unknown number of steps (no model.json)" if steps is None else f"{steps:,} steps"
         if steps is not None and goal:
             done = f"{steps:,} of the {goal:,} published steps ({_percent(steps / goal)})"
         demo = "; demo preset, a shrunk network and schedule" if preset == "demo" else ""
-        trained = f"rained for {done}{demo or sizes}"
+        trained = f"rained for {done}{demo or sizes}{start}"
         if file is None:
             said = f"T{trained}"
         else:
@@ -181,6 +182,16 @@ def training(cells: Iterable[Mapping]) -> list[str]:
             f"The validation loss was still falling when training ended: {places(falling, cells)}."
         )
     return lines
+
+
+def _start(start: Mapping | None) -> str:
+    """Return in words the weights that a training began with."""
+    if not start:
+        return ""
+    steps = f" ({start['steps']:,} steps)" if start.get("steps") else ""
+    if start.get("shipped"):
+        return f", begun with the weights that come with mrisr{steps}"
+    return f", begun with the weights of {Path(start['file']).name}{steps}"
 
 
 def _imported(model: Mapping) -> str:
