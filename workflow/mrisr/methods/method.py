@@ -101,7 +101,8 @@ def get(
     published = spec.get("training", {})
     if preset == "demo":
         shrunk = dict(spec.get("demo", {}))
-        if "weights" in {**spec, **overrides} or overrides.get("training", {}).get("start_from"):
+        asked = {**spec.get("training", {}), **overrides.get("training", {})}
+        if "weights" in {**spec, **overrides} or asked.get("start_from"):
             shrunk.pop("model", None)
         spec = merge(spec, shrunk)
     changed = {key: value for key, value in overrides.items() if key != "base"}
@@ -111,7 +112,7 @@ def get(
         spec["weights"] = os.path.relpath(file)  # like all paths of a config
     if spec.get("training", {}).get("start_from") == shipped.SHIPPED:
         where = f"method '{name}': training.start_from"
-        file = shipped.weights_file(overrides.get("base", name), where)
+        file = shipped.weights_file(folder.name, where)
         spec["training"]["start_from"] = os.path.relpath(file)
     if spec.get("training", {}).get("steps") == PUBLISHED:
         if "published_steps" not in spec:
@@ -400,6 +401,14 @@ class Method:
         spec = {key: self.spec[key] for key in (*keys, "deterministic") if key in self.spec}
         folder = os.path.relpath(self.folder, FOLDER)
         return {"name": self.listed_name, "folder": folder, "preset": self.preset, "spec": spec}
+
+    def pack_training(self) -> dict:
+        """Return what a training on the training set depends on, see `pack`.
+
+        A curve reconstructs on the way, which needs to know the kind of input.
+        """
+        measured = ("input",) if self.spec["training"].get("curve") else ()
+        return self.pack("network", "coordinates", "model", "training", *measured)
 
     @cached_property
     def module(self) -> ModuleType:
