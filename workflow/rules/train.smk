@@ -30,7 +30,7 @@ for split in ("train", "val") if STUDY.denoising else ():
             "../scripts/denoise.py"
 
 
-for method in STUDY.supervised:
+for method in chain.from_iterable(map(STUDY.trainings, STUDY.supervised)):
 
     rule:
         name:
@@ -57,11 +57,11 @@ for method in STUDY.supervised:
         resources:
             **method.resources("train"),
         params:
-            method=method.pack("network", "coordinates", "model", "training"),
+            method=method.pack_training(),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
             dataset=STUDY.train_dataset,
             degradation=STUDY.degradation,
-            seed=STUDY.seed,
+            seed=STUDY.seed_of(method),
             staging=LAYOUT.staging(LAYOUT.model(method.name, method.trained())),
             code=method.code("mrisr.train.engine"),
         message:
@@ -103,7 +103,7 @@ for method in STUDY.imported:
             "../scripts/import_model.py"
 
 
-for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
+for method, dataset in product(STUDY.all_trainings.values(), STUDY.test_datasets):
     if method.per_subject:
 
         rule:
@@ -132,7 +132,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
                 scales=None,
                 dataset=dataset,
                 degradation=STUDY.degradation_of(dataset),
-                seed=STUDY.seed,
+                seed=STUDY.seed_of(method),
                 staging=LAYOUT.staging(
                     LAYOUT.model(method.name, method.trained(), dataset, "{subject}")
                 ),

@@ -60,7 +60,7 @@ def in_making_order(planned: list[Planned]) -> list[Planned]:
 
 
 def _measured(study: Study) -> list[str]:
-    return [cell.path for cell in summary.table_cells(study) if cell.path]
+    return summary.metric_files(summary.cells(study))
 
 
 def _common(study: Study) -> dict:

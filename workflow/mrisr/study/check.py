@@ -95,6 +95,7 @@ def check(study: Study) -> None:
                 f"methods.{method.name}: is learned, but no dataset has role train; give it"
                 " one, or import weights (methods.<name>.model: <file>)"
             )
+    problems += _seeds_problems(study)
     problems += _weights_problems(study)
     problems += _patch_problems(study)
     if study.supervised:
@@ -109,6 +110,19 @@ def check(study: Study) -> None:
         problems.append("degradation.kind slice and the key slices go together")
     if problems:
         raise ConfigError("\n  ".join([f"{study.where}:", *problems]))
+
+
+def _seeds_problems(study: Study) -> Iterator[str]:
+    """Yield why methods cannot be trained as often as the config says."""
+    if study.config["seeds"] > 1 and not any(method.trained_here for method in study.supervised):
+        yield "seeds: no method of this study is trained on a training set; leave it out"
+    for name, trainings in study.further.items():
+        for method in trainings:
+            if method.name in study.methods:
+                yield (
+                    f"methods.{method.name}: is also the name of training {method.repeat} of"
+                    f" {name}, which has seeds; rename it"
+                )
 
 
 def _weights_problems(study: Study) -> Iterator[str]:
