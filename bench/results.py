@@ -1,13 +1,16 @@
 """Write docs/results.md: what shipped weights gain on whole heads, and how they learned.
 
     python bench/results.py RUN --quality heads.csv
+    python bench/results.py
 
 `RUN` is the folder of `bench/recipe.py long`, `heads.csv` what `bench/heads.py` measured. The
-measurements and the curve are kept beside the page, so that each number can be made again.
+measurements and the curve are kept beside the page, so that each number can be made again. Without
+`RUN` only the table of README.md is made, from docs/results/heads.csv and the shipped weights.
 """
 
 import argparse
 import csv
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -22,7 +25,18 @@ from mrisr.common.statistics import FEWEST, holm, mean_interval, wilcoxon
 
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "vif": "VIF"}
 DIGITS = {"psnr": 2, "ssim": 4, "vif": 3}
+SHIPPED = ROOT / "workflow/weights"
 SCALES = ("2", "3", "4")  # of the validation that a long training logs
+#: The rows of README.md: cohort, metric, and what they are.
+FIRST_SCREEN = (
+    ("ds002748", "psnr", "PSNR (dB): T1w of ds002748, from the scanner of the training"),
+    ("ds002748", "ssim", "SSIM: the same heads"),
+    ("ds002748", "vif", "VIF: the same heads"),
+    ("ds000011", "psnr", "PSNR (dB): T1w of ds000011, with skull, another scanner"),
+    ("openms_T1", "psnr", "PSNR (dB): T1w of Open MS, patients, another scanner"),
+    ("openms_FLAIR", "psnr", "PSNR (dB): FLAIR of Open MS, a contrast that it never saw"),
+)
+README_TABLE = re.compile(r"(?<=<!-- gains -->\n\n).*?(?=\n<!-- end of gains -->)", re.DOTALL)
 Gains = Mapping[tuple[str, float], Mapping[str, Sequence[float]]]
 
 
@@ -64,6 +78,34 @@ def _gain(values: np.ndarray, digits: int) -> str:
     if len(values) == 1:
         return mean
     return f"{mean} ({', '.join(f'{value:+.{digits}f}' for value in sorted(values))})"
+
+
+def first_screen(gains: Gains) -> str:
+    """Return the six rows of README.md, Markdown: means, and intervals where heads are enough."""
+    scales = sorted({scale for _, scale in gains})
+    lines = [
+        f"| gained over cubic interpolation | heads | {' | '.join(f'{s:g}×' for s in scales)} |",
+        f"| --- |{' ---: |' * (1 + len(scales))}",
+    ]
+    for cohort, metric, label in FIRST_SCREEN:
+        number = 1 + heads.METRICS.index(metric)
+        cells = []
+        for scale in scales:
+            values = np.array([row[number] for row in gains[cohort, scale].values()])
+            shown = _gain(values, DIGITS[metric])
+            cells.append(shown.partition(" (")[0])
+        counts = {str(len(gains[cohort, scale])) for scale in scales}
+        lines.append(f"| {label} | {'/'.join(sorted(counts))} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def rewrite_readme(gains: Gains, readme: Path) -> None:
+    """Put the rows of the first screen in their place."""
+    text = readme.read_text(encoding="utf-8")
+    text, found = README_TABLE.subn(lambda _: first_screen(gains), text)
+    if found != 1:
+        raise SystemExit(f"{readme}: no place for the table: <!-- gains -->")
+    write_text(readme, text)
 
 
 def reading(gains: Gains) -> list[str]:
@@ -175,11 +217,18 @@ def page(gains: Gains, said: str) -> str:
 def main() -> None:
     """Write the page, its measurements and its picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--part", choices=("stable", "decay"), default="decay")
-    parser.add_argument("--quality", type=Path, required=True, help="CSV of bench/heads.py")
+    parser.add_argument("--quality", type=Path, help="CSV of bench/heads.py")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     arguments = parser.parse_args()
+    if arguments.run is None:
+        mark = sha256(SHIPPED / heads.METHOD / "model.safetensors")[:12]
+        measured = ROOT / "docs/results/heads.csv"
+        rewrite_readme(heads.gains(measured, mark), ROOT / "README.md")
+        return
+    if arguments.quality is None:
+        parser.error("RUN needs --quality heads.csv")
     mark = sha256(arguments.run / f"{arguments.part}.safetensors")[:12]
     gains = heads.gains(arguments.quality, mark)
     with (arguments.run / "log.csv").open(newline="") as opened:
@@ -194,6 +243,8 @@ def main() -> None:
         shutil.copyfile(arguments.quality, beside / "heads.csv")
     curve(log, beside / "curve.png")
     write_text(arguments.out / "results.md", page(gains, said))
+    if arguments.out == ROOT / "docs":
+        rewrite_readme(gains, ROOT / "README.md")
 
 
 if __name__ == "__main__":
