@@ -5,8 +5,8 @@
     python bench/results.py --study CONFIG --figures training_time --command "snakemake ..."
 
 `RUN` is the folder of `bench/recipe.py long`, `heads.csv` what `bench/heads.py` measured, CONFIG a
-study that has run in this folder. All that is given is kept in docs/results, small, and the page is
-written from what lies there, with the table of README.md, so that each part can be made again alone.
+study that has run in this folder. All that is given is kept in docs/results, small. The page and
+the table of README.md are written from what lies there: each part can be made again alone.
 """
 
 import argparse
