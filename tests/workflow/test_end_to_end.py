@@ -81,7 +81,7 @@ def test_tables_figures_report_and_manifest(finished):
     markup = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", page, flags=re.DOTALL)
     fetched = r"""<(?!a\b)[^>]*\b(src|href)=["']?(https?:)?//"""  # links are only followed
     assert not re.search(fetched, markup)
-    assert "data:image/png;base64" in page
+    assert "data:image/webp;base64" in page
     assert "Primary tests" in page
     for place in ("table-quality", "figure-comparison_tiny", "method-cubic", "subject-tiny-sub-05"):
         assert f'id="{place}"' in page

@@ -74,7 +74,7 @@ def test_from_real_scans_to_report(study, monkeypatch):
     assert (study.results / "figures/real_pair.png").stat().st_size > 5000
     assert not (study.results / "hr").exists()
     page = (study.results / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64") == 1
+    assert page.count("data:image/webp;base64") == 1
     assert "Real low-resolution scans of 1 test subject of Own were" in page
     assert "was made from the ground truth" not in page
     assert "Nothing to be done" in study.run("all", "-n")[1]

@@ -88,7 +88,7 @@ def test_from_scan_to_report(study):
         and "coarse six-region atlas" in page
     )
     drawn = list((study.results / "figures").glob("*.json"))
-    assert page.count("data:image/png;base64") == len(drawn) > 2
+    assert page.count("data:image/webp;base64") == len(drawn) > 2
     assert "Nothing to be done" in study.run()[1]
 
 

@@ -40,6 +40,7 @@ for method in chain.from_iterable(map(STUDY.trainings, STUDY.supervised)):
             val=[LAYOUT.hr_list(STUDY.train_dataset, "val")],
             train_denoised=FILES.denoised_targets(method, "train"),
             val_denoised=FILES.denoised_targets(method, "val"),
+            start=method.start,
             checked=ancient(LAYOUT.checked()),
         output:
             model=FILES.model("model.safetensors", method),
@@ -56,7 +57,7 @@ for method in chain.from_iterable(map(STUDY.trainings, STUDY.supervised)):
         resources:
             **method.resources("train"),
         params:
-            method=method.pack("network", "coordinates", "model", "training"),
+            method=method.pack_training(),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
             dataset=STUDY.train_dataset,
             degradation=STUDY.degradation,

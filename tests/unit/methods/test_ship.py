@@ -116,7 +116,10 @@ def test_the_page_of_results_has_intervals_only_of_enough_heads(tmp_path, monkey
                 writer.writerow(measurement(*at, mark, 30 + gain, 0.91, 0.52))
     monkeypatch.setattr(
         "sys.argv",
-        ["results.py", str(run), "--quality", str(quality), "--out", str(tmp_path / "docs")],
+        [
+            *("results.py", "--run", str(run), "--quality", str(quality)),
+            *("--out", str(tmp_path / "docs")),
+        ],
     )
     results_page.main()
     text = (tmp_path / "docs/results.md").read_text(encoding="utf-8")

@@ -1,11 +1,14 @@
 import base64
 import html.parser
+import io
 import json
 import re
 from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from mrisr.common.assets import page_digest
 from mrisr.common.errors import ConfigError, InputError
@@ -18,6 +21,8 @@ from mrisr.report.manifest import durations, manifest
 from mrisr.report.viewer import Gallery
 from mrisr.study.load import checked
 
+#: Five pixels of a figure, no two alike.
+PICTURE = Image.fromarray(np.arange(15, dtype=np.uint8).reshape(1, 5, 3) * 17)
 VOID = {"meta", "img", "br", "link", "input", "col"}
 
 
@@ -115,7 +120,7 @@ def given(tmp_path):
 
 
 def make(tmp_path, record, given, points=None, **changes):
-    (tmp_path / "a.png").write_bytes(b"\x89PNG picture")
+    PICTURE.save(tmp_path / "a.png")
     about = {"points": points} | {
         "name": "a",
         "title": 'A "figure"',
@@ -137,7 +142,11 @@ def make(tmp_path, record, given, points=None, **changes):
 
 def test_page_is_self_contained_and_well_formed(tmp_path, record, given):
     text, page = make(tmp_path, record, given)
-    assert page.loaded == ["data:image/png;base64," + base64.b64encode(b"\x89PNG picture").decode()]
+    (address,) = page.loaded
+    kind, _, packed = address.partition(";base64,")
+    assert kind == "data:image/webp"
+    with Image.open(io.BytesIO(base64.b64decode(packed))) as image:
+        assert image.tobytes() == PICTURE.tobytes()
     assert not re.search(r"url\(|@import", text)
     assert "default-src 'none'" in text
     assert len(page.ids) == len(set(page.ids))

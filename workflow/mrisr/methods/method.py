@@ -87,8 +87,8 @@ def get(
         overrides: Changes to the folder's `method.yaml`, in the same keys. `model` may be a file of
             weights, which is short for `weights`; `shipped` stands for the weights that come with
             this package.
-        preset: `demo` applies the method's `demo` block first; imported weights keep the method's
-            own network.
+        preset: `demo` applies the method's `demo` block first; imported weights and weights that a
+            training starts from keep the method's own network.
         search: Further folders with `methods/<name>/`.
 
     Raises:
@@ -101,14 +101,19 @@ def get(
     published = spec.get("training", {})
     if preset == "demo":
         shrunk = dict(spec.get("demo", {}))
-        if "weights" in {**spec, **overrides}:
+        asked = {**spec.get("training", {}), **overrides.get("training", {})}
+        if "weights" in {**spec, **overrides} or asked.get("start_from"):
             shrunk.pop("model", None)
         spec = merge(spec, shrunk)
     changed = {key: value for key, value in overrides.items() if key != "base"}
     spec = merge(spec, changed)
     if spec.get("weights") == shipped.SHIPPED:
-        file = shipped.weights_file(overrides.get("base", name), f"method '{name}'")
+        file = shipped.weights_file(overrides.get("base", name), f"method '{name}': weights")
         spec["weights"] = os.path.relpath(file)  # like all paths of a config
+    if spec.get("training", {}).get("start_from") == shipped.SHIPPED:
+        where = f"method '{name}': training.start_from"
+        file = shipped.weights_file(folder.name, where)
+        spec["training"]["start_from"] = os.path.relpath(file)
     if spec.get("training", {}).get("steps") == PUBLISHED:
         if "published_steps" not in spec:
             raise ConfigError(
@@ -308,6 +313,12 @@ class Method:
         authors = self.spec.get("authors_axes", "canonical") if pickled else "canonical"
         return self.spec.get("weights_axes", authors)
 
+    @property
+    def start(self) -> list[str]:
+        """File of weights that the training begins with; empty if they are random."""
+        file = self.spec.get("training", {}).get("start_from")
+        return [file] if file else []
+
     def weights(self, scale: object) -> Path:
         """Return the file of weights that is imported for `scale`."""
         return Path(self.spec["weights"].replace("{scale}", str(scale)))
@@ -390,6 +401,14 @@ class Method:
         spec = {key: self.spec[key] for key in (*keys, "deterministic") if key in self.spec}
         folder = os.path.relpath(self.folder, FOLDER)
         return {"name": self.listed_name, "folder": folder, "preset": self.preset, "spec": spec}
+
+    def pack_training(self) -> dict:
+        """Return what a training on the training set depends on, see `pack`.
+
+        A curve reconstructs on the way, which needs to know the kind of input.
+        """
+        measured = ("input",) if self.spec["training"].get("curve") else ()
+        return self.pack("network", "coordinates", "model", "training", *measured)
 
     @cached_property
     def module(self) -> ModuleType:

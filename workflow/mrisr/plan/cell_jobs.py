@@ -89,7 +89,7 @@ def add_segmentation(jobs: JobList) -> None:
     """Add the jobs that segment ground truths and reconstructions, and that compare the two."""
     study, layout = jobs.study, jobs.layout
     settings = study.segmentation
-    for name in study.measured_datasets:
+    for name in study.segmented_datasets:
         items, voxels = study.items(name, "test"), jobs.sizes.working_voxels(name)
         about = {"size": voxels, "items": items}
         about["voxels"] = jobs.sizes.hr_voxels(name)  # memory holds the scan too

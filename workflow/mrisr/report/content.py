@@ -1,6 +1,7 @@
 """Content of the page `report.html`; its look is in `workflow/report/page`."""
 
 import base64
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 from markupsafe import Markup, escape
+from PIL import Image
 
 from mrisr import metrics as metric_modules
 from mrisr.common.errors import InputError
@@ -34,6 +36,8 @@ from mrisr.tables import html
 UNKNOWN = "–"
 #: Most points of a figure that lead to their subject.
 POINTS = 3000
+#: Most pixels along a side of a WebP picture.
+WEBP_SIDE = 16383
 KINDS = {
     "control": "control: it bounds the tables and is not ranked",
     "interpolation": "interpolation",
@@ -198,8 +202,22 @@ def _figure(record: Path, labels: Mapping[str, str]) -> dict[str, Any]:
         "scales": [scale_name(scale) for scale in about.get("scales") or []],
         "dataset": dataset,
         "points": _links(dataset, about.get("points") or {}),
-        "data": base64.b64encode(image).decode("ascii"),
+        "picture": picture(image),
     }
+
+
+def picture(png: bytes) -> str:
+    """Return a picture's address for the page: the same pixels as WebP, a third of the size.
+
+    Args:
+        png: The file of a figure, opaque.
+    """
+    with Image.open(io.BytesIO(png)) as image:
+        packed = io.BytesIO()
+        if max(image.size) > WEBP_SIDE:
+            return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+        image.convert("RGB").save(packed, "WEBP", lossless=True, method=4, quality=50)
+    return f"data:image/webp;base64,{base64.b64encode(packed.getvalue()).decode('ascii')}"
 
 
 def _links(dataset: str, points: Mapping[str, Sequence]) -> list[dict[str, str]]:

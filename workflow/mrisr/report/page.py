@@ -1,6 +1,5 @@
 """The report as one HTML file, with template, style and scripts inside."""
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from mrisr.common.assets import NIIVUE, PAGE
+from mrisr.common.assets import PAGE
 from mrisr.common.files import write_text
 
 
@@ -34,7 +33,6 @@ def write_page(output: str | Path, **content: Any) -> None:
         style=_inner("style.css"),
         script=_inner("page.js"),
         viewer_script=_inner("viewer.js") if viewer else "",
-        niivue=base64.b64encode(NIIVUE.read_bytes()).decode("ascii") if viewer else "",
     )
     write_text(output, page)
 

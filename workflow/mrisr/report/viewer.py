@@ -1,7 +1,8 @@
 """Volumes for the report's slice viewer: on one grid, cropped, 8-bit, small enough to send.
 
 All volumes of a dataset, subject and scale lie on the grid of the ground truth (for a real LR scan:
-on its SR grid). So the viewer changes methods by exchanging only voxels.
+on its SR grid). So the viewer changes methods by exchanging only voxels. Its axes are turned to the
+nearest RAS+ orientation, so that the page needs no affine.
 """
 
 import base64
@@ -19,12 +20,16 @@ from mrisr.common.layout import HR_REFERENCE_LABEL
 from mrisr.figures.comparison import upper_end
 from mrisr.figures.scene import window_top
 from mrisr.figures.view import choose_view, take
-from mrisr.volumes.io import Volume, load
+from mrisr.volumes.io import Volume, canonical, load
 
 #: Voxels around the mask that are kept; least number of axial slices worth showing.
 MARGIN, LEAST = 4, 8
 #: The quantile of a real scan's intensities inside the mask that becomes white.
 WHITE = 0.999
+#: Axes along which voxels may become differences from the voxel before; the smallest is taken.
+DIFFERENCES = ((), (0,), (0, 1), (0, 1, 2))
+#: Slices in the middle of a volume that are packed to choose the axes.
+TRIED = 8
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,10 @@ class Gallery:
     Attributes:
         sets: One for each dataset, subject and scale: dataset, dataset_label, subject, scale,
             measured (there is a ground truth), white (the intensity that becomes 255), error_top
-            (the error at the end of its colours, None without ground truth), shape, and images,
-            each with key, label, kind (`truth`, `lr`, `sr`, `reference`) and blob. The blob of the
-            first image is a whole NIfTI file.
-        blobs: By name, gzipped in base64: a NIfTI file, or uint8 voxels, first axis fastest.
+            (the error at the end of its colours, None without ground truth), shape, voxel_size
+            (mm), and images, each with key, label, kind (`truth`, `lr`, `sr`, `reference`) and
+            blob.
+        blobs: By name, the voxels as `pack` writes them.
         remarks: Sentences on what is shown and what is left out.
     """
 
@@ -81,15 +86,25 @@ def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
     there = [image_set for image_set in map(_existing, sets) if image_set]
     remarks = []
     chosen, depth = _fitting(there, megabytes)
+    deepest = max(map(_depth, chosen), default=0)
+    estimated = depth is not None
     while True:
         shown = Gallery()
         errors = [_add(shown, image_set, depth) for image_set in chosen]
-        if shown.megabytes <= megabytes or not chosen:
+        if not chosen:
             break
-        if depth is None or depth > LEAST:
-            depth = max(LEAST, int(0.9 * (depth or max(_depth(image_set) for image_set in chosen))))
+        before = depth or deepest
+        fitting = int(0.98 * before * megabytes / shown.megabytes)
+        if shown.megabytes <= megabytes:
+            if not estimated or fitting < 1.1 * before:
+                break
+            depth, estimated = min(fitting, deepest), False
+        elif before > LEAST:
+            depth, estimated = max(LEAST, min(fitting, before - 1)), False
         else:
             chosen = chosen[:-1]
+    if depth == deepest:
+        depth = None
     _limit_errors(shown.sets, errors)
     if depth is not None and chosen:
         remarks.append(
@@ -105,6 +120,30 @@ def gallery(sets: Sequence[Mapping], megabytes: float) -> Gallery:
     if len(there) < len(sets):
         remarks.append(f"{len(sets) - len(there)} of {len(sets)} sets are not there yet.")
     return Gallery(shown.sets, shown.blobs, remarks)
+
+
+def pack(voxels: np.ndarray) -> str:
+    """Return voxels as the page holds them: gzipped, in base64.
+
+    The first byte tells along which axes the voxels are differences (modulo 256) from the voxel
+    before: the sum of 1, 2 and 4 for the first, second and third axis. The voxels follow, first
+    axis fastest.
+
+    Args:
+        voxels: Shape (X, Y, Z), uint8.
+    """
+    middle = max(0, voxels.shape[2] // 2 - TRIED // 2)
+    few = voxels[:, :, middle : middle + TRIED]
+    axes = min(DIFFERENCES, key=lambda axes: len(_gzipped(few, axes)))
+    return base64.b64encode(_gzipped(voxels, axes)).decode("ascii")
+
+
+def _gzipped(voxels: np.ndarray, axes: Sequence[int]) -> bytes:
+    for axis in axes:
+        voxels = np.diff(voxels, axis=axis, prepend=np.uint8(0))
+    head = bytes([sum(1 << axis for axis in axes)])
+    # No time and no name inside, so that the same volumes give the same page.
+    return gzip.compress(head + voxels.tobytes(order="F"), compresslevel=9, mtime=0)
 
 
 def _existing(image_set: Mapping) -> dict | None:
@@ -206,12 +245,10 @@ def _add(shown: Gallery, image_set: Mapping, depth: int | None) -> list[np.ndarr
 
     def add(key: str, label: str, kind: str, blob: str, voxels: np.ndarray) -> None:
         if blob not in shown.blobs:
-            data = voxels.tobytes(order="F")
-            if not images:
-                data = nib.Nifti1Image(voxels, affine).to_bytes()
-            # No time and no name inside, so that the same volumes give the same page.
-            packed = gzip.compress(data, compresslevel=6, mtime=0)
-            shown.blobs[blob] = base64.b64encode(packed).decode("ascii")
+            packed = pack(canonical(Volume(voxels, affine)).data)
+            # Nearest-neighbour interpolation is LR in its own voxels, for most grids.
+            blob = next((name for name, other in shown.blobs.items() if other == packed), blob)
+            shown.blobs[blob] = packed
         images.append({"key": key, "label": label, "kind": kind, "blob": blob})
 
     name = f"{image_set['dataset']}-{image_set['subject']}"
@@ -245,13 +282,15 @@ def _add(shown: Gallery, image_set: Mapping, depth: int | None) -> list[np.ndarr
             f"{at}-reference",
             _bytes(voxels, white_level),
         )
+    turned = canonical(Volume(np.empty(shape, np.uint8), affine))
     shown.sets.append(
         {
             **{key: image_set[key] for key in ("dataset", "dataset_label", "subject", "scale")},
             "measured": bool(image_set["truth"]),
             "white": white,
             "error_top": white if image_set["truth"] else None,
-            "shape": shape,
+            "shape": list(turned.data.shape),
+            "voxel_size": [round(float(s), 4) for s in nib.affines.voxel_sizes(turned.affine)],
             "images": images,
         }
     )

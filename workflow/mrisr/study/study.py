@@ -51,6 +51,7 @@ SEGMENTATION: dict = {
     "transform": "syn",
     "voxel_size": None,
     "noise_floor": 3,
+    "datasets": None,
     "methods": None,
     "scales": None,
     "published": [],
@@ -190,6 +191,12 @@ class Study:
     def measured_datasets(self) -> list[str]:
         """The test datasets with a ground truth, from which LR is simulated."""
         return [name for name in self.test_datasets if self.datasets[name].has_ground_truth]
+
+    @property
+    def segmented_datasets(self) -> list[str]:
+        """The test datasets whose ground truths and reconstructions are segmented."""
+        chosen = (self.segmentation or {"datasets": []})["datasets"]
+        return [name for name in self.measured_datasets if chosen is None or name in chosen]
 
     @property
     def real_datasets(self) -> list[str]:
@@ -396,7 +403,7 @@ class Study:
         return [
             cell
             for cell in self.cells(dataset)
-            if cell.dataset in self.measured_datasets
+            if cell.dataset in self.segmented_datasets
             and (methods is None or cell.method.name in methods)
             and (scales is None or float(cell.scale) in map(float, scales))
         ]

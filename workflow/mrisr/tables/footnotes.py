@@ -186,10 +186,11 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         published = cell.get("published_training") or {}
         sizes = _passes(model, published) + _sizes(model, published)
         steps = tuple(sorted({about["steps"] for about in models if about.get("steps")}))
-        key = (steps, goal, model.get("preset"), file, sizes)
+        start = _start(model.get("started_from"))
+        key = (steps, goal, model.get("preset"), file, sizes, start)
         groups.setdefault(key, []).append(cell)
     lines = []
-    for (steps, goal, preset, file, sizes), members in groups.items():
+    for (steps, goal, preset, file, sizes, start), members in groups.items():
         done = "an unknown number of steps (no model.json)"
         if steps:
             ends = dict.fromkeys([steps[0], steps[-1]])
@@ -199,7 +200,7 @@ def training(cells: Iterable[Mapping]) -> list[str]:
                 f"{count} of the {goal:,} published steps ({share})" if goal else f"{count} steps"
             )
         demo = "; demo preset, a shrunk network and schedule" if preset == "demo" else ""
-        trained = f"rained for {done}{demo or sizes}"
+        trained = f"rained for {done}{demo or sizes}{start}"
         if file is None:
             said = f"T{trained}"
         else:
@@ -209,7 +210,7 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         f"{said[0].upper()}{said[1:]}: {places(members, cells)}."
         for said, members in per_subject.items()
     ]
-    lines += time_budgets(cells)
+    lines += time_budgets(cell for cell in cells if "models" not in (cell["model"] or {}))
     if falling:
         lines.append(
             f"The validation loss was still falling when training ended: {places(falling, cells)}."
@@ -234,6 +235,16 @@ def time_budgets(cells: Iterable[Mapping]) -> list[str]:
         f" {places(members, cells)}."
         for budget, members in groups.items()
     ]
+
+
+def _start(start: Mapping | None) -> str:
+    """Return in words the weights that a training began with."""
+    if not start:
+        return ""
+    steps = f" ({start['steps']:,} steps)" if start.get("steps") else ""
+    if start.get("shipped"):
+        return f", begun with the weights that come with mrisr{steps}"
+    return f", begun with the weights of {Path(start['file']).name}{steps}"
 
 
 def _imported(model: Mapping) -> str:

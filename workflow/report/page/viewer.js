@@ -4,7 +4,7 @@
   const get = (id) => document.getElementById(`viewer-${id}`);
   const sets = JSON.parse(document.getElementById("viewer-sets").textContent);
   const canvas = get("canvas"), said = get("said"), box = get("box");
-  const GRAYS = "gray", HOT = "errors", CROSS = 0.25;
+  const GRAYS = "gray", HOT = "errors";
   // Colours of errors, as in the figures: inferno in eight equal steps.
   const STOPS = [[0, 0, 4], [33, 12, 74], [87, 16, 110], [138, 34, 106], [188, 55, 84], [228, 90, 49], [249, 142, 9], [249, 203, 53], [252, 255, 164]];
   const ramp = { [GRAYS]: ["#000", "#fff"], [HOT]: STOPS.map((rgb) => `rgb(${rgb.join(" ")})`) };
@@ -17,19 +17,26 @@
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).arrayBuffer();
   };
-  // A whole NIfTI file (the first image of a set) or its voxels alone.
-  const blob = (name) => {
-    if (!unpacked.has(name)) {
-      const element = [...document.querySelectorAll("[data-blob]")].find((el) => el.dataset.blob === name);
-      unpacked.set(name, bytes(element.textContent));
+  // The first byte has a bit for each axis along which the voxels are differences; see `pack` in viewer.py.
+  const unpack = async (name, shape) => {
+    const element = [...document.querySelectorAll("[data-blob]")].find((one) => one.dataset.blob === name);
+    const whole = new Uint8Array(await bytes(element.textContent)), data = whole.subarray(1);
+    let stride = 1;
+    for (let axis = 0; axis < 3; axis += 1) {
+      const period = stride * shape[axis];
+      if (whole[0] & (1 << axis)) {
+        for (let start = 0; start < data.length; start += period) {
+          for (let i = start + stride; i < start + period; i += 1) data[i] += data[i - stride];
+        }
+      }
+      stride = period;
     }
-    return unpacked.get(name);
+    return data;
   };
-  const voxels = async (set, key) => {
-    const image = set.images.find((one) => one.key === key);
-    const count = set.shape.reduce((a, b) => a * b);
-    const data = await blob(image.blob);
-    return new Uint8Array(data, data.byteLength - count, count);
+  const voxels = (set, key) => {
+    const { blob } = set.images.find((image) => image.key === key);
+    if (!unpacked.has(blob)) unpacked.set(blob, unpack(blob, set.shape));
+    return unpacked.get(blob);
   };
 
   const wanted = () => (state.held && state.set.measured ? "truth" : state.key);
@@ -76,7 +83,7 @@
       }
     }
     if (image.psnr) parts.push(`PSNR of the volume ${image.psnr} dB`);
-    said.textContent = `${parts.join(" · ")}${painter.note}`;
+    said.textContent = parts.join(" · ");
   };
 
   const choose = (key) => {
@@ -107,7 +114,7 @@
       return label;
     }));
     if (first) {
-      await painter.grid(await blob(set.images[0].blob), set);
+      painter.grid(set);
       const thin = set.shape.indexOf(1);
       if (thin >= 0) get("plane").value = String([2, 1, 0][thin]);
       painter.plane(Number(get("plane").value));
@@ -156,143 +163,157 @@
     if (event.key === "g" && state.held) { state.held = false; show(); }
   };
 
-  // With WebGL 2: NiiVue.
-  const niivuePainter = async () => {
-    const library = document.createElement("script");
-    library.textContent = new TextDecoder().decode(await bytes(document.getElementById("niivue").textContent));
-    document.head.append(library);
-    const nv = new niivue.Niivue({
-      isRadiologicalConvention: true, sagittalNoseLeft: true, isColorbar: false, show3Dcrosshair: false,
-      dragAndDropEnabled: false, isNearestInterpolation: true, crosshairWidth: CROSS, crosshairWidthUnit: "percent", crosshairGap: 0, crosshairColor: [0.2, 0.8, 1, 0.9],
-      backColor: [0, 0, 0, 1], logLevel: "error", multiplanarShowRender: niivue.SHOW_RENDER.NEVER,
-      showAllOrientationMarkers: true, fontColor: [0.2, 0.8, 1, 1], fontMinPx: 16,
-      viewModeHotKey: "", clipPlaneHotKey: "", cycleClipPlaneHotKey: "",
-    });
-    const column = (index) => STOPS.map((rgb) => rgb[index]);
-    nv.addColormap(HOT, {
-      R: column(0), G: column(1), B: column(2), A: STOPS.map((_, i) => (i ? 255 : 0)),
-      I: STOPS.map((_, i) => Math.round((255 * i) / (STOPS.length - 1))),
-    });
-    await nv.attachToCanvas(canvas);
-    nv.opts.dragMode = niivue.DRAG_MODE.pan;
-    nv.onLocationChange = tell;
-    const types = [nv.sliceTypeAxial, nv.sliceTypeCoronal, nv.sliceTypeSagittal, nv.sliceTypeMultiplanar];
-    return {
-      note: "",
-      grid: async (buffer) => {
-        while (nv.volumes.length) nv.removeVolumeByIndex(0);
-        nv.addVolume(await niivue.NVImage.new(buffer.slice(0), "volume.nii"));
-        nv.scene.crosshairPos = [0.5, 0.5, 0.5];
-      },
-      voxels: (data, [low, high, colours]) => {
-        const volume = nv.volumes[0];
-        volume.img = data;
-        // A new colour map sets the window anew: ours comes after it.
-        if (volume.colormap !== colours) volume.colormap = colours;
-        volume.cal_min = low;
-        volume.cal_max = high;
-        nv.updateGLVolume();
-      },
-      plane: (index) => nv.setSliceType(types[index]),
-      zoom: (factor) => {
-        const [x, y, z] = nv.scene.pan2Dxyzmm;
-        nv.setPan2Dxyzmm([x, y, z, factor]);
-      },
-      smooth: (on) => nv.setInterpolation(!on),
-      cross: (on) => { nv.opts.crosshairWidth = on ? CROSS : 0; nv.drawScene(); },
-      step: (by) => {
-        const axis = [2, 1, 0, 2][Number(get("plane").value)];
-        nv.moveCrosshairInVox(...[0, 1, 2].map((a) => (a === axis ? by : 0)));
-        nv.drawScene();
-        tell();
-      },
-      voxel: () => [...nv.frac2vox(nv.scene.crosshairPos)].map(Math.round),
-    };
-  };
-
-  // Without: one slice on a plain canvas.
-  const plainPainter = () => {
+  // Slices on a plain canvas: one plane, or three.
+  const slicePainter = () => {
     const context = canvas.getContext("2d");
-    const ends = [["R", "L", "A", "P"], ["R", "L", "S", "I"], ["A", "P", "S", "I"]];
-    let data = null, shape = [1, 1, 1], size = [1, 1, 1], window_ = [0, 255, GRAYS], plane = 0, factor = 1, at = [0, 0, 0];
-    let smooth = false, cross = true, whereTo = null;
-    const hot = (t) => {
-      const place = t * (STOPS.length - 1), below = Math.min(STOPS.length - 2, Math.floor(place));
-      return STOPS[below].map((c, i) => c + (place - below) * (STOPS[below + 1][i] - c));
+    // Columns and rows of a plane's picture, the axis it lies across, and what its edges are.
+    const planes = [
+      { axes: [0, 1, 2], ends: ["R", "L", "A", "P"] },
+      { axes: [0, 2, 1], ends: ["R", "L", "S", "I"] },
+      { axes: [1, 2, 0], ends: ["A", "P", "S", "I"] },
+    ];
+    const colour = new Uint32Array(256);
+    let data = null, shape = [1, 1, 1], size = [1, 1, 1], at = [0, 0, 0], pan = [0, 0, 0];
+    let plane = 0, factor = 1, smooth = false, cross = true, tiles = [];
+    const clamp = (low, value, high) => Math.min(high, Math.max(low, value));
+
+    const setColours = ([low, high, colours]) => {
+      for (let level = 0; level < 256; level += 1) {
+        const t = clamp(0, (level - low) / (high - low), 1);
+        const place = t * (STOPS.length - 1), below = Math.min(STOPS.length - 2, Math.floor(place));
+        const hot = STOPS[below].map((c, i) => c + (place - below) * (STOPS[below + 1][i] - c));
+        const [r, g, b] = (colours === GRAYS ? [255 * t, 255 * t, 255 * t] : hot).map(Math.round);
+        colour[level] = 0xff000000 | (b << 16) | (g << 8) | r;
+      }
     };
-    const draw = () => {
-      if (!data) return;
-      // Columns and rows of the picture, and the axis it is taken across.
-      const [u, v, w] = [[0, 1, 2], [0, 2, 1], [1, 2, 0]][plane];
-      const picture = new ImageData(shape[u], shape[v]);
-      const [low, high, colours] = window_;
+    // Where each plane is drawn, in pixels of the canvas, and how many pixels a millimetre has.
+    const arrange = () => {
+      const { width, height } = canvas;
+      const [x, y, z] = shape.map((n, axis) => n * size[axis]);
+      if (plane < 3) {
+        const [u, v] = planes[plane].axes.map((axis) => [x, y, z][axis]);
+        return [[{ plane, left: 0, top: 0, width, height }], Math.min(width / u, height / v)];
+      }
+      const row = Math.min(width / (x + x + y), height / Math.max(y, z));
+      const square = Math.min(width / (x + y), height / (y + z));
+      const unit = Math.max(row, square);
+      const tile = (index, left, top, wide, high) => (
+        { plane: index, left: left * unit, top: top * unit, width: wide * unit, height: high * unit });
+      const found = row >= square
+        ? [tile(0, 0, 0, x, y), tile(1, x, 0, x, z), tile(2, x + x, 0, y, z)]
+        : [tile(1, 0, 0, x, z), tile(2, x, 0, y, z), tile(0, 0, z, x, y)];
+      const right = Math.max(...found.map((one) => one.left + one.width));
+      const bottom = Math.max(...found.map((one) => one.top + one.height));
+      for (const one of found) {
+        one.left += (width - right) / 2;
+        one.top += (height - bottom) / 2;
+      }
+      return [found, unit];
+    };
+    const slice = ([u, v, w]) => {
       const stride = [1, shape[0], shape[0] * shape[1]];
-      for (let row = 0; row < shape[v]; row += 1) {
-        for (let column = 0; column < shape[u]; column += 1) {
-          // RAS: flipped, up is at the top; right (sagittal: anterior) is on the left.
-          const i = (shape[u] - 1 - column) * stride[u] + (shape[v] - 1 - row) * stride[v] + at[w] * stride[w];
-          const t = Math.min(1, Math.max(0, (data[i] - low) / (high - low)));
-          const rgb = colours === GRAYS ? [255 * t, 255 * t, 255 * t] : hot(t);
-          picture.data.set([...rgb, 255], 4 * (row * shape[u] + column));
-        }
+      const picture = new ImageData(shape[u], shape[v]);
+      const pixels = new Uint32Array(picture.data.buffer);
+      let pixel = 0;
+      // RAS: flipped, up is at the top; right (sagittal: anterior) is on the left.
+      for (let row = shape[v] - 1; row >= 0; row -= 1) {
+        let place = (shape[u] - 1) * stride[u] + row * stride[v] + at[w] * stride[w];
+        for (let column = 0; column < shape[u]; column += 1, place -= stride[u]) pixels[pixel++] = colour[data[place]];
       }
       const whole = new OffscreenCanvas(shape[u], shape[v]);
       whole.getContext("2d").putImageData(picture, 0, 0);
+      return whole;
+    };
+    const paint = (tile, unit, ratio) => {
+      const { axes, ends } = planes[tile.plane], [u, v] = axes;
+      const wide = shape[u] * size[u] * unit * factor, high = shape[v] * size[v] * unit * factor;
+      const middle = [tile.left + tile.width / 2, tile.top + tile.height / 2];
+      const left = middle[0] - wide / 2 - pan[u] * unit * factor, top = middle[1] - high / 2 - pan[v] * unit * factor;
+      Object.assign(tile, { axes, wide, high, x: left, y: top, unit: unit * factor });
+      context.save();
+      context.beginPath();
+      context.rect(tile.left, tile.top, tile.width, tile.height);
+      context.clip();
+      context.imageSmoothingEnabled = smooth;
+      context.drawImage(slice(axes), left, top, wide, high);
+      context.fillStyle = "#3cfc";
+      if (cross) {
+        context.fillRect(left + ((shape[u] - 0.5 - at[u]) / shape[u]) * wide, tile.top, ratio, tile.height);
+        context.fillRect(tile.left, top + ((shape[v] - 0.5 - at[v]) / shape[v]) * high, tile.width, ratio);
+      }
+      context.restore();
+      const pad = 10 * ratio, right = tile.left + tile.width, bottom = tile.top + tile.height;
+      context.fillText(ends[0], tile.left + pad, middle[1]);
+      context.fillText(ends[1], right - pad, middle[1]);
+      context.fillText(ends[2], middle[0], tile.top + pad);
+      context.fillText(ends[3], middle[0], bottom - pad);
+    };
+    const draw = () => {
+      if (!data) return;
       const ratio = devicePixelRatio || 1;
       canvas.width = canvas.clientWidth * ratio;
       canvas.height = canvas.clientHeight * ratio;
-      const fit = factor * Math.min(canvas.width / (shape[u] * size[u]), canvas.height / (shape[v] * size[v]));
-      const [wide, high_] = [shape[u] * size[u] * fit, shape[v] * size[v] * fit];
-      context.imageSmoothingEnabled = smooth;
+      Object.assign(context, { font: `${14 * ratio}px sans-serif`, textAlign: "center", textBaseline: "middle" });
       context.fillRect(0, 0, canvas.width, canvas.height);
-      context.drawImage(whole, (canvas.width - wide) / 2, (canvas.height - high_) / 2, wide, high_);
-      const [left_, top_] = [(canvas.width - wide) / 2, (canvas.height - high_) / 2];
-      whereTo = (x, y) => {
-        at[u] = Math.min(shape[u] - 1, Math.max(0, shape[u] - 1 - Math.floor(((x * ratio - left_) / wide) * shape[u])));
-        at[v] = Math.min(shape[v] - 1, Math.max(0, shape[v] - 1 - Math.floor(((y * ratio - top_) / high_) * shape[v])));
-      };
-      if (cross) {
-        context.fillStyle = "#3cfc";
-        context.fillRect(left_ + ((shape[u] - 0.5 - at[u]) / shape[u]) * wide, 0, ratio, canvas.height);
-        context.fillRect(0, top_ + ((shape[v] - 0.5 - at[v]) / shape[v]) * high_, canvas.width, ratio);
-      }
-      context.font = `${14 * ratio}px sans-serif`;
-      context.fillStyle = "#3cf";
-      const [left, right, top, bottom] = ends[plane], pad = 14 * ratio;
-      context.fillText(left, pad / 2, canvas.height / 2);
-      context.fillText(right, canvas.width - pad, canvas.height / 2);
-      context.fillText(top, canvas.width / 2, pad);
-      context.fillText(bottom, canvas.width / 2, canvas.height - pad / 2);
-      context.fillStyle = "#000";
+      const [found, unit] = arrange();
+      tiles = found;
+      for (const tile of tiles) paint(tile, unit, ratio);
     };
-    const step = (by) => {
-      const axis = [2, 1, 0][plane];
-      at[axis] = Math.min(shape[axis] - 1, Math.max(0, at[axis] + by));
+    const under = (event) => {
+      const ratio = devicePixelRatio || 1, x = event.offsetX * ratio, y = event.offsetY * ratio;
+      const tile = tiles.find((one) => x >= one.left && x < one.left + one.width && y >= one.top && y < one.top + one.height);
+      return [tile, x, y];
+    };
+    const move = (axis, by) => {
+      at[axis] = clamp(0, at[axis] + by, shape[axis] - 1);
       draw();
       tell();
     };
-    canvas.addEventListener("wheel", (event) => { event.preventDefault(); step(event.deltaY < 0 ? 1 : -1); });
-    canvas.addEventListener("click", (event) => {
-      if (!whereTo) return;
-      whereTo(event.offsetX, event.offsetY);
+    const point = ([tile, x, y]) => {
+      if (!tile) return;
+      const [u, v] = tile.axes;
+      at[u] = clamp(0, shape[u] - 1 - Math.floor(((x - tile.x) / tile.wide) * shape[u]), shape[u] - 1);
+      at[v] = clamp(0, shape[v] - 1 - Math.floor(((y - tile.y) / tile.high) * shape[v]), shape[v] - 1);
       draw();
       tell();
+    };
+    canvas.addEventListener("wheel", (event) => {
+      const [tile] = under(event);
+      if (!tile) return;
+      event.preventDefault();
+      move(tile.axes[2], event.deltaY < 0 ? 1 : -1);
     });
-    get("plane").querySelector("[value='3']").remove();
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.button === 0) point(under(event));
+      if (event.pointerType === "mouse") canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (event.buttons & 1) point(under(event));
+      const [tile] = under(event);
+      if (!tile || !(event.buttons & 2)) return;
+      const ratio = devicePixelRatio || 1, [u, v] = tile.axes;
+      pan[u] -= (event.movementX * ratio) / tile.unit;
+      pan[v] -= (event.movementY * ratio) / tile.unit;
+      draw();
+    });
+    new ResizeObserver(draw).observe(canvas);
     return {
-      note: " · no WebGL 2 here: one plane, zoom about its centre",
-      grid: async (buffer, set) => {
-        const header = new DataView(buffer);
-        shape = set.shape;
-        size = [0, 1, 2].map((axis) => header.getFloat32(80 + 4 * axis, true));
+      grid: (set) => {
+        [shape, size, data] = [set.shape, set.voxel_size, null];
         at = shape.map((n) => Math.floor(n / 2));
+        pan = [0, 0, 0];
       },
-      voxels: (loaded, how) => { data = loaded; window_ = how; draw(); },
-      plane: (index) => { plane = Math.min(index, 2); draw(); },
-      zoom: (times) => { factor = times; draw(); },
+      voxels: (loaded, how) => { data = loaded; setColours(how); draw(); },
+      plane: (index) => { plane = index; draw(); },
+      zoom: (times) => {
+        factor = times;
+        if (factor === 1) pan = [0, 0, 0];
+        draw();
+      },
       smooth: (on) => { smooth = on; draw(); },
       cross: (on) => { cross = on; draw(); },
-      step,
+      step: (by) => move(planes[plane % 3].axes[2], by),
       voxel: () => at,
     };
   };
@@ -300,8 +321,7 @@
   const begin = async () => {
     said.textContent = "Unpacking…";
     try {
-      const able = document.createElement("canvas").getContext("webgl2");
-      painter = able ? await niivuePainter() : plainPainter();
+      painter = slicePainter();
       await open();
     } catch (error) {
       said.textContent = `The viewer could not start (${error.message}). The figures above show a slice of every method.`;
@@ -316,8 +336,7 @@
     get("zoom").addEventListener("input", () => painter.zoom(Number(get("zoom").value)));
     get("smooth").addEventListener("change", () => painter.smooth(get("smooth").checked));
     get("cross").addEventListener("change", () => painter.cross(get("cross").checked));
-    // NiiVue has keys of its own on the canvas: ours come first.
-    canvas.addEventListener("keydown", keydown, true);
+    canvas.addEventListener("keydown", keydown);
     canvas.addEventListener("keyup", keyup);
     box.addEventListener("pointerenter", () => { box.dataset.over = "yes"; });
     box.addEventListener("pointerleave", () => { delete box.dataset.over; });
