@@ -69,7 +69,9 @@ def test_first_sentence_has_the_tables_difference_interval_and_n(study):
     _, _, contrasts, _ = given
     row = contrasts[contrasts["method"] == "net"].iloc[0]
     interval = f"[{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-    start = f"At 2×, Net, the best of 3 methods, is above Cubic by {row['difference']:.2f} dB"
+    start = (
+        f"At 2×, Net, with the best mean of 3 methods, is above Cubic by {row['difference']:.2f} dB"
+    )
     assert said["text"].startswith(f"{start} {interval} in PSNR (n = 12, 95 % interval, adjusted p")
     assert said["text"].endswith("Of 2 methods against Cubic: 1 better, 1 worse.")
     assert (said["dataset"], said["scale"]) == ("d", "2")
@@ -87,7 +89,7 @@ def test_a_baseline_that_is_best_is_said_to_be(study):
     base = 30 + noise(8, spread=2)
     (said,) = headlines(*study({"cubic": base, "net": base - 1 + noise(8, 1)}))
     assert said["text"].startswith(
-        "At 2×, no method is better than Cubic: Net is below Cubic by 0.98 dB"
+        "At 2×, no method has a better mean than Cubic: Net is below Cubic by 0.98 dB"
     )
     low, high = map(float, said["text"].partition("[")[2].partition("]")[0].split(", "))
     assert 0 < low < 1 < high  # of the amount, as the word below says
@@ -270,7 +272,9 @@ def test_a_time_budget_is_said_with_its_minutes_and_hides_nobody(study, tmp_path
     models = {"net": short, "wide": {**short, "minutes_asked": 5}}
     facts, means, contrasts, scores = with_trainings(study(values, scales=(2, 3)), tmp_path, models)
     first, _ = headlines(facts, means, contrasts, scores)
-    assert first["text"].startswith("At 2×, Net†, the best of 3 methods, is above Cubic by 1.")
+    assert first["text"].startswith(
+        "At 2×, Net†, with the best mean of 3 methods, is above Cubic by 1."
+    )
     assert "(n = 12, 95 % interval, adjusted p" in first["text"]
     said = " A time budget ended the training of Net† after 60 minutes of processor time."
     assert said in first["text"]
@@ -295,6 +299,20 @@ def test_trainings_that_ended_by_themselves_have_no_budget(study, tmp_path):
         (first,) = headlines(facts, means, contrasts, scores)
         assert "time budget" not in first["text"]
         assert not any("time budget" in line["text"] for line in left_out(facts, means, []))
+
+
+def test_weights_made_elsewhere_are_a_thing_to_know(study, tmp_path):
+    given = study({"cubic": 30 + noise(12), "net": 31 + noise(12, 1), "wide": 31 + noise(12, 2)})
+    shipped = {"shipped": True, "imported": True, "steps": 900, "file": "model.safetensors"}
+    shipped |= {"train_subjects": ["a", "b"], "dataset": "heads"}
+    models = {"net": shipped, "wide": {"imported": True, "file": "weights/wide.pt"}}
+    facts, means, _, _ = with_trainings(given, tmp_path, models)
+    lines = [line["text"] for line in left_out(facts, means, [])]
+    assert (
+        "Weights that come with mrisr, trained elsewhere for 900 steps on 2 subjects of heads:"
+        " Net at 2×."
+    ) in lines
+    assert "Weights imported from wide.pt: Wide net at 2×." in lines
 
 
 def test_several_trainings_are_said_in_the_first_sentence(study):

@@ -480,7 +480,8 @@ def test_tex_rows_have_as_many_cells_as_columns(cells):
     rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 1 + 2 * 4  # each method has a second line
     assert all(len(re.split(r"(?<!\\)&", line)) == columns for line in rows)
-    assert r"\textbf{33.56 $\pm$ 0.79}" in tex and r"\underline{31.50 $\pm$ 0.71}" in tex
+    assert r"{\textbf{33}}{\textbf{.56 $\pm$ 0.79}}" in tex
+    assert r"{\underline{\smash{31}}}{\underline{\smash{.50 $\pm$ 0.71}}}" in tex
 
 
 def test_ties_share_and_one_alone_is_not_best(cells, tmp_path):

@@ -288,7 +288,10 @@ def notes(study: Study, dataset: str | None = None) -> dict[str, str]:
         found["Real scans"] = _real(study, real)
     found["Seed"] = str(study.seed)
     if study.config["preset"] == "demo":
-        found["Demo"] = "networks and training are shrunk; no row tells how good a method is."
+        found["Demo"] = (
+            "networks that are trained here are shrunk, and so is their training; their rows do not"
+            " tell how good a method is."
+        )
     return found
 
 

@@ -104,10 +104,10 @@ def _sentence(
     compared = _compared(record, column, named[subject], named[reference])
     aside = _aside(record, column, cells, scores)
     if leads:
-        among = f", the best of {len(order)} methods," if len(order) > 2 else ""
+        among = f", with the best mean of {len(order)} methods," if len(order) > 2 else ""
         said = f"{where}, {compared.replace(named[subject], named[subject] + among, 1)} {aside}."
     else:
-        said = f"{where}, no method is better than {named[reference]}: {compared} {aside}."
+        said = f"{where}, no method has a better mean than {named[reference]}: {compared} {aside}."
     said += _others(contrasts, column, reference, labels) if reference == baseline else ""
     said += _seeds(means.loc[[subject, reference]], named)
     said += _time(cells, [subject, reference], named)

@@ -10,7 +10,7 @@ from mrisr.common.statistics import FEWEST
 from mrisr.common.text import listed
 from mrisr.evaluate.controls import OUT_OF_ORDER
 from mrisr.evaluate.measured import COLLAPSED, UNDERTRAINED, UNTESTED, heading, places
-from mrisr.methods.model_files import with_models
+from mrisr.methods.model_files import shipped_training, with_models
 from mrisr.tables import footnotes
 
 #: How bad a line is, worst first: a job failed; a result is not there; a result deserves no trust;
@@ -53,7 +53,10 @@ def left_out(
         *_skipped(cells),
     ]
     if study_facts["config"].get("preset") == "demo":
-        said = "Demo preset: networks and training are shrunk; no row tells how good a method is."
+        said = (
+            "Demo preset: networks that are trained here are shrunk, and so is their training;"
+            " their rows do not tell how good a method is."
+        )
         lines.append(_line(DOUBTFUL, said, "#manifest"))
     lines += [_line(NOTE, f"Slice viewer: {remark}", "#viewer") for remark in remarks]
     return sorted(lines, key=lambda line: LEVELS.index(line["level"]))
@@ -107,11 +110,28 @@ def _trainings(cells: Sequence[Mapping], quality: pd.DataFrame) -> list[dict[str
     for remark, (level, said) in SAID.items():
         if chosen := _noted(cells, quality, remark):
             found.append(_line(level, f"{said}: {places(chosen, cells)}.", "#methods"))
-    found += [_line(NOTE, said, "#methods") for said in footnotes.time_budgets(with_models(cells))]
+    described = with_models(cells)
+    told = [*footnotes.time_budgets(described), *_made_elsewhere(described)]
+    found += [_line(NOTE, said, "#methods") for said in told]
     if chosen := _noted(cells, quality, "restarted "):
         said = f"Training started anew after a collapse: {places(chosen, cells)}."
         found.append(_line(NOTE, said, "#methods"))
     return found
+
+
+def _made_elsewhere(cells: Sequence[Mapping]) -> list[str]:
+    """Return which methods have weights that this study did not train."""
+    groups: dict[str, list[Mapping]] = {}
+    for cell in cells:
+        model = cell["model"] or {}
+        if model.get("shipped"):
+            groups.setdefault(shipped_training(model), []).append(cell)
+        elif model.get("imported"):
+            said = f"weights imported from {Path(model['file']).name}"
+            groups.setdefault(said, []).append(cell)
+    return [
+        f"{said[0].upper()}{said[1:]}: {places(chosen, cells)}." for said, chosen in groups.items()
+    ]
 
 
 def _metrics(cells: Sequence[Mapping], quality: pd.DataFrame) -> list[dict[str, str]]:

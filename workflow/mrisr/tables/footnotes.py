@@ -210,22 +210,12 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         f"{said[0].upper()}{said[1:]}: {places(members, cells)}."
         for said, members in per_subject.items()
     ]
-    lines += time_budgets(cells)
+    lines += time_budgets(cell for cell in cells if "models" not in (cell["model"] or {}))
     if falling:
         lines.append(
             f"The validation loss was still falling when training ended: {places(falling, cells)}."
         )
     return lines
-
-
-def _start(start: Mapping | None) -> str:
-    """Return in words the weights that a training began with."""
-    if not start:
-        return ""
-    steps = f" ({start['steps']:,} steps)" if start.get("steps") else ""
-    if start.get("shipped"):
-        return f", begun with the weights that come with mrisr{steps}"
-    return f", begun with the weights of {Path(start['file']).name}{steps}"
 
 
 def time_budgets(cells: Iterable[Mapping]) -> list[str]:
@@ -245,6 +235,16 @@ def time_budgets(cells: Iterable[Mapping]) -> list[str]:
         f" {places(members, cells)}."
         for budget, members in groups.items()
     ]
+
+
+def _start(start: Mapping | None) -> str:
+    """Return in words the weights that a training began with."""
+    if not start:
+        return ""
+    steps = f" ({start['steps']:,} steps)" if start.get("steps") else ""
+    if start.get("shipped"):
+        return f", begun with the weights that come with mrisr{steps}"
+    return f", begun with the weights of {Path(start['file']).name}{steps}"
 
 
 def _imported(model: Mapping) -> str:

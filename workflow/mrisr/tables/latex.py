@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"([+\u2212-]?[\d,]+)(\.[^,]*|)")
 # whatever follows them, also where a number is bold or underlined.
 _AT_POINT = (
     r"\providecommand{\atpoint}[4]{\phantom{#1}\llap{#2}\rlap{#3}\phantom{#4}}"
-    r" % widest left, left, right, widest right"
+    r" % Needs \usepackage{booktabs,graphicx}."
 )
 # Natural width, or the width of the text if the table is wider.
 _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
@@ -37,7 +37,7 @@ def latex(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
 
     Notes that do not fit below it follow in floats of their own.
     """
-    lines = [r"% Needs \usepackage{booktabs,graphicx}.", _AT_POINT]
+    lines = [_AT_POINT]
     parts = [(block, part) for block in blocks for part in _parts(block)]
     used = sum(_lines(row) for _, rows in parts[-1][1][1] for row in rows) if parts else 0
     inside, apart = _notes(footnotes, TEX_LINES - used if parts else TEX_LINES)
@@ -145,9 +145,9 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
     """Return the lines of a LaTeX tabular of some columns and groups of a block."""
     corner = [] if block.corner is None else [block.corner]
     left = len(corner) + block.labels
-    wide = len(corner) + len(columns)
-    kinds = "l" * left + "c" * (wide - left)
     ends = {i: _widest(row[i] for _, rows in groups for row in rows) for i in columns}
+    numbers = columns[block.labels :]
+    kinds = "l" * left + "".join("c" if ends[i][1] else "r" for i in numbers)
     lines = [rf"{_FIT}\begin{{tabular}}{{{kinds}}}", r"\toprule"]
     if block.spans:
         lines += _spans(block, left)
@@ -157,12 +157,11 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
         lines.append(r"\midrule")
         for index, row in enumerate(rows):
             first = [escape(name) if index == 0 else ""] if corner else []
-            names, numbers = columns[: block.labels], columns[block.labels :]
             lines.append(
                 _row(
                     [
                         *first,
-                        *(styled(row[i], _STYLE, escape) for i in names),
+                        *(styled(row[i], _STYLE, escape) for i in columns[: block.labels]),
                         *(_aligned(row[i], ends[i]) for i in numbers),
                     ]
                 )
@@ -176,7 +175,10 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
 
 
 def _widest(entries: Iterable[Entry]) -> tuple[str, str]:
-    """Return the longest left and right parts of a column's numbers, as LaTeX."""
+    """Return the longest left and right parts of a column's numbers, as LaTeX.
+
+    The right part is empty where no number has a decimal point.
+    """
     entries = list(entries)
     lines = [(entry.text, entry.style) for entry in entries if not entry.joined]
     lines += [(entry.below, "") for entry in entries]
@@ -203,7 +205,7 @@ def _set(text: str, style: str) -> str:
 
 def _aligned(entry: Entry, ends: tuple[str, str]) -> str:
     """Return a cell's first line, its decimal point at the same place in the whole column."""
-    if entry.joined or not _NUMBER.fullmatch(entry.text):
+    if entry.joined or not ends[1] or not _NUMBER.fullmatch(entry.text):
         return styled(entry, _STYLE, escape)
     return _at_point(entry.text, ends, lambda part: _set(part, entry.style))
 
@@ -211,7 +213,7 @@ def _aligned(entry: Entry, ends: tuple[str, str]) -> str:
 def _at_point(text: str, ends: tuple[str, str], set_part: Callable[[str], str]) -> str:
     """Return a text, its decimal point at the column's if it is a number."""
     match = _NUMBER.fullmatch(text)
-    if match is None:
+    if match is None or not ends[1]:
         return set_part(text)
     left, right = map(set_part, match.groups())
     return rf"\atpoint{{{ends[0]}}}{{{left}}}{{{right}}}{{{ends[1]}}}"
