@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from mrisr import metrics as found
 from mrisr.common.errors import ConfigError, InputError
 from mrisr.evaluate.edges import edges
 from mrisr.metrics import _slices
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Number of slices that are scaled and handed to a metric at a time: limits the memory of copies.
 CHUNK = 32
@@ -350,7 +353,7 @@ def evaluate(
     settings: Mapping[str, Mapping] | None = None,
     empty_slices: str = "exclude",
     device: str = "cpu",
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Compute metrics of a pair of volumes, or those without reference of one volume.
 
     Args:
@@ -376,6 +379,8 @@ def evaluate(
         InputError: A metric has no value for this pair. Only a metric that could not measure any
             slice is NaN, see `Metadata.unmeasured`.
     """
+    import pandas as pd  # jobs write rows without it
+
     pair = Pair(reference, image, mask)
     if metrics is None:
         metrics = possible(pair, settings or {})
