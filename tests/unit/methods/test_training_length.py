@@ -50,7 +50,7 @@ def test_published_steps_must_be_known():
     assert methods.get("srcnn3d", asked).spec["training"]["steps"] == 936_000
     # A demo stays one.
     small = methods.get("srcnn3d", asked, preset="demo").spec["training"]
-    assert total_steps(small, small["steps_per_epoch"]) == 12 * 40
+    assert total_steps(small, small["steps_per_epoch"]) == 10 * 40
     with pytest.raises(ConfigError, match=r"method 'irem': training\.steps: published: its method"):
         methods.get("irem", asked)
 
