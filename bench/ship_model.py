@@ -137,7 +137,7 @@ def card(said: dict, study: Study, table: list[str]) -> str:
             "  sharper, thinner or elsewhere than it is.",
             f"- Trained on {said['limits'].split(';')[0]}. Other contrasts and",
             "  scanners gain more or less (above). Stripes, of slices whose brightness differs",
-            "  from those beside them as interleaved ones often do, stay, and are plainer than before.",
+            "  from those beside them as interleaved ones often do, stay, plainer than before.",
             "- Real slice profiles differ from the assumed one; look at the result beside",
             "  `--method cubic`.",
             "- Studies that test on the subjects above refuse these weights.",
