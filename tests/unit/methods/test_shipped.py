@@ -92,7 +92,9 @@ def test_a_variant_has_the_weights_of_its_base():
 
 @pytest.mark.parametrize("name", ["rescnn", "cubic"])
 def test_a_method_without_shipped_weights_is_refused_with_those_that_have_some(name):
-    with pytest.raises(ConfigError, match=rf"'{name}'.*only of cubic_residual; train it"):
+    with pytest.raises(
+        ConfigError, match=rf"'{name}'.*only of cubic_residual, cubic_residual_thick; train it"
+    ):
         checked({**STUDY, "methods": {name: {"weights": "shipped"}}})
 
 
@@ -134,7 +136,6 @@ def test_a_training_starts_from_the_weights_of_its_base(tmp_path):
     ("change", "problem"),
     [
         ({"start": "nowhere.pt"}, r"start_from: nowhere\.pt: no such file"),
-        ({"start": "shipped", "weights": "shipped"}, "start_from: nothing is trained here"),
         ({"start": "results/imports/model.pt"}, "is a result of this study itself"),
     ],
 )
@@ -144,6 +145,10 @@ def test_a_start_that_cannot_be_taken_is_refused(change, problem, tmp_path, monk
     Path("results/imports/model.pt").touch()
     with pytest.raises(ConfigError, match=problem):
         checked(starting(**change))
+
+
+def test_a_method_with_weights_starts_from_nothing():
+    assert checked(starting("shipped", weights="shipped")).methods["tuned"].start == []
 
 
 def test_subjects_that_a_start_saw_are_not_tested(monkeypatch):

@@ -95,7 +95,11 @@ def test_a_thick_scan_becomes_isotropic_in_its_own_orientation(method, folder, t
         minutes = 0.01 if method == "smore" else None
         super_resolve(folder / "scan.nii.gz", made, method=method, minutes=minutes)
     assert "slices of 2.5 mm every 3 mm (gap 0.5 mm; scan.json)" in caplog.text
-    assert ("whose profile the model was not trained for" in caplog.text) == (method is None)
+    # Slices of this distance have a model of their own, which needs no such warning.
+    assert "whose profile the model was not trained for" not in caplog.text
+    assert ("cubic_residual_thick: the model that comes with mrisr" in caplog.text) == (
+        method is None
+    )
     image, given = nib.load(made), nib.load(folder / "scan.nii.gz")
     assert image.shape == (20, 21, 22)
     np.testing.assert_allclose(image.header.get_zooms(), 1, atol=1e-5)
@@ -105,6 +109,31 @@ def test_a_thick_scan_becomes_isotropic_in_its_own_orientation(method, folder, t
             *(nib.affines.apply_affine(i.affine, e) for i, e in ((image, sr_ends), (given, ends))),
             atol=1e-4,
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "cubic_residual_thick"),
+        ({"voxel_size": 1.05}, "cubic_residual_thick"),
+        ({"voxel_size": 2.9}, None),  # nothing is refined
+        ({"voxel_size": 0.5}, "cubic_residual"),  # pixels too
+        ({"scale": 2}, "cubic_residual"),
+    ],
+)
+def test_the_model_for_thick_slices_is_applied_where_slices_alone_are_refined(
+    options, name, folder, tmp_path, caplog, monkeypatch
+):
+    class Applied(Exception):
+        pass
+
+    def stop(*arguments, **settings):
+        raise Applied
+
+    monkeypatch.setattr("mrisr.own_scans.scan.reconstruct", stop)
+    with caplog.at_level("INFO", "mrisr"), pytest.raises((Applied, InputError)):
+        super_resolve(folder / "scan.nii.gz", tmp_path / "sr.nii.gz", any_scale=True, **options)
+    assert name is None or f"{name}: the model that comes with mrisr" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -315,8 +315,8 @@ class Method:
 
     @property
     def start(self) -> list[str]:
-        """File of weights that the training begins with; empty if they are random."""
-        file = self.spec.get("training", {}).get("start_from")
+        """File of weights that a training begins with; empty if they are random, or none trains."""
+        file = None if self.imported else self.spec.get("training", {}).get("start_from")
         return [file] if file else []
 
     def weights(self, scale: object) -> Path:

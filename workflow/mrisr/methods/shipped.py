@@ -10,6 +10,8 @@ FOLDER = WORKFLOW / "weights"
 SHIPPED = "shipped"
 #: The method whose weights are applied if none is named.
 DEFAULT = "cubic_residual"
+#: The same for scans with thick slices, of this ratio of spacing and pixels and more.
+THICK, THICK_FROM = "cubic_residual_thick", 1.8
 FILE = "model.safetensors"
 
 

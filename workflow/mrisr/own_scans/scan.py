@@ -18,7 +18,7 @@ from mrisr.own_scans.method_choice import named_method
 from mrisr.own_scans.output import clipped, new_file, save_like
 from mrisr.own_scans.remarks import doubts
 from mrisr.own_scans.target import Target, by_scale, by_voxel_size
-from mrisr.own_scans.thick import Slices, edges, in_plane, slices_of
+from mrisr.own_scans.thick import LONGER, Slices, edges, in_plane, slices_of
 from mrisr.own_scans.train_here import content_seed, trained_here
 from mrisr.own_scans.trained_model import TrainedModel, open_model
 from mrisr.prepare.ground_truth import prepare_volume
@@ -108,6 +108,9 @@ def super_resolve(
     stack = slices_of(scan, ready, thickness, gap)
     if stack is not None:
         log.info("%s: %s", scan, stack)
+        if trained and model is None and scale is None and _thick(stack, ready, voxel_size):
+            trained = open_model(shipped.weights_file(shipped.THICK, "mrisr sr"), plugins)
+            chosen, named = trained.method, trained.method.name
     elif scale is None and voxel_size is None:
         log.warning(
             "%s: voxels of %s mm are nearly isotropic already; there are no thick slices to refine",
@@ -154,6 +157,13 @@ def super_resolve(
     sizes = " x ".join(f"{size:.4g}" for size in made.voxel_size)
     log.info("%s: written, voxels of %s mm, %s", output, sizes, done)
     return made
+
+
+def _thick(stack: Slices, volume: Volume, voxel_size: float | None) -> bool:
+    """Say whether slices alone are to be refined, and by how much the model for them was made."""
+    edge = in_plane(volume) if voxel_size is None else voxel_size
+    finer = sorted(volume.voxel_size / edge)[:2]
+    return stack.spacing / edge >= shipped.THICK_FROM and max(finer) < LONGER
 
 
 def _refused(chosen: TrainedModel | methods.Method, target: Target) -> str | None:
