@@ -5,13 +5,14 @@
     python bench/results.py --study CONFIG --figures training_time --command "snakemake ..."
 
 `RUN` is the folder of `bench/recipe.py long`, `heads.csv` what `bench/heads.py` measured, CONFIG a
-study that has run in this folder. All that is given is kept in docs/results, small, and the page is
-written from what lies there, so that each part can be made again alone.
+study that has run in this folder. All that is given is kept in docs/results, small. The page and
+the table of README.md are written from what lies there: each part can be made again alone.
 """
 
 import argparse
 import csv
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -29,6 +30,16 @@ NAMES = {"psnr": "PSNR", "ssim": "SSIM", "vif": "VIF"}
 DIGITS = {"psnr": 2, "ssim": 4, "vif": 3}
 HEADS = "heads.json"
 SCALES = ("2", "3", "4")  # of the validation that a long training logs
+#: The rows of README.md: cohort, metric, and what they are.
+FIRST_SCREEN = (
+    ("ds002748", "psnr", "PSNR (dB): T1w of ds002748, from the scanner of the training"),
+    ("ds002748", "ssim", "SSIM: the same heads"),
+    ("ds002748", "vif", "VIF: the same heads"),
+    ("ds000011", "psnr", "PSNR (dB): T1w of ds000011, with skull, another scanner"),
+    ("openms_T1", "psnr", "PSNR (dB): T1w of Open MS, patients, another scanner"),
+    ("openms_FLAIR", "psnr", "PSNR (dB): FLAIR of Open MS, a contrast that it never saw"),
+)
+README_TABLE = re.compile(r"(?<=<!-- gains -->\n\n).*?(?=\n<!-- end of gains -->)", re.DOTALL)
 Gains = Mapping[tuple[str, float], Mapping[str, Sequence[float]]]
 
 
@@ -70,6 +81,34 @@ def _gain(values: np.ndarray, digits: int) -> str:
     if len(values) == 1:
         return mean
     return f"{mean} ({', '.join(f'{value:+.{digits}f}' for value in sorted(values))})"
+
+
+def first_screen(gains: Gains) -> str:
+    """Return the six rows of README.md, Markdown: means, and intervals where heads are enough."""
+    scales = sorted({scale for _, scale in gains})
+    lines = [
+        f"| gained over cubic interpolation | heads | {' | '.join(f'{s:g}×' for s in scales)} |",
+        f"| --- |{' ---: |' * (1 + len(scales))}",
+    ]
+    for cohort, metric, label in FIRST_SCREEN:
+        number = 1 + heads.METRICS.index(metric)
+        cells = []
+        for scale in scales:
+            values = np.array([row[number] for row in gains[cohort, scale].values()])
+            shown = _gain(values, DIGITS[metric])
+            cells.append(shown.partition(" (")[0])
+        counts = {str(len(gains[cohort, scale])) for scale in scales}
+        lines.append(f"| {label} | {'/'.join(sorted(counts))} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def rewrite_readme(gains: Gains, readme: Path) -> None:
+    """Put the rows of the first screen in their place."""
+    text = readme.read_text(encoding="utf-8")
+    text, found = README_TABLE.subn(lambda _: first_screen(gains), text)
+    if found != 1:
+        raise SystemExit(f"{readme}: no place for the table: <!-- gains -->")
+    write_text(readme, text)
 
 
 def reading(gains: Gains) -> list[str]:
@@ -274,6 +313,9 @@ def main() -> None:
         command = arguments.command or f"snakemake --configfile {arguments.study}"
         study_results.keep(arguments.study, arguments.figures, command, beside)
     write_text(arguments.out / "results.md", page(beside))
+    if arguments.out == ROOT / "docs":
+        about = json.loads((beside / HEADS).read_text(encoding="utf-8"))
+        rewrite_readme(heads.gains(beside / "heads.csv", about["weights"]), ROOT / "README.md")
 
 
 if __name__ == "__main__":

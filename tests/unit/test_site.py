@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+import mrisr
 from documented import ROOT
 
 SPEC = importlib.util.spec_from_file_location("site_hooks", ROOT / "docs/site_hooks.py")
@@ -33,12 +34,12 @@ def test_links_lead_to_a_page_or_to_the_repository(name):
     text = hooks.relinked((ROOT / name).read_text(encoding="utf-8"), name)
     text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
     docs = ROOT / "docs"
-    files = [file for file in docs.rglob("*") if file.suffix in (".png", ".svg")]
+    files = [file for file in docs.rglob("*") if file.suffix in (".png", ".svg", ".html")]
     pictures = {file.relative_to(docs).as_posix() for file in files}
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         path = link.partition("#")[0]
-        if link.startswith(hooks.REPOSITORY):
-            assert (ROOT / path.removeprefix(f"{hooks.REPOSITORY}/")).exists(), link
+        if link.startswith(hooks.OUTSIDE):
+            assert (ROOT / path.removeprefix(hooks.OUTSIDE)).exists(), link
         elif path and not re.match(r"[a-z]+:", link):
             assert path in PAGES | ADDED | pictures, link
 
@@ -49,8 +50,26 @@ def test_links_are_those_of_the_site():
     assert relinked("[a](../README.md)", "docs/data.md") == "[a](index.md)"
     assert relinked("[a](first_steps.ipynb)", "docs/api.md") == "[a](first_steps.md)"
     code = "[a](../config/README.md#tables)"
-    assert relinked(code, "docs/data.md") == f"[a]({hooks.REPOSITORY}/config/README.md#tables)"
+    assert relinked(code, "docs/data.md") == f"[a]({hooks.OUTSIDE}config/README.md#tables)"
     assert relinked("[a](#b) [c](https://d.e/f)", "docs/data.md") == "[a](#b) [c](https://d.e/f)"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://github.com/group/mrisr.git", "https://github.com/group/mrisr/blob/main"),
+        ("git@gitlab.com:a/b/mrisr.git", "https://gitlab.com/a/b/mrisr/-/blob/main"),
+        ("https://name:word@example.org/mrisr/", "https://example.org/mrisr/blob/main"),
+        ("/srv/git/mrisr", ""),
+        ("", ""),
+    ],
+)
+def test_files_are_shown_where_the_repository_is(monkeypatch, address, shown):
+    assert hooks.shown_files(address) == shown
+    monkeypatch.setattr(hooks, "repository", lambda: shown)
+    page = hooks.site_page("See [`a` [b]](../Makefile#c), [d](data.md).", "docs/e.md")
+    link = f"[`a` [b]]({shown}/Makefile#c)" if shown else "`a` [b]"
+    assert page == f"See {link}, [d](data.md)."
 
 
 def test_the_notebook_is_a_page_with_its_outputs():
@@ -60,3 +79,27 @@ def test_the_notebook_is_a_page_with_its_outputs():
     assert page.count("```python\n") == sum(cell["cell_type"] == "code" for cell in cells)
     assert "cubic_residual" in page.split("```text\n")[-1]
     assert page.count("](data:image/png;base64,") == 1
+
+
+def test_the_demos_report_is_small_and_of_this_version():
+    file = ROOT / "docs/demo-report.html"
+    assert file.stat().st_size < 3_000_000
+    page = file.read_text(encoding="utf-8")
+    template = (ROOT / "workflow/report/page/report.html.j2").read_text()
+    sections = re.findall(r'<section id="(\w+)">', template)
+    missing = [name for name in [*sections, "viewer"] if f'<section id="{name}">' not in page]
+    # `notes` is there only where tables share some.
+    assert len(sections) > 7 and set(missing) <= {"notes"}
+    version = re.search(r"mrisr</th><td>([\w.]+), commit ", page)
+    assert version and version[1] == mrisr.__version__
+    assert "data:image/webp" in page and "data-blob" in page
+    # Nothing leads to files that are not beside it here, or names the machine.
+    assert not re.search(r'<a href="(?!#|https?:)', page)
+    assert not re.search(r"(?<![\w.])/(?:home|root|tmp|work|Users)/|\b(?:Linux|macOS)-\d", page)
+
+
+def test_the_pictures_of_the_readme_are_small():
+    readme = (ROOT / "README.md").read_text()
+    pictures = re.findall(r"\]\((docs/[\w.]+\.png)\)", readme)
+    assert pictures == ["docs/head.png", "docs/report.png"]
+    assert all((ROOT / name).stat().st_size < 400_000 for name in pictures)

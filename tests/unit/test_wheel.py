@@ -12,6 +12,7 @@ import yaml
 
 from tiny_study import LEAST, ROOT
 
+LEFT_OUT = {"__pycache__", "mrisr", "demo-report.html"}
 COPIED = ("workflow", "config", "profiles", "slurm", "envs", "docs", "examples")
 BUILD = "from setuptools.build_meta import build_wheel; print(build_wheel('dist'))"
 FACTS = """
@@ -56,7 +57,7 @@ def test_the_workflow_is_inside_and_the_package_is_there_once(site):
         wanted = {
             str(path.relative_to(ROOT))
             for path in (ROOT / name).rglob("*")
-            if path.is_file() and not {"__pycache__", "mrisr"} & {*path.parts[len(ROOT.parts) :]}
+            if path.is_file() and not LEFT_OUT & {*path.parts[len(ROOT.parts) :]}
         }
         found = {str(p.relative_to(files)) for p in (files / name).rglob("*") if p.is_file()}
         assert found == {path for path in wanted if ".egg-info" not in path}

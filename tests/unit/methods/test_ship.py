@@ -10,8 +10,10 @@ import heads
 import results as results_page
 import ship
 from mrisr.common.files import sha256
+from mrisr.common.paths import ROOT
 from mrisr.common.statistics import mean_interval, wilcoxon
 from mrisr.methods import method as methods
+from mrisr.methods import shipped
 from mrisr.methods.model_files import read_description, save_model
 
 
@@ -44,6 +46,16 @@ def test_gains_are_means_over_heads_of_the_shipped_weights_alone(results):
     table = ship.quality(results, "abc")
     assert len(table) == 3
     assert table[2].endswith("| 2 | 2× | 31.00 | +1.50 | +0.0300 | +0.035 |")
+
+
+def test_the_table_of_the_readme_is_what_was_measured():
+    mark = sha256(shipped.weights_file(heads.METHOD, "here"))[:12]
+    gains = heads.gains(ROOT / "docs/results/heads.csv", mark)
+    (shown,) = results_page.README_TABLE.findall((ROOT / "README.md").read_text())
+    assert shown == results_page.first_screen(gains)
+    assert len(shown.splitlines()) == 2 + 6
+    five = [row[1] for row in gains["ds002748", 2.0].values()]
+    assert f"| 5 | +{sum(five) / 5:.2f} [" in shown
 
 
 def test_weights_that_nobody_measured_are_refused(results):

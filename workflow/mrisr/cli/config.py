@@ -7,7 +7,7 @@ import typer
 
 from mrisr.common.progress import job
 
-app = typer.Typer(no_args_is_help=True, help="A study's config, with what it is based on.")
+app = typer.Typer(no_args_is_help=True, help="Show a study's config, with its base merged in.")
 
 
 @app.callback()

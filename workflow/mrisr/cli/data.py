@@ -19,7 +19,7 @@ def main() -> None:
 
 NAME = typer.Argument(help="Dataset; `mrisr data list` names them.")
 DOWNLOADS = typer.Option(help="Folder for downloads, `downloads` of the study's config.")
-FOLDER = typer.Option(help="Copy on disk, used in place of the download.")
+FOLDER = typer.Option(help="Your copy on disk, used in place of the download.")
 
 
 @app.command("list")
@@ -57,13 +57,15 @@ def check(
         list[str] | None, typer.Option(help="train, val or test; may be repeated.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Read the voxels too, not the headers alone.")
+        bool, typer.Option("--full", help="Read the voxels too, not only the headers.")
     ] = False,
     configfile: Annotated[
         Path | None,
         typer.Option(help="Check what this study uses.", exists=True, dir_okay=False),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write a row a subject here.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write a CSV with a row for each subject.")
+    ] = None,
     plugins: Plugins = None,
     downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
     workers: Annotated[int, typer.Option(min=1, help="Processes for --full.")] = cores.available(),
@@ -137,10 +139,10 @@ def split(
     downloads: Annotated[Path, DOWNLOADS] = Path("resources"),
     plugins: Plugins = None,
     folder: Annotated[
-        Path | None, typer.Option(help="List this copy on disk, not the source.")
+        Path | None, typer.Option(help="List this copy on disk, instead of the source.")
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace another split that is there.")
+        bool, typer.Option("--replace", help="Replace the split that is there.")
     ] = False,
 ) -> None:
     """List the subjects of a dataset and draw its train, val and test subjects.

@@ -53,10 +53,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress; warnings and results alone.")
+        bool, typer.Option("--quiet", "-q", help="No progress, only warnings and results.")
     ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="All messages, and where an error arose.")
@@ -82,18 +82,20 @@ def metrics(
         Path | None, typer.Option(help="Nonzero inside: adds PSNR, SSIM and the fit there.", **PATH)
     ] = None,
     metric: Annotated[
-        list[str] | None, typer.Option(help="Only this one; may be repeated.")
+        list[str] | None, typer.Option(help="Only this metric; may be repeated.")
     ] = None,
     backbone: Annotated[
         Path | None, typer.Option(help="AlexNet weights for LPIPS, a .pth file.", **PATH)
     ] = None,
-    sigma: Annotated[float, typer.Option(min=0.01, max=0.99, help="Of LPC-SI's filters.")] = 0.33,
+    sigma: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="Width of LPC-SI's filters.")
+    ] = 0.33,
     empty_slices: Annotated[
         str, typer.Option(help="`exclude` or `include` slices without signal.")
     ] = "exclude",
     csv: Annotated[Path | None, typer.Option(help="Also write the values in full here.")] = None,
     plugins: Plugins = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = cores.available(),
+    workers: Annotated[int, typer.Option(min=1, help="Processes at a time.")] = cores.available(),
 ) -> None:
     """Print the metrics of two volumes, or with --no-reference those of one.
 

@@ -27,12 +27,12 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="NIfTI file to be written, or folder; default SCAN_sr.nii.gz, here.",
+        help="NIfTI file or folder to write; default SCAN_sr.nii.gz in this folder.",
     ),
 ]
 Scale = Annotated[float | None, typer.Option(help="Up-sampling scale of one scan, e.g. 2 or 2.5.")]
 VoxelSize = Annotated[
-    float | None, typer.Option(min=0.01, help="Of the SR voxels in mm, in place of a scale.")
+    float | None, typer.Option(min=0.01, help="Edge of the SR voxels in mm, instead of a scale.")
 ]
 Model = Annotated[Path | None, typer.Option(help=MODEL, exists=True)]
 MethodName = Annotated[
@@ -40,19 +40,20 @@ MethodName = Annotated[
     typer.Option(help="Without a model: cubic, nearest, smore; of stacks bspline, srr, irem."),
 ]
 Thickness = Annotated[
-    float | None, typer.Option(min=0.01, help="Of thick slices in mm; default its BIDS sidecar's.")
+    float | None,
+    typer.Option(min=0.01, help="Thickness of the slices in mm; default: see the BIDS sidecar."),
 ]
-Gap = Annotated[float | None, typer.Option(help="Between thick slices in mm.")]
+Gap = Annotated[float | None, typer.Option(help="Gap between thick slices in mm.")]
 Masks = Annotated[
     list[Path] | None,
-    typer.Option(help="Of stacks: the mask of each, in their order; repeated.", **FILE),
+    typer.Option(help="For stacks: the mask of each, in their order; repeat the option.", **FILE),
 ]
-Register = Annotated[bool, typer.Option(help="Of stacks: move all others to the first one.")]
+Register = Annotated[bool, typer.Option(help="For stacks: align all others with the first one.")]
 Minutes = Annotated[
     float | None, typer.Option(min=0.1, help="Time that training may take (smore, irem).")
 ]
 AnyScale = Annotated[
-    bool, typer.Option("--any-scale", help="Also scales that the model was not made for.")
+    bool, typer.Option("--any-scale", help="Allow scales that the model was not made for.")
 ]
 KeepNormalised = Annotated[
     bool, typer.Option("--keep-normalised", help="Leave the intensities in [0,1].")
@@ -63,10 +64,10 @@ Ensemble = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[
     int,
-    typer.Option(min=1, help="Of the CPU; default OMP_NUM_THREADS, else the cores that are yours."),
+    typer.Option(min=1, help="Threads of the CPU; default OMP_NUM_THREADS, else your cores."),
 ]
 Each = Annotated[
-    bool, typer.Option("--each", help="Several scans are no stacks: each becomes a volume.")
+    bool, typer.Option("--each", help="Take several scans one by one, not as stacks of one head.")
 ]
 Strip = Annotated[
     bool, typer.Option("--strip", help="Strip the skull first, by SynthStrip or HD-BET.")
@@ -78,7 +79,7 @@ Memory = Annotated[
 Clip = Annotated[
     str, typer.Option(help="scan clips intensities to the range of the scan, none does not.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace the output.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the output if it is there.")]
 
 
 def sr(

@@ -20,11 +20,11 @@ app = typer.Typer(
 Folder = Annotated[
     Path,
     typer.Option(
-        help="Folder of yours that holds it; a study names it under `plugins`.", file_okay=False
+        help="Your folder for it; a study names the folder under `plugins`.", file_okay=False
     ),
 ]
 SHOWN = 8  # number of subjects that are named
-NAME = typer.Argument(help="Its name in paths and configs: a-z, 0-9 and _.")
+NAME = typer.Argument(help="The name in paths and configs: a-z, 0-9 and _.")
 
 
 @app.command()
@@ -60,11 +60,11 @@ def dataset(
     name: Annotated[str, NAME],
     scans: Annotated[Path, typer.Option("--from", help="The folder that has the scans.")],
     source: Annotated[
-        str | None, typer.Option(help="bids or folder; default what it looks like.")
+        str | None, typer.Option(help="bids or folder; default: what the folder looks like.")
     ] = None,
     pattern: Annotated[
         str | None,
-        typer.Option(help="Of the files, with {subject}; default the one that fits most of them."),
+        typer.Option(help="Pattern of the files, with {subject}; default: one that fits most."),
     ] = None,
     folder: Folder = Path("mine"),
     force: Annotated[
@@ -107,10 +107,12 @@ def dataset(
 
 @app.command()
 def study(
-    names: Annotated[list[str], typer.Argument(metavar="DATASET...", help="What it is about.")],
-    base: Annotated[str, typer.Option(help="The config that it is laid over.")] = "arssr",
+    names: Annotated[
+        list[str], typer.Argument(metavar="DATASET...", help="The datasets to study.")
+    ],
+    base: Annotated[str, typer.Option(help="The config that the study starts from.")] = "arssr",
     name: Annotated[
-        str | None, typer.Option(help="The study's; default the first dataset's.")
+        str | None, typer.Option(help="Name of the study; default: that of the first dataset.")
     ] = None,
     plugins: Plugins = None,
 ) -> None:
@@ -173,12 +175,12 @@ def check(
         typer.Argument(help="Folder with methods/, datasets/ and metrics/.", file_okay=False),
     ],
     only: Annotated[
-        list[str] | None, typer.Option(help="Only this method, dataset or metric; repeated.")
+        list[str] | None, typer.Option(help="Only this method, dataset or metric; may be repeated.")
     ] = None,
 ) -> None:
-    """Hold methods, datasets and metrics of a folder against the contract.
+    """Test the methods, datasets and metrics of a folder against their contracts.
 
-    What the tests of this package ask of its own. Ends with exit code 1 if any is not kept.
+    They are asked what the tests of this package ask of its own. Exit code 1: one is not kept.
     """
     with job(None):
         from mrisr import contract

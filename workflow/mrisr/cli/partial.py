@@ -20,7 +20,8 @@ def partial(
         typer.Option("--config", help="key=value, as for snakemake; may be repeated."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default partial/<study>.")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to write to; default partial/<study>."),
     ] = None,
     only_say: Annotated[
         bool, typer.Option("--say", help="Only say how far the study is; make nothing.")

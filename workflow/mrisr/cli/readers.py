@@ -11,8 +11,8 @@ from mrisr.common.progress import job
 from mrisr.common.text import columns
 
 app = typer.Typer(no_args_is_help=True, help="Reader studies: two methods compared side by side.")
-FOLDER = typer.Argument(help="Folder of the study, what `mrisr readers make -o` wrote.")
-URL = typer.Option(help="Address by which readers reach the server.")
+FOLDER = typer.Argument(help="Folder of the reader study, as `mrisr readers make -o` wrote it.")
+URL = typer.Option(help="Address at which readers reach the server.")
 PORT = 8642
 
 
@@ -25,23 +25,29 @@ def main() -> None:
 def make(
     results: Annotated[Path, typer.Argument(help="Results of a study, results/<study>.")],
     methods: Annotated[
-        tuple[str, str], typer.Option("--methods", "-m", help="The two that are compared.")
+        tuple[str, str], typer.Option("--methods", "-m", help="The two methods to compare.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the study.")],
-    scale: Annotated[float | None, typer.Option(help="If there is more than one.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="If there is more than one.")] = None,
-    pairs: Annotated[int | None, typer.Option(min=1, help="Drawn; default all.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Needed if the study has several.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Needed if the study has several.")] = None,
+    pairs: Annotated[
+        int | None, typer.Option(min=1, help="How many pairs to draw; default: all.")
+    ] = None,
     repeats: Annotated[
         int, typer.Option(min=0, help="Pairs that come twice, for agreement within a reader.")
     ] = 0,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Makes the same study again: as secret as the key.")
+        int | None,
+        typer.Option(
+            min=0, help="Seed that makes the same study again; keep it as secret as the key."
+        ),
     ] = None,
     readers: Annotated[
         str, typer.Option(help='How many, or their names: "R1,R2". More by `mrisr readers reader`.')
     ] = "",
     key: Annotated[
-        Path | None, typer.Option(help="Which image is which; default <folder>_key.csv.")
+        Path | None,
+        typer.Option(help="File that says which image is which; default <folder>_key.csv."),
     ] = None,
     url: Annotated[str, URL] = f"http://127.0.0.1:{PORT}",
 ) -> None:
@@ -74,7 +80,8 @@ def reader(
     folder: Annotated[Path, FOLDER],
     name: Annotated[str, typer.Argument(help="A new reader, or one who needs a new link.")],
     cases: Annotated[
-        int | None, typer.Option(min=1, help="Only so many, drawn; default all.")
+        int | None,
+        typer.Option(min=1, help="How many cases this reader sees, drawn; default: all."),
     ] = None,
     url: Annotated[str, URL] = f"http://127.0.0.1:{PORT}",
 ) -> None:
@@ -91,12 +98,17 @@ def reader(
 def serve(
     folder: Annotated[Path, FOLDER],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = PORT,
     root_path: Annotated[
-        str, typer.Option(help="What a proxy has before every path, e.g. /study.")
+        str, typer.Option(help="Path under which a proxy shows the server, e.g. /study.")
     ] = "",
     behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="A proxy here, with TLS, is what readers reach.")
+        bool,
+        typer.Option(
+            "--behind-proxy", help="Readers reach a proxy on this machine, which does TLS."
+        ),
     ] = False,
 ) -> None:
     """Show the study to its readers until Ctrl-C; answers are on the disk when the page says so."""
@@ -153,13 +165,18 @@ def status(folder: Annotated[Path, FOLDER]) -> None:
 @app.command()
 def export(
     folder: Annotated[Path, FOLDER],
-    output: Annotated[Path, typer.Option("--output", "-o", help="CSV, a row a question.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="CSV with a row for each question.")
+    ],
     key: Annotated[
-        Path | None, typer.Option(help="Adds what the images are; default <folder>_key.csv.")
+        Path | None,
+        typer.Option(help="File that says which image is which; default <folder>_key.csv"),
     ] = None,
-    blinded: Annotated[bool, typer.Option("--blinded", help="Without the key.")] = False,
+    blinded: Annotated[
+        bool, typer.Option("--blinded", help="Leave out which image is which.")
+    ] = False,
     history: Annotated[
-        bool, typer.Option("--history", help="Changed answers too, not only what counts.")
+        bool, typer.Option("--history", help="Also answers that a reader changed later.")
     ] = False,
 ) -> None:
     """Write the answers as CSV; the server may run meanwhile."""
@@ -181,15 +198,19 @@ def export(
 def table(
     answers: Annotated[
         Path,
-        typer.Argument(help="What `mrisr readers export` wrote.", exists=True, dir_okay=False),
+        typer.Argument(
+            help="The CSV that `mrisr readers export` wrote.", exists=True, dir_okay=False
+        ),
     ],
     methods: Annotated[
-        tuple[str, str], typer.Option("--methods", "-m", help="Scores are those of the first.")
+        tuple[str, str],
+        typer.Option("--methods", "-m", help="The two methods; scores are those of the first."),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Stem of the .csv, .md, .tex and .html file.")
+        Path,
+        typer.Option("--output", "-o", help="Files to write, without .csv, .md, .tex and .html."),
     ],
-    seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals.")] = 0,
 ) -> None:
     """Make the table of a study that no config names (`reader_study.answers` does it for one)."""
     with job(None):
