@@ -6,20 +6,25 @@ PIP_ARGS ?=
 # pip, or uv: `make INSTALLER=uv`. Where no Python fits, an installed uv brings one, to pip too.
 INSTALLER ?= pip
 BIN := .venv/bin
-pip_install = $(BIN)/python -m pip install --quiet $(PIP_ARGS)
+# Python compiles what it imports when it first does; to compile everything takes longer than to unpack it.
+pip_install = $(BIN)/python -m pip install --quiet --no-compile $(PIP_ARGS)
 uv_install = uv pip install --quiet --python $(BIN)/python $(PIP_ARGS)
 
 .PHONY: install demo test bench gpu lint docs clean
 
-install: .venv/installed
+install: .venv/installed .venv/installed-dev
 
-.venv/installed: requirements.txt requirements-dev.txt pyproject.toml
+.venv/installed: requirements.txt pyproject.toml
 	@envs/make_venv $(PYTHON)
-	$($(INSTALLER)_install) torch==$(shell sed -n 's/^torch==//p' requirements.txt)
-	$($(INSTALLER)_install) -r requirements.txt -r requirements-dev.txt -e .
+	$($(INSTALLER)_install) -r requirements.txt -e .
 	touch $@
 
-demo: install
+# The demo needs none of these.
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$($(INSTALLER)_install) -r requirements-dev.txt
+	touch $@
+
+demo: .venv/installed
 	$(BIN)/snakemake --quiet host reason
 	@echo
 	@cat results/demo/tables/quality.md

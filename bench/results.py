@@ -1,15 +1,18 @@
-"""Write docs/results.md: what shipped weights gain on whole heads, and how they learned.
+"""Write docs/results.md: what shipped weights gain on whole heads, and what studies found.
 
-    python bench/results.py RUN --quality heads.csv
-    python bench/results.py
+    python bench/results.py --run RUN --quality heads.csv
+    python bench/results.py --search search.csv
+    python bench/results.py --study CONFIG --figures training_time --command "snakemake ..."
 
-`RUN` is the folder of `bench/recipe.py long`, `heads.csv` what `bench/heads.py` measured. The
-measurements and the curve are kept beside the page, so that each number can be made again. Without
-`RUN` only the table of README.md is made, from docs/results/heads.csv and the shipped weights.
+`RUN` is the folder of `bench/recipe.py long`, `heads.csv` what `bench/heads.py` measured, CONFIG a
+study that has run in this folder. All that is given is kept in docs/results, small, and the page is
+written from what lies there, so that each part can be made again alone; and so are the six rows
+of README.md's first screen.
 """
 
 import argparse
 import csv
+import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -19,13 +22,14 @@ from pathlib import Path
 import numpy as np
 
 import heads
-from mrisr.common.files import sha256, write_text
+import study_results
+from mrisr.common.files import sha256, write_json, write_text
 from mrisr.common.paths import ROOT
 from mrisr.common.statistics import FEWEST, holm, mean_interval, wilcoxon
 
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "vif": "VIF"}
 DIGITS = {"psnr": 2, "ssim": 4, "vif": 3}
-SHIPPED = ROOT / "workflow/weights"
+HEADS = "heads.json"
 SCALES = ("2", "3", "4")  # of the validation that a long training logs
 #: The rows of README.md: cohort, metric, and what they are.
 FIRST_SCREEN = (
@@ -78,6 +82,12 @@ def _gain(values: np.ndarray, digits: int) -> str:
     if len(values) == 1:
         return mean
     return f"{mean} ({', '.join(f'{value:+.{digits}f}' for value in sorted(values))})"
+
+
+def kept_gains(beside: Path) -> Gains:
+    """Return what the weights that are kept beside the page gain, see `heads.gains`."""
+    about = json.loads((beside / HEADS).read_text(encoding="utf-8"))
+    return heads.gains(beside / "heads.csv", about["weights"])
 
 
 def first_screen(gains: Gains) -> str:
@@ -161,90 +171,157 @@ def curve(log: Sequence[Mapping[str, str]], file: Path) -> None:
     figure.savefig(file, dpi=150)
 
 
-def page(gains: Gains, said: str) -> str:
-    """Return the page, Markdown."""
-    return "\n".join(
-        [
-            "# Results",
-            "",
-            "## Whole heads, with the weights that come with mrisr",
-            "",
-            "Heads that no training and no choice saw, at full resolution, reconstructed by",
-            f"`{heads.METHOD}` ({said}) and by cubic B-spline interpolation. LR volumes",
-            "were made from ground truths as a study makes them (`kernel: spline`,",
-            "`grid: corners`). Means over n heads, of the whole volume; what is gained is over",
-            "cubic. In brackets 95 % intervals of the mean (Student's t, of",
-            f"{FEWEST} heads and more), in parentheses each head's gain. p: Wilcoxon's signed-rank",
-            "test of PSNR against cubic, adjusted by Holm's method over the rows that have one.",
-            "",
-            *table(gains),
-            "",
-            "Each measurement: [results/heads.csv](results/heads.csv). What was trained on whom,",
-            f"and the limits: [the card](../workflow/weights/{heads.METHOD}/README.md).",
-            "",
-            "### What this says",
-            "",
-            *reading(gains),
-            "",
-            "### What it does not say",
-            "",
-            "- LR volumes were made from HR volumes by a known operator. Scans are blurred and",
-            "  noisy in other ways: nothing here says how much they gain.",
-            "- One training with one seed: how much another would differ is not known.",
-            "- Higher PSNR, SSIM and VIF are no better diagnosis. No lesion was looked for, and no",
-            "  reader compared the volumes.",
-            "- No other network was trained for as long: `config/budget.yaml`, which compares all",
-            "  methods after equal time, was not run to its end. Nothing here ranks networks.",
-            "",
-            "### How it learned",
-            "",
-            "![PSNR over cubic against minutes of training, by scale](results/curve.png)",
-            "",
-            "Crops of the two validation subjects. Solid: at a constant learning rate, weights",
-            "averaged; dashed: the rate falls to 0.",
-            "",
-            "### Made again",
-            "",
-            "```text",
-            "python bench/heads.py WEIGHTS HEADS --scales 2 3 4 --out heads.csv",
-            "python bench/results.py RUN --quality heads.csv",
-            "```",
-            "",
-        ]
-    )
+def search_table(file: Path) -> list[str]:
+    """Return the section of the recipe's search, Markdown; nothing if there is no such file.
+
+    Args:
+        file: CSV of `bench/recipe.py search`.
+    """
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    minutes = sorted({row["minutes"] for row in rows}, key=float)
+    kinds = ("plain", "contrast", "noisy")
+    columns = [f"{kind} {scale}" for kind in kinds for scale in SCALES]
+    order = sorted(rows, key=lambda row: -sum(float(row[f"plain {scale}"]) for scale in SCALES))
+    return [
+        "## The search for the recipe",
+        "",
+        f"Variants of `bench/recipe.py`, each trained for {' or '.join(minutes)} minutes of one",
+        "core from random weights: PSNR over cubic (dB) in crops of the two validation subjects,",
+        "as they are, with a changed contrast, and with noise added. One run of each, with one",
+        "seed: differences below about 0.1 dB mean nothing, and the first minutes say little",
+        "about the last. Settings:",
+        "`VARIANTS` in [bench/recipe.py](../bench/recipe.py).",
+        "",
+        f"| variant | steps | {' | '.join(f'{name}×' for name in columns)} |",
+        f"|---|---:|{len(columns) * '---:|'}",
+        *(
+            f"| `{row['variant']}` | {row['steps']} |"
+            f" {' | '.join(f'{float(row[name]):+.2f}' for name in columns)} |"
+            for row in order
+        ),
+        "",
+        "Each measurement: [results/search.csv](results/search.csv).",
+        "",
+    ]
+
+
+def studies(beside: Path) -> list[Path]:
+    """Return the folders of kept studies."""
+    return sorted(file.parent for file in beside.glob(f"*/{study_results.ABOUT}"))
+
+
+def page(beside: Path) -> str:
+    """Return the page, Markdown.
+
+    Args:
+        beside: Folder of kept results.
+    """
+    about = json.loads((beside / HEADS).read_text(encoding="utf-8"))
+    gains = kept_gains(beside)
+    said = f"{about['steps']:,} steps, {about['minutes']:.0f} minutes of one core"
+    kept = studies(beside)
+    lines = [
+        "# Results",
+        "",
+        "## Whole heads, with the weights that come with mrisr",
+        "",
+        "Heads that no training and no choice saw, at full resolution, reconstructed by",
+        f"`{heads.METHOD}` ({said}) and by cubic B-spline interpolation. LR volumes",
+        "were made from ground truths as a study makes them (`kernel: spline`,",
+        "`grid: corners`). Means over n heads, of the whole volume; what is gained is over",
+        "cubic. In brackets 95 % intervals of the mean (Student's t, of",
+        f"{FEWEST} heads and more), in parentheses each head's gain. p: Wilcoxon's signed-rank",
+        "test of PSNR against cubic, adjusted by Holm's method over the rows that have one.",
+        "",
+        *table(gains),
+        "",
+        "Each measurement: [results/heads.csv](results/heads.csv). What was trained on whom,",
+        f"and the limits: [the card](../workflow/weights/{heads.METHOD}/README.md).",
+        "",
+        "### What this says",
+        "",
+        *reading(gains),
+        "",
+        "### What it does not say",
+        "",
+        "- LR volumes were made from HR volumes by a known operator. Scans are blurred and",
+        "  noisy in other ways: nothing here says how much they gain.",
+        "- One training with one seed: how much another would differ is not known.",
+        "- Higher PSNR, SSIM and VIF are no better diagnosis. No lesion was looked for, and no",
+        "  reader compared the volumes.",
+        "- No other network was trained for as long: nothing in this table ranks networks.",
+        "",
+        "### How it learned",
+        "",
+        "![PSNR over cubic against minutes of training, by scale](results/curve.png)",
+        "",
+        "Crops of the two validation subjects. Solid: at a constant learning rate, weights",
+        "averaged; dashed: the rate falls to 0.",
+        "",
+    ]
+    for folder in kept:
+        lines += study_results.section(folder)
+    lines += [
+        *search_table(beside / "search.csv"),
+        "## Made again",
+        "",
+        "```text",
+        "python bench/heads.py WEIGHTS HEADS --scales 2 3 4 --out heads.csv",
+        "python bench/results.py --run RUN --quality heads.csv",
+        "python bench/recipe.py search HEADS --minutes 2.5 --out search.csv",
+        "python bench/results.py --search search.csv",
+        "python bench/results.py --study CONFIG --figures FIGURE ... --command 'snakemake ...'",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def keep_heads(run: Path, part: str, quality: Path, beside: Path) -> None:
+    """Keep the measurements of a long training's weights, and draw its curve."""
+    with (run / "log.csv").open(newline="") as opened:
+        log = list(csv.DictReader(opened))
+    last = [row for row in log if row["part"] == part][-1]
+    if quality.resolve() != (beside / "heads.csv").resolve():
+        shutil.copyfile(quality, beside / "heads.csv")
+    curve(log, beside / "curve.png")
+    about = {
+        "weights": sha256(run / f"{part}.safetensors")[:12],
+        "steps": int(last["step"]),
+        "minutes": float(last["core_seconds"]) / 60,
+    }
+    write_json(beside / HEADS, about)
 
 
 def main() -> None:
-    """Write the page, its measurements and its picture."""
+    """Keep what is given, and write the page from all that is kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("--run", type=Path, help="folder of bench/recipe.py long")
     parser.add_argument("--part", choices=("stable", "decay"), default="decay")
-    parser.add_argument("--quality", type=Path, help="CSV of bench/heads.py")
+    parser.add_argument("--quality", type=Path, help="with --run: CSV of bench/heads.py")
+    parser.add_argument("--search", type=Path, help="CSV of bench/recipe.py search")
+    parser.add_argument("--study", type=Path, help="config of a study that has run here")
+    parser.add_argument("--figures", nargs="*", default=[], help="with --study: its figures")
+    parser.add_argument("--command", default="", help="with --study: how it was run")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     arguments = parser.parse_args()
-    if arguments.run is None:
-        mark = sha256(SHIPPED / heads.METHOD / "model.safetensors")[:12]
-        measured = ROOT / "docs/results/heads.csv"
-        rewrite_readme(heads.gains(measured, mark), ROOT / "README.md")
-        return
-    if arguments.quality is None:
-        parser.error("RUN needs --quality heads.csv")
-    mark = sha256(arguments.run / f"{arguments.part}.safetensors")[:12]
-    gains = heads.gains(arguments.quality, mark)
-    with (arguments.run / "log.csv").open(newline="") as opened:
-        log = list(csv.DictReader(opened))
-    last = [row for row in log if row["part"] == arguments.part][-1]
-    said = (
-        f"{int(last['step']):,} steps, {float(last['core_seconds']) / 60:.0f} minutes of one core"
-    )
+    if (arguments.run is None) != (arguments.quality is None):
+        parser.error("--run and --quality go together")
     beside = arguments.out / "results"
     beside.mkdir(parents=True, exist_ok=True)
-    if arguments.quality.resolve() != (beside / "heads.csv").resolve():
-        shutil.copyfile(arguments.quality, beside / "heads.csv")
-    curve(log, beside / "curve.png")
-    write_text(arguments.out / "results.md", page(gains, said))
+    if arguments.run is not None:
+        keep_heads(arguments.run, arguments.part, arguments.quality, beside)
+    if arguments.search is not None:
+        shutil.copyfile(arguments.search, beside / "search.csv")
+    if arguments.study is not None:
+        command = arguments.command or f"snakemake --configfile {arguments.study}"
+        study_results.keep(arguments.study, arguments.figures, command, beside)
+    write_text(arguments.out / "results.md", page(beside))
     if arguments.out == ROOT / "docs":
-        rewrite_readme(gains, ROOT / "README.md")
+        rewrite_readme(kept_gains(beside), ROOT / "README.md")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ CONFIGS = {
     if file.stem not in ELSEWHERE
 }
 PASSING = {"keep": [], "segmentation": {"priors": "atlas", "registration": "own"}}
+PASSING |= {"seeds": 2}  # further trainings have rules of their own
 CONFIGS["passing"] = (ROOT / "config/demo.yaml", PASSING)
 
 
@@ -62,6 +63,12 @@ def told(folder):
 def test_the_jobs_of_every_config_are_those_of_snakemake(name, folder, told, monkeypatch):
     monkeypatch.chdir(folder)
     assert dry_runs.planned(StudyJobs(load_study(f"{name}.yaml"))) == told[name]
+
+
+def test_further_trainings_have_rules_of_their_own(told):
+    rules = {rule for rule in told["passing"] if "_seed2" in rule}
+    assert {"train_arssr_rdn_seed2", "reconstruct_arssr_rdn_seed2_demo"} <= rules
+    assert {rule.replace("_seed2", "") for rule in rules} <= set(told["demo"])
 
 
 def test_volumes_that_pass_have_rules_of_their_own(told):

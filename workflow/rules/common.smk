@@ -1,7 +1,7 @@
 # The study, its paths, and functions that the rules share; no rules here.
 import json
 import sys
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -131,7 +131,7 @@ onstart:
 wildcard_constraints:
     scale=r"\d+(\.\d+)?",
     sigma=r"\d+(\.\d+)?",
-    method="|".join(STUDY.methods),
+    method="|".join(STUDY.all_trainings),
     subject=finding.SUBJECT,
 
 
@@ -150,7 +150,7 @@ def reconstructed(dataset):
     """What metrics wait for: the reconstructions of a method and scale, or their list."""
 
     def found(wildcards):
-        method, scale = STUDY.methods[wildcards.method], wildcards.scale
+        method, scale = STUDY.all_trainings[wildcards.method], wildcards.scale
         if in_one_job(method):
             return [LAYOUT.sr_list(dataset, method.name, scale)]
         return FILES.sr(dataset, method.name, scale)

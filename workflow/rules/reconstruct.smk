@@ -9,7 +9,7 @@ for METHOD in filter(lambda method: method.rules, STUDY.methods.values()):
     include: METHOD.rules
 
 
-for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
+for method, dataset in product(STUDY.all_trainings.values(), STUDY.test_datasets):
     if method.rules:
         continue
     for part in KEEP.parts("sr", dataset) if method.granularity == "subject" else [EVERYONE]:

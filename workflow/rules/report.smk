@@ -8,7 +8,7 @@ rule report_page:
         quality=LAYOUT.table("quality", "csv"),
         significance=LAYOUT.table("significance", "csv"),
         tables=TABLES,
-        metrics=FILES.metrics(STUDY.cells()),
+        metrics=FILES.metrics(STUDY.measured_cells()),
         volumes=report_plan.viewer_files(report_plan.viewer_sets(STUDY)),
     output:
         page=report(

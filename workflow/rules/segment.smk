@@ -31,7 +31,7 @@ if STUDY.segmentation is not None:
         script:
             "../scripts/priors.py"
 
-    for dataset in STUDY.measured_datasets:
+    for dataset in STUDY.segmented_datasets:
 
         rule:
             name:

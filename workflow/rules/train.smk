@@ -30,7 +30,7 @@ for split in ("train", "val") if STUDY.denoising else ():
             "../scripts/denoise.py"
 
 
-for method in STUDY.supervised:
+for method in chain.from_iterable(map(STUDY.trainings, STUDY.supervised)):
 
     rule:
         name:
@@ -40,6 +40,7 @@ for method in STUDY.supervised:
             val=[LAYOUT.hr_list(STUDY.train_dataset, "val")],
             train_denoised=FILES.denoised_targets(method, "train"),
             val_denoised=FILES.denoised_targets(method, "val"),
+            start=method.start,
             checked=ancient(LAYOUT.checked()),
         output:
             model=FILES.model("model.safetensors", method),
@@ -56,11 +57,11 @@ for method in STUDY.supervised:
         resources:
             **method.resources("train"),
         params:
-            method=method.pack("network", "coordinates", "model", "training"),
+            method=method.pack_training(),
             scales=method.spec.get("scale_range") if method.models == "all_scales" else None,
             dataset=STUDY.train_dataset,
             degradation=STUDY.degradation,
-            seed=STUDY.seed,
+            seed=STUDY.seed_of(method),
             staging=LAYOUT.staging(LAYOUT.model(method.name, method.trained())),
             code=method.code("mrisr.train.engine"),
         message:
@@ -102,7 +103,7 @@ for method in STUDY.imported:
             "../scripts/import_model.py"
 
 
-for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
+for method, dataset in product(STUDY.all_trainings.values(), STUDY.test_datasets):
     if method.per_subject:
 
         rule:
@@ -131,7 +132,7 @@ for method, dataset in product(STUDY.methods.values(), STUDY.test_datasets):
                 scales=None,
                 dataset=dataset,
                 degradation=STUDY.degradation_of(dataset),
-                seed=STUDY.seed,
+                seed=STUDY.seed_of(method),
                 staging=LAYOUT.staging(
                     LAYOUT.model(method.name, method.trained(), dataset, "{subject}")
                 ),

@@ -8,6 +8,7 @@ from mrisr.common.files import sha256
 from mrisr.common.progress import job
 from mrisr.evaluate.training_time import with_curve
 from mrisr.methods import method as methods
+from mrisr.methods.import_weights import start_of
 from mrisr.train import engine as train
 
 with job(snakemake.log[0], snakemake.threads):
@@ -19,6 +20,10 @@ with job(snakemake.log[0], snakemake.threads):
         for kind in ("train_denoised", "val_denoised", "masks")
         for file in snakemake.input.get(kind, [])
     ]
+    state, started_from = {}, None
+    for file in snakemake.input.get("start", []):
+        state, started_from = start_of(method, file)
+        others.append(str(file))
     scales = params.scales or [float(snakemake.wildcards.scale)]
     training = train.TrainingJob(
         name=method.name,
@@ -35,6 +40,7 @@ with job(snakemake.log[0], snakemake.threads):
         train_denoised=list(snakemake.input.get("train_denoised", [])),
         val_denoised=list(snakemake.input.get("val_denoised", [])),
         masks=list(snakemake.input.get("masks", [])),
+        start=state,
         checksums={**checksums[0], **checksums[1], **{file: sha256(file) for file in others}},
     )
     about = {
@@ -48,6 +54,7 @@ with job(snakemake.log[0], snakemake.threads):
         "dataset": params.dataset,
         "train_subjects": [Path(file).name.removesuffix(".nii.gz") for file in training.train],
         "val_subjects": [Path(file).name.removesuffix(".nii.gz") for file in training.val],
+        **({"started_from": started_from} if started_from else {}),
         "code": params.code,
         "commit": provenance.commit(),
         "versions": provenance.versions(),

@@ -45,7 +45,23 @@ def test_plan_takes_several_pairs_after_one_config_as_snakemake_does(monkeypatch
     for words in (["seed=3"], ["--config", "scales=[2]", "seed"]):
         done = CliRunner().invoke(app, [*config, *words])
         assert done.exit_code == 2 and "--config takes KEY=VALUE" in done.output
-        assert asked == []
+        assert asked == [] and "unexpected error" not in done.output
+
+
+def test_plan_takes_a_config_by_name_or_file(monkeypatch):
+    asked = []
+
+    def load(path, pairs):
+        asked.append((path, pairs))
+        raise ConfigError("that is enough")
+
+    monkeypatch.setattr("mrisr.study.load.load_study", load)
+    thick = ROOT / "config/thick.yaml"
+    for words in (["thick"], [str(thick)], ["--configfile", str(thick)]):
+        CliRunner().invoke(app, ["plan", *words, "--config", "seed=3"])
+        assert asked.pop() == (thick, ["seed=3"])
+    done = CliRunner().invoke(app, ["plan", "thin"])
+    assert "no config 'thin' here" in done.output and not asked
 
 
 @pytest.fixture

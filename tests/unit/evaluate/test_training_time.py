@@ -26,6 +26,7 @@ def make(volumes, folder, **training):
         **{"clock": "processor", "learning_rate": 3e-3, **training},
     }
     method = methods.get("cubic_residual", {"model": SMALL, "training": settings})
+    method = methods.unpack(method.pack_training())  # what the rule passes on
     return method, TrainingJob(
         name=method.name,
         build=method.build,

@@ -57,6 +57,19 @@ def test_models_of_all_scales_come_first_then_by_scale(models):
     assert second[0] == ["Net", "Net 2"] == [text.get_text() for text in second[1]]
 
 
+def test_a_band_spans_several_trainings(tmp_path, models):
+    again = write(tmp_path / "again", [(0.05, 0.052), (0.01, 0.012), (0.009, 0.01)])
+    models[1]["repeats"] = [str(again), str(tmp_path / "not-there")]
+    curves, _, missing = read_curves(models)
+    assert [model["label"] for model in missing] == ["Net, seed 3"]
+    said = caption(curves, [], missing)
+    assert "Trained several times with other seeds: Net; line and marker are of the first" in said
+    panel = _draw(curves).axes[2]
+    (band,) = panel.collections
+    corners = band.get_paths()[0].vertices
+    assert {(50, 0.03), (50, 0.05), (100, 0.01), (100, 0.02)} <= set(map(tuple, corners))
+
+
 def test_lines_are_the_losses_and_the_kept_epoch_is_marked(models):
     curves, *_ = read_curves(models)
     left, right = _draw(curves).axes[:2]

@@ -1,7 +1,11 @@
 """Weights that come with mrisr: they fit, are small, and are not tested on what they saw."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from scipy import ndimage
 
 from mrisr.common.errors import ConfigError
@@ -9,7 +13,7 @@ from mrisr.common.files import sha256
 from mrisr.degrade.resample import degrade, upsample
 from mrisr.methods import method as methods
 from mrisr.methods import shipped
-from mrisr.methods.import_weights import import_model
+from mrisr.methods.import_weights import import_model, start_of
 from mrisr.methods.model_files import load_model, read_description, shipped_training
 from mrisr.plan.cells import has_losses
 from mrisr.reconstruct.apply import reconstruct
@@ -106,6 +110,48 @@ def test_subjects_that_the_weights_saw_are_not_tested(split, monkeypatch):
 
 def test_the_default_split_tests_no_subject_that_the_weights_saw():
     checked({**STUDY, "datasets": {"ds002748": {"roles": ["test"]}}})
+
+
+def starting(start, **settings):
+    method = {"base": "cubic_residual", "training": {"start_from": start}, **settings}
+    train = {"demo": {"roles": ["train", "test"]}}
+    return {**STUDY, "datasets": train, "methods": {"tuned": method}}
+
+
+def test_a_training_starts_from_the_weights_of_its_base(tmp_path):
+    study = checked(starting("shipped"))
+    [method] = study.supervised
+    weights = shipped.weights_file("cubic_residual", "here")
+    assert [Path(file).resolve() for file in method.start] == [weights.resolve()]
+    shrunk = methods.get("tuned", starting("shipped")["methods"]["tuned"], preset="demo")
+    state, said = start_of(shrunk, shrunk.start[0])
+    assert said["shipped"] and said["sha256"] == sha256(weights)
+    for key, value in load_file(weights).items():
+        assert torch.equal(state[key], value)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"start": "nowhere.pt"}, r"start_from: nowhere\.pt: no such file"),
+        ({"start": "shipped", "weights": "shipped"}, "start_from: nothing is trained here"),
+        ({"start": "results/imports/model.pt"}, "is a result of this study itself"),
+    ],
+)
+def test_a_start_that_cannot_be_taken_is_refused(change, problem, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("results/imports").mkdir(parents=True)
+    Path("results/imports/model.pt").touch()
+    with pytest.raises(ConfigError, match=problem):
+        checked(starting(**change))
+
+
+def test_subjects_that_a_start_saw_are_not_tested(monkeypatch):
+    tested = checked(starting("shipped")).datasets["demo"].subjects["test"]
+    said = {"dataset": "demo", "train_subjects": tested, "val_subjects": []}
+    monkeypatch.setattr("mrisr.study.check.read_description", lambda folder: said)
+    with pytest.raises(ConfigError, match=r"start_from: the shipped weights were trained on test"):
+        checked(starting("shipped"))
 
 
 def test_what_lies_elsewhere_is_not_shipped(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 
 from mrisr.common.errors import ConfigError
 from mrisr.plan import cells as summary
+from mrisr.plan.jobs import StudyJobs
 from mrisr.study.load import checked
 
 BASE = {
@@ -46,9 +47,22 @@ def test_defaults_and_subsets():
     ]
 
 
+def test_datasets_may_be_left_out():
+    two = {"demo": {"roles": ["test"]}, "ds002748": {"roles": ["test"]}}
+    chosen = {"datasets": ["demo"]}
+    some = study(datasets=two, segmentation=chosen)
+    assert {cell.dataset for cell in some.segmented_cells()} == {"demo"}
+    jobs = [job.rule for job in StudyJobs(some).jobs if job.stage == "segment"]
+    assert jobs and not any("ds002748" in rule for rule in jobs)
+    table = {"kind": "overlap", "dataset": "ds002748"}
+    with pytest.raises(ConfigError, match=r"tables\.t\.dataset: 'ds002748' is not segmented"):
+        study(datasets=two, segmentation=chosen, tables={"t": table})
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        ({"datasets": ["demos"]}, r"segmentation\.datasets: 'demos' is not among.*'demo'"),
         ({"prior": "atlas"}, r"'segmentation\.prior': did you mean 'priors'"),
         ({"registration": "share"}, r"'segmentation\.registration'.*'shared'"),
         ({"transform": "rigid"}, r"'segmentation\.transform'"),

@@ -191,7 +191,7 @@ def test_a_new_label_does_not_change_what_training_depends_on():
     named = checked(changed("methods/srcnn3d", {"label": "Other"})).methods["srcnn3d"]
     wide = checked(changed("methods/srcnn3d", TINY["srcnn3d"])).methods["srcnn3d"]
     keys = ("network", "coordinates", "model", "training")
-    assert plain.pack(*keys) == named.pack(*keys)
+    assert plain.pack(*keys) == named.pack(*keys) == plain.pack_training()
     assert plain.pack(*keys) != wide.pack(*keys)
 
 

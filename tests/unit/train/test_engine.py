@@ -183,6 +183,25 @@ def test_a_learned_part_that_died_behind_a_skip_is_noticed(alive, volumes, tmp_p
     assert info["restarts"] == (not alive)
 
 
+def test_a_training_begins_with_the_weights_that_it_is_given(volumes, tmp_path):
+    first = train(make_job("srcnn3d", volumes, tmp_path / "a", epochs=4))
+    job = make_job("srcnn3d", volumes, tmp_path / "b", epochs=1, learning_rate=1e-6)
+    tuned = train(replace(job, start=first.state))
+    for key, value in first.state.items():
+        torch.testing.assert_close(tuned.state[key], value, atol=1e-5, rtol=0)
+    fresh = train(replace(job, checkpoints=str(tmp_path / "c")))
+    assert tuned.log[0]["val_loss"] < 0.9 * fresh.log[0]["val_loss"]
+
+
+def test_a_checkpoint_of_another_start_is_not_used(volumes, tmp_path):
+    job = make_job("srcnn3d", volumes, tmp_path, epochs=2)
+    assert train(job, stop=lambda step: step == 1) is None
+    given = {key: torch.zeros_like(value) for key, value in job.build().state_dict().items()}
+    steps = []
+    train(replace(job, start=given), observe=lambda step, network, seconds: steps.append(step))
+    assert steps[0] == 1
+
+
 def test_a_loss_that_is_not_finite_is_an_error(volumes, tmp_path):
     job = make_job("srcnn3d", volumes, tmp_path, learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"srcnn3d: the loss is not finite at step \d+"):

@@ -5,14 +5,21 @@ from typing import Annotated
 
 import typer
 
+from mrisr.cli.run import DEMO, find_config
 from mrisr.common.progress import job
 
 
 def plan(
     context: typer.Context,
     configfile: Annotated[
-        Path, typer.Option(help="The study's config.", exists=True, dir_okay=False)
-    ] = Path("config/demo.yaml"),
+        Path | None,
+        typer.Option(
+            help="The study's config; a file or a name after the command means the same.",
+            exists=True,
+            dir_okay=False,
+            show_default="config/demo.yaml",
+        ),
+    ] = None,
     config: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,13 +47,18 @@ def plan(
     ] = None,
 ) -> None:
     """Tell what a study takes before it runs: jobs, hours, memory and disk by stage."""
+    words, named = list(context.args), None
+    if configfile is None and words and "=" not in words[0] and not words[0].startswith("-"):
+        named = words.pop(0)
+    pairs = _pairs(config or [], words)
     with job(None):
+        file = find_config(named) if named is not None else configfile or DEMO
         from mrisr.plan import bill as plans
         from mrisr.plan import costs as recorded
         from mrisr.plan.jobs import StudyJobs
         from mrisr.study.load import load_study
 
-        study_jobs = StudyJobs(load_study(configfile, _pairs(config or [], context.args)))
+        study_jobs = StudyJobs(load_study(file, pairs))
         known = recorded.Costs.load(costs or recorded.FOLDER)
         if record is None:
             found = plans.plan(study_jobs, known, parallel or [1], remaining)

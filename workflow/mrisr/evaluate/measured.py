@@ -24,6 +24,8 @@ ALPHA = 0.05
 #: Note on a value whose mean is infinite although some subjects are not.
 PARTLY = "infinite in some subjects"
 EXTRAPOLATED = "beyond the scales of its training"
+#: End of the remark on a method whose further trainings are not all measured yet.
+TRAININGS_MEASURED = " trainings measured"
 
 Column = tuple[str, str]  # metric, region
 
@@ -51,12 +53,13 @@ class Row:
 
     Attributes:
         cell: Description of the cell, see `read_rows`.
-        values: By metric and region, each indexed by subject; empty if the cell is skipped or
-            missing.
+        values: By metric and region, each indexed by subject, the mean over the trainings of the
+            method; empty if the cell is skipped or missing.
         remarks: Notes on the row, as the tables' CSV has them.
         held: Comparison with the baseline; None if there was no test.
         unmeasured: Metrics and regions that could not be measured in every subject. They have no
             values, because means over other subjects do not compare.
+        trainings: The values of each training of the method that is measured.
     """
 
     cell: Mapping
@@ -64,6 +67,23 @@ class Row:
     remarks: list[str]
     held: Held | None = None
     unmeasured: frozenset[Column] = frozenset()
+    trainings: tuple[Mapping[Column, pd.Series], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The method's label, with the number of trainings if there are several."""
+        several = f" ({len(self.trainings)} seeds)" if len(self.trainings) > 1 else ""
+        return f"{self.cell['method_label']}{several}"
+
+    def between_seeds(self, column: Column) -> float:
+        """Return the sample standard deviation of the trainings' means over the subjects.
+
+        NaN if it is not known: of one training, or of infinite values.
+        """
+        means = [float(training[column].mean()) for training in self.trainings]
+        return (
+            float(np.std(means, ddof=1)) if len(means) > 1 and np.isfinite(means).all() else np.nan
+        )
 
     @property
     def ranked(self) -> bool:
@@ -81,7 +101,7 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
             None). Optional keys: simulated (the dataset is no scan); slices (the CSV has a
             subject's slices, whose mean is the subject's value); has_ground_truth (False for real
             LR scans, which have only metrics without reference and no comparison with the
-            baseline).
+            baseline); repeats (path and model of each further training of the method).
         baseline: Name of the method that learned ones are compared with, None for no test. The test
             is a one-sided Wilcoxon signed-rank test over the subjects, of PSNR (or the metric of
             the cells' key held_by). It uses values inside the mask, where they exist, else over the
@@ -94,7 +114,8 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
         InputError: A metrics CSV is damaged, incomplete or holds NaN, or two of a dataset hold
             different subjects.
     """
-    by_cell = [_measured(_read(cell)) for cell in cells]
+    trainings = [_trainings(cell) for cell in cells]
+    by_cell = [_averaged(found) for found in trainings]
     _same_subjects(cells, by_cell)
     baselines = {
         (cell["dataset"], cell["scale"]): Row(cell, measured, [])
@@ -102,8 +123,10 @@ def read_rows(cells: Sequence[Mapping], baseline: str | None = None) -> list[Row
         if cell["method"] == baseline
     }
     rows = []
-    for cell, (measured, lost) in zip(cells, by_cell, strict=True):
-        row = Row(cell, measured, _remarks(cell, measured), unmeasured=lost)
+    for cell, (measured, lost), found in zip(cells, by_cell, trainings, strict=True):
+        each = tuple(one for _, one, _ in found)
+        remarks = _remarks(cell, measured, len(found))
+        row = Row(cell, measured, remarks, unmeasured=lost, trainings=each)
         comparable = cell["method"] != baseline and cell.get("has_ground_truth", True)
         if measured and cell["learned"] and baseline is not None and comparable:
             held = _held(row, baselines.get((cell["dataset"], cell["scale"])))
@@ -241,6 +264,37 @@ def _apart(path: object, other: object, subjects: Sequence[str]) -> InputError:
     )
 
 
+def _trainings(
+    cell: Mapping,
+) -> list[tuple[str, dict[Column, pd.Series], frozenset[Column]]]:
+    """Return the file, the measured and the lost columns of each training that is measured."""
+    if cell["skipped"]:
+        return []
+    paths = [cell["path"], *(repeat["path"] for repeat in cell.get("repeats", ()))]
+    there = [path for path in paths if path is not None and Path(path).exists()]
+    return [(path, *_measured(_read(path, cell.get("slices", False)))) for path in there]
+
+
+def _averaged(
+    trainings: Sequence[tuple[str, Mapping[Column, pd.Series], frozenset[Column]]],
+) -> tuple[dict[Column, pd.Series], frozenset[Column]]:
+    """Return each subject's mean over the trainings, and the columns that some training lost."""
+    if not trainings:
+        return {}, frozenset()
+    lost = frozenset().union(*(columns_lost for _, _, columns_lost in trainings))
+    (first, measured, _), *others = trainings
+    averaged = {}
+    for column, scores in measured.items():
+        if column in lost or not all(column in other for _, other, _ in others):
+            continue
+        for path, other, _ in others:
+            if apart := sorted(set(scores.index) ^ set(other[column].index)):
+                raise _apart(path, first, apart)
+        every = [scores, *(other[column][scores.index] for _, other, _ in others)]
+        averaged[column] = sum(every[1:], every[0]) / len(every) if others else scores
+    return averaged, lost
+
+
 def _measured(
     by_column: dict[Column, pd.Series],
 ) -> tuple[dict[Column, pd.Series], frozenset[Column]]:
@@ -249,11 +303,8 @@ def _measured(
     return {key: scores for key, scores in by_column.items() if key not in lost}, lost
 
 
-def _read(cell: Mapping) -> dict[Column, pd.Series]:
-    """Return a cell's values by metric and region; empty if it is skipped or not measured yet."""
-    path = cell["path"]
-    if cell["skipped"] or path is None or not Path(path).exists():
-        return {}
+def _read(path: str | Path, slices: bool) -> dict[Column, pd.Series]:
+    """Return measured values by metric and region; those of slices as means of a subject."""
     seals.check(path)
     try:
         table = read_table(path).astype({"value": float})
@@ -277,7 +328,7 @@ def _read(cell: Mapping) -> dict[Column, pd.Series]:
     if table.duplicated(["metric", "region", "subject"]).any():
         raise InputError(f"{path}: a subject is there twice; delete it and run again")
     by_column = {key: group.set_index("subject")["value"] for key, group in found.items()}
-    if cell.get("slices"):
+    if slices:
         return {
             key: series.groupby(subject_of, sort=False).mean() for key, series in by_column.items()
         }
@@ -335,17 +386,27 @@ def _held(row: Row, base: Row | None) -> Held | None:
     return Held(metric, mean, p, len(differences))
 
 
-def _remarks(cell: Mapping, measured: Mapping) -> list[str]:
+def trainings_of(cell: Mapping) -> list[Mapping | None]:
+    """Return the description of each training of a cell's method, None for those not there yet."""
+    return [cell["model"], *(repeat["model"] for repeat in cell.get("repeats", ()))]
+
+
+def _remarks(cell: Mapping, measured: Mapping, trainings: int) -> list[str]:
     if cell["skipped"]:
         return [f"skipped: {cell['skipped']}"]
     found = [] if measured else ["missing"]
-    model = cell["model"] or {}
-    if model.get("collapsed"):
+    repeats = cell.get("repeats", ())
+    if 0 < trainings <= len(repeats):
+        found.append(f"{trainings} of {1 + len(repeats)}{TRAININGS_MEASURED}")
+    models = [about or {} for about in trainings_of(cell)]
+    goal = cell.get("published_steps")
+    if any(model.get("collapsed") for model in models):
         found.append(COLLAPSED)
-    elif cell["learned"] and model:
-        goal = cell.get("published_steps") or model.get("published_steps")
-        found += [UNDERTRAINED] if too_short(model, goal) else []
-    if restarts := model.get("restarts"):
+    elif cell["learned"] and any(
+        too_short(model, goal or model.get("published_steps")) for model in models if model
+    ):
+        found.append(UNDERTRAINED)
+    if restarts := sum(model.get("restarts") or 0 for model in models):
         found.append("restarted once" if restarts == 1 else f"restarted {restarts} times")
     if cell.get("beyond") and measured:
         found.append(EXTRAPOLATED)

@@ -17,7 +17,7 @@ LIMIT = 3.5
 
 
 def subject_values(cells: Sequence[Mapping]) -> pd.DataFrame:
-    """Read the values of every subject that have been measured so far.
+    """Read the values of every subject that have been measured so far, means over trainings.
 
     Args:
         cells: See `mrisr.plan.cells.cells`.
@@ -28,11 +28,11 @@ def subject_values(cells: Sequence[Mapping]) -> pd.DataFrame:
         0.6745 (value - median) / MAD; NaN where there are too few subjects, or MAD is 0.
     """
     read = [
-        _table(cell["path"]).assign(
+        _averaged(there).assign(
             dataset=cell["dataset"], scale=float(cell["scale"]), method=cell["method"]
         )
         for cell in cells
-        if not cell["skipped"] and cell["path"] and Path(cell["path"]).exists()
+        if not cell["skipped"] and (there := _there(cell))
     ]
     columns = [*KEYS[:3], "subject", *KEYS[3:], "value"]
     frame = pd.concat(read) if read else pd.DataFrame(columns=columns)
@@ -54,6 +54,18 @@ def outliers(scored: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("z", key=lambda z: -z.abs(), kind="stable")
 
 
-def _table(path: str | Path) -> pd.DataFrame:
-    seals.check(path)
-    return read_table(path)
+def _there(cell: Mapping) -> list[str]:
+    """Return the metrics that exist of each training of a cell's method."""
+    paths = [cell["path"], *(repeat["path"] for repeat in cell.get("repeats", ()))]
+    return [path for path in paths if path and Path(path).exists()]
+
+
+def _averaged(paths: Sequence[str | Path]) -> pd.DataFrame:
+    for path in paths:
+        seals.check(path)
+    if len(paths) == 1:
+        return read_table(paths[0])
+    every = pd.concat([read_table(path) for path in paths])
+    means = every.groupby(["subject", "metric", "region"], sort=False)["value"]
+    # Not measured in one training is not measured.
+    return means.agg(lambda scores: scores.mean(skipna=False)).reset_index()

@@ -13,7 +13,7 @@ from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas, word
 from mrisr.figures.files import Record, plain, write
 from mrisr.figures.net_seconds import Seconds, seconds, where
-from mrisr.figures.scene import Key, measured_rows, text
+from mrisr.figures.scene import Key, means_over_trainings, measured_rows, text
 from mrisr.figures.style import PAPER, SMALL, TEXT, Look, look
 from mrisr.metrics import metadata
 
@@ -55,6 +55,7 @@ def draw(params: Mapping, outputs: Sequence[str | Path]) -> None:
             _where(cells.values()),
             _without(cells, costs),
             shown.hollow(rows.values()),
+            means_over_trainings(rows.values()),
         ),
         section="Measures",
         dataset=params["dataset"],

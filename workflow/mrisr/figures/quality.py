@@ -13,7 +13,7 @@ from mrisr.evaluate.measured import DOUBTFUL, Row
 from mrisr.figures import measured as shown
 from mrisr.figures.canvas import LETTER, Canvas
 from mrisr.figures.files import Record, plain, write
-from mrisr.figures.scene import Key, measured_rows, text, times
+from mrisr.figures.scene import Key, means_over_trainings, measured_rows, text, times
 from mrisr.figures.style import PAPER, TEXT, look
 
 COLUMNS = 3
@@ -63,6 +63,7 @@ def _caption(
         if unseen
         else "",
         shown.hollow(rows.values()),
+        means_over_trainings(rows.values()),
     )
 
 

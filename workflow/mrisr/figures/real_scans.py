@@ -19,6 +19,7 @@ from mrisr.figures.scene import (
     MISSING,
     NOT_APPLICABLE,
     Key,
+    first_of_several,
     remarks,
     text,
     times,
@@ -137,6 +138,7 @@ def _caption(
         else "No ground truth exists, so no error is drawn.",
         view.orientation,
         remarks(shown.values(), []),
+        first_of_several(params["cells"]),
         "As Figure 8 of Wu et al. (arXiv 2110.14476, version 2; 10 in version 1).",
     )
 

@@ -12,7 +12,7 @@ from mrisr.common.layout import scale_name
 from mrisr.evaluate.measured import COLLAPSED, DOUBTFUL, MARKS, UNDERTRAINED, Row, read_rows
 from mrisr.figures.files import Record
 from mrisr.figures.view import View, choose_view, load_like, load_truth, slice_axis, take, view_at
-from mrisr.methods.model_files import known
+from mrisr.methods.model_files import with_models
 from mrisr.volumes.io import Volume
 
 NOT_APPLICABLE, MISSING = "n/a", "missing"
@@ -97,6 +97,22 @@ def read_scene(params: Mapping, view: View | None = None) -> Scene:
     )
 
 
+def first_of_several(cells: Iterable[Mapping]) -> str:
+    """Return which methods are shown by the first of several trainings; empty without any."""
+    labels = dict.fromkeys(cell["method_label"] for cell in cells if cell.get("seeds", 1) > 1)
+    if not labels:
+        return ""
+    return f"The first of several trainings is shown, and its values, of {', '.join(labels)}."
+
+
+def means_over_trainings(rows: Iterable[Row]) -> str:
+    """Return which methods' values are means over several trainings; empty without any."""
+    labels = dict.fromkeys(row.cell["method_label"] for row in rows if len(row.trainings) > 1)
+    if not labels:
+        return ""
+    return f"Each subject's value is the mean over several trainings of {', '.join(labels)}."
+
+
 def chosen_view(mask: Volume, params: Mapping) -> View:
     """Return the slice through `params["at"]`, else the largest section of the mask."""
     at = params.get("at")
@@ -118,24 +134,23 @@ def check_voxel(at: Iterable[float], shape: Iterable[int], params: Mapping) -> N
 
 def measured_rows(params: Mapping) -> dict[Key, Row]:
     """Return the measured rows of the cells, with their marks, by scale and method."""
-    cells = [
-        {**cell, "model": known(cell["model"])} for cell in [*params["cells"], *params["held"]]
-    ]
+    cells = with_models([*params["cells"], *params["held"]])
     rows = read_rows(cells, params["baseline"])[: len(params["cells"])]
     return {(row.cell["scale"], row.cell["method"]): row for row in rows}
 
 
 def remarks(words: Iterable[object], rows: Iterable[Row]) -> str:
-    """Return sentences on the words n/a and missing and on marks, for those that appear."""
+    """Return sentences on words, marks and further trainings, for those that appear."""
     words = [word for word in words if isinstance(word, str)]
     rows = [row for row in rows if row.values]
+    said = [first_of_several(row.cell for row in rows), means_over_trainings(rows)]
     found = [remark for remark in DOUBTFUL if any(remark in row.remarks for row in rows)]
     parts = [f"{MARKS[remark]}: {SAID[remark]}." for remark in found]
     if NOT_APPLICABLE in words:
         parts.append("n/a: outside the method's limits.")
     if MISSING in words:
         parts.append("missing: not there yet.")
-    return " ".join(parts)
+    return text(*parts, *said)
 
 
 def marks(row: Row) -> str:

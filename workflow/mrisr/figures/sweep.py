@@ -58,7 +58,16 @@ def _points(cells: Sequence[Mapping]) -> dict[float, dict[str, np.ndarray]]:
     """Return the values of all subjects, by the parameter's value and by metric."""
     # This figure has no marks, so the descriptions of the models are not needed.
     ordered = sorted(cells, key=lambda cell: cell["value"])
-    rows = read_rows([{**cell, "model": None} for cell in ordered])
+    rows = read_rows(
+        [
+            {
+                **cell,
+                "model": None,
+                "repeats": [{**repeat, "model": None} for repeat in cell.get("repeats", ())],
+            }
+            for cell in ordered
+        ]
+    )
     return {
         row.cell["value"]: {name: subject_values(row, name) for name in METRICS}
         for row in rows

@@ -4,8 +4,8 @@ As Figure 12 of the ArSSR paper (arXiv 2110.14476v1), with one row for each scal
 trained on.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,7 @@ class Curve:
         look: Place of the method among the study's methods, see `mrisr.figures.style.look`.
         keeps_last: Whether the weights of the last epoch were kept.
         denoised: Whether the losses have a denoising term.
+        repeats: The curves of the method's further trainings with other seeds.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Curve:
     look: int = 0
     keeps_last: bool = False
     denoised: bool = False
+    repeats: tuple["Curve", ...] = ()
 
     @property
     def kept(self) -> int:
@@ -73,7 +75,8 @@ def read_curves(
     """Read the losses of models.
 
     Args:
-        models: Each with label, trained, look, and the folder of its `log.csv`.
+        models: Each with label, trained, look, the folder of its `log.csv`, and optionally those
+            of further trainings (repeats).
 
     Returns:
         The curves, models for all scales first, then by scale; the models without losses, because
@@ -88,23 +91,38 @@ def read_curves(
         if not file.exists():
             missing.append(model)
             continue
-        try:
-            seals.check(file)
-            table = read_table(file)[LOSSES].astype(float)
-        except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
-            raise InputError(
-                f"{file}: not a table of {', '.join(LOSSES)} ({error}); train the model again"
-            ) from None
-        if table.empty:
+        curve = _read_curve(model, file)
+        if curve is None:
             without.append(model)
             continue
-        if not np.isfinite(table["val_loss"]).any():
-            raise InputError(f"{file}: no validation loss is finite; train the model again")
-        losses = {name: table[name].to_numpy() for name in SIDES}
-        step = table["step"].to_numpy()
-        about = [bool(model.get(key)) for key in ("keeps_last", "denoised")]
-        curves.append(Curve(model["label"], model["trained"], step, losses, model["look"], *about))
+        further = []
+        for number, folder in enumerate(model.get("repeats", ()), start=2):
+            again = {**model, "label": f"{model['label']}, seed {number}"}
+            if not (file := Path(folder) / "log.csv").exists():
+                missing.append(again)
+            elif (repeat := _read_curve(again, file)) is not None:
+                further.append(repeat)
+        curves.append(replace(curve, repeats=tuple(further)))
     return sorted(curves, key=lambda curve: _order(curve.trained)), without, missing
+
+
+def _read_curve(model: Mapping, file: Path) -> Curve | None:
+    """Return the curve of a `log.csv`; None if it has no losses."""
+    try:
+        seals.check(file)
+        table = read_table(file)[LOSSES].astype(float)
+    except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
+        raise InputError(
+            f"{file}: not a table of {', '.join(LOSSES)} ({error}); train the model again"
+        ) from None
+    if table.empty:
+        return None
+    if not np.isfinite(table["val_loss"]).any():
+        raise InputError(f"{file}: no validation loss is finite; train the model again")
+    losses = {name: table[name].to_numpy() for name in SIDES}
+    step = table["step"].to_numpy()
+    about = [bool(model.get(key)) for key in ("keeps_last", "denoised")]
+    return Curve(model["label"], model["trained"], step, losses, model["look"], *about)
 
 
 def _order(trained: str) -> tuple[bool, list[float]]:
@@ -145,12 +163,41 @@ def caption(
             f"A marker stands at the epoch with the least validation loss{last}, whose weights were"
             " kept. Methods compare where they were trained on the same patches. As Figure 12 of Wu"
             " et al. (arXiv 2110.14476, version 1).",
+            several_seeds(curve.label for curve in curves if curve.repeats),
         ]
     if without:
         parts.append(f"Not shown, because their weights were imported: {_named(without)}.")
     if missing:
         parts.append(f"Missing, not there yet: {_named(missing)}.")
     return " ".join(filter(None, parts))
+
+
+def several_seeds(labels: Iterable[str]) -> str:
+    """Return what line and band of methods mean that are trained several times; else nothing."""
+    names = ", ".join(dict.fromkeys(labels))
+    if not names:
+        return ""
+    return (
+        f"Trained several times with other seeds: {names}; line and marker are of the first"
+        " training, the band spans all of them."
+    )
+
+
+def band(
+    x: np.ndarray, curves: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the least and the greatest of several curves.
+
+    Args:
+        x: Where, shape (N,); what lies beyond the shortest curve is left out.
+        curves: x and y of each, increasing in x.
+
+    Returns:
+        x, least and greatest y, each of shape (M,).
+    """
+    inside = x[(x >= max(at[0] for at, _ in curves)) & (x <= min(at[-1] for at, _ in curves))]
+    every = [np.interp(inside, at, y) for at, y in curves]
+    return inside, np.min(every, axis=0), np.max(every, axis=0)
 
 
 def _named(models: Sequence[Mapping]) -> str:
@@ -260,7 +307,11 @@ def _line(axes: Axes, curve: Curve, loss: str, log: bool) -> None:
     curve_look = look(curve.look)
     line = {**curve_look.line, "linewidth": 1.0}
     mark = {**curve_look.mark, "markersize": 4.5}
-    axes.plot(*_averaged(curve, loss, log), **line)
+    drawn = _averaged(curve, loss, log)
+    axes.plot(*drawn, **line)
+    if curve.repeats:
+        every = [drawn, *(_averaged(repeat, loss, log) for repeat in curve.repeats)]
+        axes.fill_between(*band(drawn[0], every), color=line["color"], alpha=0.2, linewidth=0)
     axes.plot(curve.step[curve.kept], curve.losses[loss][curve.kept], **line, **mark, zorder=3)
     axes.plot([], [], label=curve.label, **line, **mark)  # for the legend
 

@@ -15,6 +15,7 @@ from mrisr.common.layout import scale_name
 from mrisr.figures.canvas import Canvas
 from mrisr.figures.files import Record, plain, write
 from mrisr.figures.style import PAPER, SMALL, TEXT, look
+from mrisr.figures.training_curves import band, several_seeds
 
 TITLE = "Quality against training time"
 # Inches.
@@ -31,19 +32,22 @@ class Line:
         minutes: Minutes of training, shape (N,).
         gain: Mean PSNR over cubic interpolation in dB, shape (N,).
         look: Place of the method among the study's methods.
+        repeats: Minutes and gain of the method's further trainings with other seeds.
     """
 
     label: str
     minutes: np.ndarray
     gain: np.ndarray
     look: int
+    repeats: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
 
 def read_lines(models: Sequence[Mapping]) -> tuple[dict[float, list[Line]], list[str], bool]:
     """Read the curves of models.
 
     Args:
-        models: Each with label, look, and the folder of its `model.json`.
+        models: Each with label, look, the folder of its `model.json`, and optionally those of
+            further trainings (repeats).
 
     Returns:
         Lines by scale, lowest first; labels of the models that do not exist yet; and whether time
@@ -55,24 +59,39 @@ def read_lines(models: Sequence[Mapping]) -> tuple[dict[float, list[Line]], list
     lines: dict[float, list[Line]] = {}
     missing, clocks = [], set()
     for model in models:
-        file = Path(model["folder"]) / "model.json"
-        if not file.exists():
-            missing.append(model["label"])
+        folders = [model["folder"], *model.get("repeats", ())]
+        files = [Path(folder) / "model.json" for folder in folders]
+        missing += [
+            model["label"] + (f", seed {number}" if number > 1 else "")
+            for number, file in enumerate(files, start=1)
+            if not file.exists()
+        ]
+        if not files[0].exists():
             continue
-        try:
-            seals.check(file)
-            about = json.loads(file.read_text(encoding="utf-8"))
-            clocks.add(about["training"].get("clock", "wall"))
-            for scale in about["curve"][-1]["psnr_over_cubic"]:
-                rows = [(r["minutes"], r["psnr_over_cubic"][scale]) for r in about["curve"]]
-                minutes, gain = np.array(rows, dtype=float).T
-                line = Line(model["label"], minutes, gain, model["look"])
-                lines.setdefault(float(scale), []).append(line)
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise InputError(
-                f"{file}: no curve of a training in it ({error!r}); train the model again"
-            ) from None
+        first, *others = [_read_curves(file, clocks) for file in files if file.exists()]
+        for scale, (minutes, gain) in first.items():
+            repeats = tuple(other[scale] for other in others if scale in other)
+            line = Line(model["label"], minutes, gain, model["look"], repeats)
+            lines.setdefault(scale, []).append(line)
     return dict(sorted(lines.items())), list(dict.fromkeys(missing)), clocks == {"processor"}
+
+
+def _read_curves(file: Path, clocks: set[str]) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+    """Return minutes and gain of a training by scale; its clock is added to `clocks`."""
+    try:
+        seals.check(file)
+        about = json.loads(file.read_text(encoding="utf-8"))
+        clocks.add(about["training"].get("clock", "wall"))
+        found = {}
+        for scale in about["curve"][-1]["psnr_over_cubic"]:
+            rows = [(r["minutes"], r["psnr_over_cubic"][scale]) for r in about["curve"]]
+            minutes, gain = np.array(rows, dtype=float).T
+            found[float(scale)] = minutes, gain
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise InputError(
+            f"{file}: no curve of a training in it ({error!r}); train the model again"
+        ) from None
+    return found
 
 
 def caption(lines: Mapping[float, Sequence[Line]], missing: Sequence[str], core: bool) -> str:
@@ -96,8 +115,13 @@ def caption(lines: Mapping[float, Sequence[Line]], missing: Sequence[str], core:
         " last point, filled, is of the weights that are kept; on the way the learning rate is"
         " still high, so that a training planned to end there would do better. A method that"
         " trains a model for each scale takes this time for each. At the end,"
-        f" {'; '.join(ends)}." + _missing(missing)
+        f" {'; '.join(ends)}." + f" {several_seeds(_again(lines))}".rstrip() + _missing(missing)
     )
+
+
+def _again(lines: Mapping[float, Sequence[Line]]) -> list[str]:
+    """Return the labels of the methods that are trained several times."""
+    return [line.label for group in lines.values() for line in group if line.repeats]
 
 
 def _missing(missing: Sequence[str]) -> str:
@@ -153,6 +177,9 @@ def _draw(lines: Mapping[float, Sequence[Line]], core: bool) -> Figure:
                 markerfacecolor="white", markeredgecolor=style.colour, markeredgewidth=0.8,
                 **style.line,
             )  # fmt: skip
+            if line.repeats:
+                spread = band(line.minutes, [(line.minutes, line.gain), *line.repeats])
+                axes.fill_between(*spread, color=style.colour, alpha=0.2, linewidth=0)
             axes.plot(line.minutes[-1:], line.gain[-1:], linestyle="", markersize=5, **style.mark)
             handles.setdefault(line.label, drawn)
         axes.set_xscale("log")

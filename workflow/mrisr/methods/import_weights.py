@@ -90,6 +90,57 @@ def _read_pickle(file: Path) -> object:
         ) from None
 
 
+def fitting_weights(
+    method: Method, file: str | Path, search: Sequence[str | Path] = ()
+) -> dict[str, torch.Tensor]:
+    """Read weights of a method's network.
+
+    Args:
+        method: The method, with the hyper-parameters of its network.
+        file: See `read_weights`.
+        search: Further folders with `methods/<name>/`, used to tell what a wrong file looks like.
+
+    Returns:
+        Weights by name, in the network's types, on the CPU.
+
+    Raises:
+        InputError: The weights cannot be read, are not finite, or do not fit the network.
+    """
+    file = Path(file)
+    state, wanted = read_weights(file), method.build().state_dict()
+    _check_fit(method, file, _shapes(state), _shapes(wanted), search)
+    state = {key: state[key].to(own.dtype) for key, own in wanted.items()}
+    for key, value in state.items():
+        if not torch.isfinite(value).all():
+            raise InputError(f"{file}: {key} holds NaN or infinity; it is no trained model")
+    return state
+
+
+def start_of(method: Method, file: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Return weights that a training begins with, and what `model.json` says of them.
+
+    Args:
+        method: The method to be trained.
+        file: See `read_weights`.
+
+    Returns:
+        See `fitting_weights`; and `file`, `sha256`, with `steps`, `dataset`, `train_subjects` and
+        `shipped` where a description lies beside the file.
+
+    Raises:
+        InputError: As `fitting_weights`; or the weights were made for another kind of input.
+    """
+    file = Path(file)
+    state, facts = fitting_weights(method, file), _facts(file)
+    kinds = ("network", "coordinates", "weights_axes")
+    own = {key: method.spec[key] for key in ("network", "coordinates") if key in method.spec}
+    own["weights_axes"] = "canonical"
+    _check_facts(method, file, {key: facts[key] for key in kinds if key in facts}, own)
+    told = ("steps", "dataset", "train_subjects", "shipped")
+    about = {key: facts[key] for key in told if key in facts}
+    return state, {"file": str(file), "sha256": sha256(file), **about}
+
+
 def import_model(
     method: Method,
     file: str | Path,
@@ -113,13 +164,7 @@ def import_model(
         InputError: The weights cannot be read, or do not fit the method.
     """
     file = Path(file)
-    state = read_weights(file)
-    network = method.build()
-    _check_fit(method, file, _shapes(state), _shapes(network.state_dict()), search)
-    state = {key: state[key].to(own.dtype) for key, own in network.state_dict().items()}
-    for key, value in state.items():
-        if not torch.isfinite(value).all():
-            raise InputError(f"{file}: {key} holds NaN or infinity; it is no trained model")
+    state = fitting_weights(method, file, search)
     facts = _facts(file)
     own = {key: method.spec[key] for key in (*FACTS, "model") if key in method.spec}
     if not facts:
@@ -138,7 +183,7 @@ def import_model(
         "file": str(file),
         "bytes": file.stat().st_size,
         "sha256": sha256(file),
-        "parameters": sum(p.numel() for p in network.parameters()),
+        "parameters": sum(p.numel() for p in method.build().parameters()),
     }
     save_model(folder, state, [], description)
     losses = file.with_name("log.csv")

@@ -30,7 +30,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -87,8 +87,8 @@ def get(
         overrides: Changes to the folder's `method.yaml`, in the same keys. `model` may be a file of
             weights, which is short for `weights`; `shipped` stands for the weights that come with
             this package.
-        preset: `demo` applies the method's `demo` block first; imported weights keep the method's
-            own network.
+        preset: `demo` applies the method's `demo` block first; imported weights and weights that a
+            training starts from keep the method's own network.
         search: Further folders with `methods/<name>/`.
 
     Raises:
@@ -101,14 +101,19 @@ def get(
     published = spec.get("training", {})
     if preset == "demo":
         shrunk = dict(spec.get("demo", {}))
-        if "weights" in {**spec, **overrides}:
+        asked = {**spec.get("training", {}), **overrides.get("training", {})}
+        if "weights" in {**spec, **overrides} or asked.get("start_from"):
             shrunk.pop("model", None)
         spec = merge(spec, shrunk)
     changed = {key: value for key, value in overrides.items() if key != "base"}
     spec = merge(spec, changed)
     if spec.get("weights") == shipped.SHIPPED:
-        file = shipped.weights_file(overrides.get("base", name), f"method '{name}'")
+        file = shipped.weights_file(overrides.get("base", name), f"method '{name}': weights")
         spec["weights"] = os.path.relpath(file)  # like all paths of a config
+    if spec.get("training", {}).get("start_from") == shipped.SHIPPED:
+        where = f"method '{name}': training.start_from"
+        file = shipped.weights_file(folder.name, where)
+        spec["training"]["start_from"] = os.path.relpath(file)
     if spec.get("training", {}).get("steps") == PUBLISHED:
         if "published_steps" not in spec:
             raise ConfigError(
@@ -168,6 +173,11 @@ def merge(base: dict, changes: dict) -> dict:
     return merged
 
 
+def _ending(repeat: int) -> str:
+    """Return what a further training adds to the name of its method."""
+    return f"_seed{repeat}" if repeat > 1 else ""
+
+
 def hr_patch(training: Mapping[str, Any], scale: float) -> int:
     """Return the edge of the HR patches of a `grid` network: `patch`, else `lr_patch` times k."""
     return training.get("patch") or round(training.get("lr_patch", 0) * scale)
@@ -184,6 +194,8 @@ class Method:
         folder: Folder of the method's code.
         preset: `published` or `demo`.
         published: The training settings of the folder's `method.yaml`.
+        repeat: Which of several trainings of the method this is, from 1; see
+            `mrisr.study.study.Study.trainings`.
     """
 
     name: str
@@ -191,12 +203,26 @@ class Method:
     folder: Path
     preset: str = "published"
     published: dict = field(default_factory=dict)
+    repeat: int = 1
 
     label = property(lambda self: self.spec["label"], doc="Name in tables and figures.")
     kind = property(lambda self: self.spec["kind"], doc="interpolation, supervised, ...")
     input = property(lambda self: self.spec["input"], doc="volume, stacks, slice, ground_truth.")
     models = property(lambda self: self.spec["models"], doc="per_scale, all_scales or none.")
     granularity = property(lambda self: self.spec["granularity"], doc="dataset or subject.")
+
+    @property
+    def listed_name(self) -> str:
+        """Name in the config, which all trainings of the method share."""
+        return self.name.removesuffix(_ending(self.repeat))
+
+    def trained_again(self, repeat: int) -> "Method":
+        """Return a further training of the method: the same under a name of its own.
+
+        Args:
+            repeat: 2 for the second training.
+        """
+        return replace(self, name=f"{self.name}{_ending(repeat)}", repeat=repeat)
 
     def check(self) -> None:
         """Refuse a specification that contradicts itself.
@@ -213,6 +239,8 @@ class Method:
             raise ConfigError(f"{where}: kind supervised needs models: per_scale or all_scales")
         if self.models == "all_scales" and "scale_range" not in self.spec:
             raise ConfigError(f"{where}: models: all_scales needs scale_range")
+        if self.spec.get("seeds", 1) > 1 and not self.trained_here:
+            raise ConfigError(f"{where}: seeds: {self._why_not_trained()}; leave it out")
         if self.per_subject and self.spec.get("training", {}).get("steps"):
             raise ConfigError(
                 f"{where}: training.steps is for networks of all subjects; give training.epochs"
@@ -245,6 +273,19 @@ class Method:
             raise ConfigError(f"{where}: weights: '{file}': {allowed}")
 
     @property
+    def trained_here(self) -> bool:
+        """Whether the common rules train the method: on a training set, or for each subject."""
+        learns = self.kind == "supervised" or self.per_subject
+        return learns and not self.imported and self.rules is None
+
+    def _why_not_trained(self) -> str:
+        if self.imported:
+            return "its weights were made elsewhere, so that nothing is trained here"
+        if self.rules is not None:
+            return "its own rules.smk trains it, or nothing does"
+        return "it learns nothing, so that every seed gives the same"
+
+    @property
     def rules(self) -> Path | None:
         """The method's own rules, or None."""
         # Absolute: Snakemake takes a relative path from the file that includes it.
@@ -271,6 +312,12 @@ class Method:
         pickled = Path(file).suffix == ".pkl"
         authors = self.spec.get("authors_axes", "canonical") if pickled else "canonical"
         return self.spec.get("weights_axes", authors)
+
+    @property
+    def start(self) -> list[str]:
+        """File of weights that the training begins with; empty if they are random."""
+        file = self.spec.get("training", {}).get("start_from")
+        return [file] if file else []
 
     def weights(self, scale: object) -> Path:
         """Return the file of weights that is imported for `scale`."""
@@ -353,7 +400,15 @@ class Method:
         """
         spec = {key: self.spec[key] for key in (*keys, "deterministic") if key in self.spec}
         folder = os.path.relpath(self.folder, FOLDER)
-        return {"name": self.name, "folder": folder, "preset": self.preset, "spec": spec}
+        return {"name": self.listed_name, "folder": folder, "preset": self.preset, "spec": spec}
+
+    def pack_training(self) -> dict:
+        """Return what a training on the training set depends on, see `pack`.
+
+        A curve reconstructs on the way, which needs to know the kind of input.
+        """
+        measured = ("input",) if self.spec["training"].get("curve") else ()
+        return self.pack("network", "coordinates", "model", "training", *measured)
 
     @cached_property
     def module(self) -> ModuleType:

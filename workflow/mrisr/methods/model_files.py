@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,23 @@ def known(folder: str | Sequence[str] | None) -> dict | None:
     if isinstance(folder, str):
         return {**read_description(folder), "loss_fell": loss_fell(folder)}
     return read_description(there)
+
+
+def with_models(cells: Iterable[Mapping]) -> list[dict]:
+    """Return cells (`mrisr.plan.cells.cells`) with descriptions in place of models' folders.
+
+    See `known`; the same for the further trainings in `repeats`.
+    """
+    return [
+        {
+            **cell,
+            "model": known(cell["model"]),
+            "repeats": [
+                {**repeat, "model": known(repeat["model"])} for repeat in cell.get("repeats", ())
+            ],
+        }
+        for cell in cells
+    ]
 
 
 def own_training(description: Mapping) -> str:

@@ -23,7 +23,7 @@ def weights_file(method: str, where: str) -> Path:
 
     Args:
         method: Name of the method's folder.
-        where: Start of the message.
+        where: Start of the message, with the config key.
 
     Raises:
         ConfigError: The method has no shipped weights; the message names the methods that have.
@@ -31,7 +31,7 @@ def weights_file(method: str, where: str) -> Path:
     file = FOLDER / method / FILE
     if not file.is_file():
         raise ConfigError(
-            f"{where}: weights: shipped: no weights of '{method}' come with mrisr, only of"
+            f"{where}: shipped: no weights of '{method}' come with mrisr, only of"
             f" {', '.join(names()) or 'no method'}; train it, or name a file"
         )
     return file

@@ -7,7 +7,7 @@ from mrisr.plan.job_list import JobList, method_request
 def add_reconstruction(jobs: JobList) -> None:
     """Add the jobs that reconstruct."""
     study, layout = jobs.study, jobs.layout
-    for cell in [*study.cells(), *jobs.shown]:
+    for cell in [*study.measured_cells(), *jobs.shown]:
         if cell.skipped:
             continue
         method, scale = cell.method, scale_name(cell.scale)
@@ -32,7 +32,7 @@ def add_reconstruction(jobs: JobList) -> None:
                 stem,
                 items=items if single else None,
                 wildcards=scale,
-                variant=method.name,
+                variant=method.listed_name,
                 size=work if single else work * len(items),
                 voxels=jobs.sizes.hr_voxels(cell.dataset),
                 after=[
@@ -67,7 +67,7 @@ def add_metrics(jobs: JobList) -> None:
             after=[f"prepare_{name}_test"],
             **about(name),
         )
-    for cell in [*study.cells(), *jobs.shown]:
+    for cell in [*study.measured_cells(), *jobs.shown]:
         if cell.skipped:
             continue
         name, method, scale = cell.dataset, cell.method.name, scale_name(cell.scale)
@@ -89,7 +89,7 @@ def add_segmentation(jobs: JobList) -> None:
     """Add the jobs that segment ground truths and reconstructions, and that compare the two."""
     study, layout = jobs.study, jobs.layout
     settings = study.segmentation
-    for name in study.measured_datasets:
+    for name in study.segmented_datasets:
         items, voxels = study.items(name, "test"), jobs.sizes.working_voxels(name)
         about = {"size": voxels, "items": items}
         about["voxels"] = jobs.sizes.hr_voxels(name)  # memory holds the scan too

@@ -1,7 +1,7 @@
 """What tables, figures and the report need to know about a study, as plain values."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from mrisr.common.layout import HR_REFERENCE, HR_REFERENCE_LABEL, SPLITS, scale_name
 from mrisr.data.datasets import Dataset
@@ -60,6 +60,7 @@ class TableCell:
         slices: Whether the study is 2-D.
         held_by: The metric by which learned methods are compared with the baseline.
         reference: Whether this is the row of the HR references of real LR scans.
+        repeats: `path` and `model` of each further training of the method.
     """
 
     dataset: str
@@ -81,6 +82,7 @@ class TableCell:
     slices: bool
     held_by: str
     reference: bool
+    repeats: list[dict] = field(default_factory=list)
 
     @property
     def params(self) -> dict:
@@ -128,7 +130,29 @@ def _table_cell(study: Study, cell: Cell) -> TableCell:
         slices=study.slices is not None,
         held_by=study.config["baseline_metric"],
         reference=False,
+        repeats=[] if cell.skipped else _repeats(study, cell),
     )
+
+
+def _repeats(study: Study, cell: Cell) -> list[dict]:
+    """Return the metrics and the model of each further training of a cell's method."""
+    return [
+        {
+            "path": study.layout.metrics(cell.dataset, method.name, scale_name(cell.scale)),
+            "model": _model(study, replace(cell, method=method)),
+        }
+        for method in study.further[cell.method.name]
+    ]
+
+
+def metric_files(cells: Iterable[Mapping]) -> list[str]:
+    """Return the metrics of cells (`cells`), of every training."""
+    return [
+        path
+        for cell in cells
+        for path in (cell["path"], *(repeat["path"] for repeat in cell["repeats"]))
+        if path is not None
+    ]
 
 
 def describe(study: Study, cell: Cell) -> dict:
@@ -154,15 +178,16 @@ def _model(study: Study, cell: Cell) -> str | list[str] | None:
 
 def model_files(study: Study) -> list[str]:
     """Return the `model.json` of every model behind a cell, each once."""
-    folders = model_folders(cell.model for cell in table_cells(study))
+    folders = model_folders(cells(study))
     return [f"{folder}/model.json" for folder in folders]
 
 
-def model_folders(models: Iterable[str | list[str] | None]) -> list[str]:
-    """Return the folders of the models behind cells (`TableCell.model`), each once."""
-    found = []
-    for model in models:
-        found += [model] if isinstance(model, str) else model or []
+def model_folders(cells: Iterable[Mapping]) -> list[str]:
+    """Return the folders of the models behind cells (`cells`), of every training, each once."""
+    found: list[str] = []
+    for cell in cells:
+        for model in (cell["model"], *(repeat["model"] for repeat in cell["repeats"])):
+            found += [model] if isinstance(model, str) else model or []
     return list(dict.fromkeys(found))
 
 
@@ -187,6 +212,7 @@ def _with_references(study: Study, dataset: str, found: Sequence[TableCell]) -> 
                     published_steps=None,
                     published_training={},
                     reference=True,
+                    repeats=[],
                 )
             )
     return complete
@@ -357,13 +383,19 @@ def published(study: Study) -> list[dict]:
 
 
 def models(study: Study) -> list[dict]:
-    """Return method, label, folder name and folder of every model of the training set."""
+    """Return method, label, folder name and folder of every model of the training set.
+
+    `repeats` are the folders of the further trainings of a method.
+    """
     return [
         {
             "method": method.name,
             "label": method.label,
             "trained": trained,
             "folder": study.layout.model(method.name, trained),
+            "repeats": [
+                study.layout.model(again.name, trained) for again in study.further[method.name]
+            ],
             "published_steps": method.spec.get("published_steps"),
             "keeps_last": method.spec.get("training", {}).get("keep") == "last",
             "denoised": bool(method.denoising),
@@ -399,7 +431,10 @@ def datasets(study: Study) -> list[dict]:
 
 
 def segmented_cells(study: Study, dataset: str | None = None) -> list[TableCell]:
-    """Return the cells of the table of overlap; `path` is the overlap's CSV."""
+    """Return the cells of the table of overlap; `path` is the overlap's CSV.
+
+    Of several trainings the first alone is segmented.
+    """
     segmented = {
         (cell.dataset, cell.scale, cell.method.name) for cell in study.segmented_cells(dataset)
     }
@@ -407,7 +442,7 @@ def segmented_cells(study: Study, dataset: str | None = None) -> list[TableCell]
     for cell in table_cells(study, dataset):
         if (cell.dataset, cell.scale, cell.method) in segmented:
             path = study.layout.overlap(cell.dataset, cell.method, scale_name(cell.scale))
-            found.append(replace(cell, path=None if cell.skipped else path))
+            found.append(replace(cell, path=None if cell.skipped else path, repeats=[]))
     return found
 
 
@@ -454,6 +489,8 @@ def segmentation_notes(study: Study) -> dict[str, str]:
             "Priors": "the network's own.",
             "Registration": f"{transform} of the template, for the brain mask alone.",
         }
+    if any(study.further[cell.method.name] for cell in study.segmented_cells()):
+        found["Trainings"] = "of methods trained several times the first alone is segmented."
     if study.config["preset"] == "demo":
         found["Demo"] = notes(study)["Demo"]
     return found
@@ -493,7 +530,7 @@ def paper_cells(study: Study, spec: dict) -> list[TableCell]:
 
 def paper_models(study: Study, spec: dict) -> list[str]:
     """Return the folders of the models behind one of `paper_tables`."""
-    return model_folders(cell.model for cell in paper_cells(study, spec))
+    return model_folders(cell.params for cell in paper_cells(study, spec))
 
 
 def baseline_label(study: Study) -> str | None:

@@ -109,10 +109,15 @@ def _with_looks(study: Study, cells: list[dict]) -> list[dict]:
 
 
 def _images(study: Study, cells: list[dict], subject: str) -> list[dict]:
-    """Return cells with the `image` of a subject, None for skipped cells."""
+    """Return cells with the `image` of a subject, None for skipped cells.
+
+    Images, and the values beside them, are those of the first training.
+    """
     return [
         {
             **cell,
+            "repeats": [],
+            "seeds": 1 + len(cell["repeats"]),
             "image": None
             if cell["skipped"]
             else study.layout.sr(
@@ -161,8 +166,8 @@ def _scene_files(scene: Mapping) -> list[str]:
 def _measured(params: Mapping) -> list[str]:
     """Return the files of metrics, and the descriptions of models that tell what is marked."""
     cells = [*params["cells"], *params["held"]]
-    folders = summary.model_folders(cell["model"] for cell in cells)
-    return [*_files(cells, "path"), *(f"{folder}/model.json" for folder in folders)]
+    folders = summary.model_folders(cells)
+    return [*summary.metric_files(cells), *(f"{folder}/model.json" for folder in folders)]
 
 
 def _files(cells: list[dict], *keys: str) -> list[str]:
@@ -409,7 +414,7 @@ def _sweep(study: Study, dataset: str, settings: Mapping) -> Planned | None:
                 return Planned(
                     f"sweep_{key}_{dataset}",
                     "sweep",
-                    _files(cells, "path"),
+                    summary.metric_files(cells),
                     {
                         "dataset": dataset,
                         "label": study.datasets[dataset].label,
@@ -563,6 +568,11 @@ def _models(study: Study, settings: Mapping) -> list[dict]:
     ]
 
 
+def _trainings(model: Mapping) -> list[str]:
+    """Return the folders of all trainings of a model."""
+    return [model["folder"], *model["repeats"]]
+
+
 def _curves(study: Study, _: None, settings: Mapping) -> Planned | None:
     # Studies without learned methods have no losses.
     if not summary.has_losses(study):
@@ -571,7 +581,7 @@ def _curves(study: Study, _: None, settings: Mapping) -> Planned | None:
     return Planned(
         "curves",
         "training_curves",
-        [f"{model['folder']}/log.csv" for model in models],
+        [f"{folder}/log.csv" for model in models for folder in _trainings(model)],
         {"models": models},
         "Training and validation loss of every model against optimiser steps.",
     )
@@ -587,7 +597,7 @@ def _training_time(study: Study, _: None, settings: Mapping) -> Planned | None:
     return Planned(
         "training_time",
         "training_time",
-        [f"{model['folder']}/model.json" for model in models],
+        [f"{folder}/model.json" for model in models for folder in _trainings(model)],
         {"models": models},
         "PSNR over cubic interpolation against the time that a model was trained for.",
     )

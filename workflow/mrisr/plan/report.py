@@ -97,7 +97,8 @@ def _set(study: Study, dataset: str, subject: str, scale: float) -> dict:
         "images": [
             {
                 "method": cell.method.name,
-                "label": cell.method.label,
+                "label": cell.method.label
+                + (" (first of several trainings)" if study.further[cell.method.name] else ""),
                 "file": layout.sr(dataset, cell.method.name, name, subject),
             }
             for cell in study.cells(dataset)

@@ -7,7 +7,7 @@ that sees the files.
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -107,12 +107,18 @@ def state(study: Study) -> State:
     """Look at a study's files and logs, from the folder that Snakemake runs in."""
     active = _active()
     cells = list(study.cells())
-    measured = [None if cell.skipped else Path(_metrics(study, cell)).exists() for cell in cells]
+    measured = [
+        None
+        if cell.skipped
+        else all(Path(_metrics(study, each)).exists() for each in _trainings(study, cell))
+        for cell in cells
+    ]
     done = {
         stem
         for cell, there in zip(cells, measured, strict=True)
         if there
-        for stem in (_sr(study, cell), study.layout.metrics_stem(*_place(cell)))
+        for each in _trainings(study, cell)
+        for stem in (_sr(study, each), study.layout.metrics_stem(*_place(each)))
     }
     failures = _failures(study, done)
     failed = {failure.log for failure in failures}
@@ -151,6 +157,11 @@ def _at_work(log: str) -> bool:
     return held(file.with_name(f".{file.name}.lock"))
 
 
+def _trainings(study: Study, cell: Cell) -> list[Cell]:
+    """Return a cell once for each training of its method."""
+    return [replace(cell, method=method) for method in study.trainings(cell.method)]
+
+
 def _place(cell: Cell) -> tuple[str, str, str]:
     return cell.dataset, cell.method.name, scale_name(cell.scale)
 
@@ -169,7 +180,7 @@ def _of(study: Study, cell: Cell, there: bool | None, failed: set[str], active: 
         return SKIPPED
     if there:
         return DONE
-    logs = list(_logs(study, cell))
+    logs = [log for each in _trainings(study, cell) for log in _logs(study, each)]
     if failed & set(logs):
         return FAILED
     if not any(Path(log).exists() for log in logs):

@@ -186,12 +186,16 @@ class StudyFiles:
 
     def models(self) -> list[str]:
         """Models of the training set, then those of single subjects."""
-        shared = [self._weights(method.name, trained) for method, trained in self.study.models()]
+        shared = [
+            self._weights(each.name, trained)
+            for method, trained in self.study.models()
+            for each in self.study.trainings(method)
+        ]
         of_subjects = [
             self._weights(
                 cell.method.name, cell.method.trained(scale_name(cell.scale)), cell.dataset, item
             )
-            for cell in self.study.cells()
+            for cell in self.study.measured_cells()
             if cell.method.per_subject and not cell.skipped
             for item in self._test_items(cell.dataset)
         ]

@@ -60,7 +60,7 @@ def in_making_order(planned: list[Planned]) -> list[Planned]:
 
 
 def _measured(study: Study) -> list[str]:
-    return [cell.path for cell in summary.table_cells(study) if cell.path]
+    return summary.metric_files(summary.cells(study))
 
 
 def _common(study: Study) -> dict:
@@ -142,7 +142,7 @@ def _overlap(study: Study, path: Callable[[str, str], str]) -> Planned:
     cells, published = summary.segmented_cells(study), summary.published_overlap(study)
     # The quality table tells which rows support no conclusion.
     quality = path("quality", "csv")
-    floors = {name: study.layout.noise_floor(name) for name in study.measured_datasets}
+    floors = {name: study.layout.noise_floor(name) for name in study.segmented_datasets}
     return Planned(
         "segmentation",
         "Segmentations: overlap, volumes and surfaces",

@@ -15,7 +15,8 @@ def add_training(jobs: JobList) -> None:
     for method, trained in study.models():
         if not method.imported:
             after = ["check_scans", *(targets if method.denoising else [])]
-            _training(jobs, method, f"train_{method.name}", [], None, trained, after)
+            for each in study.trainings(method):
+                _training(jobs, each, f"train_{each.name}", [], None, trained, after)
     for name, about in study.early_stopping.items():
         method = study.methods[name]
         trained = method.trained(scale_name(about["scale"]))
@@ -28,7 +29,7 @@ def add_training(jobs: JobList) -> None:
             after=["check_scans", *(targets if method.denoising else [])],
             **method_request(method, "train"),
         )
-    for cell in study.cells():
+    for cell in study.measured_cells():
         if cell.method.per_subject and not cell.skipped:
             scale = scale_name(cell.scale)
             where = [cell.dataset, "{item}"]
@@ -87,7 +88,7 @@ def _training(
         folder,
         items=items,
         wildcards=trained,
-        variant=method.name,
+        variant=method.listed_name,
         size=macs,
         after=after,
         **method_request(method, "train"),

@@ -77,10 +77,13 @@ def report(
     """
     labels = {cell["dataset"]: cell["dataset_label"] for cell in study_facts["cells"]}
     drawn = [_figure(Path(path), labels) for path in figures]
-    models = [_model(model) for model in study_facts["models"]]
+    trained = _each_training(study_facts["models"])
+    models = [_model(model) for model in trained]
     means, contrasts = _frame(quality), _frame(significance, ("reference",))
     rows = _rows(study_facts, means)
     scores = subject_values(study_facts["cells"])
+    # The viewer shows the first training, and the values beside an image are those of the image.
+    shown = subject_values([{**cell, "repeats": []} for cell in study_facts["cells"]])
     cohorts = _cohorts(study_facts, scores)
     first, findings = mentioned(headlines(study_facts, means, contrasts, scores))
     remarks = viewer.remarks if viewer else []
@@ -93,7 +96,7 @@ def report(
         findings=findings,
         heatmaps=heatmaps(study_facts, means),
         left_out=left_out(study_facts, means, cohorts, state=state, remarks=remarks),
-        cost=in_short(manifest, study_facts["models"]),
+        cost=in_short(manifest, trained),
         summary=summary,
         warnings=_warnings(study_facts["datasets"]),
         state=state,
@@ -106,7 +109,7 @@ def report(
         methods_text=methods_text(study_facts, manifest, summary),
         figures=drawn,
         sections=list(dict.fromkeys(figure["section"] or "Figures" for figure in drawn)),
-        viewer=_told(viewer, scores, means) if viewer and viewer.sets else None,
+        viewer=_told(viewer, shown, means) if viewer and viewer.sets else None,
         methods=[
             _method(method, study_facts, models, drawn, rows) for method in study_facts["methods"]
         ],
@@ -232,6 +235,18 @@ def _links(dataset: str, points: Mapping[str, Sequence]) -> list[dict[str, str]]
             "path": "".join(f"M{1000 * x:.0f} {1000 * y:.0f}h0" for x, y in places),
         }
         for subject, places in points.items()
+    ]
+
+
+def _each_training(models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return models (`mrisr.plan.cells.models`) once for each training."""
+    return [
+        {**model, "folder": folder, "trained": f"{model['trained']}{seed}"}
+        for model in models
+        for seed, folder in [
+            ("", model["folder"]),
+            *((f", seed {n}", again) for n, again in enumerate(model.get("repeats", ()), start=2)),
+        ]
     ]
 
 

@@ -106,9 +106,21 @@ def _sentence(
     else:
         said = f"{where}, no method is better than {named[reference]}: {compared} {aside}."
     said += _others(contrasts, column, reference, labels) if reference == baseline else ""
+    said += _seeds(means.loc[[subject, reference]], named)
     doubts = [mark for mark in DOUBTFUL if mark in str(means["note"].get(subject))]
     return said + "".join(
         f" {MARKS[doubt]} {doubt}: it says little about the method." for doubt in doubts
+    )
+
+
+def _seeds(means: pd.DataFrame, named: Mapping[str, str]) -> str:
+    """Return how many trainings stand behind values, where there are several."""
+    if "seeds" not in means:
+        return ""
+    several = means["seeds"][means["seeds"] > 1]
+    return "".join(
+        f" Values of {named[method]} are means over {count:.0f} trainings with different seeds."
+        for method, count in several.items()
     )
 
 

@@ -78,6 +78,15 @@ def _jobs(cells: Sequence[Mapping], state: Mapping | None) -> list[dict[str, str
     if missing:
         link = "#state" if state else ""
         found.append(_line(ABSENT, f"Not measured: {places(missing, cells)}.", link))
+    partly = [
+        cell
+        for cell in cells
+        if not all(Path(repeat["path"]).exists() for repeat in cell.get("repeats", ()))
+        and cell not in missing
+    ]
+    if partly:
+        said = f"Not all trainings are measured: {places(partly, cells)}."
+        found.append(_line(ABSENT, said, "#state" if state else ""))
     return found
 
 

@@ -60,7 +60,13 @@ def partial(study: Study, folder: str | Path, say: Callable[[str], None]) -> Pat
         study.seed,
         tables=[_table(folder, name, form) for name in names for form in TABLE_SUFFIXES],
         figures=[str(path) for json in drawn for path in (json, json.with_suffix(".png"))],
-        models=_there([f"{model['folder']}/model.safetensors" for model in about["models"]]),
+        models=_there(
+            [
+                f"{folder}/model.safetensors"
+                for model in about["models"]
+                for folder in (model["folder"], *model["repeats"])
+            ]
+        ),
         sources=_there(source_lists(study)),
         benchmarks=f"{layout.root}/benchmarks",
         logs=f"{layout.root}/logs",

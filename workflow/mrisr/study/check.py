@@ -12,7 +12,8 @@ from mrisr.common.optional_packages import (
     has_antspynet,
 )
 from mrisr.common.schema import nearest
-from mrisr.methods.model_files import read_description
+from mrisr.methods.method import Method
+from mrisr.methods.model_files import described, read_description
 from mrisr.methods.shipped import is_shipped
 from mrisr.study import degradation_key, figures_key, tables_key
 from mrisr.study import readers_key as reader_settings
@@ -94,6 +95,7 @@ def check(study: Study) -> None:
                 f"methods.{method.name}: is learned, but no dataset has role train; give it"
                 " one, or import weights (methods.<name>.model: <file>)"
             )
+    problems += _seeds_problems(study)
     problems += _weights_problems(study)
     problems += _patch_problems(study)
     if study.supervised:
@@ -108,6 +110,19 @@ def check(study: Study) -> None:
         problems.append("degradation.kind slice and the key slices go together")
     if problems:
         raise ConfigError("\n  ".join([f"{study.where}:", *problems]))
+
+
+def _seeds_problems(study: Study) -> Iterator[str]:
+    """Yield why methods cannot be trained as often as the config says."""
+    if study.config["seeds"] > 1 and not any(method.trained_here for method in study.supervised):
+        yield "seeds: no method of this study is trained on a training set; leave it out"
+    for name, trainings in study.further.items():
+        for method in trainings:
+            if method.name in study.methods:
+                yield (
+                    f"methods.{method.name}: is also the name of training {method.repeat} of"
+                    f" {name}, which has seeds; rename it"
+                )
 
 
 def _weights_problems(study: Study) -> Iterator[str]:
@@ -129,7 +144,23 @@ def _weights_problems(study: Study) -> Iterator[str]:
                     " replace; copy it elsewhere, or leave the key out to use it"
                 )
             elif is_shipped(file):
-                yield from _seen_in_training(study, method.name, file)
+                yield from _seen_in_training(study, f"methods.{method.name}.weights", file)
+    for method in study.methods.values():
+        yield from _start_problems(study, method)
+
+
+def _start_problems(study: Study, method: Method) -> Iterator[str]:
+    """Yield what is wrong with weights that a training begins with."""
+    for name in method.start:
+        file, where = Path(name), f"methods.{method.name}.training.start_from"
+        if method not in study.supervised:
+            yield f"{where}: nothing is trained here for {study.where}; leave it out"
+        elif not file.is_file():
+            yield f"{where}: {file}: no such file (from {Path.cwd()}); correct the path"
+        elif file.resolve().is_relative_to(Path(study.layout.root).resolve()):
+            yield f"{where}: {file} is a result of this study itself; copy it elsewhere"
+        elif described(file):
+            yield from _seen_in_training(study, where, file)
 
 
 def _patch_problems(study: Study) -> Iterator[str]:
@@ -160,18 +191,19 @@ def _patch_problems(study: Study) -> Iterator[str]:
             )
 
 
-def _seen_in_training(study: Study, method: str, file: Path) -> Iterator[str]:
-    """Yield the test subjects that served to train shipped weights or to choose them."""
+def _seen_in_training(study: Study, where: str, file: Path) -> Iterator[str]:
+    """Yield the test subjects that served to train weights or to choose them."""
     made = read_description(file.parent)
+    what = "the shipped weights" if is_shipped(file) else str(file)
     for name in study.test_datasets:
         dataset = study.datasets[name]
-        if made["dataset"] not in (name, dataset.path.stem):
+        if made.get("dataset") not in (name, dataset.path.stem):
             continue
         used = {*made["train_subjects"], *made["val_subjects"]}
         seen = [subject for subject in dataset.subjects.get("test", []) if subject in used]
         if seen:
             yield (
-                f"methods.{method}.weights: the shipped weights were trained on test subjects of"
+                f"{where}: {what} were trained on test subjects of"
                 f" datasets.{name}: {', '.join(seen)}; take them out of its test split, or train"
                 " the method here"
             )
@@ -252,13 +284,19 @@ def _segmentation_problems(study: Study) -> Iterator[str]:
         yield f"segmentation: {ANTS_LACKING}, or leave the key out"
     if settings["engine"] == "deep_atropos" and not has_antspynet():
         yield ANTSPYNET_LACKING
+    for name in settings["datasets"] or []:
+        if name not in study.measured_datasets:
+            yield (
+                f"segmentation.datasets: '{name}' is not among the test datasets with a ground"
+                f" truth: {nearest(name, study.measured_datasets)}"
+            )
     for name in settings["methods"] or []:
         if name not in study.methods:
             yield (
                 f"segmentation.methods: '{name}' is not among the methods:"
                 f" {nearest(name, study.methods)}"
             )
-    tested = {float(scale) for name in study.measured_datasets for scale in study.scales(name)}
+    tested = {float(scale) for name in study.segmented_datasets for scale in study.scales(name)}
     for scale in settings["scales"] or []:
         if float(scale) not in tested:
             yield (

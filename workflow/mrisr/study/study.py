@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mrisr.common import seeds
 from mrisr.common.errors import ConfigError
 from mrisr.common.layout import SPLITS, STACKS, Layout, scale_name, slice_name
 from mrisr.data import datasets as dataset_files
@@ -20,6 +21,7 @@ from mrisr.metrics import Registry
 DEFAULTS = {
     "title": "",
     "preset": "published",
+    "seeds": 1,
     "deterministic": False,
     "downloads": dataset_files.DOWNLOADS,
     "plugins": [],
@@ -49,6 +51,7 @@ SEGMENTATION: dict = {
     "transform": "syn",
     "voxel_size": None,
     "noise_floor": 3,
+    "datasets": None,
     "methods": None,
     "scales": None,
     "published": [],
@@ -87,6 +90,7 @@ class Study:
         layout: Paths of the study's files.
         datasets: Datasets by name.
         methods: Methods by name, in the config's order.
+        further: Further trainings of methods, by the method's name; see `trainings`.
         metrics: Metrics that the study may use; other studies in this process have their own.
         segmentation: Settings of the segmentation, every key present, or None without one.
         train_dataset: The dataset that supervised methods learn from, or None.
@@ -126,6 +130,7 @@ class Study:
         self.plugins: list[str] = self.config["plugins"]
         self.datasets = self._datasets()
         self.methods = self._methods()
+        self.further = {name: self._further(method) for name, method in self.methods.items()}
 
     def _take_acquisitions(self, config: dict) -> None:
         """Complete the degradation of thick slices: its scales are the acquisitions' spacings."""
@@ -188,6 +193,12 @@ class Study:
         return [name for name in self.test_datasets if self.datasets[name].has_ground_truth]
 
     @property
+    def segmented_datasets(self) -> list[str]:
+        """The test datasets whose ground truths and reconstructions are segmented."""
+        chosen = (self.segmentation or {"datasets": []})["datasets"]
+        return [name for name in self.measured_datasets if chosen is None or name in chosen]
+
+    @property
     def real_datasets(self) -> list[str]:
         """The test datasets that are real LR scans, without a ground truth."""
         return [name for name in self.test_datasets if not self.datasets[name].has_ground_truth]
@@ -227,6 +238,32 @@ class Study:
             found[name] = method
         # `--config` adds methods at the end, but the bound must stay last in every table.
         return dict(sorted(found.items(), key=lambda item: item[1].input == "ground_truth"))
+
+    def _further(self, method: Method) -> list[Method]:
+        shared = self.config["seeds"] if method.trained_here and not method.per_subject else 1
+        count = method.spec.get("seeds", shared)
+        return [method.trained_again(repeat) for repeat in range(2, count + 1)]
+
+    def trainings(self, method: Method) -> list[Method]:
+        """Return a method once for each of its trainings, itself the first.
+
+        The first training has the method's name and the study's seed, so that it is the same in a
+        study without `seeds`. The further ones have names of their own, by which rules make their
+        files; tables and figures show all of them as one method.
+        """
+        return [method, *self.further[method.name]]
+
+    @property
+    def all_trainings(self) -> dict[str, Method]:
+        """All methods by name, each followed by its further trainings."""
+        every = [each for method in self.methods.values() for each in self.trainings(method)]
+        return {method.name: method for method in every}
+
+    def seed_of(self, method: Method) -> int:
+        """Return the seed of a training: the study's, or one that derives from it."""
+        if method.repeat == 1:
+            return self.seed
+        return seeds.seed(self.seed, "training", method.repeat)
 
     @property
     def metric_settings(self) -> dict[str, dict]:
@@ -352,6 +389,12 @@ class Study:
                         continue
                     yield Cell(name, scale, method, method.refuses(scale, name))
 
+    def measured_cells(self) -> Iterator[Cell]:
+        """Yield `cells` once for each training of the cell's method."""
+        for cell in self.cells():
+            for method in self.trainings(cell.method):
+                yield replace(cell, method=method)
+
     def segmented_cells(self, dataset: str | None = None) -> list[Cell]:
         """Return the cells whose reconstructions are segmented, in the order of the tables."""
         if self.segmentation is None:
@@ -360,7 +403,7 @@ class Study:
         return [
             cell
             for cell in self.cells(dataset)
-            if cell.dataset in self.measured_datasets
+            if cell.dataset in self.segmented_datasets
             and (methods is None or cell.method.name in methods)
             and (scales is None or float(cell.scale) in map(float, scales))
         ]

@@ -58,7 +58,14 @@ def problems(study: Study) -> Iterator[str]:
                 f"{where}.dataset: '{asked['dataset']}' is not among the test datasets:"
                 f" {nearest(asked['dataset'], study.test_datasets)}"
             )
-        elif asked.get("kind") != "overlap" or study.segmentation is not None:
+        elif asked.get("kind") == "overlap" and study.segmentation is None:
+            continue  # the study has no tables of overlap
+        elif asked.get("kind") == "overlap" and asked["dataset"] not in study.segmented_datasets:
+            yield (
+                f"{where}.dataset: '{asked['dataset']}' is not segmented; add it to"
+                " segmentation.datasets"
+            )
+        else:
             spec = _completed(study, name, asked)
             yield from _unknown(study, where, spec)
             yield from _misplaced(where, spec)

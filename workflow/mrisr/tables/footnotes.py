@@ -14,11 +14,13 @@ from mrisr.evaluate.measured import (
     EXTRAPOLATED,
     MARKS,
     NOT_ABOVE,
+    TRAININGS_MEASURED,
     UNDERTRAINED,
     UNTESTED,
     Column,
     margin,
     places,
+    trainings_of,
 )
 from mrisr.methods.budget import FALLING, FEW_STEPS, LAST
 from mrisr.methods.model_files import own_training, shipped_training
@@ -133,7 +135,31 @@ def skipped(where: Mapping[str, str]) -> list[str]:
             found.append(f"Training {remark} after it had collapsed: {cells_named}.")
         elif remark == EXTRAPOLATED:
             found.append(f"Extrapolated, {remark}: {cells_named}.")
+        elif remark.endswith(TRAININGS_MEASURED):
+            found.append(f"Only {remark} so far: {cells_named}.")
     return found
+
+
+def several_trainings(cells: Iterable[Mapping]) -> list[str]:
+    """Return what the means of methods that are trained several times are; else nothing."""
+    cells = [cell for cell in cells if not cell["skipped"]]
+    groups: dict[int, list[Mapping]] = {}
+    for cell in cells:
+        if repeats := cell.get("repeats"):
+            groups.setdefault(1 + len(repeats), []).append(cell)
+    if not groups:
+        return []
+    counts = "; ".join(
+        f"{count} times: {places(members, cells)}" for count, members in groups.items()
+    )
+    return [
+        f"Trained several times, each time with another seed, {counts}. A subject's value is the"
+        " mean over the trainings, so that n counts subjects, and intervals and tests are over"
+        " subjects; they do not cover the choice of seeds.",
+        "Two spreads of such a row: of these values between subjects, beside the mean; and of each"
+        " training's mean over the subjects between seeds, in the second line of the table quality"
+        " (both sample standard deviations).",
+    ]
 
 
 def training(cells: Iterable[Mapping]) -> list[str]:
@@ -146,7 +172,8 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         if not cell["learned"] or cell["skipped"]:
             continue
         model = cell["model"] or {}
-        if (model.get("loss_fell") or 0.0) > FALLING:
+        models = [about for about in trainings_of(cell) if about]
+        if any((about.get("loss_fell") or 0.0) > FALLING for about in models):
             falling.append(cell)
         if "models" in model:
             per_subject.setdefault(own_training(model), []).append(cell)
@@ -158,19 +185,26 @@ def training(cells: Iterable[Mapping]) -> list[str]:
             continue
         published = cell.get("published_training") or {}
         sizes = _passes(model, published) + _sizes(model, published)
-        key = (model.get("steps"), goal, model.get("preset"), file, sizes)
+        steps = tuple(sorted({about["steps"] for about in models if about.get("steps")}))
+        start = _start(model.get("started_from"))
+        key = (steps, goal, model.get("preset"), file, sizes, start)
         groups.setdefault(key, []).append(cell)
     lines = []
-    for (steps, goal, preset, file, sizes), members in groups.items():
-        done = "an unknown number of steps (no model.json)" if steps is None else f"{steps:,} steps"
-        if steps is not None and goal:
-            done = f"{steps:,} of the {goal:,} published steps ({_percent(steps / goal)})"
+    for (steps, goal, preset, file, sizes, start), members in groups.items():
+        done = "an unknown number of steps (no model.json)"
+        if steps:
+            ends = dict.fromkeys([steps[0], steps[-1]])
+            count = " to ".join(f"{end:,}" for end in ends)
+            share = " to ".join(dict.fromkeys(_percent(end / goal) for end in ends)) if goal else ""
+            done = (
+                f"{count} of the {goal:,} published steps ({share})" if goal else f"{count} steps"
+            )
         demo = "; demo preset, a shrunk network and schedule" if preset == "demo" else ""
-        trained = f"rained for {done}{demo or sizes}"
+        trained = f"rained for {done}{demo or sizes}{start}"
         if file is None:
             said = f"T{trained}"
         else:
-            said = f"Weights imported from {file}" + ("" if steps is None else f", t{trained}")
+            said = f"Weights imported from {file}" + (f", t{trained}" if steps else "")
         lines.append(f"{said}: {places(members, cells)}.")
     lines += [
         f"{said[0].upper()}{said[1:]}: {places(members, cells)}."
@@ -181,6 +215,16 @@ def training(cells: Iterable[Mapping]) -> list[str]:
             f"The validation loss was still falling when training ended: {places(falling, cells)}."
         )
     return lines
+
+
+def _start(start: Mapping | None) -> str:
+    """Return in words the weights that a training began with."""
+    if not start:
+        return ""
+    steps = f" ({start['steps']:,} steps)" if start.get("steps") else ""
+    if start.get("shipped"):
+        return f", begun with the weights that come with mrisr{steps}"
+    return f", begun with the weights of {Path(start['file']).name}{steps}"
 
 
 def _imported(model: Mapping) -> str:

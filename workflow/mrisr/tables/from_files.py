@@ -8,7 +8,7 @@ import pandas as pd
 
 from mrisr.evaluate.measured import slices_note
 from mrisr.evaluate.read_table import read_table
-from mrisr.methods.model_files import known
+from mrisr.methods.model_files import with_models
 from mrisr.tables.overlap import overlap_table
 from mrisr.tables.paper import paper_table
 from mrisr.tables.quality import quality_table
@@ -47,7 +47,7 @@ def quality(
         empty_slices: Setting of the study.
     """
     return quality_table(
-        _with_models(cells),
+        with_models(cells),
         _published(published),
         {**notes, "Slices": slices_note(metrics, scores, empty_slices)},
         baseline=baseline,
@@ -60,7 +60,7 @@ def quality(
 
 def significance(cells: Sequence[Mapping], **settings: object) -> Table:
     """Return the table of significance; `settings` go to `significance_table`."""
-    return significance_table(_with_models(cells), **settings)
+    return significance_table(with_models(cells), **settings)
 
 
 def overlap(
@@ -135,7 +135,7 @@ def paper(
     return paper_table(
         spec,
         read_table(complete),
-        _with_models(cells),
+        with_models(cells),
         _published(spec["published"], as_printed=True),
         {**notes, "Slices": slices},
         baseline=baseline,
@@ -165,11 +165,6 @@ def readers(answers: str | Path, *, published: Sequence[Mapping] = (), **setting
         where=str(answers),
         **settings,
     )
-
-
-def _with_models(cells: Sequence[Mapping]) -> list[dict]:
-    """Return cells with the descriptions of their models, None for models that do not exist yet."""
-    return [{**cell, "model": known(cell["model"])} for cell in cells]
 
 
 def _published(entries: Sequence[Mapping], as_printed: bool = False) -> pd.DataFrame | None:

@@ -53,6 +53,7 @@ def footnotes(
     found += shared.topics(notes)
     found += shared.marks(said, baseline, held_by(cells, columns))
     found += shared.training(cells)
+    found += [] if overlap else shared.several_trainings(cells)
     found += shared.skipped(said)
     unranked = dict.fromkeys(r.metric for r in records if OUT_OF_ORDER in r.remarks)
     if unranked:

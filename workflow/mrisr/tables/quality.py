@@ -35,12 +35,13 @@ from mrisr.tables.table import Block, Entry, Table
 
 COLUMNS = [
     *("dataset", "scale", "method", "metric", "region", "n", "mean", "std", "ci_low", "ci_high"),
-    *("published_mean", "published_std", "note"),
+    *("seeds", "std_seeds", "published_mean", "published_std", "note"),
 ]
-NUMBERS = ("mean", "std", "ci_low", "ci_high", "published_mean", "published_std")
+NUMBERS = ("mean", "std", "ci_low", "ci_high", "std_seeds", "published_mean", "published_std")
 UNMEASURED = "unmeasured"
 MISSING, UNAVAILABLE, NO_TRUTH = "missing", "unavailable", "no ground truth"
 EACH = "each subject"
+SEEDS = "± between seeds"
 FIT = "fit of SR = gain × ground truth + offset"
 
 
@@ -94,7 +95,10 @@ def quality_table(
             paper = beside.get((*key, *column), (math.nan, math.nan))
             place = (key[0], row.cell["scale"], key[2], *column)
             summary = _summary(row.values.get(column))
-            records.append((*place, *summary, *paper, "; ".join(said)))
+            there = column in row.values
+            seeds = len(row.trainings) if there else 0
+            spread = row.between_seeds(column) if there else math.nan
+            records.append((*place, *summary, seeds, spread, *paper, "; ".join(said)))
     frame = pd.DataFrame(records, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, float))
     lines = list(frame.itertuples(index=False))
     width = len(shown)
@@ -229,7 +233,7 @@ def _partly(scores: pd.Series) -> bool:
 def _name(row: Row) -> str:
     """Return a method's label with its marks."""
     marks = "".join(mark for note, mark in MARKS.items() if note in row.remarks)
-    return f"{row.cell['method_label']}{' (control)' if row.cell['control'] else ''}{marks}"
+    return f"{row.label}{' (control)' if row.cell['control'] else ''}{marks}"
 
 
 def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) -> Entry:
@@ -246,6 +250,8 @@ def _entry(record: tuple, row: Row, unavailable: Mapping[str, str], style: str) 
         return Entry(f"∞ in {infinite} of {record.n}", "absent", data=_about(column))
     text = number(record.mean, record.std, digits)
     below = _second_line(row.values[column], (record.ci_low, record.ci_high), digits)
+    if not math.isnan(record.std_seeds):
+        below = "; ".join(filter(None, [below, f"± {number(record.std_seeds, digits=digits)}"]))
     return Entry(text, style, below=below, value=known(record.mean), data=_about(column))
 
 
@@ -262,7 +268,8 @@ def _second_lines(row: Row, shown: Sequence[Column]) -> str:
     """Return the label of a row's second lines; empty if it has none."""
     counts = {len(row.values[column]) for column in shown if column in row.values}
     n = max(counts, default=0)
-    return INTERVAL if n >= FEWEST else EACH if n > 1 else ""
+    first = INTERVAL if n >= FEWEST else EACH if n > 1 else ""
+    return "; ".join(filter(None, [first, SEEDS if len(row.trainings) > 1 else ""]))
 
 
 def _about(column: Column) -> dict[str, str]:
@@ -318,6 +325,7 @@ def _footnotes(
     base = next((c["method_label"] for c in cells if c["method"] == baseline), baseline)
     found += footnotes.marks(said, base, held_by(cells, shown))
     found += footnotes.training(cells)
+    found += footnotes.several_trainings(cells)
     found += footnotes.skipped(said)
     found += _missing(rows, shown, unavailable)
     found += footnotes.unavailable([metric for metric, _ in shown], unavailable)

@@ -58,7 +58,7 @@ def rank_block(label: str, groups: Groups, shown: Sequence[Column], seed: int) -
                 )
         lines = [
             [
-                Entry(str(row.cell["method_label"])),
+                Entry(row.label),
                 *(entries.get((row.cell["method"], c), Entry("–", "absent")) for c in shown),
             ]
             for row in ranked

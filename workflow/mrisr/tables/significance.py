@@ -127,6 +127,7 @@ def significance_table(
         blocks += [block for block in made if block is not None]
         notes += friedman_notes(label, groups, first) if first in tested else []
     said = _footnotes(frame, cells, alone, first, baseline, shown, margins)
+    said += footnotes.several_trainings(cells) if len(frame) else []
     unranked = [
         f"{heading(*column)}: not tested on {datasets[dataset][0]}, controls out of order ({why})."
         for (dataset, column), why in disorder.items()
@@ -159,7 +160,7 @@ def _baseline_block(
                 for column in shown
             ]
             n = max(map(len, row.values.values()))
-            name = Entry(str(row.cell["method_label"]), data=_about(row, scale))
+            name = Entry(row.label, data=_about(row, scale))
             lines.append([name, *cells, Entry(str(n), value=n)])
         found.append((f"{scale_name(scale)}×", lines))
     if not found:
@@ -198,7 +199,7 @@ def _pairs_block(label: str, groups: Groups, first: Column, lookup: Contrasts) -
                     cells.append(_entry(turned(record), brief=True))
                 else:
                     cells.append(Entry("" if name == mine else "–", "absent"))
-            lines.append([Entry(str(row.cell["method_label"]), data=_about(row, scale)), *cells])
+            lines.append([Entry(row.label, data=_about(row, scale)), *cells])
         found.append((f"{scale_name(scale)}×", lines))
     header = ["Method", *(label for _, label in members)]
     title = f"{label}: all pairs, {heading(*first)}"

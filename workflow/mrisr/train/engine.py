@@ -58,6 +58,7 @@ class TrainingJob:
         device: Device to train on.
         masks: Masks of the data in the LR files of one subject, one each; empty if all voxels are
             data.
+        start: Weights that the training begins with, on the CPU; random ones if there are none.
         checksums: SHA-256 of all these files. The finished model is kept aside under them.
     """
 
@@ -75,6 +76,7 @@ class TrainingJob:
     train_denoised: Sequence[str] = ()
     val_denoised: Sequence[str] = ()
     masks: Sequence[str] = ()
+    start: Mapping[str, torch.Tensor] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -109,7 +111,8 @@ def train(
     step. The training continues from a checkpoint if there is one, and ends with the same weights
     as an uninterrupted one. A network never recovers if its output is constant (the published ReLU
     head can die), or no more than that of its skip connection. It then starts anew with another
-    seed, at most `training.restarts` times.
+    seed, at most `training.restarts` times. With `training.start_from` it begins with given weights
+    in place of random ones.
 
     Args:
         job: What to train.
@@ -245,6 +248,8 @@ def _attempt(
     with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, whatever the device
         torch.manual_seed(seeds.seed(job.seed, job.name, *job.scales, "init", state["attempt"]))
         network = job.build()
+    if job.start and not state["attempt"]:  # what collapsed once begins with random weights
+        network.load_state_dict(job.start)
     network = convert(network, device)
     skipped = _skipped(network, validation, training)
     learner = Learner(
@@ -405,7 +410,9 @@ def _validate(
 
 def _fingerprint(job: TrainingJob, *patches: Sequence) -> dict:
     kept = loop.lasting(job.spec["training"])
+    start = {"start": _digest(list(job.start.values()))} if job.start else {}
     return {
+        **start,
         "job": [job.name, list(job.scales), job.degradation, job.seed, job.code],
         "spec": {**job.spec, "training": kept},
         "data": [_digest(part) for part in patches],
