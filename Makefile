@@ -6,7 +6,8 @@ PIP_ARGS ?=
 # pip, or uv: `make INSTALLER=uv`. Where no Python fits, an installed uv brings one, to pip too.
 INSTALLER ?= pip
 BIN := .venv/bin
-# Python compiles what it imports when it first does; to compile everything takes longer than to unpack it.
+# Python compiles what it imports when it first does, which must be kept; to compile all takes longer than to unpack it.
+export PYTHONDONTWRITEBYTECODE :=
 pip_install = $(BIN)/python -m pip install --quiet --no-compile $(PIP_ARGS)
 uv_install = uv pip install --quiet --python $(BIN)/python $(PIP_ARGS)
 

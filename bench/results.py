@@ -5,9 +5,8 @@
     python bench/results.py --study CONFIG --figures training_time --command "snakemake ..."
 
 `RUN` is the folder of `bench/recipe.py long`, `heads.csv` what `bench/heads.py` measured, CONFIG a
-study that has run in this folder. All that is given is kept in docs/results, small, and the page is
-written from what lies there, so that each part can be made again alone; and so are the six rows
-of README.md's first screen.
+study that has run in this folder. All that is given is kept in docs/results, small. The page and
+the table of README.md are written from what lies there: each part can be made again alone.
 """
 
 import argparse
@@ -82,12 +81,6 @@ def _gain(values: np.ndarray, digits: int) -> str:
     if len(values) == 1:
         return mean
     return f"{mean} ({', '.join(f'{value:+.{digits}f}' for value in sorted(values))})"
-
-
-def kept_gains(beside: Path) -> Gains:
-    """Return what the weights that are kept beside the page gain, see `heads.gains`."""
-    about = json.loads((beside / HEADS).read_text(encoding="utf-8"))
-    return heads.gains(beside / "heads.csv", about["weights"])
 
 
 def first_screen(gains: Gains) -> str:
@@ -220,7 +213,7 @@ def page(beside: Path) -> str:
         beside: Folder of kept results.
     """
     about = json.loads((beside / HEADS).read_text(encoding="utf-8"))
-    gains = kept_gains(beside)
+    gains = heads.gains(beside / "heads.csv", about["weights"])
     said = f"{about['steps']:,} steps, {about['minutes']:.0f} minutes of one core"
     kept = studies(beside)
     lines = [
@@ -321,7 +314,8 @@ def main() -> None:
         study_results.keep(arguments.study, arguments.figures, command, beside)
     write_text(arguments.out / "results.md", page(beside))
     if arguments.out == ROOT / "docs":
-        rewrite_readme(kept_gains(beside), ROOT / "README.md")
+        about = json.loads((beside / HEADS).read_text(encoding="utf-8"))
+        rewrite_readme(heads.gains(beside / "heads.csv", about["weights"]), ROOT / "README.md")
 
 
 if __name__ == "__main__":

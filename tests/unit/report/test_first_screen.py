@@ -8,6 +8,7 @@ import pytest
 
 from mrisr.common.files import write_json
 from mrisr.evaluate.outliers import subject_values
+from mrisr.methods.model_files import with_models
 from mrisr.report.cost import by_stage, in_short
 from mrisr.report.headline import headlines
 from mrisr.report.heatmap import ROWS, heatmaps, position, step
@@ -242,3 +243,63 @@ def test_cost_in_short_and_by_stage(tmp_path):
     }
     assert [row["stage"] for row in by_stage(stages)] == ["hr", "sr", "all"]
     assert in_short({"durations": {}}, []) == [] and by_stage({}) == []
+
+
+BUDGET = {"minutes_asked": 60, "ended": "time budget", "training": {"clock": "processor"}}
+
+
+def with_trainings(given, tmp_path, models):
+    """Return a made-up study whose methods were trained: what `model.json` says, by method."""
+    facts, _, contrasts, scores = given
+    cells = []
+    for cell in facts["cells"]:
+        model = models.get(cell["method"])
+        if model is not None:
+            folder = tmp_path / "models" / f"{cell['method']}-{cell['scale']}"
+            write_json(folder / "model.json", model)
+            cell = {**cell, "learned": True, "model": str(folder), "published_steps": 1000}
+        cells.append(cell)
+    means = quality_table(with_models(cells), baseline=facts["config"]["baseline"]).frame
+    return {**facts, "cells": cells}, means, contrasts, scores
+
+
+def test_a_time_budget_is_said_with_its_minutes_and_hides_nobody(study, tmp_path):
+    base = 30 + noise(12, spread=2)
+    values = {"cubic": base, "net": base + 1.3 + noise(12, 1), "wide": base - 1 + noise(12, 2)}
+    short = {**BUDGET, "steps": 50}
+    models = {"net": short, "wide": {**short, "minutes_asked": 5}}
+    facts, means, contrasts, scores = with_trainings(study(values, scales=(2, 3)), tmp_path, models)
+    first, _ = headlines(facts, means, contrasts, scores)
+    assert first["text"].startswith("At 2×, Net†, the best of 3 methods, is above Cubic by 1.")
+    assert "(n = 12, 95 % interval, adjusted p" in first["text"]
+    said = " A time budget ended the training of Net† after 60 minutes of processor time."
+    assert said in first["text"]
+    assert first["text"].endswith("† undertrained: it says little about the method.")
+    lines = [line["text"] for line in left_out(facts, means, [])]
+    assert (
+        "† Undertrained, says little about the method: Net at 2×, 3×; Wide net at 2×, 3×." in lines
+    )
+    for name, minutes in (("Net", 60), ("Wide net", 5)):
+        told = f"each training after {minutes} minutes of processor time: {name} at 2×, 3×."
+        assert f"Ended by a time budget, {told}" in lines
+
+
+def test_trainings_that_ended_by_themselves_have_no_budget(study, tmp_path):
+    base = 30 + noise(12, spread=2)
+    given = study({"cubic": base, "net": base + 1.3 + noise(12, 1)})
+    for model in (
+        {**BUDGET, "steps": 1000, "ended": "epochs"},
+        {**BUDGET, "steps": 1000, "imported": True, "file": "net.pt"},
+    ):
+        facts, means, contrasts, scores = with_trainings(given, tmp_path, {"net": model})
+        (first,) = headlines(facts, means, contrasts, scores)
+        assert "time budget" not in first["text"]
+        assert not any("time budget" in line["text"] for line in left_out(facts, means, []))
+
+
+def test_several_trainings_are_said_in_the_first_sentence(study):
+    base = 30 + noise(12, spread=2)
+    facts, means, contrasts, scores = study({"cubic": base, "net": base + 1.3 + noise(12, 1)})
+    means = means.assign(seeds=means["method"].map({"cubic": 1, "net": 3}))
+    (first,) = headlines(facts, means, contrasts, scores)
+    assert "Values of Net are means over 3 trainings with different seeds." in first["text"]

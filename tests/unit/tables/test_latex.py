@@ -74,6 +74,27 @@ def test_second_lines_stand_below_and_groups_are_ruled_off():
     assert found.count(r"\midrule") == 2 and found.count(r"\addlinespace") == 1
 
 
+def test_decimal_points_line_up_whatever_follows_them():
+    texts = [("9.85 ± 12.80†", "best"), ("31.20 ± 0.80", "second"), ("−0.30 (0.2)≈", "")]
+    rows = [[Entry("Net"), Entry(text, style)] for text, style in texts]
+    rows += [[Entry("Net"), Entry("n/a", "absent", below="9.1, 8.2")]]
+    rows[1][1] = Entry(*texts[1], below="30.1 (+1.1)")
+    found = latex([Block("T", ["Method", "A"], [("2×", rows)], "T", closing=0)], [])
+    cells = re.findall(r"\\atpoint\{.*", found)
+    widest = r"\underline{\smash{31}}", r"\textbf{.85 $\pm$ 12.80$\dagger$}"
+    inner = [
+        (r"\textbf{9}", widest[1]),
+        (widest[0], r"\underline{\smash{.20 $\pm$ 0.80}}"),
+        (r"{\tiny 30}", r"{\tiny .1 (+1.1)}"),
+        ("$-$0", r".30 (0.2)$\approx$"),
+    ]
+    # Every cell of the column takes the same space at both sides of its point.
+    assert cells == [
+        rf"\atpoint{{{widest[0]}}}{{{left}}}{{{right}}}{{{widest[1]}}} \\" for left, right in inner
+    ]
+    assert r"\emph{n/a} \\" in found and r"{\tiny 9.1, 8.2}" in found
+
+
 def test_tall_tables_are_split_between_groups():
     rows = TEX_LINES // 6
     found = latex([block([rows] * 5)], ["A note"])

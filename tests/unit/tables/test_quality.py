@@ -131,7 +131,7 @@ def test_not_above_the_baseline_is_tested_and_ranked(tmp_path):
     note = next(note for note in unsure.footnotes if note.startswith("¶"))
     assert "not above Cubic, in PSNR inside the mask a one-sided" in note
     assert "Net_1 & Co at 2× (+0.83 dB, p = 0.281, n = 6)" in note
-    assert "\\P{}" in unsure.tex()
+    assert r"$\mathparagraph$" in unsure.tex()
 
 
 def test_the_mask_is_where_a_method_is_held_against_the_baseline(tmp_path):

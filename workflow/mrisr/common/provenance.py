@@ -1,15 +1,14 @@
 """Origin of a result: a digest of the code of a stage, versions, commit, host."""
 
-import ast
 import hashlib
 import importlib.metadata
 import platform
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from mrisr.common.parsed_code import parsed
 from mrisr.common.paths import IS_WHEEL, PACKAGE, ROOT
 
 LIBRARIES = [
@@ -37,6 +36,7 @@ NEUTRAL = (
     "common/errors",
     "common/http",
     "common/layout",
+    "common/parsed_code",
     "common/paths",
     "common/progress",
     "common/provenance",
@@ -95,51 +95,17 @@ def _parse(path: Path, _mtime: int) -> tuple[str, tuple[tuple[str, str], ...]]:
     Returns:
         The digest; and for each import, its name here and the module it comes from.
     """
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    imports = tuple(sorted(set(_imports(tree))))
-    for node in ast.walk(tree):
-        for field in ("body", "orelse", "finalbody"):
-            lines = getattr(node, field, None)
-            if isinstance(lines, list):
-                kept = [line for line in lines if not _is_import(line)]
-                setattr(node, field, kept[1:] if kept and _is_docstring(kept[0]) else kept)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports
+    code, names = parsed(path, PACKAGE)
+    return code, tuple(sorted({_resolved(*name) for name in names}))
 
 
-def _is_import(node: ast.AST) -> bool:
-    """Tell whether a statement imports modules of this package and nothing else."""
-    return bool(list(_imported(node)))
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
-        yield from _imported(node)
-
-
-def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yield the names that a statement gives to parts of this package, and their modules."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            if alias.name.split(".")[0] == PACKAGE.name:
-                yield alias.asname or alias.name, alias.name
-    elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-        if node.module.split(".")[0] != PACKAGE.name:
-            return
-        for alias in node.names:
-            # `from mrisr.volumes import io` names a module, `... import Volume` does not.
-            inner = f"{node.module}.{alias.name}"
-            if _exists(inner):
-                yield alias.asname or alias.name, inner
-            else:
-                yield f"{alias.asname or alias.name}={alias.name}", node.module
+def _resolved(here: str, module: str, part: str | None) -> tuple[str, str]:
+    """Return the name of an import, and the module that it comes from."""
+    if part is None:
+        return here, module
+    # `from mrisr.volumes import io` names a module, `... import Volume` does not.
+    inner = f"{module}.{part}"
+    return (here, inner) if _exists(inner) else (f"{here}={part}", module)
 
 
 def _exists(module: str) -> bool:

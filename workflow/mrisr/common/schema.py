@@ -16,6 +16,8 @@ from mrisr.common.errors import ConfigError
 from mrisr.common.paths import WORKFLOW
 
 SCHEMAS = WORKFLOW / "schemas"
+# Ten times as fast, where PyYAML was built with libyaml.
+FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Configs nest to about six levels, and have some hundred values.
 DEEPEST, MOST_NODES = 50, 100_000
 # Octal (010) and sexagesimal (1:30) integers of YAML 1.1.
@@ -185,7 +187,14 @@ def refuse_unsafe(content: Any, where: str, at: str = "") -> None:
 @cache
 def _parsed(text: str) -> Any:
     """Parse YAML, each text once: every job checks every method against one schema."""
-    loader = yaml.SafeLoader(text)
+    try:
+        return _loaded(text, FAST)
+    except yaml.YAMLError:  # Python's own parser tells better what is wrong
+        return _loaded(text, yaml.SafeLoader)
+
+
+def _loaded(text: str, kind: Any) -> Any:
+    loader = kind(text)
     try:
         node = loader.get_single_node()
         problems = list(_misread(node)) if node is not None else []
@@ -197,7 +206,7 @@ def _parsed(text: str) -> Any:
 
 
 def _is_plain_number(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag.endswith(":int") and node.style is None
+    return isinstance(node, yaml.ScalarNode) and node.tag.endswith(":int") and not node.style
 
 
 def _misread(node: yaml.Node) -> Iterator[str]:

@@ -39,6 +39,30 @@ def loss_fell(folder: str | Path) -> float | None:
     return max(0.0, 1 - min(losses) / before) if before > 0 else None
 
 
+def time_budget(description: Mapping) -> tuple[float, bool] | None:
+    """Return the minutes after which its time budget ended a training of this study, else None.
+
+    Args:
+        description: Content of `model.json`, or that of models of one subject each, whose `ended`
+            is a list. Then the budget counts if it ended any of them.
+
+    Returns:
+        The minutes, and whether they are processor time (of all cores) instead of wall time.
+    """
+    ended, minutes = description.get("ended"), description.get("minutes_asked")
+    stopped = "time budget" in (ended if isinstance(ended, list) else [ended])
+    elsewhere = description.get("imported") or description.get("shipped")
+    if not stopped or not minutes or elsewhere:
+        return None
+    return minutes, (description.get("training") or {}).get("clock", "wall") == "processor"
+
+
+def minutes_text(minutes: float, processor: bool) -> str:
+    """Return a time budget in words."""
+    unit = "minute" if minutes == 1 else "minutes"
+    return f"{minutes:g} {unit}{' of processor time' if processor else ''}"
+
+
 def too_short(description: Mapping, published_steps: int | None) -> bool:
     """Say whether a model had fewer than a tenth of the published steps, or was still learning.
 

@@ -8,8 +8,11 @@ import pandas as pd
 from mrisr import metrics as metric_modules
 from mrisr.common.layout import scale_name, subject_of
 from mrisr.common.statistics import FEWEST
+from mrisr.common.text import listed
 from mrisr.evaluate.controls import OUT_OF_ORDER
-from mrisr.evaluate.measured import DOUBTFUL, MARKS, Column, primary_region
+from mrisr.evaluate.measured import DOUBTFUL, MARKS, Column, primary_region, trainings_of
+from mrisr.methods.budget import minutes_text, time_budget
+from mrisr.methods.model_files import with_models
 from mrisr.tables.contrasts import BETTER, EQUIVALENT, FEW, OPEN, WORSE, turned
 from mrisr.tables.numbers import interval, number, signed
 
@@ -107,7 +110,9 @@ def _sentence(
         said = f"{where}, no method is better than {named[reference]}: {compared} {aside}."
     said += _others(contrasts, column, reference, labels) if reference == baseline else ""
     said += _seeds(means.loc[[subject, reference]], named)
-    doubts = [mark for mark in DOUBTFUL if mark in str(means["note"].get(subject))]
+    said += _time(cells, [subject, reference], named)
+    notes = f"{means['note'].get(subject)} {means['note'].get(reference)}"
+    doubts = [mark for mark in DOUBTFUL if mark in notes]
     return said + "".join(
         f" {MARKS[doubt]} {doubt}: it says little about the method." for doubt in doubts
     )
@@ -121,6 +126,21 @@ def _seeds(means: pd.DataFrame, named: Mapping[str, str]) -> str:
     return "".join(
         f" Values of {named[method]} are means over {count:.0f} trainings with different seeds."
         for method, count in several.items()
+    )
+
+
+def _time(cells: Sequence[Mapping], methods: Sequence[str], named: Mapping[str, str]) -> str:
+    """Return after how many minutes a time budget ended the training of methods."""
+    chosen = {cell["method"]: cell for cell in cells if cell["method"] in methods}
+    found: dict[str, list[str]] = {}
+    for method in methods:
+        (cell,) = with_models([chosen[method]])
+        for model in filter(None, trainings_of(cell)):
+            if budget := time_budget(model):
+                found.setdefault(minutes_text(*budget), []).append(named[method])
+    return "".join(
+        f" A time budget ended the training of {listed(list(dict.fromkeys(names)))} after {said}."
+        for said, names in found.items()
     )
 
 

@@ -10,6 +10,8 @@ from mrisr.common.statistics import FEWEST
 from mrisr.common.text import listed
 from mrisr.evaluate.controls import OUT_OF_ORDER
 from mrisr.evaluate.measured import COLLAPSED, UNDERTRAINED, UNTESTED, heading, places
+from mrisr.methods.model_files import with_models
+from mrisr.tables import footnotes
 
 #: How bad a line is, worst first: a job failed; a result is not there; a result deserves no trust;
 #: a thing to know.
@@ -105,6 +107,7 @@ def _trainings(cells: Sequence[Mapping], quality: pd.DataFrame) -> list[dict[str
     for remark, (level, said) in SAID.items():
         if chosen := _noted(cells, quality, remark):
             found.append(_line(level, f"{said}: {places(chosen, cells)}.", "#methods"))
+    found += [_line(NOTE, said, "#methods") for said in footnotes.time_budgets(with_models(cells))]
     if chosen := _noted(cells, quality, "restarted "):
         said = f"Training started anew after a collapse: {places(chosen, cells)}."
         found.append(_line(NOTE, said, "#methods"))

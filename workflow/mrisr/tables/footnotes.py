@@ -22,7 +22,7 @@ from mrisr.evaluate.measured import (
     places,
     trainings_of,
 )
-from mrisr.methods.budget import FALLING, FEW_STEPS, LAST
+from mrisr.methods.budget import FALLING, FEW_STEPS, LAST, minutes_text, time_budget
 from mrisr.methods.model_files import own_training, shipped_training
 
 #: Training settings that decide how much data a step sees.
@@ -210,6 +210,7 @@ def training(cells: Iterable[Mapping]) -> list[str]:
         f"{said[0].upper()}{said[1:]}: {places(members, cells)}."
         for said, members in per_subject.items()
     ]
+    lines += time_budgets(cells)
     if falling:
         lines.append(
             f"The validation loss was still falling when training ended: {places(falling, cells)}."
@@ -225,6 +226,25 @@ def _start(start: Mapping | None) -> str:
     if start.get("shipped"):
         return f", begun with the weights that come with mrisr{steps}"
     return f", begun with the weights of {Path(start['file']).name}{steps}"
+
+
+def time_budgets(cells: Iterable[Mapping]) -> list[str]:
+    """Return which trainings a time budget ended, and after how many minutes.
+
+    Args:
+        cells: Cells with the descriptions of their models.
+    """
+    cells = [cell for cell in cells if cell["learned"] and not cell["skipped"]]
+    groups: dict[tuple[float, bool], list[Mapping]] = {}
+    for cell in cells:
+        models = filter(None, trainings_of(cell))
+        for budget in dict.fromkeys(filter(None, map(time_budget, models))):
+            groups.setdefault(budget, []).append(cell)
+    return [
+        f"Ended by a time budget, each training after {minutes_text(*budget)}:"
+        f" {places(members, cells)}."
+        for budget, members in groups.items()
+    ]
 
 
 def _imported(model: Mapping) -> str:

@@ -1,6 +1,11 @@
-r"""Tables as LaTeX for `\input`; they need only booktabs and graphicx."""
+r"""Tables as LaTeX for `\input`; they need only booktabs and graphicx.
 
-from collections.abc import Sequence
+Numbers line up at their decimal points. The S columns of siunitx would do this too, but they take
+no underlined number, and put a number with marks or p in parentheses out of line.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from mrisr.tables.block import Block, Entry, second_lines, styled
@@ -14,6 +19,15 @@ TEX_LINES = 56
 TEX_LETTERS = 95
 
 _STYLE = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "absent": r"\emph{{{}}}"}
+# A number: what stands before its decimal point, and the rest with deviation and marks. A list of
+# numbers is none.
+_NUMBER = re.compile(r"([+\u2212-]?[\d,]+)(\.[^,]*|)")
+# The widest parts of a column as empty space, and over it those of a cell: decimal points line up
+# whatever follows them, also where a number is bold or underlined.
+_AT_POINT = (
+    r"\providecommand{\atpoint}[4]{\phantom{#1}\llap{#2}\rlap{#3}\phantom{#4}}"
+    r" % widest left, left, right, widest right"
+)
 # Natural width, or the width of the text if the table is wider.
 _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
 
@@ -23,7 +37,7 @@ def latex(blocks: Sequence[Block], footnotes: Sequence[str]) -> str:
 
     Notes that do not fit below it follow in floats of their own.
     """
-    lines = [r"% Needs \usepackage{booktabs,graphicx}."]
+    lines = [r"% Needs \usepackage{booktabs,graphicx}.", _AT_POINT]
     parts = [(block, part) for block in blocks for part in _parts(block)]
     used = sum(_lines(row) for _, rows in parts[-1][1][1] for row in rows) if parts else 0
     inside, apart = _notes(footnotes, TEX_LINES - used if parts else TEX_LINES)
@@ -132,8 +146,8 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
     corner = [] if block.corner is None else [block.corner]
     left = len(corner) + block.labels
     wide = len(corner) + len(columns)
-    # Our value stands above the published one, and their first digits line up.
-    kinds = "l" * left + ("l" if block.below else "r") * (wide - left)
+    kinds = "l" * left + "c" * (wide - left)
+    ends = {i: _widest(row[i] for _, rows in groups for row in rows) for i in columns}
     lines = [rf"{_FIT}\begin{{tabular}}{{{kinds}}}", r"\toprule"]
     if block.spans:
         lines += _spans(block, left)
@@ -143,14 +157,64 @@ def _tabular(block: Block, columns: Sequence[int], groups: Sequence) -> list[str
         lines.append(r"\midrule")
         for index, row in enumerate(rows):
             first = [escape(name) if index == 0 else ""] if corner else []
-            entries = [row[i] for i in columns]
-            lines.append(_row([*first, *(styled(e, _STYLE, escape) for e in entries)]))
+            names, numbers = columns[: block.labels], columns[block.labels :]
+            lines.append(
+                _row(
+                    [
+                        *first,
+                        *(styled(row[i], _STYLE, escape) for i in names),
+                        *(_aligned(row[i], ends[i]) for i in numbers),
+                    ]
+                )
+            )
             if _lines(row) > 1:
-                below = [second_lines(block, row), *[""] * (block.labels - 1)]
-                below += [entry.below for entry in entries[block.labels :]]
-                lines.append(_row([*[""] * len(corner), *map(_small, below)]))
+                below = [_small(second_lines(block, row)), *[""] * (block.labels - 1)]
+                below += [_at_point(row[i].below, ends[i], _small) for i in numbers]
+                lines.append(_row([*[""] * len(corner), *below]))
                 lines += [r"\addlinespace[2pt]"] if index + 1 < len(rows) else []
     return [*lines, r"\bottomrule", r"\end{tabular}}"]
+
+
+def _widest(entries: Iterable[Entry]) -> tuple[str, str]:
+    """Return the longest left and right parts of a column's numbers, as LaTeX."""
+    entries = list(entries)
+    lines = [(entry.text, entry.style) for entry in entries if not entry.joined]
+    lines += [(entry.below, "") for entry in entries]
+    parts = [(m.groups(), style) for text, style in lines if (m := _NUMBER.fullmatch(text))]
+    left, right = (
+        max(((part[i], style) for part, style in parts), key=_width, default=("", ""))
+        for i in (0, 1)
+    )
+    return _set(*left), _set(*right)
+
+
+def _width(part: tuple[str, str]) -> float:
+    """Return about how wide a text is; bold letters are wider."""
+    text, style = part
+    return len(text) * (1.2 if style == "best" else 1)
+
+
+def _set(text: str, style: str) -> str:
+    # At one depth, whatever is underlined.
+    if style == "second" and text:
+        return rf"\underline{{\smash{{{escape(text)}}}}}"
+    return styled(Entry(text, style), _STYLE, escape)
+
+
+def _aligned(entry: Entry, ends: tuple[str, str]) -> str:
+    """Return a cell's first line, its decimal point at the same place in the whole column."""
+    if entry.joined or not _NUMBER.fullmatch(entry.text):
+        return styled(entry, _STYLE, escape)
+    return _at_point(entry.text, ends, lambda part: _set(part, entry.style))
+
+
+def _at_point(text: str, ends: tuple[str, str], set_part: Callable[[str], str]) -> str:
+    """Return a text, its decimal point at the column's if it is a number."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return set_part(text)
+    left, right = map(set_part, match.groups())
+    return rf"\atpoint{{{ends[0]}}}{{{left}}}{{{right}}}{{{ends[1]}}}"
 
 
 def _spans(block: Block, left: int) -> list[str]:

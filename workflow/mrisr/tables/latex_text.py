@@ -9,8 +9,9 @@ _TEX = {
     **{"±": r"$\pm$", "×": r"$\times$", "∞": r"$\infty$", "−": "$-$", "·": r"$\cdot$"},
     **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$", "←": r"$\leftarrow$"},
     **{"≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$", "≠": r"$\neq$", "°": r"$^\circ$"},
-    **{"†": r"\dag{}", "‡": r"\ddag{}", "§": r"\S{}", "✓": r"$\surd$", "✗": r"$\times$"},
-    **{"¶": r"\P{}"},
+    # As formulas: in text they come from a font that some installations have as a bitmap only.
+    **{"†": r"$\dagger$", "‡": r"$\ddagger$", "✓": r"$\surd$", "✗": r"$\times$"},
+    **{"§": r"$\mathsection$", "¶": r"$\mathparagraph$"},
     **{"–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}"},
     **{"²": "$^2$", "³": "$^3$", "¹": "$^1$", "½": r"$\frac12$", "µ": r"$\mu$"},
     **{"ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}"},
