@@ -96,6 +96,11 @@ addEventListener("load", async () => {
   choose("zoom", "2");
   found.zoomed = lit();
   choose("zoom", "1");
+  const cross = document.getElementById("viewer-cross");
+  cross.checked = false;
+  cross.dispatchEvent(new Event("change"));
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  found.letters = data.some((value, i) => i % 4 === 2 && value > 150 && data[i - 2] < 80);
   press("ArrowLeft");
   await wait(() => said().startsWith("LR"));
   found.sides = [0.3, 0.7].map((share) => {
@@ -194,5 +199,6 @@ def test_tables_sort_and_filter_and_the_viewer_flips(page, tmp_path):
     assert found["ramp"] == ["0.000", "0.410, |SR − ground truth|"]
     assert found["three"] == pytest.approx(0.75 * found["one"], rel=0.05)  # three of four squares
     assert found["zoomed"] > found["one"]
+    assert found["letters"]
     assert "at the crosshair 0.800" in found["sides"][0]
     assert "at the crosshair 0.402" in found["sides"][1]  # the patient's left is on the right

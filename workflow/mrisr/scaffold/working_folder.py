@@ -14,6 +14,7 @@ HEAD = """\
 base: {base}
 study: {name}
 # scales: [2, 4]
+# report: {{viewer: {{megabytes: 20}}}}  # the demo's page is kept small
 """
 SLURM_HEAD = "# `mrisr run -- --profile slurm` runs the study on a Slurm cluster.\n"
 

@@ -242,6 +242,7 @@
         context.fillRect(tile.left, top + ((shape[v] - 0.5 - at[v]) / shape[v]) * high, tile.width, ratio);
       }
       context.restore();
+      context.fillStyle = "#3cf";
       const pad = 10 * ratio, right = tile.left + tile.width, bottom = tile.top + tile.height;
       context.fillText(ends[0], tile.left + pad, middle[1]);
       context.fillText(ends[1], right - pad, middle[1]);
