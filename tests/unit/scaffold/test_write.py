@@ -172,7 +172,10 @@ def test_a_metric_that_is_none_is_refused_by_its_file(tmp_path):
     file.parent.mkdir(parents=True)
     for text, problem in (
         ("def sharp(image): return 1", "holds no METADATA"),
-        ("import nowhere_to_be_found  # of another length", "cannot be imported.*nowhere_to_be_found"),
+        (
+            "import nowhere_to_be_found  # of another length",
+            "cannot be imported.*nowhere_to_be_found",
+        ),
     ):
         file.write_text(text)
         with pytest.raises(ConfigError, match=rf"sharp\.py: {problem}"):
