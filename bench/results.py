@@ -298,6 +298,7 @@ def main() -> None:
     parser.add_argument("--search", type=Path, help="CSV of bench/recipe.py search")
     parser.add_argument("--study", type=Path, help="config of a study that has run here")
     parser.add_argument("--figures", nargs="*", default=[], help="with --study: its figures")
+    parser.add_argument("--name", help="with --study: its name in docs/results; default its own")
     parser.add_argument("--command", default="", help="with --study: how it was run")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     arguments = parser.parse_args()
@@ -311,7 +312,8 @@ def main() -> None:
         shutil.copyfile(arguments.search, beside / "search.csv")
     if arguments.study is not None:
         command = arguments.command or f"snakemake --configfile {arguments.study}"
-        study_results.keep(arguments.study, arguments.figures, command, beside)
+        how = (arguments.study, arguments.figures, command, beside, arguments.name)
+        study_results.keep(*how)
     write_text(arguments.out / "results.md", page(beside))
     if arguments.out == ROOT / "docs":
         about = json.loads((beside / HEADS).read_text(encoding="utf-8"))

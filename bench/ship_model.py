@@ -1,9 +1,10 @@
 """Put a model that a study trained into the package, with a card that says what it is.
 
-    python bench/ship_model.py CONFIG METHOD
+    python bench/ship_model.py CONFIG METHOD --tested CONFIG
 
-CONFIG is the study's; it has run in this folder, with tests of the method. The card's quality are
-the differences to the study's baseline. What lies in the package is replaced.
+CONFIG is the study's, which has run in this folder. The card's quality are the differences to the
+baseline of the study that tested the method, another one if `--tested` names it. What lies in the
+package is replaced.
 """
 
 import argparse
@@ -89,7 +90,7 @@ def card(said: dict, study: Study, table: list[str]) -> str:
 
     Args:
         said: See `description`.
-        study: The study that trained and tested it.
+        study: The study that tested it.
         table: Lines of its quality.
     """
     name, low = said["method"], said["degradation"]
@@ -161,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("method")
+    parser.add_argument("--tested", type=Path, help="config of another study, that tested it")
     parser.add_argument("--out", type=Path, default=shipped.FOLDER)
     arguments = parser.parse_args()
     study = load_study(arguments.config)
@@ -169,7 +171,10 @@ def main() -> None:
     file = made / shipped.FILE
     if file.stat().st_size > MOST:
         raise SystemExit(f"{file}: {file.stat().st_size} bytes, at most {MOST} are shipped")
-    said = description(read_description(made), study.datasets[study.train_dataset].spec["licence"])
+    description_there = read_description(made)
+    licence = study.datasets[description_there["dataset"]].spec["licence"]
+    said = description(description_there, licence)
+    study = load_study(arguments.tested) if arguments.tested else study
     table, out = quality(study, method.name), arguments.out / method.name
     save_model(out, load_file(file), [], said)
     write_text(out / "README.md", card(said, study, table))

@@ -17,14 +17,17 @@ TABLES = ("quality", "significance", "segmentation")
 ABOUT = "study.json"
 
 
-def keep(config: Path, figures: Sequence[str], command: str, folder: Path) -> Path:
+def keep(
+    config: Path, figures: Sequence[str], command: str, folder: Path, name: str | None = None
+) -> Path:
     """Copy what the page needs of a study's results.
 
     Args:
         config: Config of the study, which has run in this folder.
         figures: Names of its figures, without suffix.
         command: How the study was run.
-        folder: `docs/results`; the files go to a folder in it with the study's name.
+        folder: `docs/results`; the files go to a folder in it.
+        name: Of that folder; default the study's.
 
     Returns:
         That folder.
@@ -33,7 +36,7 @@ def keep(config: Path, figures: Sequence[str], command: str, folder: Path) -> Pa
         SystemExit: The study has no such table or figure.
     """
     study = load_study(config)
-    made, kept = Path(study.layout.root), folder / study.name
+    made, kept = Path(study.layout.root), folder / (name or study.name)
     kept.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
         file = made / "tables" / f"{name}.csv"
@@ -83,7 +86,7 @@ def _training(study: Study, name: str, made: Path) -> dict:
     said |= {"parameters": first["parameters"], "models": len(models)}
     said["steps"] = [model["steps"] for model in models]
     said["minutes"] = [round(model["seconds"] / 60, 2) for model in models]
-    said["ended"] = sorted({str(model["ended"]) for model in models})
+    said["ended"] = sorted({str(model.get("ended")) for model in models})
     said["shipped"] = bool(first.get("shipped"))
     if first.get("started_from"):
         said["started_from"] = first["started_from"].get("steps")
