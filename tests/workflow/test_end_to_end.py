@@ -48,7 +48,7 @@ def test_tables_figures_report_and_manifest(finished):
     table = pd.read_csv(finished.results / "tables" / "quality.csv")
     assert ",".join(table.columns) == (
         "dataset,scale,method,metric,region,n,mean,std,ci_low,ci_high,"
-        "published_mean,published_std,note"
+        "seeds,std_seeds,published_mean,published_std,note"
     )
     rows = table.set_index(["scale", "method", "metric", "region"]).sort_index()
     assert set(table["n"]) == {0, 2}
@@ -85,8 +85,9 @@ def test_tables_figures_report_and_manifest(finished):
     assert "Primary tests" in page
     for place in ("table-quality", "figure-comparison_tiny", "method-cubic", "subject-tiny-sub-05"):
         assert f'id="{place}"' in page
-    # The viewer has one subject at two scales: GT, and LR and four and three methods.
-    assert page.count("data-blob=") == 1 + 5 + 4
+    # The viewer has one subject at two scales: GT, and LR and four and three methods, of which
+    # the control that is the ground truth is stored once.
+    assert page.count("data-blob=") == 1 + 4 + 3
     manifest = json.loads((finished.results / "manifest.json").read_text())
     assert manifest["seed"] == 1
     assert manifest["versions"]["torch"]

@@ -192,7 +192,7 @@ def test_a_study_of_stacks_plans_what_each_subject_has(stacked, tmp_path):
     assert study.real_datasets == ["its"] and study.degradation_of("its")["grid"] == "centres"
     assert study.inputs("its", "s1") == ["s1_stack-1", "s1_stack-2", "s1_stack-3"]
     assert [cell.method.name for cell in study.cells()] == ["bspline", "irem"]
-    folders = cells.model_folders(cell.model for cell in cells.table_cells(study))
+    folders = cells.model_folders(cells.cells(study))
     assert folders == [f"results/its/models/irem/x3/its/{subject}" for subject in ("s1", "s2")]
     names = [its.name for its in figures.figures(study)]
     assert "stacks_its" in names and "real_its" not in names and "bars_its" not in names

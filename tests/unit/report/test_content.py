@@ -84,11 +84,12 @@ def given(tmp_path):
     path = tmp_path / "net.csv"
     values = [*(f"sub-{i},psnr,volume,{30 + i / 10}" for i in range(6)), "sub-6,psnr,volume,12.5"]
     path.write_text("\n".join(["subject,metric,region,value", *values]) + "\n")
-    cell = {"dataset": "d", "dataset_label": "Demo <1>", "scale": 2, "skipped": None}
+    cell = {"dataset": "d", "dataset_label": "Demo <1>", "scale": 2, "skipped": None, "model": None}
     cells = [
-        {**cell, "method": "net", "method_label": "Net", "control": False, "path": str(path)},
+        {**cell, "method": "net", "method_label": "Net", "control": False, "path": str(path)}
+        | {"learned": True},
         {**cell, "method": "cubic", "method_label": "Cubic", "control": False, "path": None}
-        | {"skipped": "scale 2 not supported"},
+        | {"skipped": "scale 2 not supported", "learned": False},
     ]
     dataset = {
         **{"label": "Demo <1>", "description": "Seven & more.", "licence": "CC0", "doi": "10.1/x"},

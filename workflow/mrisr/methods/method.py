@@ -101,8 +101,7 @@ def get(
     published = spec.get("training", {})
     if preset == "demo":
         shrunk = dict(spec.get("demo", {}))
-        asked = {**spec.get("training", {}), **overrides.get("training", {})}
-        if "weights" in {**spec, **overrides} or asked.get("start_from"):
+        if "weights" in {**spec, **overrides} or overrides.get("training", {}).get("start_from"):
             shrunk.pop("model", None)
         spec = merge(spec, shrunk)
     changed = {key: value for key, value in overrides.items() if key != "base"}
