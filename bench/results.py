@@ -201,6 +201,12 @@ def search_table(file: Path) -> list[str]:
     ]
 
 
+def kept_heads(beside: Path) -> tuple[dict, Gains]:
+    """Return what is kept about the weights, and what they gained on whole heads."""
+    about = json.loads((beside / HEADS).read_text(encoding="utf-8"))
+    return about, heads.gains(beside / "heads.csv", about["weights"])
+
+
 def studies(beside: Path) -> list[Path]:
     """Return the folders of kept studies."""
     return sorted(file.parent for file in beside.glob(f"*/{study_results.ABOUT}"))
@@ -212,10 +218,8 @@ def page(beside: Path) -> str:
     Args:
         beside: Folder of kept results.
     """
-    about = json.loads((beside / HEADS).read_text(encoding="utf-8"))
-    gains = heads.gains(beside / "heads.csv", about["weights"])
+    about, gains = kept_heads(beside)
     said = f"{about['steps']:,} steps, {about['minutes']:.0f} minutes of one core"
-    kept = studies(beside)
     lines = [
         "# Results",
         "",
@@ -255,7 +259,7 @@ def page(beside: Path) -> str:
         "averaged; dashed: the rate falls to 0.",
         "",
     ]
-    for folder in kept:
+    for folder in studies(beside):
         lines += study_results.section(folder)
     lines += [
         *search_table(beside / "search.csv"),
@@ -316,8 +320,7 @@ def main() -> None:
         study_results.keep(*how)
     write_text(arguments.out / "results.md", page(beside))
     if arguments.out == ROOT / "docs":
-        about = json.loads((beside / HEADS).read_text(encoding="utf-8"))
-        rewrite_readme(heads.gains(beside / "heads.csv", about["weights"]), ROOT / "README.md")
+        rewrite_readme(kept_heads(beside)[1], ROOT / "README.md")
 
 
 if __name__ == "__main__":

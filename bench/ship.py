@@ -100,6 +100,58 @@ def quality(file: Path, weights: str) -> list[str]:
     return lines
 
 
+def facts(said: dict, use: str, chosen: str, remark: str, before: str = "") -> list[str]:
+    """Return the table of facts of a card, Markdown.
+
+    Args:
+        said: What `model.json` says.
+        use: What the weights are for.
+        chosen: What the validation subjects served for.
+        remark: On the steps.
+        before: On the hours.
+    """
+    return [
+        "| | |",
+        "|---|---|",
+        f"| for | {use} |",
+        f"| parameters | {said['parameters']:,} |",
+        f"| data | OpenNeuro {said['dataset']}, licence {said['licence']}:"
+        f" {', '.join(said['train_subjects'])} |",
+        f"| validation | {', '.join(said['val_subjects'])}: for the choice of the {chosen} |",
+        f"| steps | {said['steps']:,}, {said['training']['batch']} patches each; {remark} |",
+        f"| core-hours | {said['core_hours']:g} of one CPU core{before} |",
+        f"| seed | {said['seed']} |",
+        f"| validation loss | {said['val_loss']:.5f} |",
+        f"| commit | {said['commit']} |",
+        f"| torch | {said['versions']['torch']} |",
+        "| licence of the weights | Apache-2.0, as the code |",
+    ]
+
+
+def refuse_large(file: Path) -> None:
+    """Refuse weights that are too large for the repository.
+
+    Raises:
+        SystemExit: They are.
+    """
+    if file.stat().st_size > MOST:
+        raise SystemExit(f"{file}: {file.stat().st_size} bytes, at most {MOST} are shipped")
+
+
+def put(file: Path, said: dict, text: str, out: Path) -> None:
+    """Write weights, their description and their card.
+
+    Args:
+        file: The weights.
+        said: What `model.json` says.
+        text: The card, Markdown.
+        out: Folder.
+    """
+    save_model(out, load_file(file), [], said)
+    write_text(out / "README.md", text)
+    print(f"{out}: {said['steps']:,} steps, {said['core_hours']} core-hours")
+
+
 def card(said: dict, table: list[str]) -> str:
     """Return the model's card, Markdown.
 
@@ -107,7 +159,6 @@ def card(said: dict, table: list[str]) -> str:
         said: See `description`.
         table: Lines of its quality; none if nothing was measured.
     """
-    subjects = ", ".join(said["train_subjects"])
     ended = (
         "its learning rate annealed to 0"
         if said["annealed"]
@@ -127,19 +178,7 @@ def card(said: dict, table: list[str]) -> str:
             "Applied by `mrisr sr SCAN.nii.gz --scale 2`, and in a study by `weights: shipped`.",
             f"The method: [{said['method']}](../../methods/{said['method']}/README.md).",
             "",
-            "| | |",
-            "|---|---|",
-            "| for | scales 2 to 4, another one along each axis |",
-            f"| parameters | {said['parameters']:,} |",
-            f"| data | OpenNeuro {said['dataset']}, licence {said['licence']}: {subjects} |",
-            f"| validation | {', '.join(said['val_subjects'])}: for the choice of the recipe |",
-            f"| steps | {said['steps']:,}, {said['training']['batch']} patches each; {ended} |",
-            f"| core-hours | {said['core_hours']:g} of one CPU core |",
-            f"| seed | {said['seed']} |",
-            f"| validation loss | {said['val_loss']:.5f} |",
-            f"| commit | {said['commit']} |",
-            f"| torch | {said['versions']['torch']} |",
-            "| licence of the weights | Apache-2.0, as the code |",
+            *facts(said, "scales 2 to 4, another one along each axis", "recipe", ended),
             "",
             "## Quality",
             "",
@@ -182,14 +221,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=shipped.FOLDER / heads.METHOD)
     arguments = parser.parse_args()
     file = arguments.run / f"{arguments.part}.safetensors"
-    if file.stat().st_size > MOST:
-        raise SystemExit(f"{file}: {file.stat().st_size} bytes, at most {MOST} are shipped")
+    refuse_large(file)
     load_model(methods.get(heads.METHOD), file)
     said = description(arguments.run, arguments.part)
     table = quality(arguments.quality, sha256(file)[:12]) if arguments.quality else []
-    save_model(arguments.out, load_file(file), [], said)
-    write_text(arguments.out / "README.md", card(said, table))
-    print(f"{arguments.out}: {said['steps']:,} steps, {said['core_hours']} core-hours")
+    put(file, said, card(said, table), arguments.out)
 
 
 if __name__ == "__main__":

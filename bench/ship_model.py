@@ -11,16 +11,13 @@ import argparse
 import csv
 from pathlib import Path
 
-from safetensors.torch import load_file
-
-from mrisr.common.files import write_text
+import ship
 from mrisr.common.layout import scale_name
 from mrisr.methods import shipped
-from mrisr.methods.model_files import read_description, save_model
+from mrisr.methods.model_files import read_description
 from mrisr.study.load import load_study
 from mrisr.study.study import Study
 
-MOST = 6_000_000  # bytes
 METRICS = {"psnr": ("PSNR (dB)", "+.2f"), "ssim": ("SSIM", "+.4f"), "vif": ("VIF", "+.3f")}
 LIMITS = "skull-stripped T1w heads of adults, LR made by a known slice profile; not for diagnosis"
 KEPT = (
@@ -95,9 +92,15 @@ def card(said: dict, study: Study, table: list[str]) -> str:
     """
     name, low = said["method"], said["degradation"]
     start = said.get("started_from")
-    begun = f"; begun with those of `{said['folder']}` ({start['steps']:,} steps)" if start else ""
+    begun = "begun at random"
+    if start:
+        begun = f"begun with those of `{said['folder']}` ({start['steps']:,} steps)"
     gaps = said["training"]["thick_slices"]["gaps"]
     scales = " to ".join(map(scale_name, said["scales"]))
+    use = (
+        f"one axis with slices every {scales} voxels, gaps of {gaps[0]:.0%} to {gaps[1]:.0%} of"
+        f" that, profile {low['profile']}"
+    )
     tested = ", ".join(study.degradation["acquisitions"])
     baseline = study.methods[study.config["baseline"]].label
     return "\n".join(
@@ -108,21 +111,7 @@ def card(said: dict, study: Study, table: list[str]) -> str:
             "such scans by `weights: shipped`. The network is that of",
             f"[{said['folder']}](../../methods/{said['folder']}/README.md).",
             "",
-            "| | |",
-            "|---|---|",
-            f"| for | one axis with slices every {scales} voxels, gaps of {gaps[0]:.0%} to"
-            f" {gaps[1]:.0%} of that, profile {low['profile']} |",
-            f"| parameters | {said['parameters']:,} |",
-            f"| data | OpenNeuro {said['dataset']}, licence {said['licence']}:"
-            f" {', '.join(said['train_subjects'])} |",
-            f"| validation | {', '.join(said['val_subjects'])}: for the choice of the weights |",
-            f"| steps | {said['steps']:,}, {said['training']['batch']} patches each{begun} |",
-            f"| core-hours | {said['core_hours']:g} of one CPU core, without those before |",
-            f"| seed | {said['seed']} |",
-            f"| validation loss | {said['val_loss']:.5f} |",
-            f"| commit | {said['commit']} |",
-            f"| torch | {said['versions']['torch']} |",
-            "| licence of the weights | Apache-2.0, as the code |",
+            *ship.facts(said, use, "weights", begun, ", without those before" * bool(start)),
             "",
             "## Quality",
             "",
@@ -169,16 +158,13 @@ def main() -> None:
     method = study.methods[arguments.method]
     made = Path(study.layout.model(method.name, method.trained()))
     file = made / shipped.FILE
-    if file.stat().st_size > MOST:
-        raise SystemExit(f"{file}: {file.stat().st_size} bytes, at most {MOST} are shipped")
-    description_there = read_description(made)
-    licence = study.datasets[description_there["dataset"]].spec["licence"]
-    said = description(description_there, licence)
+    ship.refuse_large(file)
+    made_there = read_description(made)
+    licence = study.datasets[made_there["dataset"]].spec["licence"]
+    said = description(made_there, licence)
     study = load_study(arguments.tested) if arguments.tested else study
-    table, out = quality(study, method.name), arguments.out / method.name
-    save_model(out, load_file(file), [], said)
-    write_text(out / "README.md", card(said, study, table))
-    print(f"{out}: {said['steps']:,} steps, {said['core_hours']} core-hours")
+    text = card(said, study, quality(study, method.name))
+    ship.put(file, said, text, arguments.out / method.name)
 
 
 if __name__ == "__main__":

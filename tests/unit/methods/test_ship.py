@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 import heads
 import results as results_page
 import ship
+import ship_model
 from mrisr.common.files import sha256
 from mrisr.common.paths import ROOT
 from mrisr.common.statistics import mean_interval, wilcoxon
@@ -56,6 +57,24 @@ def test_the_table_of_the_readme_is_what_was_measured():
     assert len(shown.splitlines()) == 2 + 6
     five = [row[1] for row in gains["ds002748", 2.0].values()]
     assert f"| 5 | +{sum(five) / 5:.2f} [" in shown
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_the_facts_of_a_card_are_those_of_the_model(name):
+    folder = shipped.weights_file(name, "here").parent
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    rows = ship.facts(read_description(folder), "", "", "")
+    told = [row.split(" | ")[1].split(":")[0].split(";")[0].rstrip(" |") for row in rows[3:]]
+    assert all(f"| {text}" in card for text in told)
+
+
+def test_a_model_of_a_study_is_described_without_paths_of_the_machine():
+    made = read_description(shipped.weights_file(shipped.THICK, "here").parent)
+    started = {**made["started_from"], "file": "/home/me/model.safetensors"}
+    there = {**made, "started_from": started, "training": {**made["training"], "start_from": "/x"}}
+    said = ship_model.description({**there, "date": "2026-01-02T03:04:05", "extra": 1}, "CC0")
+    assert "/home" not in json.dumps(said) and said["training"]["start_from"] == shipped.SHIPPED
+    assert said["date"] == "2026-01-02" and "extra" not in said and said["shipped"]
 
 
 def test_weights_that_nobody_measured_are_refused(results):
