@@ -247,7 +247,19 @@ def test_kill_9_in_training_and_reconstruction_changes_no_byte(tmp_path):
 
 def test_bad_scans_are_refused_by_name_before_anything_else_runs(tiny_study):
     study = tiny_study(methods={"cubic": None, "srcnn3d": TINY["srcnn3d"]})
-    image = nib.load(study.scan("04"))
+    study.scan("01").write_text("this is not a scan")
+    image = nib.load(study.scan("02"))
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 8, 3), np.int16), image.affine), study.scan("02"))
+    code, output = study.run("--keep-going", check=False)
+    assert code != 0
+    assert re.search(r"sub-01.*not a NIfTI file", output)
+    assert re.search(r"sub-02.*4-D", output)
+    assert "Traceback" not in output
+    assert not re.search(r"sub-0[345]: ", output)  # the others are not blamed
+    assert not (study.results / "models").exists()
+
+    for subject in ("01", "02"):
+        shutil.copy(study.scan("03"), study.scan(subject))
     data = np.asarray(image.dataobj, np.float32)
     data[10, 10, 10] = np.nan
     nib.save(nib.Nifti1Image(data, image.affine), study.scan("04"))
@@ -258,8 +270,7 @@ def test_bad_scans_are_refused_by_name_before_anything_else_runs(tiny_study):
     shutil.copy(study.scan("03"), study.scan("05"))
     code, output = study.run("--keep-going", check=False)
     assert code != 0
-    # One bad test subject: nothing is trained, even where Snakemake goes on after errors; bad
-    # headers are in test_bad_input.py.
+    # One bad test subject: nothing is trained, even where Snakemake goes on after errors.
     assert not (study.results / "models").exists()
     assert re.search(r"sub-04: .*1 of \d+ voxels are NaN or infinite", output)
     assert not list((study.results / "hr" / "tiny").glob("sub-0[45]*"))
