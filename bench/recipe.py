@@ -7,6 +7,7 @@ brightest tissue is the darkest), and as a noisier scanner of another gain. Test
 seen.
 
     python bench/recipe.py search FOLDER --minutes 3 --variants base muon
+    python bench/recipe.py search FOLDER --minutes 3 --variants long plain --start RUN/decay-900.pt
     python bench/recipe.py long FOLDER --variant base --out RUN --stable 600 --decay 120
 
 `FOLDER` holds ground truths, `ds002748_sub-01_hr.nii.gz` and so on.
@@ -44,6 +45,9 @@ VAL = [2, 4]
 SEED = 2022
 # HR samples around a window that the spline's recursive filter still feels (0.268^10 < 2e-6).
 REACH = 10
+# Edges of the crops that variants are compared in, from random weights and from trained ones, which
+# differ by less; and the share of the learning rate that the latter begin with.
+EDGES, ANNEALED = (64, 120), 0.4
 # Seconds between evaluations and between checkpoints of a long training.
 EVALUATED, SAVED = 300, 180
 
@@ -478,6 +482,23 @@ class Run:
             "began": self.began,
         }
 
+    def begin(self, state: dict) -> None:
+        """Begin with the averaged weights of a state.
+
+        Blocks that it lacks do nothing at first. An optimiser goes on where it fits the state's.
+        """
+        kept = state["average"]
+        for name, value in self.network.state_dict().items():
+            if name in kept:
+                value.copy_(kept[name])
+            elif name.endswith("second.weight"):
+                value.zero_()
+        self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.step, self.seconds = state["step"], 0.0
+        if kept.keys() == self.average.keys() and len(state["optimizers"]) == len(self.optimizers):
+            for its, old in zip(self.optimizers, state["optimizers"], strict=True):
+                its.load_state_dict(old)
+
     def resume(self, state: dict) -> None:
         """Go on from a state."""
         self.network.load_state_dict(state["network"])
@@ -560,21 +581,39 @@ def averaged(run: Run) -> nn.Module:
     return network.eval()
 
 
-def search(folder: Path, names: list[str], minutes: float, out: Path) -> None:
-    """Train the variants one after the other and write a row each."""
+def search(
+    folder: Path, names: list[str], minutes: float, out: Path, start: Path | None = None
+) -> None:
+    """Train the variants one after the other and write a row each.
+
+    Args:
+        folder: Ground truths.
+        names: Of the variants.
+        minutes: Of a processor, for each variant.
+        out: Table that rows are added to.
+        start: Checkpoint of a long training that all begin from, at a rate that falls to 0 at once;
+            default random weights.
+    """
     train = Subjects([folder / f"ds002748_sub-{n:02d}_hr.nii.gz" for n in TRAIN])
     held_out = [load(folder / f"ds002748_sub-{n:02d}_hr.nii.gz").data for n in VAL]
-    evaluate = Evaluation(held_out)
+    evaluate = Evaluation(held_out, edge=EDGES[start is not None])
     for name in names:
         run = Run(VARIANTS[name], train)
+        before = 0
+        if start is not None:
+            run.begin(torch.load(start, weights_only=True))
+            before = run.step
         while run.seconds < 60 * minutes:
-            run.advance(share(run.recipe, run.seconds / (60 * minutes)))
-        rows = {"average": evaluate(averaged(run))}
-        for which, gains in rows.items():
-            row = {"variant": name, "weights": which, "minutes": minutes, "steps": run.step}
-            row |= {f"{kind} {scale}": round(v, 3) for (kind, scale), v in gains.items()}
-            append(out, row)
-            print(*row.values(), sep="\t", flush=True)
+            t = run.seconds / (60 * minutes)
+            if start is None:
+                run.advance(share(run.recipe, t))
+            else:  # what an optimiser holds of other steps is new
+                run.advance(ANNEALED * min(1.0, (run.step - before + 1) / 50) * (1 - t))
+        gains = evaluate(averaged(run))
+        row = {"variant": name, "start": before, "minutes": minutes, "steps": run.step - before}
+        row |= {f"{kind} {scale}": round(v, 3) for (kind, scale), v in gains.items()}
+        append(out, row)
+        print(*row.values(), sep="\t", flush=True)
 
 
 class Clock:
@@ -713,6 +752,7 @@ def main() -> None:
     each.add_argument("--minutes", type=float, default=3, help="of a processor, a variant")
     each.add_argument("--variants", nargs="+", default=list(VARIANTS))
     each.add_argument("--out", type=Path, default=Path("recipe.csv"))
+    each.add_argument("--start", type=Path, help="checkpoint that all variants begin from")
     one = commands.add_parser("long", help="one variant, resumable")
     one.add_argument("folder", type=Path)
     one.add_argument("--variant", default="long")
@@ -722,7 +762,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.command == "search":
-        search(arguments.folder, arguments.variants, arguments.minutes, arguments.out)
+        search(
+            arguments.folder,
+            arguments.variants,
+            arguments.minutes,
+            arguments.out,
+            arguments.start,
+        )
     else:
         recipe = VARIANTS[arguments.variant]
         long(arguments.folder, recipe, arguments.out, arguments.stable, arguments.decay)

@@ -1,7 +1,7 @@
 """Write docs/results.md: what shipped weights gain on whole heads, and what studies found.
 
     python bench/results.py --run RUN --quality heads.csv
-    python bench/results.py --search search.csv
+    python bench/results.py --search search.csv search_start.csv
     python bench/results.py --study CONFIG --figures training_time --command "snakemake ..."
 
 `RUN` is the folder of `bench/recipe.py long`, `heads.csv` what `bench/heads.py` measured, CONFIG a
@@ -40,6 +40,13 @@ FIRST_SCREEN = (
     ("openms_FLAIR", "psnr", "PSNR (dB): FLAIR of Open MS, a contrast that it never saw"),
 )
 README_TABLE = re.compile(r"(?<=<!-- gains -->\n\n).*?(?=\n<!-- end of gains -->)", re.DOTALL)
+#: What the page says of kept searches, by file name.
+SEARCHES = {
+    "search": "From random weights: differences below about 0.1 dB mean nothing, and the first"
+    " minutes say little\nabout the last.",
+    "search_start": "From weights that were trained before (`--start`), at a rate that falls to 0:"
+    " all begin as one network, so that\nsmaller differences count.",
+}
 Gains = Mapping[tuple[str, float], Mapping[str, Sequence[float]]]
 
 
@@ -164,40 +171,52 @@ def curve(log: Sequence[Mapping[str, str]], file: Path) -> None:
     figure.savefig(file, dpi=150)
 
 
-def search_table(file: Path) -> list[str]:
-    """Return the section of the recipe's search, Markdown; nothing if there is no such file.
+def search_section(beside: Path) -> list[str]:
+    """Return the section of the recipe's search, Markdown; nothing if none is kept.
 
     Args:
-        file: CSV of `bench/recipe.py search`.
+        beside: Folder of kept results, with CSV files of `bench/recipe.py search`.
     """
-    if not file.is_file():
+    found = {
+        name: _rows(beside / f"{name}.csv")
+        for name in SEARCHES
+        if (beside / f"{name}.csv").is_file()
+    }
+    if not found:
         return []
+    lines = [
+        "## The search for the recipe",
+        "",
+        "Variants of `bench/recipe.py`, each trained for as many minutes of one core as stated:",
+        "PSNR over cubic (dB) in crops of the two validation subjects, as they are, with a changed",
+        "contrast, and with noise added. One run of each, with one seed. Settings: `VARIANTS` in",
+        "[bench/recipe.py](../bench/recipe.py).",
+        "",
+    ]
+    for name, rows in found.items():
+        lines += [SEARCHES[name], "", *search_table(rows), ""]
+    files = " and ".join(f"[results/{name}.csv](results/{name}.csv)" for name in found)
+    return [*lines, f"Each measurement: {files}.", ""]
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
     with file.open(newline="", encoding="utf-8") as opened:
-        rows = list(csv.DictReader(opened))
-    minutes = sorted({row["minutes"] for row in rows}, key=float)
+        return list(csv.DictReader(opened))
+
+
+def search_table(rows: list[dict[str, str]]) -> list[str]:
+    """Return a table of variants, the best in the plain crops first."""
     kinds = ("plain", "contrast", "noisy")
     columns = [f"{kind} {scale}" for kind in kinds for scale in SCALES]
     order = sorted(rows, key=lambda row: -sum(float(row[f"plain {scale}"]) for scale in SCALES))
     return [
-        "## The search for the recipe",
-        "",
-        f"Variants of `bench/recipe.py`, each trained for {' or '.join(minutes)} minutes of one",
-        "core from random weights: PSNR over cubic (dB) in crops of the two validation subjects,",
-        "as they are, with a changed contrast, and with noise added. One run of each, with one",
-        "seed: differences below about 0.1 dB mean nothing, and the first minutes say little",
-        "about the last. Settings:",
-        "`VARIANTS` in [bench/recipe.py](../bench/recipe.py).",
-        "",
-        f"| variant | steps | {' | '.join(f'{name}×' for name in columns)} |",
-        f"|---|---:|{len(columns) * '---:|'}",
+        f"| variant | minutes | steps | {' | '.join(f'{name}×' for name in columns)} |",
+        f"|---|---:|---:|{len(columns) * '---:|'}",
         *(
-            f"| `{row['variant']}` | {row['steps']} |"
-            f" {' | '.join(f'{float(row[name]):+.2f}' for name in columns)} |"
+            f"| `{row['variant']}` | {row['minutes']} | {row['steps']} |"
+            f" {' | '.join(f'{float(row[name]):+.3f}' for name in columns)} |"
             for row in order
         ),
-        "",
-        "Each measurement: [results/search.csv](results/search.csv).",
-        "",
     ]
 
 
@@ -262,14 +281,15 @@ def page(beside: Path) -> str:
     for folder in studies(beside):
         lines += study_results.section(folder)
     lines += [
-        *search_table(beside / "search.csv"),
+        *search_section(beside),
         "## Made again",
         "",
         "```text",
         "python bench/heads.py WEIGHTS HEADS --scales 2 3 4 --out heads.csv",
         "python bench/results.py --run RUN --quality heads.csv",
         "python bench/recipe.py search HEADS --minutes 2.5 --out search.csv",
-        "python bench/results.py --search search.csv",
+        "python bench/recipe.py search HEADS --start RUN/decay-STEP.pt --out search_start.csv",
+        "python bench/results.py --search search.csv search_start.csv",
         "python bench/results.py --study CONFIG --figures FIGURE ... --command 'snakemake ...'",
         "```",
         "",
@@ -299,7 +319,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="folder of bench/recipe.py long")
     parser.add_argument("--part", choices=("stable", "decay"), default="decay")
     parser.add_argument("--quality", type=Path, help="with --run: CSV of bench/heads.py")
-    parser.add_argument("--search", type=Path, help="CSV of bench/recipe.py search")
+    parser.add_argument(
+        "--search",
+        type=Path,
+        nargs="+",
+        default=[],
+        help=f"CSV files of bench/recipe.py search: {' or '.join(SEARCHES)}.csv",
+    )
     parser.add_argument("--study", type=Path, help="config of a study that has run here")
     parser.add_argument("--figures", nargs="*", default=[], help="with --study: its figures")
     parser.add_argument("--name", help="with --study: its name in docs/results; default its own")
@@ -312,8 +338,11 @@ def main() -> None:
     beside.mkdir(parents=True, exist_ok=True)
     if arguments.run is not None:
         keep_heads(arguments.run, arguments.part, arguments.quality, beside)
-    if arguments.search is not None:
-        shutil.copyfile(arguments.search, beside / "search.csv")
+    for file in arguments.search:
+        if file.stem not in SEARCHES:
+            parser.error(f"--search {file}: name it {' or '.join(SEARCHES)}.csv")
+        if file.resolve() != (beside / file.name).resolve():
+            shutil.copyfile(file, beside / file.name)
     if arguments.study is not None:
         command = arguments.command or f"snakemake --configfile {arguments.study}"
         how = (arguments.study, arguments.figures, command, beside, arguments.name)

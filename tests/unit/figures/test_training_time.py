@@ -30,3 +30,10 @@ def test_a_band_spans_several_trainings_in_the_panel_of_each_scale(tmp_path):
         corners = set(map(tuple, band.get_paths()[0].vertices))
         ends = {(1, -3), (1, -2), (2, 1), (2, 1.5), (4, 1.6), (4, 2)}
         assert {(minute, gain - lower) for minute, gain in ends} <= corners
+
+
+def test_a_training_that_ends_far_below_cubic_is_seen_and_its_beginning_is_not(tmp_path):
+    folder = model(tmp_path / "slow", (-30, -9, -5))
+    lines, _, core = read_lines([{"label": "Slow", "look": 0, "folder": folder}])
+    lowest = [axes.get_ylim()[0] for axes in _draw(lines, core).axes]
+    assert all(-7 < low < -6 for low in lowest)  # the end at 3x, and one range for both

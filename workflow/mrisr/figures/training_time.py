@@ -162,8 +162,9 @@ def _draw(lines: Mapping[float, Sequence[Line]], core: bool) -> Figure:
     wide = (PAPER - LEFT - 0.1) / across - GAP
     ends = [line.gain for group in lines.values() for line in group]
     top = max([0.5, *(float(gain.max()) for gain in ends)])
-    # Untrained networks are tens of dB below; the values that matter lie about 0.
+    # Untrained networks are tens of dB below; the values that matter lie about 0, and at the ends.
     bottom = max(-2.0, min([-0.5, *(float(gain.min()) for gain in ends)]))
+    bottom = min([bottom, *(float(gain[-1]) for gain in ends)])
     handles: dict[str, object] = {}
     for number, (scale, group) in enumerate(lines.items()):
         x = LEFT + number % across * (wide + GAP)
