@@ -36,7 +36,9 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, x, y, z) -> the same shape."""
-        return x + self.second(F.relu(self.first(x)))
+        made = self.second(F.relu(self.first(x), inplace=True))
+        made += x
+        return made
 
 
 class Encoder(nn.Module):
@@ -63,7 +65,9 @@ class Encoder(nn.Module):
         box = torch.ones(1, 1, 3, 3, 3, dtype=lr.dtype, device=lr.device)
         mean = F.conv3d(lr, box, padding=1) / F.conv3d(torch.ones_like(lr[:1]), box, padding=1)
         first = self.start(torch.cat([2 * lr, self.amplify * (lr - mean)], dim=1))
-        return self.end(first + self.blocks(first))
+        made = self.blocks(first)
+        made += first
+        return self.end(made)
 
 
 class Gate(nn.Module):
