@@ -15,11 +15,14 @@ seen.
 
 import argparse
 import csv
+import json
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +51,8 @@ REACH = 10
 # Edges of the crops that variants are compared in, from random weights and from trained ones, which
 # differ by less; and the share of the learning rate that the latter begin with.
 EDGES, ANNEALED = (64, 120), 0.4
+# In a log, of the parts of the training that this one began from.
+BEFORE = "before: "
 # Seconds between evaluations and between checkpoints of a long training.
 EVALUATED, SAVED = 300, 180
 
@@ -163,6 +168,18 @@ VARIANTS: dict[str, Recipe] = {
         average=0.999,
     ),
     "batch_16": replace(BASE, batch=16),
+}
+LONG = VARIANTS["long"]
+PLAIN = replace(LONG, contrast=0, noise=0, aniso=0)
+VARIANTS |= {
+    # Of a trained network: what may go on better than it began.
+    "late": replace(LONG, contrast=0.1, noise=0.05, aniso=0.1),
+    "late_plain": PLAIN,
+    "late_plain_muon": replace(PLAIN, optimizer="muon"),
+    "late_queries": replace(LONG, queries=8000),
+    "late_patch_16": replace(LONG, patch=16, batch=2, queries=4000),
+    "late_patch_24": replace(LONG, patch=24, batch=1, queries=8000),
+    "late_mse": replace(LONG, loss="mse"),
 }
 
 
@@ -636,12 +653,19 @@ class Clock:
 
     def __call__(self, seconds: float) -> float:
         """Return the share that is over, of a training that took so many processor seconds."""
-        if self.budget:
-            return (seconds - self.begun) / self.budget
+        if self.budget is not None:
+            return (seconds - self.begun) / self.budget if self.budget else 1.0
         return (time.time() - self.start) / max(self.end - self.start, 1.0)
 
 
-def long(folder: Path, recipe: Recipe, out: Path, stable: str, decay: str | None) -> None:
+def long(
+    folder: Path,
+    recipe: Recipe,
+    out: Path,
+    stable: str,
+    decay: str | None,
+    start: Path | None = None,
+) -> None:
     """Train on, from the last checkpoint if there is one, and anneal at the end.
 
     The learning rate is constant in the stable part, which can be taken up again at any time, and
@@ -653,14 +677,25 @@ def long(folder: Path, recipe: Recipe, out: Path, stable: str, decay: str | None
         out: Checkpoints, weights and log.
         stable: When the stable part ends, see `Clock`.
         decay: When the last part ends; None for none.
+        start: Checkpoint of another long training to begin from, whose log this one goes on with.
     """
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "recipe.json", asdict(recipe))
+    settings = asdict(recipe)
+    if start is not None:
+        settings["before"] = json.loads((start.parent / "recipe.json").read_text())
+    write_json(out / "recipe.json", settings)
     run = Run(recipe, Subjects([folder / f"ds002748_sub-{n:02d}_hr.nii.gz" for n in TRAIN]))
     held_out = Subjects([folder / f"ds002748_sub-{n:02d}_hr.nii.gz" for n in VAL])
     fixed = replace(BASE, batch=16)
     validation = [held_out.batch(step, fixed, "validation") for step in range(4)]
     evaluate = Evaluation(held_out.volumes, kinds=("plain",))
+    if start is not None and not (out / "log.csv").exists():
+        run.resume(torch.load(start, weights_only=True))
+        with (start.parent / "log.csv").open(newline="") as opened:
+            rows = [row for part in lineage(list(csv.DictReader(opened))) for row in part]
+        for row in rows:
+            append(out / "log.csv", row | {"part": BEFORE + row["part"].removeprefix(BEFORE)})
+        keep(out / "stable.pt", run.state())
     annealing = out / "decay.pt"
     for part, until in (("stable", stable), ("decay", decay)):
         if until is None:
@@ -676,6 +711,22 @@ def long(folder: Path, recipe: Recipe, out: Path, stable: str, decay: str | None
         follow(run, part, clock, out, validation, evaluate)
     if annealing.exists():
         annealing.replace(out / f"decay-{run.step}.pt")
+
+
+def lineage(log: Sequence[Mapping[str, str]]) -> list[list[Mapping[str, str]]]:
+    """Return the rows of a log that led to its last weights, by part.
+
+    The stable part goes on without the annealings that were tried on the way: the last one counts.
+
+    Args:
+        log: Rows of `log.csv`; `part` begins with `BEFORE` in those of the training that this one
+            began from.
+    """
+    parts = [list(rows) for _, rows in groupby(log, key=lambda row: row["part"])]
+    stable = [row for rows in parts for row in rows if row["part"] == "stable"]
+    before = [rows for rows in parts if rows[0]["part"].startswith(BEFORE)]
+    annealed = parts[-1:] if parts[-1][0]["part"] == "decay" else []
+    return [*before, *([stable] if stable else []), *annealed]
 
 
 def follow(run: Run, part: str, clock: Clock, out: Path, validation: list, evaluate) -> None:
@@ -759,6 +810,7 @@ def main() -> None:
     one.add_argument("--out", type=Path, required=True)
     one.add_argument("--stable", required=True, help="until HH:MM, or minutes of a processor")
     one.add_argument("--decay", help="likewise; default none")
+    one.add_argument("--start", type=Path, help="checkpoint of another one to begin from")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.command == "search":
@@ -771,7 +823,8 @@ def main() -> None:
         )
     else:
         recipe = VARIANTS[arguments.variant]
-        long(arguments.folder, recipe, arguments.out, arguments.stable, arguments.decay)
+        ends = arguments.stable, arguments.decay
+        long(arguments.folder, recipe, arguments.out, *ends, arguments.start)
 
 
 if __name__ == "__main__":

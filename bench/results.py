@@ -15,7 +15,6 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ import study_results
 from mrisr.common.files import sha256, write_json, write_text
 from mrisr.common.paths import ROOT
 from mrisr.common.statistics import FEWEST, holm, mean_interval, wilcoxon
+from recipe import lineage
 
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "vif": "VIF"}
 DIGITS = {"psnr": 2, "ssim": 4, "vif": 3}
@@ -152,17 +152,12 @@ def curve(log: Sequence[Mapping[str, str]], file: Path) -> None:
 
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.add_subplot()
-    # An annealing that a longer one took the place of is none of this model's history.
-    runs = [list(rows) for _, rows in groupby(log, key=lambda row: row["part"])]
-    parts = {
-        "-": [row for rows in runs for row in rows if row["part"] == "stable"],
-        "--": runs[-1] if runs[-1][0]["part"] == "decay" else [],
-    }
     for scale, color in zip(SCALES, ("#0072b2", "#d55e00", "#009e73"), strict=True):
-        for style, rows in parts.items():
+        for number, rows in enumerate(lineage(log)):
             minutes = [float(row["core_seconds"]) / 60 for row in rows]
-            label = f"{scale}×" if style == "-" else None
             gains = [float(row[f"plain {scale}"]) for row in rows]
+            style = "--" if rows[0]["part"].endswith("decay") else "-"
+            label = f"{scale}×" if number == 0 else None
             axes.plot(minutes, gains, style, color=color, label=label)
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set_xlabel("minutes of one core")
@@ -275,7 +270,7 @@ def page(beside: Path) -> str:
         "![PSNR over cubic against minutes of training, by scale](results/curve.png)",
         "",
         "Crops of the two validation subjects. Solid: at a constant learning rate, weights",
-        "averaged; dashed: the rate falls to 0.",
+        "averaged; dashed: the rate falls to 0, each time from the highest one.",
         "",
     ]
     for folder in studies(beside):

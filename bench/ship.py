@@ -24,6 +24,7 @@ from mrisr.methods import shipped
 from mrisr.methods.model_files import load_model, save_model
 
 MOST = 6_000_000  # bytes
+ANNEALED = 0.01  # of the highest learning rate
 LIMITS = "skull-stripped T1w heads of adults, LR made by cubic B-splines; not for diagnosis"
 
 
@@ -38,6 +39,14 @@ def history(run: Path, part: str) -> dict:
     if not rows:
         raise SystemExit(f"{run / 'log.csv'}: no row of the part '{part}'; let the training go on")
     return rows[-1]
+
+
+def annealings(run: Path) -> int:
+    """Return how often the learning rate of a training fell to 0."""
+    with (run / "log.csv").open(newline="") as opened:
+        parts = recipe.lineage(list(csv.DictReader(opened)))
+    ends = [rows[-1] for rows in parts if rows[0]["part"].endswith("decay")]
+    return sum(float(row["rate"]) < ANNEALED for row in ends)
 
 
 def description(run: Path, part: str) -> dict:
@@ -65,7 +74,8 @@ def description(run: Path, part: str) -> dict:
         "steps": int(last["step"]),
         "seconds": seconds,
         "core_hours": round(seconds / 3600, 2),
-        "annealed": part == "decay" and float(last["rate"]) < 0.01,
+        "annealed": part == "decay" and float(last["rate"]) < ANNEALED,
+        "annealings": annealings(run),
         "val_loss": float(last["val_loss"]),
         "collapsed": False,
         "parameters": method.spec["parameters"],
@@ -159,8 +169,9 @@ def card(said: dict, table: list[str]) -> str:
         said: See `description`.
         table: Lines of its quality; none if nothing was measured.
     """
+    times = f", {said['annealings']} times" if said["annealings"] > 1 else ""
     ended = (
-        "its learning rate annealed to 0"
+        f"its learning rate annealed to 0{times}"
         if said["annealed"]
         else "**not annealed: a stage of a training that goes on**"
     )
@@ -171,6 +182,10 @@ def card(said: dict, table: list[str]) -> str:
         "",
         *table,
     ]
+    again = [
+        "python bench/recipe.py long FOLDER --variant late --start RUN/decay-STEP.pt --out RUN2"
+        " --stable 0 --decay MINUTES",
+    ] * ("before" in said["training"])
     return "\n".join(
         [
             f"# Weights of `{said['method']}`",
@@ -199,6 +214,7 @@ def card(said: dict, table: list[str]) -> str:
             "",
             "```text",
             "python bench/recipe.py long FOLDER --out RUN --stable MINUTES --decay MINUTES",
+            *again,
             "python bench/heads.py RUN/decay.safetensors HEADS --out heads.csv",
             "python bench/ship.py RUN --part decay --quality heads.csv",
             "```",

@@ -2,11 +2,14 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 from matplotlib.axes import Axes
 
 import heads
+import recipe
 import results as results_page
 import ship
 import ship_model
@@ -116,7 +119,35 @@ def test_a_training_becomes_a_model_folder_with_a_card(tmp_path, monkeypatch, re
     with pytest.raises(FileNotFoundError):
         ship.main()
     assert not ship.description(run, "stable")["annealed"]
+    more = [f"before: {row}" for row in rows]
+    more += ["stable,1401,5401,x,1.0,0.02,0.0125", "decay,1800,7200,x,0.0,0.02,0.01"]
+    (run / "log.csv").write_text("\n".join([keys, *more]))
+    (run / "recipe.json").write_text(json.dumps(settings | {"before": settings}))
+    again = ship.description(run, "decay")
+    assert again["annealings"] == 2 and again["steps"] == 1800
+    card = ship.card(again, [])
+    assert "| its learning rate annealed to 0, 2 times |" in card.replace("each; ", "each | ")
+    assert "--start RUN/decay-STEP.pt" in card
     assert read_description(out) == said
+
+
+def test_a_variant_begins_as_the_network_that_was_trained():
+    """Blocks that it has more of do nothing at first."""
+    small = recipe.Run(replace(recipe.BASE, model={"features": 4, "blocks": 1}), None)
+    state = small.state() | {"step": 7, "seconds": 3.0}
+    large = recipe.Run(replace(recipe.BASE, model={"features": 4, "blocks": 3}), None, seed=1)
+    lr, places = torch.rand(2, 1, 6, 6, 6), torch.rand(2, 9, 3)
+    cell = torch.ones(2, 3)
+    before = small.network(lr, places, cell)
+    assert not torch.equal(large.network(lr, places, cell), before)
+    large.begin(state)
+    torch.testing.assert_close(large.network(lr, places, cell), before)
+    assert (large.step, large.seconds) == (7, 0.0)
+    torch.testing.assert_close(large.average, large.network.state_dict())
+    same = recipe.Run(small.recipe, None, seed=2)
+    small.optimizers[0].state[small.network.last.weight]["step"] = torch.tensor(7.0)
+    same.begin(small.state())
+    assert same.optimizers[0].state[same.network.last.weight]["step"] == 7
 
 
 def test_the_page_of_results_has_intervals_only_of_enough_heads(tmp_path, monkeypatch):
