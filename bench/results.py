@@ -325,6 +325,8 @@ def main() -> None:
     parser.add_argument("--figures", nargs="*", default=[], help="with --study: its figures")
     parser.add_argument("--name", help="with --study: its name in docs/results; default its own")
     parser.add_argument("--command", default="", help="with --study: how it was run")
+    parser.add_argument("--rates", type=Path, help="with --study: config of its rates' search")
+    parser.add_argument("--notes", type=Path, help="with --study: Markdown, what it tells")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     arguments = parser.parse_args()
     if (arguments.run is None) != (arguments.quality is None):
@@ -341,7 +343,7 @@ def main() -> None:
     if arguments.study is not None:
         command = arguments.command or f"snakemake --configfile {arguments.study}"
         how = (arguments.study, arguments.figures, command, beside, arguments.name)
-        study_results.keep(*how)
+        study_results.keep(*how, arguments.rates, arguments.notes)
     write_text(arguments.out / "results.md", page(beside))
     if arguments.out == ROOT / "docs":
         rewrite_readme(kept_heads(beside)[1], ROOT / "README.md")

@@ -8,17 +8,24 @@ from pathlib import Path
 from PIL import Image
 
 from mrisr.common.files import atomic, write_json
+from mrisr.methods import method as methods
 from mrisr.study.load import load_study
 from mrisr.study.study import Study
 
 WIDEST = 1300  # pixels of a picture
 COLORS = 200
 TABLES = ("quality", "significance", "segmentation")
-ABOUT = "study.json"
+ABOUT, NOTES = "study.json", "notes.md"
 
 
 def keep(
-    config: Path, figures: Sequence[str], command: str, folder: Path, name: str | None = None
+    config: Path,
+    figures: Sequence[str],
+    command: str,
+    folder: Path,
+    name: str | None = None,
+    rates: Path | None = None,
+    notes: Path | None = None,
 ) -> Path:
     """Copy what the page needs of a study's results.
 
@@ -28,6 +35,8 @@ def keep(
         command: How the study was run.
         folder: `docs/results`; the files go to a folder in it.
         name: Of that folder; default the study's.
+        rates: Config of a study with short trainings, by which learning rates were chosen.
+        notes: Markdown, what the study tells and what it does not.
 
     Returns:
         That folder.
@@ -62,8 +71,11 @@ def keep(
         },
         "methods": {name: _training(study, name, made) for name in study.methods},
         "captions": captions,
+        "rates": [] if rates is None else _rates(load_study(rates)),
     }
     write_json(kept / ABOUT, about)
+    if notes is not None:
+        (kept / NOTES).write_bytes(notes.read_bytes())
     return kept
 
 
@@ -93,6 +105,25 @@ def _training(study: Study, name: str, made: Path) -> dict:
     return said
 
 
+def _rates(study: Study) -> list[dict]:
+    """Return of each model that a study has trained: method, learning rate, steps and loss."""
+    found = []
+    for name, chosen in study.config["methods"].items():
+        method = (chosen or {}).get("base", name)
+        for file in sorted((Path(study.layout.root) / "models" / name).glob("**/model.json")):
+            model = json.loads(file.read_text(encoding="utf-8"))
+            found.append(
+                {
+                    "method": methods.get(method).label,
+                    "learning_rate": model["training"]["learning_rate"],
+                    "minutes": round(model["seconds"] / 60, 2),
+                    "steps": model["steps"],
+                    "val_loss": model["val_loss"],
+                }
+            )
+    return sorted(found, key=lambda row: (row["method"], row["learning_rate"]))
+
+
 def section(kept: Path) -> list[str]:
     """Return the section about a study, Markdown.
 
@@ -102,8 +133,11 @@ def section(kept: Path) -> list[str]:
     about = json.loads((kept / ABOUT).read_text(encoding="utf-8"))
     lines = [f"## {about['title']}", "", "```text", about["command"], "```", ""]
     lines += [*_trainings(about), *_gains(kept, about), *_overlaps(kept, about)]
+    lines += _rates_table(about.get("rates", []))
     for name, caption in about["captions"].items():
         lines += [f"![{name.replace('_', ' ')}](results/{kept.name}/{name}.png)", "", caption, ""]
+    if (kept / NOTES).is_file():
+        lines += [(kept / NOTES).read_text(encoding="utf-8").rstrip(), ""]
     files = ", ".join(
         f"[{name}](results/{kept.name}/{name}.csv)"
         for name in TABLES
@@ -131,6 +165,24 @@ def _trainings(about: dict) -> list[str]:
         )
     head = "| method | parameters | models | steps of a model | minutes | ended by | remark |"
     return [head, "|---|---:|---:|---:|---:|---|---|", *rows, ""] if rows else []
+
+
+def _rates_table(rates: Sequence[dict]) -> list[str]:
+    """Return the table of the search for learning rates."""
+    if not rates:
+        return []
+    return [
+        "Learning rates, by the validation loss after a short training with each:",
+        "",
+        "| method | learning rate | minutes | steps | validation loss |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {row['method']} | {row['learning_rate']:g} | {row['minutes']:.1f} |"
+            f" {row['steps']:,} | {row['val_loss']:.4f} |"
+            for row in rates
+        ),
+        "",
+    ]
 
 
 def _span(numbers: Sequence[float], digits: str) -> str:

@@ -82,3 +82,21 @@ def test_what_is_not_there_is_named(config, tmp_path):
     (tmp_path / "results/mini/tables/quality.csv").unlink()
     with pytest.raises(SystemExit, match=r"quality\.csv: not there; run the study to its end"):
         study_results.keep(config, [], "", tmp_path / "docs")
+
+
+def test_the_search_for_its_learning_rates_and_a_reading_are_shown(config, tmp_path):
+    search = tmp_path / "rates.yaml"
+    fast = {"base": "srcnn3d", "training": {"learning_rate": 0.003}}
+    chosen = {"cubic": None, "srcnn3d": None, "fast": fast}
+    search.write_text(yaml.safe_dump({**CONFIG, "study": "rates", "methods": chosen}))
+    for name, rate, loss in (("fast", 0.003, 0.0501), ("srcnn3d", 0.001, 0.0378)):
+        folder = tmp_path / f"results/rates/models/{name}/x2"
+        folder.mkdir(parents=True)
+        model = {"steps": 107, "seconds": 60, "training": {"learning_rate": rate}, "val_loss": loss}
+        (folder / "model.json").write_text(json.dumps(model))
+    (tmp_path / "reading.md").write_text("Nothing is ranked.\n")
+    how = config, [], "snakemake", tmp_path / "docs", None, search, tmp_path / "reading.md"
+    text = "\n".join(study_results.section(study_results.keep(*how)))
+    slow = text.index("| SRCNN3D | 0.001 | 1.0 | 107 | 0.0378 |")
+    assert slow < text.index("| SRCNN3D | 0.003 | 1.0 | 107 | 0.0501 |")
+    assert "\n\nNothing is ranked.\n\nAll means" in text
