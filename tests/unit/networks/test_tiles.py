@@ -28,6 +28,20 @@ def test_tiles_equal_the_whole(voxels):
 
 
 @torch.no_grad()
+def test_the_layers_of_a_large_tile_are_shown_as_they_are_done(monkeypatch, caplog):
+    """A whole head is one tile, whose layers take a minute; nothing else changes."""
+    caplog.set_level("INFO")
+    net, volume = network(), torch.rand(1, 1, 9, 8, 7, dtype=torch.float64)
+    tiles = plan(volume.shape[2:], 3, 1e6)
+    small = apply_tiled(net, volume, tiles)
+    assert not caplog.messages
+    monkeypatch.setattr("mrisr.networks.tiles.LARGE", volume.numel())
+    assert torch.equal(apply_tiled(net.forward, volume, tiles, "encode"), small)
+    assert [line.split(",")[0] for line in caplog.messages] == ["encode: 2 of 2"]
+    assert not any(layer._forward_hooks for layer in net)
+
+
+@torch.no_grad()
 def test_a_halo_one_too_small_shows_seams():
     torch.manual_seed(0)
     net, volume = network(), torch.rand(1, 1, 31, 18, 25, dtype=torch.float64)

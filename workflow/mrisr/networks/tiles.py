@@ -3,7 +3,8 @@
 import itertools
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -15,6 +16,9 @@ log = logging.getLogger("mrisr")
 WORKSPACE = 1.6
 # Not worth a warning, MB.
 SMALL_MB = 500
+
+# Voxels from which on a tile's layers are shown as they are done.
+LARGE = 2**20
 
 # Voxels that are decoded at once: a core's share of their activations stays in its cache; a GPU
 # wants more at once.
@@ -95,6 +99,34 @@ def convert(network: torch.nn.Module, device: torch.device | str) -> torch.nn.Mo
     return network.to(device, memory_format=form)  # type: ignore[call-overload]
 
 
+@contextmanager
+def _layers(function: Callable, description: str | None) -> Iterator[None]:
+    """Show the convolutions of a network as they are done, which may take a minute.
+
+    Args:
+        function: The network or a method of it; else nothing is shown.
+        description: What is done; None shows nothing.
+    """
+    network = getattr(function, "__self__", function)
+    if description is None or not isinstance(network, torch.nn.Module):
+        yield
+        return
+    kinds = torch.nn.Conv2d, torch.nn.Conv3d
+    found = [layer for layer in network.modules() if isinstance(layer, kinds)]
+    steps = iter(progress(range(len(found)), description, len(found)))
+    next(steps, None)  # the bar appears
+
+    def done(*_: object) -> None:
+        next(steps, None)
+
+    hooks = [layer.register_forward_hook(done) for layer in found]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def _counts(most: int) -> list[int]:
     """Return how many tiles an axis may have: not every number, there are three axes to combine."""
     return [c for c in range(1, most + 1) if c <= 6 or c == most or not c & (c - 1)]
@@ -134,7 +166,8 @@ def apply_tiled(
         Shape (1, C', factor X, factor Y, factor Z).
     """
     if math.prod(map(len, tiles)) == 1:
-        return function(volume)
+        with _layers(function, description if volume.numel() >= LARGE else None):
+            return function(volume)
     output = None
     for place in progress(list(itertools.product(*tiles)), description):
         core = tuple(slice(factor * a, factor * b) for (a, b), _ in place)
