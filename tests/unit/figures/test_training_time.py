@@ -35,5 +35,7 @@ def test_a_band_spans_several_trainings_in_the_panel_of_each_scale(tmp_path):
 def test_a_training_that_ends_far_below_cubic_is_seen_and_its_beginning_is_not(tmp_path):
     folder = model(tmp_path / "slow", (-30, -9, -5))
     lines, _, core = read_lines([{"label": "Slow", "look": 0, "folder": folder}])
-    lowest = [axes.get_ylim()[0] for axes in _draw(lines, core).axes]
+    panels = _draw(lines, core).axes
+    lowest = [axes.get_ylim()[0] for axes in panels]
     assert all(-7 < low < -6 for low in lowest)  # the end at 3x, and one range for both
+    assert {1, 2} <= {round(minute, 6) for minute in panels[0].get_xticks()}

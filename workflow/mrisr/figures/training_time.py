@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from mrisr.common import seals
 from mrisr.common.errors import InputError
@@ -184,6 +184,7 @@ def _draw(lines: Mapping[float, Sequence[Line]], core: bool) -> Figure:
             axes.plot(line.minutes[-1:], line.gain[-1:], linestyle="", markersize=5, **style.mark)
             handles.setdefault(line.label, drawn)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(bottom - 0.1, top + 0.1 * (top - bottom))
