@@ -7,7 +7,7 @@ brightest tissue is the darkest), and as a noisier scanner of another gain. Test
 seen.
 
     python bench/recipe.py search FOLDER --minutes 3 --variants base muon
-    python bench/recipe.py search FOLDER --minutes 3 --variants long plain --start RUN/decay-900.pt
+    python bench/recipe.py search FOLDER --minutes 3 --variants late --start RUN/decay-900.pt
     python bench/recipe.py long FOLDER --variant base --out RUN --stable 600 --decay 120
 
 `FOLDER` holds ground truths, `ds002748_sub-01_hr.nii.gz` and so on.
@@ -177,8 +177,6 @@ VARIANTS |= {
     "late_plain": PLAIN,
     "late_plain_muon": replace(PLAIN, optimizer="muon"),
     "late_queries": replace(LONG, queries=8000),
-    "late_patch_16": replace(LONG, patch=16, batch=2, queries=4000),
-    "late_patch_24": replace(LONG, patch=24, batch=1, queries=8000),
     "late_mse": replace(LONG, loss="mse"),
 }
 
@@ -624,7 +622,7 @@ def search(
             t = run.seconds / (60 * minutes)
             if start is None:
                 run.advance(share(run.recipe, t))
-            else:  # what an optimiser holds of other steps is new
+            else:  # it rises first, for the optimiser may be a new one
                 run.advance(ANNEALED * min(1.0, (run.step - before + 1) / 50) * (1 - t))
         gains = evaluate(averaged(run))
         row = {"variant": name, "start": before, "minutes": minutes, "steps": run.step - before}

@@ -186,6 +186,7 @@ def card(said: dict, table: list[str]) -> str:
         "python bench/recipe.py long FOLDER --variant late --start RUN/decay-STEP.pt --out RUN2"
         " --stable 0 --decay MINUTES",
     ] * ("before" in said["training"])
+    run = "RUN2" if again else "RUN"
     return "\n".join(
         [
             f"# Weights of `{said['method']}`",
@@ -215,8 +216,8 @@ def card(said: dict, table: list[str]) -> str:
             "```text",
             "python bench/recipe.py long FOLDER --out RUN --stable MINUTES --decay MINUTES",
             *again,
-            "python bench/heads.py RUN/decay.safetensors HEADS --out heads.csv",
-            "python bench/ship.py RUN --part decay --quality heads.csv",
+            f"python bench/heads.py {run}/decay.safetensors HEADS --out heads.csv",
+            f"python bench/ship.py {run} --part decay --quality heads.csv",
             "```",
             "",
             "`FOLDER` holds the ground truths of the subjects above as a study prepares them,",

@@ -127,7 +127,7 @@ def test_a_training_becomes_a_model_folder_with_a_card(tmp_path, monkeypatch, re
     assert again["annealings"] == 2 and again["steps"] == 1800
     card = ship.card(again, [])
     assert "| its learning rate annealed to 0, 2 times |" in card.replace("each; ", "each | ")
-    assert "--start RUN/decay-STEP.pt" in card
+    assert "--start RUN/decay-STEP.pt" in card and "ship.py RUN2 --part" in card
     assert read_description(out) == said
 
 

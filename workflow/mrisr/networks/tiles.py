@@ -113,7 +113,7 @@ def _layers(function: Callable, description: str | None) -> Iterator[None]:
         return
     kinds = torch.nn.Conv2d, torch.nn.Conv3d
     found = [layer for layer in network.modules() if isinstance(layer, kinds)]
-    steps = iter(progress(range(len(found)), description, len(found)))
+    steps = progress(range(len(found)), description)
     next(steps, None)  # the bar appears
 
     def done(*_: object) -> None:
