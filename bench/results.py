@@ -172,11 +172,8 @@ def search_section(beside: Path) -> list[str]:
     Args:
         beside: Folder of kept results, with CSV files of `bench/recipe.py search`.
     """
-    found = {
-        name: _rows(beside / f"{name}.csv")
-        for name in SEARCHES
-        if (beside / f"{name}.csv").is_file()
-    }
+    files = {name: study_results.rows(beside / f"{name}.csv") for name in SEARCHES}
+    found = {name: rows for name, rows in files.items() if rows}
     if not found:
         return []
     lines = [
@@ -190,13 +187,8 @@ def search_section(beside: Path) -> list[str]:
     ]
     for name, rows in found.items():
         lines += [SEARCHES[name], "", *search_table(rows), ""]
-    files = " and ".join(f"[results/{name}.csv](results/{name}.csv)" for name in found)
-    return [*lines, f"Each measurement: {files}.", ""]
-
-
-def _rows(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
+    links = " and ".join(f"[results/{name}.csv](results/{name}.csv)" for name in found)
+    return [*lines, f"Each measurement: {links}.", ""]
 
 
 def search_table(rows: list[dict[str, str]]) -> list[str]:

@@ -190,7 +190,8 @@ def _span(numbers: Sequence[float], digits: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _rows(file: Path) -> list[dict[str, str]]:
+def rows(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file; none if it is not there."""
     if not file.is_file():
         return []
     with file.open(newline="", encoding="utf-8") as opened:
@@ -201,7 +202,7 @@ def _gains(kept: Path, about: dict) -> list[str]:
     """Return the table of PSNR against the baseline, a column for each dataset and scale."""
     found = [
         row
-        for row in _rows(kept / "significance.csv")
+        for row in rows(kept / "significance.csv")
         if (row["metric"], row["region"]) == ("psnr", "volume")
         and row["reference"] == about["baseline"]
     ]
@@ -240,7 +241,7 @@ def _overlaps(kept: Path, about: dict) -> list[str]:
     """Return the table of Dice, mean of the six regions."""
     found = [
         row
-        for row in _rows(kept / "segmentation.csv")
+        for row in rows(kept / "segmentation.csv")
         if (row["region"], row["metric"]) == ("mean", "dice") and row["mean"]
     ]
     if not found:
