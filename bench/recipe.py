@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import nn
 
+import together
 from mrisr.common import seeds
 from mrisr.common.files import atomic, write_json
 from mrisr.degrade.resample import (
@@ -53,6 +54,8 @@ REACH = 10
 EDGES, ANNEALED = (64, 120), 0.4
 # In a log, of the parts of the training that this one began from.
 BEFORE = "before: "
+# A learning rate below this share of the highest one has been annealed.
+OVER = 0.01
 # Seconds between evaluations and between checkpoints of a long training.
 EVALUATED, SAVED = 300, 180
 
@@ -63,7 +66,7 @@ class Recipe:
 
     Attributes:
         model: Hyper-parameters over the method's own.
-        batch: LR patches a step.
+        batch: LR patches a step, of each process.
         patch: Their edge in LR voxels.
         queries: HR voxels of a patch.
         margin: LR voxels at its faces where none are drawn.
@@ -87,6 +90,9 @@ class Recipe:
         clip: Norm that gradients are cut to.
         foreground: Whether patches lie in the head.
         planar: Whether blocks convolve in planes.
+        gate: Whether the decoder knows where between LR voxels a query lies.
+        subjects: How many are trained on; 0 for all.
+        seed: Of weights and batches.
         start: Factor of the weights of each block's second convolution at the start, and all of
             them drawn after He et al.; 0 for torch's own way.
     """
@@ -116,6 +122,9 @@ class Recipe:
     clip: float = 0.0
     foreground: bool = True
     planar: bool = False
+    gate: bool = True
+    subjects: int = 0
+    seed: int = SEED
     start: float = 0.0
 
 
@@ -168,6 +177,13 @@ VARIANTS: dict[str, Recipe] = {
         average=0.999,
     ),
     "batch_16": replace(BASE, batch=16),
+    "no_gate": replace(BASE, gate=False),
+    "no_high_pass": replace(BASE, model={"amplify": 0.0}),
+    "no_average": replace(BASE, average=0.0),
+    "constant": replace(BASE, schedule="constant"),
+    "subjects_4": replace(BASE, subjects=4),
+    "seed_1": replace(BASE, seed=1),
+    "seed_2": replace(BASE, seed=2),
 }
 LONG = VARIANTS["long"]
 PLAIN = replace(LONG, contrast=0, noise=0, aniso=0)
@@ -179,6 +195,22 @@ VARIANTS |= {
     "late_queries": replace(LONG, queries=8000),
     "late_mse": replace(LONG, loss="mse"),
 }
+
+
+class NoGate(nn.Module):
+    """The same factor everywhere.
+
+    Args:
+        channels: Factors.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(channels))
+
+    def forward(self, phase: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
+        """Places (...), which do not matter -> (..., C)."""
+        return self.factor.expand(*phase.shape, -1)
 
 
 class PlanarBlock(nn.Module):
@@ -209,6 +241,9 @@ def built(recipe: Recipe) -> nn.Module:
         encoder = network.encoder
         features = encoder.start.out_channels
         encoder.blocks = nn.Sequential(*(PlanarBlock(features) for _ in encoder.blocks))
+    if not recipe.gate:
+        channels = network.encoder.end.out_channels
+        network.gates = nn.ModuleList(NoGate(channels) for _ in range(3))
     if recipe.start:
         for block in network.encoder.blocks:
             nn.init.kaiming_normal_(block.first.weight)
@@ -242,7 +277,7 @@ class Subjects:
             LR (l, l, l), coordinates (K, 3) in [-1,1], cell (3,), intensities (K,), and the
             brightness of the subject.
         """
-        number = int(random.integers(len(self.volumes)))
+        number = int(random.integers(recipe.subjects or len(self.volumes)))
         volume, gain = self.volumes[number], self.gains[number]
         inside = self.inside[number]
         if recipe.foreground:
@@ -448,32 +483,42 @@ class Run:
     Args:
         recipe: How.
         subjects: Of the training.
-        seed: Of weights and batches.
     """
 
-    def __init__(self, recipe: Recipe, subjects: Subjects, seed: int = SEED):
-        self.recipe, self.subjects, self.seed = recipe, subjects, seed
-        torch.manual_seed(seed)
+    def __init__(self, recipe: Recipe, subjects: Subjects):
+        self.recipe, self.subjects = recipe, subjects
+        torch.manual_seed(recipe.seed)
         self.network = built(recipe)
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.optimizers = optimizers(self.network, recipe)
         self.highest = [group["lr"] for its in self.optimizers for group in its.param_groups]
         self.step, self.seconds, self.began = 0, 0.0, 0.0
+        # Seconds of the last step that are not in `seconds` yet: after the gradients were shared.
+        self.after = 0.0
 
     def advance(self, rate: float) -> float:
-        """Take a step at a relative learning rate; return the loss."""
+        """Take a step at a relative learning rate; return the loss.
+
+        Of several processes each takes the next batch, and all the same step.
+        """
         begun = time.process_time()
         groups = [group for its in self.optimizers for group in its.param_groups]
         for group, highest in zip(groups, self.highest, strict=True):
             group["lr"] = highest * rate
+        number = self.step * together.count() + together.rank()
         lr, coordinates, cell, target, gain = self.subjects.batch(
-            self.step, self.recipe, self.seed, "train"
+            number, self.recipe, self.recipe.seed, "train"
         )
         output = self.network(lr, coordinates, cell)
         loss = loss_of(output, target, cell, gain, self.recipe)
         for its in self.optimizers:
             its.zero_grad(set_to_none=True)
         loss.backward()
+        now = time.process_time()
+        total, seconds = together.share(
+            self.network, float(loss.detach()), self.after + now - begun
+        )
+        begun = now
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         for its in self.optimizers:
@@ -483,8 +528,9 @@ class Run:
         with torch.no_grad():
             for name, value in self.network.state_dict().items():
                 self.average[name].lerp_(value, 1 - keep)
-        self.seconds += time.process_time() - begun
-        return float(loss.detach())
+        self.seconds += seconds
+        self.after = time.process_time() - begun
+        return total / together.count()
 
     def state(self) -> dict:
         """Return what a resumed run needs."""
@@ -678,22 +724,25 @@ def long(
         start: Checkpoint of another long training to begin from, whose log this one goes on with.
     """
     out.mkdir(parents=True, exist_ok=True)
-    settings = asdict(recipe)
+    settings = asdict(recipe) | {"processes": together.count()}
     if start is not None:
         settings["before"] = json.loads((start.parent / "recipe.json").read_text())
-    write_json(out / "recipe.json", settings)
+    first = together.rank() == 0
+    if first:
+        write_json(out / "recipe.json", settings)
     run = Run(recipe, Subjects([folder / f"ds002748_sub-{n:02d}_hr.nii.gz" for n in TRAIN]))
     held_out = Subjects([folder / f"ds002748_sub-{n:02d}_hr.nii.gz" for n in VAL])
     fixed = replace(BASE, batch=16)
     validation = [held_out.batch(step, fixed, "validation") for step in range(4)]
     evaluate = Evaluation(held_out.volumes, kinds=("plain",))
-    if start is not None and not (out / "log.csv").exists():
+    if first and start is not None and not (out / "log.csv").exists():
         run.resume(torch.load(start, weights_only=True))
         with (start.parent / "log.csv").open(newline="") as opened:
             rows = [row for part in lineage(list(csv.DictReader(opened))) for row in part]
         for row in rows:
             append(out / "log.csv", row | {"part": BEFORE + row["part"].removeprefix(BEFORE)})
         keep(out / "stable.pt", run.state())
+    together.wait()
     annealing = out / "decay.pt"
     for part, until in (("stable", stable), ("decay", decay)):
         if until is None:
@@ -707,7 +756,8 @@ def long(
         if part == "decay" and not file.exists():
             run.began = run.seconds
         follow(run, part, clock, out, validation, evaluate)
-    if annealing.exists():
+        together.wait()
+    if first and annealing.exists():
         annealing.replace(out / f"decay-{run.step}.pt")
 
 
@@ -720,7 +770,11 @@ def lineage(log: Sequence[Mapping[str, str]]) -> list[list[Mapping[str, str]]]:
         log: Rows of `log.csv`; `part` begins with `BEFORE` in those of the training that this one
             began from.
     """
-    parts = [list(rows) for _, rows in groupby(log, key=lambda row: row["part"])]
+    ended = [False, *(float(row.get("rate", 1)) < OVER for row in log)]
+    annealings = accumulate(ended[:-1])  # that had ended before each row
+    placed = zip(log, annealings, strict=True)
+    groups = groupby(placed, key=lambda at: (at[0]["part"], at[1]))
+    parts = [[row for row, _ in rows] for _, rows in groups]
     stable = [row for rows in parts for row in rows if row["part"] == "stable"]
     before = [rows for rows in parts if rows[0]["part"].startswith(BEFORE)]
     annealed = parts[-1:] if parts[-1][0]["part"] == "decay" else []
@@ -730,14 +784,19 @@ def lineage(log: Sequence[Mapping[str, str]]) -> list[list[Mapping[str, str]]]:
 def follow(run: Run, part: str, clock: Clock, out: Path, validation: list, evaluate) -> None:
     """Train one part, and write checkpoints, weights and the log as it goes."""
     losses, saved, told = [], time.time(), time.time()
+    first = together.rank() == 0
     while True:
         t = clock(run.seconds)
         over = t >= 1
+        if over and not losses:  # nothing to train: a part of no minutes, or one that had ended
+            if first:
+                keep(out / f"{part}.pt", run.state())
+            return
         if not over:
             warm = min(1.0, (run.step + 1) / 100)
             rate = warm if part == "stable" else max(0.0, 1 - t)
             losses.append(run.advance(rate))
-        if over or time.time() - told > EVALUATED:
+        if first and (over or time.time() - told > EVALUATED):
             told = time.time()
             network = averaged(run)
             row = {
@@ -754,7 +813,7 @@ def follow(run: Run, part: str, clock: Clock, out: Path, validation: list, evalu
             print(*row.values(), flush=True)
             save_weights(out / f"{part}.safetensors", run.average)
             losses = []
-        if over or time.time() - saved > SAVED:
+        if first and (over or time.time() - saved > SAVED):
             saved = time.time()
             keep(out / f"{part}.pt", run.state())
         if over:
@@ -809,6 +868,7 @@ def main() -> None:
     one.add_argument("--stable", required=True, help="until HH:MM, or minutes of a processor")
     one.add_argument("--decay", help="likewise; default none")
     one.add_argument("--start", type=Path, help="checkpoint of another one to begin from")
+    one.add_argument("--processes", type=int, default=1, help="that train it together")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.command == "search":
@@ -822,7 +882,10 @@ def main() -> None:
     else:
         recipe = VARIANTS[arguments.variant]
         ends = arguments.stable, arguments.decay
-        long(arguments.folder, recipe, arguments.out, *ends, arguments.start)
+        if arguments.processes > 1 and any(":" in (end or "") for end in ends):
+            parser.error("--processes: give minutes of a processor, all processes together")
+        work = arguments.folder, recipe, arguments.out, *ends, arguments.start
+        together.run(arguments.processes, long, *work)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import heads
+import search_results
 import study_results
 from mrisr.common.files import sha256, write_json, write_text
 from mrisr.common.paths import ROOT
@@ -29,7 +30,6 @@ from recipe import lineage
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "vif": "VIF"}
 DIGITS = {"psnr": 2, "ssim": 4, "vif": 3}
 HEADS = "heads.json"
-SCALES = ("2", "3", "4")  # of the validation that a long training logs
 #: The rows of README.md: cohort, metric, and what they are.
 FIRST_SCREEN = (
     ("ds002748", "psnr", "PSNR (dB): T1w of ds002748, from the scanner of the training"),
@@ -40,13 +40,6 @@ FIRST_SCREEN = (
     ("openms_FLAIR", "psnr", "PSNR (dB): FLAIR of Open MS, a contrast that it never saw"),
 )
 README_TABLE = re.compile(r"(?<=<!-- gains -->\n\n).*?(?=\n<!-- end of gains -->)", re.DOTALL)
-#: What the page says of kept searches, by file name.
-SEARCHES = {
-    "search": "From random weights: differences below about 0.1 dB mean nothing, and the first"
-    " minutes say little\nabout the last.",
-    "search_start": "From weights that were trained before (`--start`), at a rate that falls to 0:"
-    " all begin as one network, so that\nsmaller differences count.",
-}
 Gains = Mapping[tuple[str, float], Mapping[str, Sequence[float]]]
 
 
@@ -152,7 +145,7 @@ def curve(log: Sequence[Mapping[str, str]], file: Path) -> None:
 
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.add_subplot()
-    for scale, color in zip(SCALES, ("#0072b2", "#d55e00", "#009e73"), strict=True):
+    for scale, color in zip(search_results.SCALES, ("#0072b2", "#d55e00", "#009e73"), strict=True):
         for number, rows in enumerate(lineage(log)):
             minutes = [float(row["core_seconds"]) / 60 for row in rows]
             gains = [float(row[f"plain {scale}"]) for row in rows]
@@ -164,47 +157,6 @@ def curve(log: Sequence[Mapping[str, str]], file: Path) -> None:
     axes.set_ylabel("PSNR over cubic (dB)")
     axes.legend(frameon=False)
     figure.savefig(file, dpi=150)
-
-
-def search_section(beside: Path) -> list[str]:
-    """Return the section of the recipe's search, Markdown; nothing if none is kept.
-
-    Args:
-        beside: Folder of kept results, with CSV files of `bench/recipe.py search`.
-    """
-    files = {name: study_results.rows(beside / f"{name}.csv") for name in SEARCHES}
-    found = {name: rows for name, rows in files.items() if rows}
-    if not found:
-        return []
-    lines = [
-        "## The search for the recipe",
-        "",
-        "Variants of `bench/recipe.py`, each trained for as many minutes of one core as stated:",
-        "PSNR over cubic (dB) in crops of the two validation subjects, as they are, with a changed",
-        "contrast, and with noise added. One run of each, with one seed. Settings: `VARIANTS` in",
-        "[bench/recipe.py](../bench/recipe.py).",
-        "",
-    ]
-    for name, rows in found.items():
-        lines += [SEARCHES[name], "", *search_table(rows), ""]
-    links = " and ".join(f"[results/{name}.csv](results/{name}.csv)" for name in found)
-    return [*lines, f"Each measurement: {links}.", ""]
-
-
-def search_table(rows: list[dict[str, str]]) -> list[str]:
-    """Return a table of variants, the best in the plain crops first."""
-    kinds = ("plain", "contrast", "noisy")
-    columns = [f"{kind} {scale}" for kind in kinds for scale in SCALES]
-    order = sorted(rows, key=lambda row: -sum(float(row[f"plain {scale}"]) for scale in SCALES))
-    return [
-        f"| variant | minutes | steps | {' | '.join(f'{name}×' for name in columns)} |",
-        f"|---|---:|---:|{len(columns) * '---:|'}",
-        *(
-            f"| `{row['variant']}` | {row['minutes']} | {row['steps']} |"
-            f" {' | '.join(f'{float(row[name]):+.3f}' for name in columns)} |"
-            for row in order
-        ),
-    ]
 
 
 def kept_heads(beside: Path) -> tuple[dict, Gains]:
@@ -269,7 +221,7 @@ def page(beside: Path) -> str:
     for folder in studies(beside):
         lines += study_results.section(folder)
     lines += [
-        *search_section(beside),
+        *search_results.section(beside),
         "## Made again",
         "",
         "```text",
@@ -312,7 +264,7 @@ def main() -> None:
         type=Path,
         nargs="+",
         default=[],
-        help=f"CSV files of bench/recipe.py search: {' or '.join(SEARCHES)}.csv",
+        help=f"CSV files of bench/recipe.py search: {' or '.join(search_results.SEARCHES)}.csv",
     )
     parser.add_argument("--study", type=Path, help="config of a study that has run here")
     parser.add_argument("--figures", nargs="*", default=[], help="with --study: its figures")
@@ -329,8 +281,8 @@ def main() -> None:
     if arguments.run is not None:
         keep_heads(arguments.run, arguments.part, arguments.quality, beside)
     for file in arguments.search:
-        if file.stem not in SEARCHES:
-            parser.error(f"--search {file}: name it {' or '.join(SEARCHES)}.csv")
+        if file.stem not in search_results.SEARCHES:
+            parser.error(f"--search {file}: name it {' or '.join(search_results.SEARCHES)}.csv")
         if file.resolve() != (beside / file.name).resolve():
             shutil.copyfile(file, beside / file.name)
     if arguments.study is not None:

@@ -10,6 +10,7 @@ import argparse
 import csv
 import json
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,6 @@ from mrisr.methods import shipped
 from mrisr.methods.model_files import load_model, save_model
 
 MOST = 6_000_000  # bytes
-ANNEALED = 0.01  # of the highest learning rate
 LIMITS = "skull-stripped T1w heads of adults, LR made by cubic B-splines; not for diagnosis"
 
 
@@ -46,7 +46,7 @@ def annealings(run: Path) -> int:
     with (run / "log.csv").open(newline="") as opened:
         parts = recipe.lineage(list(csv.DictReader(opened)))
     ends = [rows[-1] for rows in parts if rows[0]["part"].endswith("decay")]
-    return sum(float(row["rate"]) < ANNEALED for row in ends)
+    return sum(float(row["rate"]) < recipe.OVER for row in ends)
 
 
 def description(run: Path, part: str) -> dict:
@@ -74,7 +74,7 @@ def description(run: Path, part: str) -> dict:
         "steps": int(last["step"]),
         "seconds": seconds,
         "core_hours": round(seconds / 3600, 2),
-        "annealed": part == "decay" and float(last["rate"]) < ANNEALED,
+        "annealed": part == "decay" and float(last["rate"]) < recipe.OVER,
         "annealings": annealings(run),
         "val_loss": float(last["val_loss"]),
         "collapsed": False,
@@ -128,7 +128,7 @@ def facts(said: dict, use: str, chosen: str, remark: str, before: str = "") -> l
         f"| data | OpenNeuro {said['dataset']}, licence {said['licence']}:"
         f" {', '.join(said['train_subjects'])} |",
         f"| validation | {', '.join(said['val_subjects'])}: for the choice of the {chosen} |",
-        f"| steps | {said['steps']:,}, {said['training']['batch']} patches each; {remark} |",
+        f"| steps | {said['steps']:,}, {patches(said['training'])} patches each; {remark} |",
         f"| core-hours | {said['core_hours']:g} of one CPU core{before} |",
         f"| seed | {said['seed']} |",
         f"| validation loss | {said['val_loss']:.5f} |",
@@ -136,6 +136,20 @@ def facts(said: dict, use: str, chosen: str, remark: str, before: str = "") -> l
         f"| torch | {said['versions']['torch']} |",
         "| licence of the weights | Apache-2.0, as the code |",
     ]
+
+
+def patches(training: dict) -> str:
+    """Return the patches of a step of a training, and those of the parts before it if others."""
+    each = [each["batch"] * each.get("processes", 1) for each in lineage(training)]
+    return " then ".join(str(number) for number, _ in groupby(each))
+
+
+def lineage(training: dict) -> list[dict]:
+    """Return the settings of a training, after those of the trainings that it began from."""
+    found = [training]
+    while "before" in found[0]:
+        found.insert(0, found[0]["before"])
+    return found
 
 
 def refuse_large(file: Path) -> None:
@@ -182,11 +196,15 @@ def card(said: dict, table: list[str]) -> str:
         "",
         *table,
     ]
+    parts = lineage(said["training"])
+    runs = ["RUN", *(f"RUN{number + 1}" for number in range(1, len(parts)))]
     again = [
-        "python bench/recipe.py long FOLDER --variant late --start RUN/decay-STEP.pt --out RUN2"
-        " --stable 0 --decay MINUTES",
-    ] * ("before" in said["training"])
-    run = "RUN2" if again else "RUN"
+        f"python bench/recipe.py long FOLDER --variant late --start {start}/decay-STEP.pt"
+        f" --out {out} --stable 0 --decay MINUTES"
+        + (f" --processes {part['processes']}" if part.get("processes", 1) > 1 else "")
+        for start, out, part in zip(runs, runs[1:], parts[1:], strict=False)
+    ]
+    run = runs[-1]
     return "\n".join(
         [
             f"# Weights of `{said['method']}`",

@@ -128,6 +128,18 @@ def test_a_training_becomes_a_model_folder_with_a_card(tmp_path, monkeypatch, re
     card = ship.card(again, [])
     assert "| its learning rate annealed to 0, 2 times |" in card.replace("each; ", "each | ")
     assert "--start RUN/decay-STEP.pt" in card and "ship.py RUN2 --part" in card
+    # A third part, by two processes, without a stable one: two annealings follow each other.
+    more = [*more[:2], *(row.replace("stable", "before: stable") for row in more[2:3])]
+    more += ["before: decay,1800,7200,x,0.0,0.02,0.01", "before: decay,1900,7300,x,0.9,0.02,0.01"]
+    more += ["before: decay,2000,7400,x,0.0,0.02,0.01", "decay,2200,9000,x,0.0,0.02,0.009"]
+    (run / "log.csv").write_text("\n".join([keys, *more]))
+    twice = settings | {"before": settings | {"before": settings}, "processes": 2}
+    (run / "recipe.json").write_text(json.dumps(twice))
+    third = ship.description(run, "decay")
+    assert third["annealings"] == 4
+    card = ship.card(third, [])
+    assert "2,200, 4 then 8 patches each" in card and "ship.py RUN3 --part" in card
+    assert "--start RUN2/decay-STEP.pt --out RUN3 --stable 0 --decay MINUTES --processes 2" in card
     assert read_description(out) == said
 
 
@@ -135,7 +147,7 @@ def test_a_variant_begins_as_the_network_that_was_trained():
     """Blocks that it has more of do nothing at first."""
     small = recipe.Run(replace(recipe.BASE, model={"features": 4, "blocks": 1}), None)
     state = small.state() | {"step": 7, "seconds": 3.0}
-    large = recipe.Run(replace(recipe.BASE, model={"features": 4, "blocks": 3}), None, seed=1)
+    large = recipe.Run(replace(small.recipe, model={"features": 4, "blocks": 3}, seed=1), None)
     lr, places = torch.rand(2, 1, 6, 6, 6), torch.rand(2, 9, 3)
     cell = torch.ones(2, 3)
     before = small.network(lr, places, cell)
@@ -144,7 +156,7 @@ def test_a_variant_begins_as_the_network_that_was_trained():
     torch.testing.assert_close(large.network(lr, places, cell), before)
     assert (large.step, large.seconds) == (7, 0.0)
     torch.testing.assert_close(large.average, large.network.state_dict())
-    same = recipe.Run(small.recipe, None, seed=2)
+    same = recipe.Run(replace(small.recipe, seed=2), None)
     small.optimizers[0].state[small.network.last.weight]["step"] = torch.tensor(7.0)
     same.begin(small.state())
     assert same.optimizers[0].state[same.network.last.weight]["step"] == 7
