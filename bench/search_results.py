@@ -31,7 +31,8 @@ def section(beside: Path) -> list[str]:
     """Return the section of the recipe's search, Markdown; nothing if none is kept.
 
     Args:
-        beside: Folder of kept results, with CSV files of `bench/recipe.py search`.
+        beside: Folder of kept results, with CSV files of `bench/recipe.py search`, and of what they
+            tell, `search-notes.md`, written by hand.
     """
     files = {name: study_results.rows(beside / f"{name}.csv") for name in SEARCHES}
     found = {name: rows for name, rows in files.items() if rows}
@@ -49,6 +50,9 @@ def section(beside: Path) -> list[str]:
     for name, rows in found.items():
         text, base = SEARCHES[name]
         lines += [text, *seeds(rows), "", *table(rows, base), ""]
+        notes = beside / f"{name}-notes.md"
+        if notes.is_file():
+            lines += [notes.read_text(encoding="utf-8").strip(), ""]
     links = " and ".join(f"[results/{name}.csv](results/{name}.csv)" for name in found)
     return [*lines, f"Each measurement: {links}.", ""]
 
@@ -62,7 +66,7 @@ def seeds(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Return how much the seed alone changes, if other seeds were tried."""
     same = [row for row in rows if row["variant"] == "base" or row["variant"].startswith("seed_")]
     if len(same) < 2:
-        return ["One seed of each: differences below about 0.1 dB mean nothing."]
+        return []
     means = [mean(row) for row in same]
     return [
         f"`base` with {len(same)} seeds: means of the plain crops from {min(means):+.2f} to"
