@@ -186,10 +186,14 @@ VARIANTS: dict[str, Recipe] = {
     "seed_2": replace(BASE, seed=2),
 }
 LONG = VARIANTS["long"]
+LATE = replace(LONG, contrast=0.1, noise=0.05, aniso=0.1)
 PLAIN = replace(LONG, contrast=0, noise=0, aniso=0)
 VARIANTS |= {
     # Of a trained network: what may go on better than it began.
-    "late": replace(LONG, contrast=0.1, noise=0.05, aniso=0.1),
+    "late": LATE,
+    "late_axes": replace(LATE, turns=False),
+    "late_uneven": replace(LATE, even=False),
+    "late_own": replace(LATE, turns=False, even=False),
     "late_plain": PLAIN,
     "late_plain_muon": replace(PLAIN, optimizer="muon"),
     "late_queries": replace(LONG, queries=8000),
@@ -675,6 +679,15 @@ def search(
         row |= {f"{kind} {scale}": round(v, 3) for (kind, scale), v in gains.items()}
         append(out, row)
         print(*row.values(), sep="\t", flush=True)
+
+
+def variant_of(settings: Mapping[str, object]) -> str:
+    """Return the name of the variant with the settings of a `recipe.json`."""
+    for name, variant in VARIANTS.items():
+        fields = json.loads(json.dumps(asdict(variant)))
+        if all(settings[key] == value for key, value in fields.items() if key in settings):
+            return name
+    raise SystemExit(f"no variant of bench/recipe.py has these settings: {dict(settings)}")
 
 
 class Clock:

@@ -23,7 +23,6 @@ WORDS = {
     "gate": "no gate: the decoder does not know where between voxels it is",
     "gain": "loss of plain intensities",
     "foreground": "patches anywhere",
-    "flips": "no flips",
 }
 
 
@@ -49,12 +48,28 @@ def section(beside: Path) -> list[str]:
     ]
     for name, rows in found.items():
         text, base = SEARCHES[name]
-        lines += [text, *seeds(rows), "", *table(rows, base), ""]
+        lines += [text, ""]
+        for told, each in groups(rows):
+            lines += [told, *seeds(each), "", *table(each, base), ""]
         notes = beside / f"{name}-notes.md"
         if notes.is_file():
             lines += [notes.read_text(encoding="utf-8").strip(), ""]
     links = " and ".join(f"[results/{name}.csv](results/{name}.csv)" for name in found)
     return [*lines, f"Each measurement: {links}.", ""]
+
+
+def groups(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, list[Mapping[str, str]]]]:
+    """Return the rows that may be compared, and what they have in common.
+
+    These are of trainings that began after as many steps, or of as many minutes from random
+    weights.
+    """
+    found: dict[str, list[Mapping[str, str]]] = {}
+    for row in rows:
+        begun = int(row["start"])
+        what = f"Begun after {begun:,} steps." if begun else f"{float(row['minutes']):g} minutes."
+        found.setdefault(what, []).append(row)
+    return list(found.items())
 
 
 def mean(row: Mapping[str, str]) -> float:
@@ -87,7 +102,7 @@ def settings(variant: str, base: Recipe) -> str:
         if value in (False, 0) and key in WORDS:
             said.append(WORDS[key])
         elif isinstance(value, bool):
-            said.append(key)
+            said.append(key if value else f"no {key}")
         else:
             said.append(f"{key} {value:g}" if isinstance(value, int | float) else f"{key} {value}")
     return ", ".join(said) or "-"
@@ -101,7 +116,7 @@ def table(rows: Sequence[Mapping[str, str]], base: Recipe) -> list[str]:
         f"|---|---|---:|{len(columns) * '---:|'}",
         *(
             f"| `{row['variant']}` | {settings(row['variant'], base)} |"
-            f" {row['steps']} in {row['minutes']} min |"
+            f" {int(row['steps']):,} in {float(row['minutes']):g} min |"
             f" {' | '.join(f'{float(row[name]):+.3f}' for name in columns)} |"
             for row in sorted(rows, key=mean, reverse=True)
         ),

@@ -198,11 +198,12 @@ def card(said: dict, table: list[str]) -> str:
     ]
     parts = lineage(said["training"])
     runs = ["RUN", *(f"RUN{number + 1}" for number in range(1, len(parts)))]
+    begun = ["--stable MINUTES", *(f"--start {start}/decay-STEP.pt --stable 0" for start in runs)]
     again = [
-        f"python bench/recipe.py long FOLDER --variant late --start {start}/decay-STEP.pt"
-        f" --out {out} --stable 0 --decay MINUTES"
+        f"python bench/recipe.py long FOLDER --variant {recipe.variant_of(part)} --out {out} {how}"
+        " --decay MINUTES"
         + (f" --processes {part['processes']}" if part.get("processes", 1) > 1 else "")
-        for start, out, part in zip(runs, runs[1:], parts[1:], strict=False)
+        for out, part, how in zip(runs, parts, begun, strict=False)
     ]
     run = runs[-1]
     return "\n".join(
@@ -232,7 +233,6 @@ def card(said: dict, table: list[str]) -> str:
             "## Made again",
             "",
             "```text",
-            "python bench/recipe.py long FOLDER --out RUN --stable MINUTES --decay MINUTES",
             *again,
             f"python bench/heads.py {run}/decay.safetensors HEADS --out heads.csv",
             f"python bench/ship.py {run} --part decay --quality heads.csv",

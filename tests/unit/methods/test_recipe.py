@@ -109,18 +109,17 @@ def test_the_decoder_without_gates_does_not_know_where_it_is():
 
 def test_the_page_says_how_much_the_seed_changes(tmp_path):
     columns = [f"{k} {s}" for k in search_results.KINDS for s in search_results.SCALES]
-    rows = {"base": 0.4, "seed_1": 0.5, "no_gate": 0.1}
+    rows = [("base", 2.5, 0.4), ("seed_1", 2.5, 0.5), ("no_gate", 2.5, 0.1), ("seed_2", 10, 0.9)]
     with (tmp_path / "search.csv").open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, ["variant", "minutes", "steps", *columns])
+        writer = csv.DictWriter(opened, ["variant", "start", "minutes", "steps", *columns])
         writer.writeheader()
-        for name, gain in rows.items():
-            writer.writerow(
-                {"variant": name, "minutes": 2.5, "steps": 9, **dict.fromkeys(columns, gain)}
-            )
+        for name, minutes, gain in rows:
+            row = {"variant": name, "start": 0, "minutes": minutes, "steps": 9}
+            writer.writerow(row | dict.fromkeys(columns, gain))
     text = "\n".join(search_results.section(tmp_path))
     assert "`base` with 2 seeds: means of the plain crops from +0.40 to +0.50 dB" in text
     assert "difference than 0.10 dB means nothing" in text
     found = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
-    assert found == ["seed_1", "base", "no_gate"]
+    assert found == ["seed_1", "base", "no_gate", "seed_2"] and "\n10 minutes.\n" in text
     assert "| `no_gate` | no gate: " in text and "| 9 in 2.5 min |" in text
     assert search_results.section(tmp_path / "none") == []

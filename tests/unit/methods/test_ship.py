@@ -139,7 +139,10 @@ def test_a_training_becomes_a_model_folder_with_a_card(tmp_path, monkeypatch, re
     assert third["annealings"] == 4
     card = ship.card(third, [])
     assert "2,200, 4 then 8 patches each" in card and "ship.py RUN3 --part" in card
-    assert "--start RUN2/decay-STEP.pt --out RUN3 --stable 0 --decay MINUTES --processes 2" in card
+    line = "long FOLDER --variant late --out RUN3 --start RUN2/decay-STEP.pt --stable 0 --decay"
+    assert f"{line} MINUTES --processes 2\n" in card
+    with pytest.raises(SystemExit, match="no variant"):
+        recipe.variant_of({"batch": 99})
     assert read_description(out) == said
 
 
