@@ -206,6 +206,10 @@ def card(said: dict, table: list[str]) -> str:
         for out, part, how in zip(runs, parts, begun, strict=False)
     ]
     run = runs[-1]
+    turned = [
+        "- At last it was trained on heads in one orientation, RAS, in which mrisr hands it every",
+        "  scan; arrays that lie otherwise are not what it knows.",
+    ] * (not said["training"].get("turns", True))
     return "\n".join(
         [
             f"# Weights of `{said['method']}`",
@@ -226,6 +230,7 @@ def card(said: dict, table: list[str]) -> str:
             f"- Trained on {said['limits'].split(';')[0]}. Other contrasts and scanners",
             f"  gain more or less{' (above)' * bool(table)}; the profile of thick slices was not"
             " trained for.",
+            *turned,
             "- The LR volumes were made from ground truths by resampling. Scans that are blurred",
             "  or noisy in other ways gain less; look at the result beside `--method cubic`.",
             "- Studies that test on the subjects above refuse these weights.",
@@ -239,9 +244,9 @@ def card(said: dict, table: list[str]) -> str:
             "```",
             "",
             "`FOLDER` holds the ground truths of the subjects above as a study prepares them,",
-            "`ds002748_<subject>_hr.nii.gz`; MINUTES are of one core. All settings are in",
-            "`model.json` under `training`. Parts end by time, so that another machine",
-            "takes another number of steps: weights made again are not the same.",
+            "`ds002748_<subject>_hr.nii.gz`; MINUTES are of one core, of all processes together.",
+            "All settings are in `model.json` under `training`. Parts end by time, so that",
+            "another machine takes another number of steps: weights made again are not the same.",
             "",
         ]
     )

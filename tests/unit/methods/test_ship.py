@@ -141,8 +141,11 @@ def test_a_training_becomes_a_model_folder_with_a_card(tmp_path, monkeypatch, re
     assert "2,200, 4 then 8 patches each" in card and "ship.py RUN3 --part" in card
     line = "long FOLDER --variant late --out RUN3 --start RUN2/decay-STEP.pt --stable 0 --decay"
     assert f"{line} MINUTES --processes 2\n" in card
+    assert "in one orientation" not in card
     with pytest.raises(SystemExit, match="no variant"):
         recipe.variant_of({"batch": 99})
+    straight = third | {"training": settings | {"turns": False, "noise": 0.05}}
+    assert "in one orientation, RAS" in ship.card(straight, [])
     assert read_description(out) == said
 
 
