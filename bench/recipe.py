@@ -690,6 +690,14 @@ def variant_of(settings: Mapping[str, object]) -> str:
     raise SystemExit(f"no variant of bench/recipe.py has these settings: {dict(settings)}")
 
 
+def chain(settings: dict) -> list[dict]:
+    """Return the settings of a training, after those of the trainings that it began from."""
+    found = [settings]
+    while "before" in found[0]:
+        found.insert(0, found[0]["before"])
+    return found
+
+
 class Clock:
     """How far a part of a training has come: by processor time, or by the hour of the day.
 

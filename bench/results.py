@@ -25,7 +25,7 @@ import study_results
 from mrisr.common.files import sha256, write_json, write_text
 from mrisr.common.paths import ROOT
 from mrisr.common.statistics import FEWEST, holm, mean_interval, wilcoxon
-from recipe import lineage
+from recipe import chain, lineage, variant_of
 
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "vif": "VIF"}
 DIGITS = {"psnr": 2, "ssim": 4, "vif": 3}
@@ -215,7 +215,8 @@ def page(beside: Path) -> str:
         "![PSNR over cubic against minutes of training, by scale](results/curve.png)",
         "",
         "Crops of the two validation subjects. Solid: at a constant learning rate, weights",
-        "averaged; dashed: the rate falls to 0, each time from the highest one.",
+        "averaged; dashed: the rate falls, each time from the highest one. Variants, one after the",
+        f"other: {', '.join(f'`{name}`' for name in about['variants'])}; see the search.",
         "",
     ]
     for folder in studies(beside):
@@ -241,6 +242,7 @@ def keep_heads(run: Path, part: str, quality: Path, beside: Path) -> None:
     """Keep the measurements of a long training's weights, and draw its curve."""
     with (run / "log.csv").open(newline="") as opened:
         log = list(csv.DictReader(opened))
+    settings = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
     last = [row for row in log if row["part"] == part][-1]
     if quality.resolve() != (beside / "heads.csv").resolve():
         shutil.copyfile(quality, beside / "heads.csv")
@@ -249,6 +251,7 @@ def keep_heads(run: Path, part: str, quality: Path, beside: Path) -> None:
         "weights": sha256(run / f"{part}.safetensors")[:12],
         "steps": int(last["step"]),
         "minutes": float(last["core_seconds"]) / 60,
+        "variants": [variant_of(each) for each in chain(settings)],
     }
     write_json(beside / HEADS, about)
 

@@ -140,16 +140,8 @@ def facts(said: dict, use: str, chosen: str, remark: str, before: str = "") -> l
 
 def patches(training: dict) -> str:
     """Return the patches of a step of a training, and those of the parts before it if others."""
-    each = [each["batch"] * each.get("processes", 1) for each in lineage(training)]
+    each = [each["batch"] * each.get("processes", 1) for each in recipe.chain(training)]
     return " then ".join(str(number) for number, _ in groupby(each))
-
-
-def lineage(training: dict) -> list[dict]:
-    """Return the settings of a training, after those of the trainings that it began from."""
-    found = [training]
-    while "before" in found[0]:
-        found.insert(0, found[0]["before"])
-    return found
 
 
 def refuse_large(file: Path) -> None:
@@ -196,7 +188,7 @@ def card(said: dict, table: list[str]) -> str:
         "",
         *table,
     ]
-    parts = lineage(said["training"])
+    parts = recipe.chain(said["training"])
     runs = ["RUN", *(f"RUN{number + 1}" for number in range(1, len(parts)))]
     begun = ["--stable MINUTES", *(f"--start {start}/decay-STEP.pt --stable 0" for start in runs)]
     again = [

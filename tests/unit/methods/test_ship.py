@@ -172,6 +172,7 @@ def test_the_page_of_results_has_intervals_only_of_enough_heads(tmp_path, monkey
     run = tmp_path / "run"
     run.mkdir()
     (run / "decay.safetensors").write_bytes(b"weights")
+    (run / "recipe.json").write_text('{"aniso": 0.1, "before": {"aniso": 0.15}}')
     mark = sha256(run / "decay.safetensors")[:12]
     keys = "part,step,core_seconds,plain 2,plain 3,plain 4"
     rows = ["stable,100,60,0.1,0.2,0.3", "decay,150,90,9,9,9", "stable,200,120,0.2,0.3,0.4"]
@@ -211,7 +212,7 @@ def test_the_page_of_results_has_intervals_only_of_enough_heads(tmp_path, monkey
     assert "| +0.20 (-0.10, +0.50) |" in row and row.endswith("| - |")
     assert "- PSNR is above cubic in 6 of 7 reconstructions; the gains are from -0.10 to" in text
     assert "- With 5 heads the signed-rank test cannot reach 0.05" in text
-    assert "300 steps, 3 minutes of one core" in text
+    assert "300 steps, 3 minutes of one core" in text and "other: `long`, `late`; see" in text
     assert (tmp_path / "docs/results/heads.csv").read_bytes() == quality.read_bytes()
     # Of two annealings the first was given up.
     assert drawn[:2] == [([1.0, 2.0], [0.1, 0.2]), ([3.0], [0.3])]
