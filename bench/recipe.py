@@ -9,6 +9,7 @@ seen.
     python bench/recipe.py search FOLDER --minutes 3 --variants base muon
     python bench/recipe.py search FOLDER --minutes 3 --variants late --start RUN/decay-900.pt
     python bench/recipe.py long FOLDER --variant base --out RUN --stable 600 --decay 120
+    python bench/recipe.py long FOLDER --out RUN --start workflow/weights/cubic_residual --stable 60
 
 `FOLDER` holds ground truths, `ds002748_sub-01_hr.nii.gz` and so on.
 """
@@ -28,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import nn
 
 import together
@@ -52,6 +53,10 @@ REACH = 10
 # Edges of the crops that variants are compared in, from random weights and from trained ones, which
 # differ by less; and the share of the learning rate that the latter begin with.
 EDGES, ANNEALED = (64, 120), 0.4
+# The log of a long training beside the weights that come with mrisr.
+TRAINING = "training.csv"
+# What a training began from, in its settings.
+WEIGHTS, CHECKPOINT = "weights", "checkpoint"
 # In a log, of the parts of the training that this one began from.
 BEFORE = "before: "
 # A learning rate below this share of the highest one has been annealed.
@@ -194,6 +199,9 @@ VARIANTS |= {
     "late_axes": replace(LATE, turns=False),
     "late_uneven": replace(LATE, even=False),
     "late_own": replace(LATE, turns=False, even=False),
+    "late_patch_16": replace(LATE, turns=False, even=False, patch=16, batch=2, queries=4000),
+    "late_patch_20": replace(LATE, turns=False, even=False, patch=20, batch=1, queries=8000),
+    "late_margin": replace(LATE, turns=False, even=False, margin=2),
     "late_plain": PLAIN,
     "late_plain_muon": replace(PLAIN, optimizer="muon"),
     "late_queries": replace(LONG, queries=8000),
@@ -497,6 +505,8 @@ class Run:
         self.optimizers = optimizers(self.network, recipe)
         self.highest = [group["lr"] for its in self.optimizers for group in its.param_groups]
         self.step, self.seconds, self.began = 0, 0.0, 0.0
+        # Step at which the optimisers were new.
+        self.fresh = 0
         # Seconds of the last step that are not in `seconds` yet: after the gradients were shared.
         self.after = 0.0
 
@@ -545,6 +555,7 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
             "began": self.began,
+            "fresh": self.fresh,
         }
 
     def begin(self, state: dict) -> None:
@@ -565,12 +576,13 @@ class Run:
                 its.load_state_dict(old)
 
     def resume(self, state: dict) -> None:
-        """Go on from a state."""
+        """Go on from a state; where it has weights alone, with new optimisers."""
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
-        for its, kept in zip(self.optimizers, state["optimizers"], strict=True):
+        for its, kept in zip(self.optimizers, state["optimizers"], strict=False):
             its.load_state_dict(kept)
         self.step, self.seconds, self.began = state["step"], state["seconds"], state["began"]
+        self.fresh = state.get("fresh", 0)
 
 
 class Evaluation:
@@ -656,8 +668,8 @@ def search(
         names: Of the variants.
         minutes: Of a processor, for each variant.
         out: Table that rows are added to.
-        start: Checkpoint of a long training that all begin from, at a rate that falls to 0 at once;
-            default random weights.
+        start: What all begin from, see `begun`, at a rate that falls to 0 at once; default random
+            weights.
     """
     train = Subjects([folder / f"ds002748_sub-{n:02d}_hr.nii.gz" for n in TRAIN])
     held_out = [load(folder / f"ds002748_sub-{n:02d}_hr.nii.gz").data for n in VAL]
@@ -666,7 +678,7 @@ def search(
         run = Run(VARIANTS[name], train)
         before = 0
         if start is not None:
-            run.begin(torch.load(start, weights_only=True))
+            run.begin(begun(start)[0])
             before = run.step
         while run.seconds < 60 * minutes:
             t = run.seconds / (60 * minutes)
@@ -696,6 +708,34 @@ def chain(settings: dict) -> list[dict]:
     while "before" in found[0]:
         found.insert(0, found[0]["before"])
     return found
+
+
+def begun(start: Path) -> tuple[dict, dict, list[dict]]:
+    """Return what a training begins from: a state, its settings, and the rows of the log up to it.
+
+    Args:
+        start: Checkpoint of a long training, beside its log; or the folder of shipped weights,
+            which hold no optimisers: new ones are used, and the learning rate rises first.
+    """
+    if start.is_dir():
+        said = json.loads((start / "model.json").read_text(encoding="utf-8"))
+        weights = load_file(start / "model.safetensors")
+        state = {"network": weights, "average": {k: v.clone() for k, v in weights.items()}}
+        state |= {"optimizers": [], "began": 0.0, "fresh": said["steps"]}
+        state |= {"step": said["steps"], "seconds": said["seconds"]}
+        return state, said["training"], read_log(start / TRAINING)
+    state = torch.load(start, weights_only=True)
+    settings = json.loads((start.parent / "recipe.json").read_text(encoding="utf-8"))
+    parts = lineage(read_log(start.parent / "log.csv"))
+    return state, settings, [row for part in parts for row in part]
+
+
+def read_log(file: Path) -> list[dict]:
+    """Return the rows of a training's log, none without a file."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as opened:
+        return list(csv.DictReader(opened))
 
 
 class Clock:
@@ -742,12 +782,13 @@ def long(
         out: Checkpoints, weights and log.
         stable: When the stable part ends, see `Clock`.
         decay: When the last part ends; None for none.
-        start: Checkpoint of another long training to begin from, whose log this one goes on with.
+        start: What to begin from, see `begun`; this training's log goes on from there.
     """
     out.mkdir(parents=True, exist_ok=True)
     settings = asdict(recipe) | {"processes": together.count()}
     if start is not None:
-        settings["before"] = json.loads((start.parent / "recipe.json").read_text())
+        state, settings["before"], rows = begun(start)
+        settings["begun"] = WEIGHTS if start.is_dir() else CHECKPOINT
     first = together.rank() == 0
     if first:
         write_json(out / "recipe.json", settings)
@@ -757,9 +798,9 @@ def long(
     validation = [held_out.batch(step, fixed, "validation") for step in range(4)]
     evaluate = Evaluation(held_out.volumes, kinds=("plain",))
     if first and start is not None and not (out / "log.csv").exists():
-        run.resume(torch.load(start, weights_only=True))
-        with (start.parent / "log.csv").open(newline="") as opened:
-            rows = [row for part in lineage(list(csv.DictReader(opened))) for row in part]
+        run.resume(state)
+        if not rows:  # weights whose log was not kept: they are annealed
+            rows = [row_of(run, "decay", 0.0, [], validation, evaluate)]
         for row in rows:
             append(out / "log.csv", row | {"part": BEFORE + row["part"].removeprefix(BEFORE)})
         keep(out / "stable.pt", run.state())
@@ -814,22 +855,12 @@ def follow(run: Run, part: str, clock: Clock, out: Path, validation: list, evalu
                 keep(out / f"{part}.pt", run.state())
             return
         if not over:
-            warm = min(1.0, (run.step + 1) / 100)
-            rate = warm if part == "stable" else max(0.0, 1 - t)
+            warm = min(1.0, (run.step - run.fresh + 1) / 100)
+            rate = warm * (1.0 if part == "stable" else max(0.0, 1 - t))
             losses.append(run.advance(rate))
         if first and (over or time.time() - told > EVALUATED):
             told = time.time()
-            network = averaged(run)
-            row = {
-                "part": part,
-                "step": run.step,
-                "core_seconds": round(run.seconds),
-                "clock": datetime.now().strftime("%H:%M:%S"),
-                "rate": round(rate, 4),
-                "train_loss": round(float(np.mean(losses)), 6),
-                "val_loss": round(validate(network, validation, run.recipe), 6),
-            }
-            row |= {f"{k} {s}": round(v, 3) for (k, s), v in evaluate(network).items()}
+            row = row_of(run, part, rate, losses, validation, evaluate)
             append(out / "log.csv", row)
             print(*row.values(), flush=True)
             save_weights(out / f"{part}.safetensors", run.average)
@@ -839,6 +870,21 @@ def follow(run: Run, part: str, clock: Clock, out: Path, validation: list, evalu
             keep(out / f"{part}.pt", run.state())
         if over:
             return
+
+
+def row_of(run: Run, part: str, rate: float, losses: list, validation: list, evaluate) -> dict:
+    """Return the row of the log on the averaged weights; no training loss where nothing was."""
+    network = averaged(run)
+    row = {
+        "part": part,
+        "step": run.step,
+        "core_seconds": round(run.seconds),
+        "clock": datetime.now().strftime("%H:%M:%S"),
+        "rate": round(rate, 4),
+        "train_loss": round(float(np.mean(losses)), 6) if losses else "",
+        "val_loss": round(validate(network, validation, run.recipe), 6),
+    }
+    return row | {f"{k} {s}": round(v, 3) for (k, s), v in evaluate(network).items()}
 
 
 @torch.no_grad()
@@ -881,14 +927,14 @@ def main() -> None:
     each.add_argument("--minutes", type=float, default=3, help="of a processor, a variant")
     each.add_argument("--variants", nargs="+", default=list(VARIANTS))
     each.add_argument("--out", type=Path, default=Path("recipe.csv"))
-    each.add_argument("--start", type=Path, help="checkpoint that all variants begin from")
+    each.add_argument("--start", type=Path, help="what all variants begin from, see `begun`")
     one = commands.add_parser("long", help="one variant, resumable")
     one.add_argument("folder", type=Path)
     one.add_argument("--variant", default="long")
     one.add_argument("--out", type=Path, required=True)
     one.add_argument("--stable", required=True, help="until HH:MM, or minutes of a processor")
     one.add_argument("--decay", help="likewise; default none")
-    one.add_argument("--start", type=Path, help="checkpoint of another one to begin from")
+    one.add_argument("--start", type=Path, help="what to begin from, see `begun`")
     one.add_argument("--processes", type=int, default=1, help="that train it together")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -10,7 +10,6 @@ the table of README.md are written from what lies there: each part can be made a
 """
 
 import argparse
-import csv
 import json
 import re
 import shutil
@@ -25,7 +24,7 @@ import study_results
 from mrisr.common.files import sha256, write_json, write_text
 from mrisr.common.paths import ROOT
 from mrisr.common.statistics import FEWEST, holm, mean_interval, wilcoxon
-from recipe import chain, lineage, variant_of
+from recipe import chain, lineage, read_log, variant_of
 
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "vif": "VIF"}
 DIGITS = {"psnr": 2, "ssim": 4, "vif": 3}
@@ -240,8 +239,7 @@ def page(beside: Path) -> str:
 
 def keep_heads(run: Path, part: str, quality: Path, beside: Path) -> None:
     """Keep the measurements of a long training's weights, and draw its curve."""
-    with (run / "log.csv").open(newline="") as opened:
-        log = list(csv.DictReader(opened))
+    log = read_log(run / "log.csv")
     settings = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
     last = [row for row in log if row["part"] == part][-1]
     if quality.resolve() != (beside / "heads.csv").resolve():

@@ -9,6 +9,7 @@ weights; without it the card says that nothing was measured. What lies in the pa
 import argparse
 import csv
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -34,19 +35,10 @@ def history(run: Path, part: str) -> dict:
     Raises:
         SystemExit: There is none.
     """
-    with (run / "log.csv").open(newline="") as opened:
-        rows = [row for row in csv.DictReader(opened) if row["part"] == part]
+    rows = [row for row in recipe.read_log(run / "log.csv") if row["part"] == part]
     if not rows:
         raise SystemExit(f"{run / 'log.csv'}: no row of the part '{part}'; let the training go on")
     return rows[-1]
-
-
-def annealings(run: Path) -> int:
-    """Return how often the learning rate of a training fell to 0."""
-    with (run / "log.csv").open(newline="") as opened:
-        parts = recipe.lineage(list(csv.DictReader(opened)))
-    ends = [rows[-1] for rows in parts if rows[0]["part"].endswith("decay")]
-    return sum(float(row["rate"]) < recipe.OVER for row in ends)
 
 
 def description(run: Path, part: str) -> dict:
@@ -75,7 +67,6 @@ def description(run: Path, part: str) -> dict:
         "seconds": seconds,
         "core_hours": round(seconds / 3600, 2),
         "annealed": part == "decay" and float(last["rate"]) < recipe.OVER,
-        "annealings": annealings(run),
         "val_loss": float(last["val_loss"]),
         "collapsed": False,
         "parameters": method.spec["parameters"],
@@ -175,9 +166,8 @@ def card(said: dict, table: list[str]) -> str:
         said: See `description`.
         table: Lines of its quality; none if nothing was measured.
     """
-    times = f", {said['annealings']} times" if said["annealings"] > 1 else ""
     ended = (
-        f"its learning rate annealed to 0{times}"
+        "its learning rate annealed to 0"
         if said["annealed"]
         else "**not annealed: a stage of a training that goes on**"
     )
@@ -190,13 +180,17 @@ def card(said: dict, table: list[str]) -> str:
     ]
     parts = recipe.chain(said["training"])
     runs = ["RUN", *(f"RUN{number + 1}" for number in range(1, len(parts)))]
-    begun = ["--stable MINUTES", *(f"--start {start}/decay-STEP.pt --stable 0" for start in runs)]
     again = [
         f"python bench/recipe.py long FOLDER --variant {recipe.variant_of(part)} --out {out} {how}"
         " --decay MINUTES"
         + (f" --processes {part['processes']}" if part.get("processes", 1) > 1 else "")
-        for out, part, how in zip(runs, parts, begun, strict=False)
+        for out, part, how in zip(runs, parts, beginnings(parts, runs), strict=True)
     ]
+    shipped_between = [
+        "",
+        "`SHIPPED` is what `bench/ship.py` made of the training before: weights without the state",
+        "of an optimizer.",
+    ] * any(part.get("begun") == recipe.WEIGHTS for part in parts)
     run = runs[-1]
     turned = [
         "- At last it was trained on heads in one orientation, RAS, in which mrisr hands it every",
@@ -239,9 +233,20 @@ def card(said: dict, table: list[str]) -> str:
             "`ds002748_<subject>_hr.nii.gz`; MINUTES are of one core, of all processes together.",
             "All settings are in `model.json` under `training`. Parts end by time, so that",
             "another machine takes another number of steps: weights made again are not the same.",
+            *shipped_between,
             "",
         ]
     )
+
+
+def beginnings(parts: Sequence[dict], runs: Sequence[str]) -> list[str]:
+    """Return the options that say what each part of a training begins from, and its stable part."""
+    from_weights = [part.get("begun") == recipe.WEIGHTS for part in parts[1:]]
+    starts = [
+        "SHIPPED" if weights else f"{run}/decay-STEP.pt"
+        for weights, run in zip(from_weights, runs, strict=False)
+    ]
+    return ["--stable MINUTES", *(f"--start {start} --stable 0" for start in starts)]
 
 
 def main() -> None:
@@ -258,6 +263,12 @@ def main() -> None:
     said = description(arguments.run, arguments.part)
     table = quality(arguments.quality, sha256(file)[:12]) if arguments.quality else []
     put(file, said, card(said, table), arguments.out)
+    log = recipe.read_log(arguments.run / "log.csv")
+    rows = [row for part in recipe.lineage(log) for row in part]
+    with (arguments.out / recipe.TRAINING).open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from torch import nn
 import recipe
 import search_results
 import together
+from mrisr.methods.model_files import save_model
 from mrisr.volumes.io import Volume, save
 
 TINY = replace(recipe.BASE, model={"features": 4, "blocks": 1}, batch=1, queries=50)
@@ -72,6 +73,36 @@ def test_two_processes_train_one_network_on_from_another(heads):
     assert parts == ["before: stable", "before: decay", "decay"]
     settings = json.loads((out / "recipe.json").read_text())
     assert settings["processes"] == 2 and settings["before"]["processes"] == 1
+
+
+def test_a_training_goes_on_from_weights_without_an_optimizer(heads, monkeypatch):
+    """As from a checkpoint, but that the learning rate rises first."""
+    network = recipe.built(TINY)
+    said = {"steps": 400, "seconds": 60.0, "training": {"batch": 1}}
+    save_model(heads / "shipped", network.state_dict(), [], said)
+    rates, advance = [], recipe.Run.advance
+    monkeypatch.setattr(
+        recipe.Run, "advance", lambda run, rate: rates.append(rate) or advance(run, rate)
+    )
+    recipe.long(heads, TINY, heads / "out", "0", "0.003", heads / "shipped")
+    assert rates[0] == pytest.approx(0.01, abs=1e-3) and rates[1] > rates[0]
+    before, *_, last = recipe.read_log(heads / "out/log.csv")
+    assert (before["part"], before["step"], before["core_seconds"]) == (
+        "before: decay",
+        "400",
+        "60",
+    )
+    assert last["part"] == "decay" and int(last["step"]) == 400 + len(rates)
+    settings = json.loads((heads / "out/recipe.json").read_text())
+    assert settings["begun"] == recipe.WEIGHTS and settings["before"] == said["training"]
+    stable = torch.load(heads / "out/stable.pt")
+    assert torch.equal(stable["average"]["last.weight"], network.state_dict()["last.weight"])
+
+    (heads / "shipped" / recipe.TRAINING).write_text((heads / "out/log.csv").read_text())
+    *_, rows = recipe.begun(heads / "shipped")
+    assert [row["part"] for row in rows] == ["before: decay", "decay"]
+    (checkpoint,) = (heads / "out").glob("decay-*.pt")
+    assert recipe.begun(checkpoint)[0]["fresh"] == 400
 
 
 def test_one_process_keeps_its_gradients(tmp_path):
