@@ -200,8 +200,6 @@ VARIANTS |= {
     "late_uneven": replace(LATE, even=False),
     "late_own": replace(LATE, turns=False, even=False),
     "late_patch_16": replace(LATE, turns=False, even=False, patch=16, batch=2, queries=4000),
-    "late_patch_20": replace(LATE, turns=False, even=False, patch=20, batch=1, queries=8000),
-    "late_margin": replace(LATE, turns=False, even=False, margin=2),
     "late_plain": PLAIN,
     "late_plain_muon": replace(PLAIN, optimizer="muon"),
     "late_queries": replace(LONG, queries=8000),
