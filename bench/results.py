@@ -176,6 +176,9 @@ def page(beside: Path) -> str:
         beside: Folder of kept results.
     """
     about, gains = kept_heads(beside)
+    not_logged = [f"The log of the first {about['without_log']:.0f} minutes was not kept."] * bool(
+        about["without_log"]
+    )
     said = f"{about['steps']:,} steps, {about['minutes']:.0f} minutes of one core"
     lines = [
         "# Results",
@@ -216,6 +219,7 @@ def page(beside: Path) -> str:
         "Crops of the two validation subjects. Solid: at a constant learning rate, weights",
         "averaged; dashed: the rate falls, each time from the highest one. Variants, one after the",
         f"other: {', '.join(f'`{name}`' for name in about['variants'])}; see the search.",
+        *not_logged,
         "",
     ]
     for folder in studies(beside):
@@ -245,10 +249,12 @@ def keep_heads(run: Path, part: str, quality: Path, beside: Path) -> None:
     if quality.resolve() != (beside / "heads.csv").resolve():
         shutil.copyfile(quality, beside / "heads.csv")
     curve(log, beside / "curve.png")
+    begins = 0.0 if log[0].get("train_loss", "-") else float(log[0]["core_seconds"]) / 60
     about = {
         "weights": sha256(run / f"{part}.safetensors")[:12],
         "steps": int(last["step"]),
         "minutes": float(last["core_seconds"]) / 60,
+        "without_log": begins,
         "variants": [variant_of(each) for each in chain(settings)],
     }
     write_json(beside / HEADS, about)

@@ -233,6 +233,7 @@ def card(said: dict, table: list[str]) -> str:
             "`ds002748_<subject>_hr.nii.gz`; MINUTES are of one core, of all processes together.",
             "All settings are in `model.json` under `training`. Parts end by time, so that",
             "another machine takes another number of steps: weights made again are not the same.",
+            f"`{recipe.TRAINING}` is the log.",
             *shipped_between,
             "",
         ]

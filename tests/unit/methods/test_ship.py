@@ -217,5 +217,12 @@ def test_the_page_of_results_has_intervals_only_of_enough_heads(tmp_path, monkey
     assert "- With 5 heads the signed-rank test cannot reach 0.05" in text
     assert "300 steps, 3 minutes of one core" in text and "other: `long`, `late`; see" in text
     assert (tmp_path / "docs/results/heads.csv").read_bytes() == quality.read_bytes()
+    assert "was not kept" not in text
     # Of two annealings the first was given up.
     assert drawn[:2] == [([1.0, 2.0], [0.1, 0.2]), ([3.0], [0.3])]
+    # Begun from weights without a log.
+    lost = "before: decay,300,180,,0.3,0.4,0.5\ndecay,400,240,0.1,0.4,0.5,0.6"
+    (run / "log.csv").write_text(f"{keys.replace('seconds', 'seconds,train_loss')}\n{lost}")
+    results_page.main()
+    text = (tmp_path / "docs/results.md").read_text(encoding="utf-8")
+    assert "400 steps, 4 minutes" in text and "the first 3 minutes was not kept." in text
