@@ -85,6 +85,14 @@ def test_wilcoxon_counts_all_signs_with_ties_and_zeros(differences):
     assert wilcoxon([-d for d in differences]) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("n", [7, 20, 50])
+def test_wilcoxon_of_equal_steps_is_the_sign_test(n):
+    differences = np.where(np.arange(n) < n // 3, -1.0, 1.0)
+    for alternative in ("two-sided", "less", "greater"):
+        wanted = stats.binomtest(n - n // 3, n, alternative=alternative).pvalue
+        assert wilcoxon(differences, alternative) == pytest.approx(wanted, rel=1e-12)
+
+
 def test_wilcoxon_of_many_differences_and_of_none():
     random = np.random.default_rng(2)
     assert wilcoxon(random.normal(1, 1, 200)) < 1e-10

@@ -9,6 +9,8 @@ from mrisr.common.seeds import generator
 
 #: Fewer subjects have no interval: its coverage would depend on their distribution.
 FEWEST = 5
+#: Up to so many differences all signs are counted in the signed-rank test.
+EXACT = 50
 
 
 def mean_interval(
@@ -40,8 +42,8 @@ def mean_interval(
 def wilcoxon(differences: Sequence[float] | np.ndarray, alternative: str = "two-sided") -> float:
     """Return p of the signed-rank test that differences are symmetric about 0.
 
-    Wilcoxon 1945. Zeros are dropped. Exact for up to 50 differences without ties and up to 13 with
-    ties; a normal approximation with continuity and tie correction beyond.
+    Wilcoxon 1945. Zeros are dropped; ties share their mean rank. Exact for up to `EXACT`
+    differences, a normal approximation with continuity and tie correction beyond.
 
     Args:
         differences: One for each subject, shape (n,).
@@ -61,7 +63,19 @@ def wilcoxon(differences: Sequence[float] | np.ndarray, alternative: str = "two-
     differences = differences[differences != 0]
     if not len(differences):
         return 1.0
-    return float(stats.wilcoxon(differences, correction=True, alternative=alternative).pvalue)
+    if len(differences) > EXACT:
+        return float(stats.wilcoxon(differences, correction=True, alternative=alternative).pvalue)
+    ranks = np.rint(2 * stats.rankdata(np.abs(differences))).astype(int)  # halves where ties are
+    # How likely each sum of the ranks of positive differences is: each sign is as likely.
+    likely = np.zeros(ranks.sum() + 1)
+    likely[0] = 1
+    for rank in ranks:
+        likely[rank:] += likely[:-rank].copy()
+        likely /= 2
+    found = ranks[differences > 0].sum()
+    less, greater = likely[: found + 1].sum(), likely[found:].sum()
+    both = min(1.0, 2 * min(less, greater))
+    return float({"two-sided": both, "less": less, "greater": greater}[alternative])
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
