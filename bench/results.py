@@ -150,7 +150,8 @@ def curve(log: Sequence[Mapping[str, str]], file: Path) -> None:
             gains = [float(row[f"plain {scale}"]) for row in rows]
             style = "--" if rows[0]["part"].endswith("decay") else "-"
             label = f"{scale}×" if number == 0 else None
-            axes.plot(minutes, gains, style, color=color, label=label)
+            alone = "." if len(rows) == 1 else None  # a line has two ends
+            axes.plot(minutes, gains, style, color=color, label=label, marker=alone)
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set_xlabel("minutes of one core")
     axes.set_ylabel("PSNR over cubic (dB)")
