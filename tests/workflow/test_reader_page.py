@@ -34,7 +34,8 @@ def study(tmp_path_factory):
     """A study of four slices and a volume; both methods made the same images, but of the volume."""
     folder = tmp_path_factory.mktemp("study")
     random = np.random.default_rng(0)
-    affine = np.array([[0.9, -0.1, 0, -12], [0.1, 0.5, 0, -40], [0, 0, 0.6, -30], [0, 0, 0, 1]])
+    # Turned; voxels of 1 x 0.5 x 0.6 mm.
+    affine = np.array([[0.8, -0.3, 0, -12], [0.6, 0.4, 0, -40], [0, 0, 0.6, -30], [0, 0, 0, 1]])
     items = []
     for number, shape in enumerate([(1, 60, 48)] * 4 + [(30, 36, 32)]):
         data = random.random(shape).astype(np.float32)
