@@ -72,7 +72,7 @@ def wilcoxon(differences: Sequence[float] | np.ndarray, alternative: str = "two-
     for rank in ranks:
         likely[rank:] += likely[:-rank].copy()
         likely /= 2
-    found = ranks[differences > 0].sum()
+    found = ranks[np.greater(differences, 0)].sum()
     less, greater = likely[: found + 1].sum(), likely[found:].sum()
     both = min(1.0, 2 * min(less, greater))
     return float({"two-sided": both, "less": less, "greater": greater}[alternative])
