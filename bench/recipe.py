@@ -577,8 +577,9 @@ class Run:
         """Go on from a state; where it has weights alone, with new optimisers."""
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
-        for its, kept in zip(self.optimizers, state["optimizers"], strict=False):
-            its.load_state_dict(kept)
+        if state["optimizers"]:
+            for its, kept in zip(self.optimizers, state["optimizers"], strict=True):
+                its.load_state_dict(kept)
         self.step, self.seconds, self.began = state["step"], state["seconds"], state["began"]
         self.fresh = state.get("fresh", 0)
 
