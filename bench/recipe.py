@@ -667,8 +667,8 @@ def search(
         names: Of the variants.
         minutes: Of a processor, for each variant.
         out: Table that rows are added to.
-        start: What all begin from, see `begun`, at a rate that falls to 0 at once; default random
-            weights.
+        start: What all begin from, see `starting_point`, at a rate that falls to 0 at once;
+            default random weights.
     """
     train = Subjects([folder / f"ds002748_sub-{n:02d}_hr.nii.gz" for n in TRAIN])
     held_out = [load(folder / f"ds002748_sub-{n:02d}_hr.nii.gz").data for n in VAL]
@@ -677,7 +677,7 @@ def search(
         run = Run(VARIANTS[name], train)
         before = 0
         if start is not None:
-            run.begin(begun(start)[0])
+            run.begin(starting_point(start)[0])
             before = run.step
         while run.seconds < 60 * minutes:
             t = run.seconds / (60 * minutes)
@@ -709,7 +709,7 @@ def chain(settings: dict) -> list[dict]:
     return found
 
 
-def begun(start: Path) -> tuple[dict, dict, list[dict]]:
+def starting_point(start: Path) -> tuple[dict, dict, list[dict]]:
     """Return what a training begins from: a state, its settings, and the rows of the log up to it.
 
     Args:
@@ -781,12 +781,12 @@ def long(
         out: Checkpoints, weights and log.
         stable: When the stable part ends, see `Clock`.
         decay: When the last part ends; None for none.
-        start: What to begin from, see `begun`; this training's log goes on from there.
+        start: What to begin from, see `starting_point`; this training's log goes on from there.
     """
     out.mkdir(parents=True, exist_ok=True)
     settings = asdict(recipe) | {"processes": together.count()}
     if start is not None:
-        state, settings["before"], rows = begun(start)
+        state, settings["before"], rows = starting_point(start)
         settings["begun"] = WEIGHTS if start.is_dir() else CHECKPOINT
     first = together.rank() == 0
     if first:
@@ -926,14 +926,14 @@ def main() -> None:
     each.add_argument("--minutes", type=float, default=3, help="of a processor, a variant")
     each.add_argument("--variants", nargs="+", default=list(VARIANTS))
     each.add_argument("--out", type=Path, default=Path("recipe.csv"))
-    each.add_argument("--start", type=Path, help="what all variants begin from, see `begun`")
+    each.add_argument("--start", type=Path, help="what all begin from, see `starting_point`")
     one = commands.add_parser("long", help="one variant, resumable")
     one.add_argument("folder", type=Path)
     one.add_argument("--variant", default="long")
     one.add_argument("--out", type=Path, required=True)
     one.add_argument("--stable", required=True, help="until HH:MM, or minutes of a processor")
     one.add_argument("--decay", help="likewise; default none")
-    one.add_argument("--start", type=Path, help="what to begin from, see `begun`")
+    one.add_argument("--start", type=Path, help="what to begin from, see `starting_point`")
     one.add_argument("--processes", type=int, default=1, help="that train it together")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 import heads
 import recipe
-from mrisr.common.files import sha256, write_text
+from mrisr.common.files import atomic, sha256, write_text
 from mrisr.common.provenance import commit, versions
 from mrisr.methods import method as methods
 from mrisr.methods import shipped
@@ -266,7 +266,10 @@ def main() -> None:
     put(file, said, card(said, table), arguments.out)
     log = recipe.read_log(arguments.run / "log.csv")
     rows = [row for part in recipe.lineage(log) for row in part]
-    with (arguments.out / recipe.TRAINING).open("w", newline="") as opened:
+    with (
+        atomic(arguments.out / recipe.TRAINING) as staged,
+        staged.open("w", newline="") as opened,
+    ):
         writer = csv.DictWriter(opened, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

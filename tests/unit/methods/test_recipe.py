@@ -99,10 +99,10 @@ def test_a_training_goes_on_from_weights_without_an_optimizer(heads, monkeypatch
     assert torch.equal(stable["average"]["last.weight"], network.state_dict()["last.weight"])
 
     (heads / "shipped" / recipe.TRAINING).write_text((heads / "out/log.csv").read_text())
-    *_, rows = recipe.begun(heads / "shipped")
+    *_, rows = recipe.starting_point(heads / "shipped")
     assert [row["part"] for row in rows] == ["before: decay", "decay"]
     (checkpoint,) = (heads / "out").glob("decay-*.pt")
-    assert recipe.begun(checkpoint)[0]["fresh"] == 400
+    assert recipe.starting_point(checkpoint)[0]["fresh"] == 400
 
 
 def test_one_process_keeps_its_gradients(tmp_path):
