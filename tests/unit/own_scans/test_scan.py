@@ -10,7 +10,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from mrisr.cli.main import app
-from mrisr.common import seals
+from mrisr.common import devices, seals
 from mrisr.common.files import sha256
 from mrisr.degrade.resample import degrade
 from mrisr.methods import method as methods
@@ -194,6 +194,8 @@ def test_an_output_is_replaced_only_by_force(shared, tmp_path):
         (["scan.nii.gz", "--voxel-size", 1, "--model", "arssr_rdn"], "one scale along all axes"),
         (["scan.nii.gz", "--scale", 7], "cubic_residual: scale 7 not supported (1 to 6"),
         (["scan.nii.gz", "--scale", 2, "--method", "cubic", "--ensemble"], "for trained models"),
+        (["scan.nii.gz", "--scale", 2, "--precision", "half"], "float32 or bfloat16"),
+        (["scan.nii.gz", "--scale", 2, "--method", "cubic", "--precision", "bfloat16"], "trained"),
         (["scan.nii.gz", "--scale", 2, "--method", "cubik"], "did you mean 'cubic'"),
         (["scan.nii.gz", "--scale", 2, "--method", "srcnn3d"], "give a trained model of it"),
         (["scan.nii.gz", "--scale", 2, "--method", "identity"], "runs in a study only"),
@@ -277,6 +279,26 @@ def test_an_ensemble_is_another_volume_on_the_same_grid(shared, tmp_path):
     np.testing.assert_array_equal(mean.affine, once.affine)
     difference = np.abs(mean.get_fdata() - once.get_fdata())
     assert mean.shape == once.shape and difference.max() > 1
+
+
+def test_bfloat16_is_taken_where_the_device_has_it(shared, tmp_path, monkeypatch):
+    options = ("sr", shared / "scan.nii.gz", "--scale", 2, "--threads", 1, "--precision")
+    made, said = {}, {}
+    for name, precision, found in (
+        ("exact", "float32", True),
+        ("low", "bfloat16", True),
+        ("without", "bfloat16", False),
+    ):
+        monkeypatch.setattr(devices, "has_bfloat16", lambda device, found=found: found)
+        done, said[name] = call(*options, precision, "-o", tmp_path / f"{name}.nii.gz")
+        assert done.exit_code == 0, said[name]
+        made[name] = nib.load(tmp_path / f"{name}.nii.gz")
+    assert "this CPU has no bfloat16; computing in float32" in said["without"]
+    exact, low, without = (image.get_fdata() for image in made.values())
+    np.testing.assert_array_equal(without, exact)
+    assert 0 < np.abs(low - exact).max() < 3  # of a scan whose maximum is 3000
+    notes = [image.header.extensions[0].get_content() for image in made.values()]
+    assert ["bfloat16" in str(note) for note in notes] == [False, True, False]
 
 
 def test_info_without_a_model_is_of_the_one_that_comes_with_mrisr():

@@ -12,6 +12,7 @@ gain of a scan, which is the voxel that happens to be the brightest, does not ma
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 
 import torch
@@ -62,8 +63,7 @@ class Encoder(nn.Module):
 
     def forward(self, lr: torch.Tensor) -> torch.Tensor:
         """LR volume (N, 1, x, y, z) -> features (N, C, x, y, z)."""
-        box = torch.ones(1, 1, 3, 3, 3, dtype=lr.dtype, device=lr.device)
-        mean = F.conv3d(lr, box, padding=1) / F.conv3d(torch.ones_like(lr[:1]), box, padding=1)
+        mean = box(lr) / box(torch.ones_like(lr[:1]))
         first = self.start(torch.cat([2 * lr, self.amplify * (lr - mean)], dim=1))
         made = self.blocks(first)
         made += first
@@ -150,8 +150,7 @@ class CubicResidual(nn.Module):
 
     def encode(self, lr: torch.Tensor) -> torch.Tensor:
         """LR volume (N, 1, x, y, z) -> its features, and itself as the last channel."""
-        features = self.encoder(lr)
-        return torch.cat([features, lr.to(features.dtype)], dim=1)
+        return torch.cat([self.encoder(lr).to(lr.dtype), lr], dim=1)
 
     def forward(
         self, lr: torch.Tensor, coordinates: torch.Tensor, cell: torch.Tensor
@@ -174,7 +173,9 @@ class CubicResidual(nn.Module):
         x = Interpolation.apply(
             table, index.flatten(0, 1).flatten(1), weights.flatten(0, 1).flatten(1)
         )
-        return cubic_at(lr[:, 0], coordinates) + self._decode(x.view_as(factor) * factor)
+        residual = self._decode(x.view_as(factor) * factor)
+        with exact(lr.device):
+            return cubic_at(lr[:, 0], coordinates) + residual
 
     @torch.inference_mode()
     def on_grid(
@@ -208,32 +209,43 @@ class CubicResidual(nn.Module):
             share = torch.stack([1 - phase, phase], dim=-1)[..., None]
             weights.append((share * gate[:, None])[:, :, None])  # (n, 2, 1, C)
         planes = features[:-1].permute(1, 2, 3, 0)
-        result = cubic_on_grid(features[-1], axes)
-        chunk = GPU_CHUNK if features.is_cuda else CPU_CHUNK * torch.get_num_threads()
-        step = max(1, chunk // len(axes[2]))
-        held: dict[int, torch.Tensor] = {}
-        lines = near[0].tolist()  # at once: a GPU is waited for
-        low, high = weights[2].transpose(0, 2)[0].unbind(0)  # of the third axis, (Z, C) each
-        for i in progress(range(len(axes[0])), "decode", len(axes[0])):
-            wanted = lines[i]
-            held = {j: held[j] for j in wanted if j in held}
-            for j in wanted:
-                if j not in held:
-                    plane = planes[j].contiguous()
-                    held[j] = plane.index_select(1, near[2][:, 0]).mul_(low)
-                    held[j].addcmul_(plane.index_select(1, near[2][:, 1]), high)
-            first = weights[0][i]
-            plane = torch.addcmul(held[wanted[0]] * first[0], held[wanted[1]], first[1])
-            for start in range(0, len(axes[1]), step):
-                part = slice(start, start + step)
-                x = plane.index_select(0, near[1][part, 0]).mul_(weights[1][part, 0])
-                x.addcmul_(plane.index_select(0, near[1][part, 1]), weights[1][part, 1])
-                result[i, part] += self._decode(x)
+        with exact(features.device):
+            result = cubic_on_grid(features[-1], axes)
+            chunk = GPU_CHUNK if features.is_cuda else CPU_CHUNK * torch.get_num_threads()
+            step = max(1, chunk // len(axes[2]))
+            held: dict[int, torch.Tensor] = {}
+            lines = near[0].tolist()  # at once: a GPU is waited for
+            low, high = weights[2].transpose(0, 2)[0].unbind(0)  # of the third axis, (Z, C) each
+            for i in progress(range(len(axes[0])), "decode", len(axes[0])):
+                wanted = lines[i]
+                held = {j: held[j] for j in wanted if j in held}
+                for j in wanted:
+                    if j not in held:
+                        plane = planes[j].contiguous()
+                        held[j] = plane.index_select(1, near[2][:, 0]).mul_(low)
+                        held[j].addcmul_(plane.index_select(1, near[2][:, 1]), high)
+                first = weights[0][i]
+                plane = torch.addcmul(held[wanted[0]] * first[0], held[wanted[1]], first[1])
+                for start in range(0, len(axes[1]), step):
+                    part = slice(start, start + step)
+                    x = plane.index_select(0, near[1][part, 0]).mul_(weights[1][part, 0])
+                    x.addcmul_(plane.index_select(0, near[1][part, 1]), weights[1][part, 1])
+                    result[i, part] += self._decode(x)
         return result
 
     def _decode(self, x: torch.Tensor) -> torch.Tensor:
         """Return residuals (...) of interpolated features (..., C)."""
         return self.gain * self.last(F.relu(self.mix(x), inplace=True) + x).squeeze(-1)
+
+
+def box(volume: torch.Tensor) -> torch.Tensor:
+    """Return the mean over 3 x 3 x 3 voxels (N, 1, x, y, z), of which those outside are 0."""
+    return F.avg_pool3d(F.pad(volume, [1] * 6), 3, stride=1)
+
+
+def exact(device: torch.device) -> AbstractContextManager:
+    """Return a context without autocast, where rounding is no small part of what comes out."""
+    return torch.autocast(device.type, enabled=False)
 
 
 def neighbours(coordinates: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -47,6 +47,25 @@ def test_the_call_and_its_gradients_equal_the_definition():
     torch.testing.assert_close(results[0], results[1], rtol=1e-7, atol=1e-9)
 
 
+@torch.inference_mode()
+def test_autocast_rounds_the_residual_and_nothing_else():
+    net = network()
+    lr = torch.rand(1, 1, 6, 4, 5)
+    axes = [(2 * torch.arange(n) + 1) / n - 1 for n in (12, 8, 10)]
+    points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).view(1, -1, 3)
+    made = []
+    for low in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            features = net.encode(lr)
+            made.append([net(lr, points, torch.ones(1, 3)), net.on_grid(features[0], axes)])
+        assert features.dtype == torch.float32
+        torch.testing.assert_close(features[:, -1:], lr, rtol=0, atol=0)
+    cubic = methods.get("cubic_residual").module.cubic_at(lr[:, 0], points)
+    for exact, rounded in zip(*made, strict=True):
+        apart = (rounded - exact).abs().mean()
+        assert 0 < apart < 0.02 * (exact.flatten() - cubic).abs().mean()
+
+
 @pytest.mark.parametrize("shape", [(12, 8, 10), (13, 5, 16), (6, 9, 5), (1, 4, 2)])
 @torch.inference_mode()
 def test_a_grid_equals_the_call(shape, monkeypatch):

@@ -61,6 +61,10 @@ KeepNormalised = Annotated[
 Ensemble = Annotated[
     bool, typer.Option("--ensemble", help="Average over the scan's 8 mirror images.")
 ]
+Precision = Annotated[
+    str,
+    typer.Option(help="float32, or bfloat16: faster where the device has it, hardly different."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[
     int,
@@ -105,6 +109,7 @@ def sr(
     gap: Gap = None,
     each: Each = False,
     strip: Strip = False,
+    precision: Precision = "float32",
 ) -> None:
     """Super-resolve a scan with a trained model or by interpolation, or several stacks to one.
 
@@ -120,6 +125,9 @@ def sr(
         raise typer.BadParameter("--clip is scan or none")
     if device not in ("auto", "cpu", "cuda"):
         raise typer.BadParameter("--device is auto, cpu or cuda")
+    if precision not in ("float32", "bfloat16"):
+        raise typer.BadParameter("--precision is float32 or bfloat16")
+    low = precision == "bfloat16"
     cores.let_others_work()
     how = {"keep_normalised": keep_normalised, "device": device, "threads": threads}
     how |= {"memory_mb": memory, "force": force, "clip": clip}
@@ -128,12 +136,12 @@ def sr(
         if strip:
             raise typer.BadParameter("--strip is for scans that are no stacks")
         given = voxel_size is not None and method is not None and output is not None
-        unused = (scale, model, thickness, gap, ensemble or None)
+        unused = (scale, model, thickness, gap, ensemble or None, low or None)
         if not given or any(option is not None for option in unused):
             raise typer.BadParameter(
                 "several scans are stacks: give --method, --voxel-size and --output, and none of"
-                " --model, --scale, --thickness, --gap and --ensemble; or --each, for a volume of"
-                " each"
+                " --model, --scale, --thickness, --gap, --ensemble and --precision; or --each, for"
+                " a volume of each"
             )
         with job(None, threads):
             from mrisr.own_scans.stacks import super_resolve_stacks
@@ -156,6 +164,7 @@ def sr(
 
         how |= {"thickness": thickness, "gap": gap, "minutes": minutes}
         how |= {"plugins": plugin_folders(plugins), "any_scale": any_scale}
+        how |= {"precision": precision}
         asked = (scale, model, method, voxel_size, ensemble)
         if many or strip:
             from mrisr.own_scans.many import super_resolve_each

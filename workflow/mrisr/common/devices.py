@@ -34,6 +34,11 @@ def describe(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
 
 
+def this(device: torch.device) -> str:
+    """Return how a sentence begins that is about the device at hand."""
+    return "this GPU" if device.type == "cuda" else "this CPU"
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """Return whether a device multiplies bfloat16 in hardware; emulated, it is slower than float32.
 
@@ -44,6 +49,16 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     found = torch.cpu.get_capabilities()
     return any(found.get(unit) for unit in BFLOAT16_UNITS)
+
+
+def products(device: torch.device, precision: str) -> torch.autocast:
+    """Return a context in which a network multiplies in a precision.
+
+    Args:
+        device: Of the network.
+        precision: `bfloat16` for its layers' products; any other changes nothing.
+    """
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def send(host: torch.Tensor, device: torch.device) -> torch.Tensor:

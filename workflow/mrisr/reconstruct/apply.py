@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mrisr.common import devices
 from mrisr.common.errors import InputError
 from mrisr.common.files import Staging, finish
 from mrisr.common.progress import progress
@@ -44,6 +45,7 @@ class Query:
         device: Device to compute on.
         masks: By name of the stack, a mask that is nonzero where the stack has data. A stack
             without a mask has data everywhere.
+        precision: Of the products of a network's layers, `float32` or `bfloat16`.
     """
 
     shape: tuple[int, int, int]
@@ -55,6 +57,7 @@ class Query:
     memory_mb: float = 6000
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     masks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    precision: str = "float32"
 
 
 def reconstruct(
@@ -68,6 +71,7 @@ def reconstruct(
     device: torch.device | str = "cpu",
     memory_mb: float = 6000,
     masks: Mapping[str, np.ndarray] | None = None,
+    precision: str = "float32",
 ) -> Volume:
     """Super-resolve one LR volume.
 
@@ -84,6 +88,7 @@ def reconstruct(
         device: Device to compute on.
         memory_mb: Memory that the work may use, in addition to the volumes.
         masks: Masks of the data in stacks, see `Query`.
+        precision: Of the products of the network's layers, `float32` or `bfloat16`.
 
     Returns:
         The SR volume, float32.
@@ -107,12 +112,14 @@ def reconstruct(
         memory_mb=memory_mb,
         device=torch.device(device),
         masks=masks or {},
+        precision=precision,
     )
     axes = getattr(model, "axes", CANONICAL)
-    if axes == CANONICAL or not isinstance(lr, Volume):
-        data = _apply(method, model, lr, query)
-    else:
-        data = _in_order(method, model, lr, query, AxisOrder.of(lr, axes))
+    with devices.products(query.device, precision):
+        if axes == CANONICAL or not isinstance(lr, Volume):
+            data = _apply(method, model, lr, query)
+        else:
+            data = _in_order(method, model, lr, query, AxisOrder.of(lr, axes))
     if tuple(data.shape) != shape:
         raise InputError(
             f"method '{method.name}': gave shape {tuple(data.shape)} where {shape} was asked for;"
@@ -163,7 +170,7 @@ def apply_grid(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
     image = np.ascontiguousarray(upsample(lr.data, query.shape, query.grid))
     volume = torch.from_numpy(image)[None, None].to(query.device)
     tiles = within(model, query.shape, query.memory_mb)
-    return apply_tiled(model, volume, tiles, "apply")[0, 0].cpu().numpy()
+    return apply_tiled(model, volume, tiles, "apply")[0, 0].float().cpu().numpy()
 
 
 @torch.inference_mode()
@@ -178,7 +185,7 @@ def apply_query(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
     volume = torch.from_numpy(lr.data)[None, None].to(query.device)
     channels = model.encode(volume[..., :1, :1, :1]).shape[1]
     tiles = within(model, lr.data.shape, query.memory_mb - 4 * channels * volume.numel() / 2**20)
-    features = apply_tiled(model.encode, volume, tiles, "encode")[0]
+    features = apply_tiled(model.encode, volume, tiles, "encode")[0].float()
     axes = [
         torch.tensor(
             query_coordinates(n, m, query.coordinates, query.grid),
@@ -187,7 +194,7 @@ def apply_query(model: torch.nn.Module, lr: Volume, query: Query) -> np.ndarray:
         )
         for n, m in zip(query.shape, lr.data.shape, strict=True)
     ]
-    return on_grid(model, features, axes).cpu().numpy()
+    return on_grid(model, features, axes).float().cpu().numpy()
 
 
 def on_grid(

@@ -46,7 +46,7 @@ def apply_upscale(
         )
     tiles = within(model, image.shape[2:], memory_mb)
     image = apply_tiled(model, image, tiles, "apply", model.factor)
-    return image.view(tuple(shape)).cpu().numpy()
+    return image.float().view(tuple(shape)).cpu().numpy()
 
 
 @torch.inference_mode()
@@ -76,9 +76,9 @@ def apply_on_grid(
     image = torch.from_numpy(np.ascontiguousarray(plane(lr)))[None, None].to(device)
     wanted = [n for axis, n in enumerate(shape) if axis != thin_axis(lr.data.shape)]
     tiles = within(model, image.shape[2:], memory_mb)
-    features = apply_tiled(model.encode, image, tiles, "encode")[0]
+    features = apply_tiled(model.encode, image, tiles, "encode")[0].float()
     axes = [
         torch.tensor(query_coordinates(n, m, coordinates, grid), dtype=torch.float32, device=device)
         for n, m in zip(wanted, image.shape[2:], strict=True)
     ]
-    return model.on_grid(features, axes).view(tuple(shape)).cpu().numpy()
+    return model.on_grid(features, axes).float().view(tuple(shape)).cpu().numpy()

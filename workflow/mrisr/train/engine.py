@@ -228,7 +228,7 @@ def supported(job: TrainingJob) -> TrainingJob:
     training = job.spec["training"]
     if training["precision"] != "bfloat16" or devices.has_bfloat16(job.device):
         return job
-    where = "this GPU" if job.device.type == "cuda" else "this CPU"
+    where = devices.this(job.device)
     log.warning("%s: %s has no bfloat16; training in float32", job.name, where)
     return replace(job, spec={**job.spec, "training": {**training, "precision": "float32"}})
 
@@ -333,9 +333,8 @@ def _validation_set(job: TrainingJob, patches: Sequence) -> list:
 def _loss(
     network: nn.Module, inputs: tuple, target: torch.Tensor | tuple, training: dict
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    low = training["precision"] == "bfloat16"
     truth, *denoised = target if isinstance(target, tuple) else (target,)
-    with torch.autocast(truth.device.type, dtype=torch.bfloat16, enabled=low):
+    with devices.products(truth.device, training["precision"]):
         output = network(*inputs)
     output = output.float()
     weight = _weight(inputs, training)

@@ -174,7 +174,7 @@ class _Run:
         with torch.random.fork_rng(devices=[]):  # drawn on the CPU, whatever the device
             torch.manual_seed(seeds.seed(*parts, "init"))
             network = job.build().to(job.device)
-        self.low = training["precision"] == "bfloat16"
+        self.precision = training["precision"]
         self.device = job.device
         self.sample = [self.pairs(f"{SAMPLE} {number}") for number in range(SAMPLE_STEPS)]
         # No CUDA graph: patches along the two axes differ in shape where pixels are not square.
@@ -199,7 +199,7 @@ class _Run:
         )
 
     def _asked(self, network: nn.Module, lr: torch.Tensor, n: int) -> torch.Tensor:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.low):
+        with devices.products(self.device, self.precision):
             return network(lr, n).float()
 
     def _loss(self, network: nn.Module, pair: tuple) -> torch.Tensor:

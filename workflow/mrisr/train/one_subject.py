@@ -189,8 +189,7 @@ class _Run:
         return mse_loss(self._asked(network, where), intensities)
 
     def _asked(self, network: nn.Module, where: torch.Tensor) -> torch.Tensor:
-        low = self.training["precision"] == "bfloat16"
-        with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=low):
+        with devices.products(self.job.device, self.training["precision"]):
             return network(where).float()
 
     @torch.no_grad()
