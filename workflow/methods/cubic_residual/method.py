@@ -20,9 +20,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from mrisr.common.progress import progress
+from mrisr.networks.threads import each_in_a_thread
 
 # Queries that are decoded at once: a core's share of their activations stays in its cache.
-CPU_CHUNK, GPU_CHUNK = 2**11, 2**19
+CPU_CHUNK, GPU_CHUNK = 2**12, 2**19
+# Planes that a core decodes, one after the other.
+PLANES = 16
 # Taps of a cubic B-spline, and the pole of the recursive filter that makes its coefficients.
 SPLINE = 4
 
@@ -150,7 +153,13 @@ class CubicResidual(nn.Module):
 
     def encode(self, lr: torch.Tensor) -> torch.Tensor:
         """LR volume (N, 1, x, y, z) -> its features, and itself as the last channel."""
-        return torch.cat([self.encoder(lr).to(lr.dtype), lr], dim=1)
+        features = self.encoder(lr)
+        batch, channels, *shape = features.shape
+        # Not torch.cat, which puts the channels first: ten times as long.
+        form = {"dtype": lr.dtype, "device": lr.device, "memory_format": torch.channels_last_3d}
+        made = torch.empty((batch, channels + 1, *shape), **form)
+        made[:, :-1], made[:, -1:] = features, lr
+        return made
 
     def forward(
         self, lr: torch.Tensor, coordinates: torch.Tensor, cell: torch.Tensor
@@ -211,13 +220,41 @@ class CubicResidual(nn.Module):
         planes = features[:-1].permute(1, 2, 3, 0)
         with exact(features.device):
             result = cubic_on_grid(features[-1], axes)
-            chunk = GPU_CHUNK if features.is_cuda else CPU_CHUNK * torch.get_num_threads()
-            step = max(1, chunk // len(axes[2]))
-            held: dict[int, torch.Tensor] = {}
-            lines = near[0].tolist()  # at once: a GPU is waited for
-            low, high = weights[2].transpose(0, 2)[0].unbind(0)  # of the third axis, (Z, C) each
-            for i in progress(range(len(axes[0])), "decode", len(axes[0])):
-                wanted = lines[i]
+        whole = range(len(axes[0]))
+        step = len(whole) if features.is_cuda else PLANES
+        parts = [whole[i : i + step] for i in whole[::step]]
+
+        def add(part: range) -> None:
+            self._add_residual(result, planes, near, weights, part)
+
+        for _ in progress(each_in_a_thread(add, parts), "decode", len(parts)):
+            pass
+        return result
+
+    @torch.inference_mode()
+    def _add_residual(
+        self,
+        result: torch.Tensor,
+        planes: torch.Tensor,
+        near: Sequence[torch.Tensor],
+        weights: Sequence[torch.Tensor],
+        part: range,
+    ) -> None:
+        """Add the residual to some planes of the first axis.
+
+        Args:
+            result: Intensities, shape (X, Y, Z).
+            planes: Features, shape (x, y, z, C).
+            near: For each axis the two LR voxels around each voxel of the grid.
+            weights: For each axis their weights times the gate, shape (n, 2, 1, C).
+            part: The planes.
+        """
+        step = max(1, (GPU_CHUNK if result.is_cuda else CPU_CHUNK) // result.shape[2])
+        held: dict[int, torch.Tensor] = {}
+        lines = near[0][part.start : part.stop].tolist()  # at once: a GPU is waited for
+        low, high = weights[2].transpose(0, 2)[0].unbind(0)  # of the third axis, (Z, C) each
+        with exact(result.device):
+            for i, wanted in zip(part, lines, strict=True):
                 held = {j: held[j] for j in wanted if j in held}
                 for j in wanted:
                     if j not in held:
@@ -226,12 +263,11 @@ class CubicResidual(nn.Module):
                         held[j].addcmul_(plane.index_select(1, near[2][:, 1]), high)
                 first = weights[0][i]
                 plane = torch.addcmul(held[wanted[0]] * first[0], held[wanted[1]], first[1])
-                for start in range(0, len(axes[1]), step):
-                    part = slice(start, start + step)
-                    x = plane.index_select(0, near[1][part, 0]).mul_(weights[1][part, 0])
-                    x.addcmul_(plane.index_select(0, near[1][part, 1]), weights[1][part, 1])
-                    result[i, part] += self._decode(x)
-        return result
+                for start in range(0, result.shape[1], step):
+                    rows = slice(start, start + step)
+                    x = plane.index_select(0, near[1][rows, 0]).mul_(weights[1][rows, 0])
+                    x.addcmul_(plane.index_select(0, near[1][rows, 1]), weights[1][rows, 1])
+                    result[i, rows] += self._decode(x)
 
     def _decode(self, x: torch.Tensor) -> torch.Tensor:
         """Return residuals (...) of interpolated features (..., C)."""
