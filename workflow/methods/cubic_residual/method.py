@@ -301,21 +301,32 @@ def neighbours(coordinates: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.T
     return index.clamp(max=m - 1).long(), place - low
 
 
-def spline_taps(coordinates: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the four coefficients around each coordinate and their weights, (..., 4) each.
+def spline_weights(coordinates: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the LR voxel below each coordinate, and the weights of four coefficients around it.
 
-    Cubic B-splines; coefficients beyond the outermost ones are mirrored at them.
+    Of cubic B-splines; the first coefficient is that before the voxel.
     """
     place = (((coordinates + 1) * m - 1) / 2).clamp(0, m - 1)
     low = place.floor()
     t = (place - low)[..., None]
-    index = low[..., None].long() + torch.arange(-1, SPLINE - 1, device=place.device)
     weights = torch.cat(
         [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], dim=-1
     )
+    return low.long(), weights / 6
+
+
+def mirrored(index: torch.Tensor, m: int) -> torch.Tensor:
+    """Return indices of m coefficients, those beyond the outermost ones mirrored at them."""
     period = max(2 * m - 2, 1)
     index = index.abs() % period
-    return torch.minimum(index, period - index).clamp(max=m - 1), weights / 6
+    return torch.minimum(index, period - index).clamp(max=m - 1)
+
+
+def spline_taps(coordinates: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the four coefficients around each coordinate and their weights, (..., 4) each."""
+    low, weights = spline_weights(coordinates, m)
+    near = low[..., None] + torch.arange(-1, SPLINE - 1, device=low.device)
+    return mirrored(near, m), weights
 
 
 def prefilter(volume: torch.Tensor) -> torch.Tensor:
@@ -340,18 +351,34 @@ def spline_filter(m: int, dtype: torch.dtype, device: torch.device) -> torch.Ten
 
 
 def cubic_at(lr: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
-    """Interpolate volumes (N, x, y, z) at coordinates (N, K, 3) by cubic B-splines -> (N, K)."""
+    """Interpolate volumes (N, x, y, z) at coordinates (N, K, 3) by cubic B-splines -> (N, K).
+
+    Coefficients are laid out as rows of four neighbours along z, of which a query needs sixteen.
+    """
     lr = lr.float() if lr.dtype != torch.float64 else lr
     batch, *shape = lr.shape
-    index = torch.arange(batch, device=lr.device).view(-1, 1, 1, 1, 1)
-    weights = torch.ones((), dtype=lr.dtype, device=lr.device)
+    coefficients = prefilter(lr)
+    for axis, n in enumerate(shape, start=1):  # mirrored beyond the outermost ones
+        beyond = torch.arange(-1, n + 2, device=lr.device)
+        coefficients = coefficients.index_select(axis, mirrored(beyond, n))
+    rows = coefficients.unfold(3, SPLINE, 1)
+    index = torch.arange(batch, device=lr.device).view(-1, 1)
+    weights = []
     for axis, n in enumerate(shape):
-        near, weight = spline_taps(coordinates[..., axis], n)
-        place = [batch, -1, 1, 1, 1]
-        place[2 + axis] = SPLINE
-        index = index * n + near.view(place)
-        weights = weights * weight.view(place)
-    return (prefilter(lr).flatten()[index] * weights).sum(dim=(2, 3, 4))
+        low, weight = spline_weights(coordinates[..., axis], n)
+        index = index * rows.shape[1 + axis] + low
+        weights.append(weight)
+    along_x, along_y, along_z = weights
+    taps = torch.arange(SPLINE, device=lr.device)
+    near = rows.shape[3] * (rows.shape[2] * taps[:, None] + taps)
+    share = along_x[..., :, None] * along_y[..., None, :]
+    made = F.embedding_bag(
+        (index[..., None] + near.flatten()).flatten(0, 1),
+        rows.reshape(-1, SPLINE),
+        per_sample_weights=share.view(-1, SPLINE**2),
+        mode="sum",
+    )
+    return (made.view_as(along_z) * along_z).sum(dim=-1)
 
 
 def cubic_on_grid(lr: torch.Tensor, axes: Sequence[torch.Tensor]) -> torch.Tensor:
