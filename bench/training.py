@@ -40,9 +40,6 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     if device.type == "cpu":
         name += f", {torch.get_num_threads()} threads"
-    random = np.random.default_rng(0)
-    patches = torch.from_numpy(random.random((96, 40, 40, 40), dtype=np.float32))
-
     if arguments.parity:
         parity(arguments.parity, arguments.precision, device)
         return
@@ -54,13 +51,19 @@ def main() -> None:
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for method in arguments.methods:
-        print(one_method(methods.get(method), patches, device, arguments, peak), flush=True)
-    data_path(patches, methods.get("arssr_rdn"), arguments.passes)
+        print(one_method(methods.get(method), device, arguments, peak), flush=True)
+    data_path(methods.get("arssr_rdn"), arguments.passes)
+
+
+def patches_of(method: Method) -> torch.Tensor:
+    """Return volumes that patches of a method are drawn from, noise."""
+    edge = 64 if method.spec["training"].get("anchor") == "centre" else 40
+    random = np.random.default_rng(0)
+    return torch.from_numpy(random.random((96, edge, edge, edge), dtype=np.float32))
 
 
 def one_method(
     method: Method,
-    patches: torch.Tensor,
     device: torch.device,
     arguments: argparse.Namespace,
     peak: float,
@@ -71,7 +74,7 @@ def one_method(
     training = job.spec["training"]
     network = job.build().to(device, memory_format=torch.channels_last_3d)
     optimizer = torch.optim.Adam(network.parameters(), fused=device.type == "cuda")
-    batches = _batches(job, patches, "train")
+    batches = _batches(job, patches_of(method), "train")
 
     def learn(inputs: tuple, target: torch.Tensor) -> None:
         loss = _loss(network, inputs, target, training)[0]
@@ -112,12 +115,13 @@ def job_of(
     )
 
 
-def data_path(patches: torch.Tensor, method: Method, passes: int) -> None:
+def data_path(method: Method, passes: int) -> None:
     """Time the making of ArSSR's batches beside the published way, on one core."""
     torch.set_num_threads(1)
     job = job_of(method, torch.device("cpu"), "float32")
     training = job.spec["training"]
-    batches, random = _batches(job, patches, "train"), np.random.default_rng(0)
+    patches, random = patches_of(method), np.random.default_rng(0)
+    batches = _batches(job, patches, "train")
     sizes = training["batch"], training["lr_patch"], training["queries"]
     plain, ours = fastest(
         [

@@ -57,19 +57,23 @@ class Augmentation:
         patches = torch.stack([self._moved(patch, random) for patch in patches])
         count = len(patches)
         share, power, peak, turned = torch.rand((4, count), generator=random)
-        if self.chosen.get("contrast"):
-            changed = _other_contrast(patches, power, peak, turned < 0.5)
-            chosen = _shaped(share < self.chosen["contrast"], patches)
-            patches = torch.where(chosen, changed, patches)
+        # Which patches change is known on the host too, and only they are computed.
+        changed = (share < (self.chosen.get("contrast") or 0)).nonzero().flatten()
+        if len(changed):
+            where = devices.send(changed, patches.device)
+            curves = power[changed], peak[changed], turned[changed] < 0.5
+            patches[where] = _other_contrast(patches[where], *curves)
         share, level = torch.rand((2, count), generator=random)
-        if self.chosen.get("noise"):
+        noisy = (share < (self.chosen.get("noise") or 0)).nonzero().flatten()
+        if len(noisy):
+            where = devices.send(noisy, patches.device)
             low, high = torch.tensor(NOISE).log()
-            sigma = _shaped((low + (high - low) * level).exp(), patches)
-            sigma = sigma * _shaped(brightness(patches), patches)
-            sigma = torch.where(_shaped(share < self.chosen["noise"], patches), sigma, 0)
-            noise = self._noise(patches, random, step)
+            clean = patches[where]
+            sigma = _shaped((low + (high - low) * level[noisy]).exp(), clean)
+            sigma = sigma * _shaped(brightness(clean), clean)
             # Take the magnitude, as a scanner does.
-            patches = torch.where(sigma > 0, (patches + sigma * noise).abs(), patches)
+            noise = self._noise(patches, random, step)[where]
+            patches[where] = (clean + sigma * noise).abs()
         return patches
 
     def _noise(self, patches: torch.Tensor, random: torch.Generator, step: int) -> torch.Tensor:
