@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -837,8 +837,9 @@ def lineage(log: Sequence[Mapping[str, str]]) -> list[list[Mapping[str, str]]]:
         log: Rows of `log.csv`; `part` begins with `BEFORE` in those of the training that this one
             began from.
     """
-    ended = [False, *(float(row.get("rate", 1)) < OVER for row in log)]
-    annealings = accumulate(ended[:-1])  # that had ended before each row
+    rates = [float(row.get("rate", 1)) for row in log]
+    ended = [False, *(rate < OVER and later > rate for rate, later in pairwise(rates))]
+    annealings = accumulate(ended)  # that had ended before each row
     placed = zip(log, annealings, strict=True)
     groups = groupby(placed, key=lambda at: (at[0]["part"], at[1]))
     parts = [[row for row, _ in rows] for _, rows in groups]

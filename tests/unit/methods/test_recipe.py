@@ -105,6 +105,15 @@ def test_a_training_goes_on_from_weights_without_an_optimizer(heads, monkeypatch
     assert recipe.starting_point(checkpoint)[0]["fresh"] == 400
 
 
+def test_a_log_may_have_several_rows_at_the_end_of_an_annealing():
+    rates = {"before: decay": [0.5, 0.0], "decay": [0.9, 0.3, 0.0001, 0.0]}
+    log = [{"part": part, "rate": str(rate)} for part, each in rates.items() for rate in each]
+    assert [len(rows) for rows in recipe.lineage(log)] == [2, 4]
+    again = [{"part": part, "rate": "1"} for part in ("stable", "stable")]
+    tried = [*again, *log[2:], again[0], log[2], log[5]]  # the first annealing does not count
+    assert recipe.lineage(tried) == [[*again, again[0]], [log[2], log[5]]]
+
+
 def test_one_process_keeps_its_gradients(tmp_path):
     together.run(1, gradients, tmp_path)
     own, shared, sums = torch.load(tmp_path / "0.pt")
