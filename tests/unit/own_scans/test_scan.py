@@ -296,7 +296,7 @@ def test_bfloat16_is_taken_where_the_device_has_it(shared, tmp_path, monkeypatch
     assert "this CPU has no bfloat16; computing in float32" in said["without"]
     exact, low, without = (image.get_fdata() for image in made.values())
     np.testing.assert_array_equal(without, exact)
-    assert 0 < np.abs(low - exact).max() < 3  # of a scan whose maximum is 3000
+    assert 0 < np.abs(low - exact).max() < 30  # of a scan whose maximum is 3000
     notes = [image.header.extensions[0].get_content() for image in made.values()]
     assert ["bfloat16" in str(note) for note in notes] == [False, True, False]
 
