@@ -255,11 +255,12 @@ def test_which_model_was_applied_and_its_limits_are_said(shared, tmp_path):
 @pytest.mark.parametrize("arguments", [[], ["--method", "cubic"]])
 def test_a_voxel_size_is_met_along_each_axis(arguments, shared, tmp_path):
     scan = nib.load(shared / "scan.nii.gz")  # voxels of 2 x 1.5 x 3 mm
-    made = resolved(shared, tmp_path, *arguments, "--voxel-size", 1.5, "--threads", 1)
+    options = (*arguments, "--voxel-size", 1.5, "--threads", 1)  # as many for the same bytes
+    made = resolved(shared, tmp_path, *options)
     assert made.shape == (16, 14, 20)
     np.testing.assert_allclose(made.header.get_zooms(), 1.5, rtol=1e-5)
     np.testing.assert_allclose(corner(made, *[-0.5] * 3), corner(scan, *[-0.5] * 3), atol=1e-4)
-    turned = resolved(shared, tmp_path, *arguments, "--voxel-size", 1.5, scan="turned", name="t")
+    turned = resolved(shared, tmp_path, *options, scan="turned", name="t")
     both = [nib.as_closest_canonical(image).get_fdata() for image in (made, turned)]
     np.testing.assert_array_equal(*both)
 
