@@ -33,7 +33,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 import together
-from mrisr.common import seeds
+from mrisr.common import devices, seeds
 from mrisr.common.files import atomic, write_json
 from mrisr.degrade.resample import (
     lr_positions,
@@ -526,7 +526,7 @@ class Run:
         lr, coordinates, cell, target, gain = self.subjects.batch(
             number, self.recipe, self.recipe.seed, "train"
         )
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+        with devices.products(lr.device, self.recipe.precision):
             output = self.network(lr, coordinates, cell)
         loss = loss_of(output.float(), target, cell, gain, self.recipe)
         for its in self.optimizers:

@@ -12,13 +12,13 @@ gain of a scan, which is the voxel that happens to be the brightest, does not ma
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mrisr.common import devices
 from mrisr.common.progress import progress
 from mrisr.networks.threads import each_in_a_thread
 
@@ -183,7 +183,7 @@ class CubicResidual(nn.Module):
             table, index.flatten(0, 1).flatten(1), weights.flatten(0, 1).flatten(1)
         )
         residual = self._decode(x.view_as(factor) * factor)
-        with exact(lr.device):
+        with devices.products(lr.device, "float32"):  # autocast may round the residual alone
             return cubic_at(lr[:, 0], coordinates) + residual
 
     @torch.inference_mode()
@@ -218,7 +218,7 @@ class CubicResidual(nn.Module):
             share = torch.stack([1 - phase, phase], dim=-1)[..., None]
             weights.append((share * gate[:, None])[:, :, None])  # (n, 2, 1, C)
         planes = features[:-1].permute(1, 2, 3, 0)
-        with exact(features.device):
+        with devices.products(features.device, "float32"):
             result = cubic_on_grid(features[-1], axes)
         whole = range(len(axes[0]))
         step = len(whole) if features.is_cuda else PLANES
@@ -253,7 +253,7 @@ class CubicResidual(nn.Module):
         held: dict[int, torch.Tensor] = {}
         lines = near[0][part.start : part.stop].tolist()  # at once: a GPU is waited for
         low, high = weights[2].transpose(0, 2)[0].unbind(0)  # of the third axis, (Z, C) each
-        with exact(result.device):
+        with devices.products(result.device, "float32"):
             for i, wanted in zip(part, lines, strict=True):
                 held = {j: held[j] for j in wanted if j in held}
                 for j in wanted:
@@ -277,11 +277,6 @@ class CubicResidual(nn.Module):
 def box(volume: torch.Tensor) -> torch.Tensor:
     """Return the mean over 3 x 3 x 3 voxels (N, 1, x, y, z), of which those outside are 0."""
     return F.avg_pool3d(F.pad(volume, [1] * 6), 3, stride=1)
-
-
-def exact(device: torch.device) -> AbstractContextManager:
-    """Return a context without autocast, where rounding is no small part of what comes out."""
-    return torch.autocast(device.type, enabled=False)
 
 
 def neighbours(coordinates: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor]:

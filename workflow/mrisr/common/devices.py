@@ -52,11 +52,11 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def products(device: torch.device, precision: str) -> torch.autocast:
-    """Return a context in which a network multiplies in a precision.
+    """Return a context in which a network multiplies in a precision, whatever it is around it.
 
     Args:
         device: Of the network.
-        precision: `bfloat16` for its layers' products; any other changes nothing.
+        precision: `bfloat16` for its layers' products; any other leaves them in float32.
     """
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
