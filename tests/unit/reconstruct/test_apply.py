@@ -49,6 +49,23 @@ def test_query_by_planes_equals_the_network_called_on_all_coordinates(coordinate
     np.testing.assert_allclose(sr.data, expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["arssr_rdn", "srcnn3d"])
+def test_bfloat16_rounds_and_other_precisions_are_refused(name):
+    torch.manual_seed(0)
+    small = {"features": [6, 4], "kernels": [5, 1, 3]} if name == "srcnn3d" else SMALL
+    method = methods.get(name, {"model": small})
+    network = method.build().eval()
+    lr = Volume(np.random.default_rng(0).random((9, 11, 10), dtype=np.float32), np.eye(4))
+    exact, low = (
+        reconstruct(method, network, lr, scale=2, precision=precision).data
+        for precision in ("float32", "bfloat16")
+    )
+    assert low.dtype == np.float32
+    assert 0 < np.abs(low - exact).max() < 0.05 * np.ptp(exact)
+    with pytest.raises(InputError, match="precision 'bf16': one of float32, bfloat16 is needed"):
+        reconstruct(method, network, lr, scale=2, precision="bf16")
+
+
 def test_coordinates_follow_the_axes():
     # A ramp along one axis of the LR must not come out along another.
     method, network = query_network()

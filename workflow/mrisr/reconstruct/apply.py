@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mrisr.methods.method import Method
 
 log = logging.getLogger("mrisr")
+#: Of the products of a network's layers.
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,11 @@ def reconstruct(
         The SR volume, float32.
 
     Raises:
-        InputError: The method gave another shape, or values that are not finite.
+        InputError: The method gave another shape, or values that are not finite; or an unknown
+            precision.
     """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision '{precision}': one of {', '.join(PRECISIONS)} is needed")
     first = lr if isinstance(lr, Volume) else next(iter(lr.values()))
     if shape is None:
         shape = [n if n == 1 else round(n * scale) for n in first.data.shape]
